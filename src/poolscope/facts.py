@@ -1,0 +1,321 @@
+"""The vocabulary: what a hook may state about clients, pools, connections and exchanges.
+
+Each class is a *sheet*: the hook that owns the thing fills in one slot after the other and puts the
+sheet on the queue at the moments listed below. Whoever holds the connection writes its sheet, and
+writes before handing the connection on, so no lock is needed (research: "account at the first write").
+
+Everything here is raw: bytes stay bytes, call sites stay ``(code, line)``. Formatting, classifying and
+redacting happen at drain time. A slot nobody could observe stays ``None``.
+
+All ``*_at`` slots are `now()` seconds; ids are unique in a process and start at 1.
+"""
+
+from __future__ import annotations
+
+import itertools
+from time import perf_counter as now
+from types import CodeType
+from typing import Any, Final, Literal, TypeAlias
+
+__all__ = [
+    "BEGUN",
+    "ENDED",
+    "OPENED",
+    "Client",
+    "Connection",
+    "Exchange",
+    "HookFailure",
+    "Pool",
+    "RawCallSite",
+    "now",
+]
+
+BEGUN: Final = "begun"
+"""A client or pool was built, a connection's setup or an exchange started."""
+OPENED: Final = "opened"
+"""A connection became usable."""
+ENDED: Final = "ended"
+"""A client or connection was closed (or its setup failed), an exchange finished or failed."""
+
+Moment: TypeAlias = Literal["begun", "opened", "ended"]
+RawCallSite: TypeAlias = tuple[CodeType, int]
+RawOrigin: TypeAlias = "tuple[bytes | str, bytes | str, int | None]"
+"""(scheme, host, port); port is None when the scheme's default applies."""
+
+_client_ids = itertools.count(1)
+_pool_ids = itertools.count(1)
+_connection_ids = itertools.count(1)
+_exchange_ids = itertools.count(1)
+
+
+def _slots(sheet: Any) -> str:
+    known = ((name, getattr(sheet, name, None)) for name in sheet.__slots__ if name[0] != "_")
+    shown = " ".join(f"{name}={value!r}" for name, value in known if value not in (None, [], False))
+    return f"<{type(sheet).__name__} {shown}>"
+
+
+class Client:
+    """What the user builds: ``httpx.Client``, ``requests.Session``, ``urllib3.PoolManager``, …
+
+    Queued BEGUN when constructed, ENDED when closed or garbage-collected.
+    """
+
+    __slots__ = (
+        "call_site",
+        "close_kind",
+        "closed_at",
+        "construction_time",
+        "created_at",
+        "epoch",
+        "id",
+        "kind",
+        "loop",
+        "sdk_call_site",
+        "settings",
+    )
+
+    def __init__(self, kind: str, epoch: int, created_at: float | None = None) -> None:
+        self.id = next(_client_ids)
+        self.kind = kind
+        """``requests.Session``, ``requests.get``, ``httpx.Client``, ``httpx2.get``, ``urllib3.PoolManager``…"""
+        self.epoch = epoch
+        self.created_at = created_at
+        """None when the client was already alive at `instrument()`."""
+        self.construction_time: float | None = None
+        self.call_site: RawCallSite | None = None
+        """First frame outside site-packages and the standard library: the user's line."""
+        self.sdk_call_site: RawCallSite | None = None
+        """First frame outside the HTTP libraries, when that is not the user's line."""
+        self.loop: int | None = None
+        """A small number for the event loop it was built under; None outside of one."""
+        self.settings: int | None = None
+        """Equal numbers mean equal TLS, proxy and auth settings (values are never kept)."""
+        self.closed_at: float | None = None
+        self.close_kind: str | None = None
+        """``close`` (close, aclose or the end of a with block) or ``gc``."""
+
+    __repr__ = _slots
+
+
+class Pool:
+    """What holds connections inside a client. Queued BEGUN once, when it is first used."""
+
+    __slots__ = (
+        "blocking",
+        "client",
+        "epoch",
+        "id",
+        "keepalive_expiry",
+        "max_connections",
+        "max_idle",
+    )
+
+    def __init__(self, epoch: int, client: int | None = None) -> None:
+        self.id = next(_pool_ids)
+        self.epoch = epoch
+        self.client = client
+        self.max_connections: int | None = None
+        self.max_idle: int | None = None
+        self.keepalive_expiry: float | None = None
+        self.blocking: bool | None = None
+
+    __repr__ = _slots
+
+
+class Connection:
+    """One socket, from the start of its setup to its close.
+
+    Queued BEGUN when setup starts, OPENED when it is usable, ENDED when setup failed or it was closed.
+    """
+
+    __slots__ = (
+        "alpn",
+        "answer_closes",
+        "attempts",
+        "body_complete",
+        "cipher",
+        "client",
+        "close_trigger",
+        "close_time",
+        "closed_at",
+        "eof",
+        "epoch",
+        "error",
+        "failed_phase",
+        "http_version",
+        "id",
+        "idle_since",
+        "in_flight",
+        "keepalive_expiry",
+        "last_status",
+        "local",
+        "opened_at",
+        "opened_by",
+        "origin",
+        "peer",
+        "phases",
+        "pool",
+        "readable_at",
+        "request_closes",
+        "requests",
+        "resumed",
+        "setup_started_at",
+        "span",
+        "tls_version",
+        "via",
+    )
+
+    def __init__(self, origin: RawOrigin, epoch: int) -> None:
+        self.id = next(_connection_ids)
+        self.epoch = epoch
+        self.origin = origin
+        self.client: int | None = None
+        self.pool: int | None = None
+        self.via: str | None = None
+        """direct, forward, tunnel, socks or uds."""
+        self.local: Any = None
+        """What ``getsockname()`` said."""
+        self.peer: Any = None
+        """What ``getpeername()`` said."""
+        self.setup_started_at: float | None = None
+        self.opened_at: float | None = None
+        """None for a connection that was open before `instrument()`."""
+        self.phases: list[tuple[str, float, float]] = []
+        """(phase, started_at, ended_at); phases: dns, connect, proxy_tunnel, tls_context, tls."""
+        self.attempts: int | None = None
+        """Addresses tried, counted where the library lets us see them."""
+        self.failed_phase: str | None = None
+        self.http_version: str | None = None
+        """``1.0``, ``1.1`` or ``2``."""
+        self.tls_version: str | None = None
+        """As ``ssl`` says it: ``TLSv1.3``."""
+        self.cipher: str | None = None
+        self.alpn: str | None = None
+        self.resumed: bool | None = None
+        self.opened_by: int | None = None
+        """Id of the exchange whose task set it up."""
+        self.requests = 0
+        self.idle_since: float | None = None
+        self.in_flight: set[int] = set()
+        """Ids of the exchanges it is serving (a set: add and discard are atomic)."""
+        self.span: Any = None
+        """SpanContext of the setup span, set on the live path; never a Context."""
+        # What was seen before and at the close; ledger/closing.py draws the conclusion.
+        self.closed_at: float | None = None
+        self.close_time: float | None = None
+        """Seconds the library's close took."""
+        self.close_trigger: str | None = None
+        """Who called close: see ledger/closing.py."""
+        self.keepalive_expiry: float | None = None
+        self.readable_at: float | None = None
+        """When the library first found the idle socket readable (the server said or closed something)."""
+        self.eof = False
+        """A read returned no bytes while an answer was expected."""
+        self.error: str | None = None
+        """Class name of the last exception seen on the socket."""
+        self.last_status: int | None = None
+        """Status of the newest exchange's answer; None while it has none."""
+        self.body_complete: bool | None = None
+        """Whether the newest exchange's answer was read to its end."""
+        self.answer_closes: bool | None = None
+        """The newest answer said the connection will not be kept (``Connection: close``, HTTP/1.0)."""
+        self.request_closes: bool | None = None
+        """The newest request asked for that itself."""
+
+    __repr__ = _slots
+
+
+class Exchange:
+    """One request and its response on one connection: one hop, one attempt.
+
+    Queued BEGUN when the request asks for a connection, ENDED when its body was read, closed or dropped,
+    or when it failed.
+    """
+
+    __slots__ = (
+        "body_complete",
+        "call_site",
+        "client",
+        "connection",
+        "epoch",
+        "error",
+        "failed_attempts",
+        "finished_at",
+        "headers_at",
+        "id",
+        "idle_time",
+        "joined",
+        "method",
+        "origin",
+        "pool",
+        "pool_wait",
+        "previous",
+        "relation",
+        "request_number",
+        "reused",
+        "sent_at",
+        "span",
+        "started_at",
+        "status",
+        "stream_id",
+        "target",
+        "task",
+        "thread",
+    )
+
+    def __init__(self, origin: RawOrigin, epoch: int, started_at: float) -> None:
+        self.id = next(_exchange_ids)
+        self.epoch = epoch
+        self.origin = origin
+        self.started_at = started_at
+        self.client: int | None = None
+        self.pool: int | None = None
+        self.connection: Connection | None = None
+        """None until it has really got one, and for ever if it never does."""
+        self.method: bytes | str | None = None
+        self.target: bytes | str | None = None
+        """Path and query, or a whole URL behind a forward proxy."""
+        self.request_number: int | None = None
+        self.stream_id: int | None = None
+        self.reused: bool | None = None
+        self.joined: bool | None = None
+        self.idle_time: float | None = None
+        self.pool_wait: float | None = None
+        """Seconds from asking the pool to holding a usable connection, without setup."""
+        self.sent_at: float | None = None
+        """When the last byte of the request was written."""
+        self.headers_at: float | None = None
+        self.finished_at: float | None = None
+        self.status: int | None = None
+        self.error: str | None = None
+        """Fully qualified class name of the exception that ended it, never its text."""
+        self.body_complete: bool | None = None
+        self.previous: int | None = None
+        """Id of the exchange before it in the same call (redirect, retry, auth)."""
+        self.relation: str | None = None
+        """``redirect``, ``retry`` or ``auth``; None where the reason is not visible."""
+        self.thread: int | None = None
+        self.task: str | None = None
+        self.call_site: RawCallSite | None = None
+        self.failed_attempts = 0
+        """How often a connection was assigned and lost again before (httpcore's ConnectionNotAvailable)."""
+        self.span: Any = None
+        """SpanContext of the request's span, set on the live path; never a Context."""
+
+    __repr__ = _slots
+
+
+class HookFailure:
+    """A hook of ours raised: queued BEGUN each time, with ``disabled`` set once it switched itself off."""
+
+    __slots__ = ("disabled", "error", "hook")
+
+    def __init__(self, hook: str, error: str, disabled: bool) -> None:
+        self.hook = hook
+        self.error = error
+        self.disabled = disabled
+
+    __repr__ = _slots
+
+
+Sheet: TypeAlias = Client | Pool | Connection | Exchange | HookFailure

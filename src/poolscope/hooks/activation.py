@@ -1,0 +1,120 @@
+"""Hooks go in when a library is there: now if it is imported already, else right after its import.
+
+A library that is not installed or never imported costs nothing. The import hook is one finder at the
+head of `sys.meta_path` that only looks at the names it waits for; `Activation.stop` removes it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Sequence
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
+from types import ModuleType
+from typing import Any, Final
+
+from poolscope.hooks.patching import Patches, guard
+
+Install = Callable[[ModuleType, Patches], None]
+
+LIBRARIES: Final[dict[str, str]] = {
+    "httpcore": "poolscope.hooks.httpcore",
+    "httpcore2": "poolscope.hooks.httpcore",
+    "httpx": "poolscope.hooks.httpx",
+    "httpx2": "poolscope.hooks.httpx",
+    "urllib3": "poolscope.hooks.urllib3",
+    "requests": "poolscope.hooks.requests",
+    "anyio": "poolscope.hooks.resolver",
+    "trio": "poolscope.hooks.resolver",
+}
+"""Library → the file of ours that knows it; each has ``install(module, patches)``."""
+
+
+class Activation:
+    """What is installed where, and what still waits for its import."""
+
+    def __init__(self) -> None:
+        self.patches = Patches()
+        self._seen: list[ModuleType] = []
+        self._finder: _Finder | None = None
+
+    def __repr__(self) -> str:
+        return f"<Activation of {', '.join(m.__name__ for m in self._seen) or 'nothing yet'}>"
+
+    def start(self) -> None:
+        """Install hooks into every library that is imported, and wait for the others."""
+        self._finder = _Finder(LIBRARIES, self.install)
+        sys.meta_path.insert(0, self._finder)
+        for name in LIBRARIES:
+            module = sys.modules.get(name)
+            # A half-imported library is left to the finder's loader: it is not complete yet.
+            if module is not None and not getattr(module.__spec__, "_initializing", False):
+                self.install(name, module)
+
+    def install(self, name: str, module: ModuleType) -> None:
+        """Install the hooks for ``name`` into ``module``, once per module object.
+
+        ``httpx2.alias_httpx()`` lets one module answer to two names.
+        """
+        if not any(seen is module for seen in self._seen):
+            self._seen.append(module)
+            _install(name, module, self.patches)
+
+    def stop(self) -> None:
+        """Remove the import hook and restore what is still ours."""
+        if self._finder is not None and self._finder in sys.meta_path:
+            sys.meta_path.remove(self._finder)
+        self._finder = None
+        self._seen.clear()
+        self.patches.restore()
+
+
+@guard("install")
+def _install(name: str, module: ModuleType, patches: Patches) -> None:
+    importlib.import_module(LIBRARIES[name]).install(module, patches)
+
+
+class _Finder(MetaPathFinder):
+    def __init__(self, names: Sequence[str] | dict[str, str], imported: Callable[[str, ModuleType], None]):
+        self._names = frozenset(names)
+        self._imported = imported
+        self._looking: set[str] = set()
+
+    def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        if fullname not in self._names or fullname in self._looking:
+            return None
+        self._looking.add(fullname)
+        try:
+            spec = find_spec(fullname)
+        except (ImportError, ValueError):
+            return None
+        finally:
+            self._looking.discard(fullname)
+        if spec is not None and spec.loader is not None and hasattr(spec.loader, "exec_module"):
+            spec.loader = _Loader(spec.loader, fullname, self._imported)
+        return spec
+
+
+class _Loader(Loader):
+    """The library's own loader, followed by our hooks."""
+
+    def __init__(self, loader: Any, name: str, imported: Callable[[str, ModuleType], None]) -> None:
+        self._loader = loader
+        self._name = name
+        self._imported = imported
+
+    def __getattr__(self, name: str) -> Any:  # get_source, get_data, is_package, …: the real one's
+        return getattr(self._loader, name)
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        return self._loader.create_module(spec)  # type: ignore[no-any-return]
+
+    def exec_module(self, module: ModuleType) -> None:
+        # The module must carry its real loader: importlib.resources and pkgutil look there.
+        if module.__spec__ is not None:
+            module.__spec__.loader = self._loader
+        module.__loader__ = self._loader
+        self._loader.exec_module(module)
+        self._imported(self._name, module)

@@ -1,0 +1,86 @@
+"""The line of the user's code: a frame walk that keeps no frame.
+
+`find` takes 1-3 µs; it returns ``(code, line)`` pairs, made into names only at drain time. Frames of the
+HTTP libraries are skipped for the SDK's site, those of site-packages and the standard library too for
+the user's.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import sysconfig
+from types import CodeType, FrameType
+from typing import Final, NamedTuple
+
+from poolscope.facts import RawCallSite
+
+LIBRARY: Final = 0
+"""httpx, requests, urllib3 and what they are built of; poolscope itself."""
+PACKAGE: Final = 1
+"""Anything else from site-packages or the standard library."""
+USER: Final = 2
+
+_PATHS: Final = sysconfig.get_paths()
+_INSTALLED: Final = tuple(
+    os.path.join(path, "")
+    for path in {_PATHS["stdlib"], _PATHS["platstdlib"], _PATHS["purelib"], _PATHS["platlib"]}
+)
+_HTTP_LIBRARIES: Final = frozenset(
+    ("httpx", "httpx2", "httpcore", "httpcore2", "requests", "urllib3", "poolscope", "contextlib.py")
+)
+_OWN: Final = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "")
+
+_kinds: dict[str, int] = {}
+
+
+def kind_of(filename: str) -> int:
+    """LIBRARY, PACKAGE or USER, by where the file lies."""
+    kind = _kinds.get(filename)
+    if kind is None:
+        if len(_kinds) > 10_000:
+            _kinds.clear()  # code made by exec can have any number of file names
+        kind = _kinds[filename] = _classify(filename)
+    return kind
+
+
+def _classify(filename: str) -> int:
+    if filename.startswith(_OWN):
+        return LIBRARY
+    parts = filename.replace("\\", "/").split("/")
+    installed = "site-packages" in parts or "dist-packages" in parts or filename.startswith(_INSTALLED)
+    if not installed and not filename.startswith("<frozen"):
+        return USER
+    for marker in ("site-packages", "dist-packages"):
+        if marker in parts:
+            package = parts[len(parts) - parts[::-1].index(marker)]
+            return LIBRARY if package in _HTTP_LIBRARIES else PACKAGE
+    return LIBRARY if parts[-1] in _HTTP_LIBRARIES else PACKAGE
+
+
+class Site(NamedTuple):
+    """Where a call came from; ``entry`` is the outermost frame still inside the HTTP libraries."""
+
+    user: RawCallSite | None
+    sdk: RawCallSite | None
+    """The first line outside the HTTP libraries, if it is not the user's."""
+    entry: CodeType | None
+
+
+def find(depth: int = 1) -> Site:
+    """Walk out from ``depth`` frames above the caller; the line of each kind, or None."""
+    frame: FrameType | None = sys._getframe(depth + 1)
+    entry: CodeType | None = None
+    sdk: RawCallSite | None = None
+    while frame is not None:
+        code = frame.f_code
+        kind = kind_of(code.co_filename)
+        if kind == USER:
+            return Site((code, frame.f_lineno), sdk, entry)
+        if kind == PACKAGE:
+            if sdk is None:
+                sdk = (code, frame.f_lineno)
+        elif sdk is None:
+            entry = code
+        frame = frame.f_back
+    return Site(None, sdk, entry)

@@ -1,0 +1,167 @@
+"""How a hook is put in place, kept harmless, and taken out again.
+
+`guard` keeps a hook's failure away from the host and switches the hook off when it fails repeatedly
+(the idea is trio's: an instrument that raises is removed, the host is unaffected). `hide_frame` keeps
+our wrappers out of the host's tracebacks. `Patches` remembers what was replaced and restores only what
+is still ours.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeVar, cast
+
+from poolscope.facts import BEGUN, HookFailure
+from poolscope.queue import FACTS
+
+log = logging.getLogger("poolscope")
+
+FAILURES_ALLOWED: Final = 3
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+class Hook:
+    """One guarded hook body, its failures, and whether it is still on."""
+
+    __slots__ = ("body", "disabled", "failures", "name", "original")
+
+    def __init__(self, name: str, body: Callable[..., Any]) -> None:
+        self.name = name
+        self.body = self.original = body
+        self.failures = 0
+        self.disabled = False
+
+    def __repr__(self) -> str:
+        state = "off" if self.disabled else "on"
+        return f"<Hook {self.name} {state}, {self.failures} failures>"
+
+    def failed(self, error: Exception) -> None:
+        """Count a failure; the last allowed one switches the hook off for good."""
+        self.failures += 1
+        self.disabled = self.failures >= FAILURES_ALLOWED
+        FACTS.put(BEGUN, HookFailure(self.name, type(error).__name__, self.disabled))
+
+    def reset(self) -> None:
+        """Back to the first day: for `instrument()` and for tests that made it fail."""
+        self.body, self.failures, self.disabled = self.original, 0, False
+
+
+HOOKS: Final[dict[str, Hook]] = {}
+
+
+def guard(name: str) -> Callable[[_F], _F]:
+    """Make a hook body that never raises an Exception: it yields None instead and is counted.
+
+    KeyboardInterrupt and other BaseExceptions pass: they are the host's, delivered while we happened to run.
+    """
+
+    def decorate(body: _F) -> _F:
+        hook = HOOKS[name] = Hook(name, body)
+
+        @functools.wraps(body)
+        def guarded(*args: Any) -> Any:
+            if hook.disabled:
+                return None
+            try:
+                return hook.body(*args)
+            except Exception as error:
+                hook.failed(error)
+                return None
+
+        return cast(_F, guarded)
+
+    return decorate
+
+
+def hide_frame(error: BaseException) -> None:
+    """Take the calling wrapper's frame off the head of ``error``'s traceback.
+
+    A bare ``raise`` right after it does not put the frame back (CPython ≥ 3.11).
+    """
+    traceback = error.__traceback__
+    if traceback is not None:
+        error.__traceback__ = traceback.tb_next
+
+
+class Patches:
+    """What was replaced where; `restore` undoes it, newest first, and only where it is still ours."""
+
+    def __init__(self) -> None:
+        self._done: list[tuple[Any, str, Any, Any]] = []
+
+    def __repr__(self) -> str:
+        return f"<Patches {', '.join(f'{owner.__name__}.{name}' for owner, name, _, _ in self._done)}>"
+
+    def replace(self, owner: Any, name: str, make: Callable[[Any], Any]) -> bool:
+        """Replace ``owner.name`` by ``make(original)``; False if there is no such name.
+
+        A method that ``owner`` only inherits is wrapped in ``owner`` itself, and removed again on restore.
+        """
+        original = vars(owner).get(name, _MISSING)
+        inherited = getattr(owner, name, _MISSING) if original is _MISSING else original
+        if inherited is _MISSING:
+            return False
+        replacement = functools.wraps(inherited)(make(inherited))
+        setattr(owner, name, replacement)
+        self._done.append((owner, name, original, replacement))
+        return True
+
+    def put(self, owner: Any, name: str, value: Any) -> None:
+        """Set ``owner.name`` to ``value``, removed (or put back) on restore."""
+        self._done.append((owner, name, vars(owner).get(name, _MISSING), value))
+        setattr(owner, name, value)
+
+    def restore(self) -> None:
+        """Undo everything that nobody replaced after us; what was, keeps running over a hook without consumers."""
+        while self._done:
+            owner, name, original, replacement = self._done.pop()
+            if vars(owner).get(name) is not replacement:
+                continue
+            if original is _MISSING:
+                delattr(owner, name)
+            else:
+                setattr(owner, name, original)
+
+
+_MISSING: Final = object()
+
+
+class TracedClasses:
+    """Subclasses with our methods, one per original class, that look exactly like the original.
+
+    An object becomes traced by assigning its ``__class__``: identity, repr, isinstance and private
+    attributes stay, which no wrapper object manages (httpcore2's ``can_multiplex`` taught that).
+    """
+
+    def __init__(self, methods: Mapping[str, Callable[[Any], Any]]) -> None:
+        self._methods = methods
+        self._made: dict[type, type] = {}
+
+    def of(self, cls: type) -> type:
+        """The traced twin of ``cls``; ``cls`` itself if it is one already."""
+        made = self._made.get(cls)
+        if made is None:
+            if getattr(cls, "_poolscope_traced", None) is self:
+                return cls
+            body: dict[str, Any] = {
+                "__module__": cls.__module__,
+                "__qualname__": cls.__qualname__,
+                "__doc__": cls.__doc__,
+                "_poolscope_traced": self,
+            }
+            for name, make in self._methods.items():
+                original = getattr(cls, name, None)
+                if original is not None:
+                    body[name] = functools.wraps(original)(make(original))
+            made = self._made[cls] = type(cls.__name__, (cls,), body)
+        return made
+
+    def adopt(self, thing: Any) -> bool:
+        """Turn ``thing`` into its traced twin; False where its layout forbids that (``__slots__``)."""
+        try:
+            thing.__class__ = self.of(type(thing))
+        except TypeError:
+            return False
+        return True

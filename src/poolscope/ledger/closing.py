@@ -1,0 +1,132 @@
+"""Why a connection was closed, and by whom: a conclusion drawn from what hooks saw, at drain time.
+
+Who called close (`Connection.close_trigger`) and what was first seen wrong are separate observations. A
+reason names the cause; ``closed_by`` names who ended it. To add a reason: one line in `REASONS`, one
+case in `classify`.
+
+Triggers, stated by hooks:
+
+- ``checkout``: taken out of the pool and found dropped (urllib3 ``_get_conn``)
+- ``checkin``: given back to a pool that was full or closed (urllib3 ``_put_conn``)
+- ``maintenance``: closed by the pool's own housekeeping (httpcore)
+- ``eviction``: closed by the pool to make room for another connection (httpcore)
+- ``client``: the client, session, pool or manager was closed by the program
+- ``manager_eviction``: its pool fell out of the manager's ``num_pools`` newest (urllib3)
+- ``response``: closed together with a response, read or not
+- ``exchange``: closed by the library because the exchange failed
+- ``gc``: nobody called close; the garbage collector took it
+- ``program``: the program itself closed it, past the pool
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from poolscope.facts import Connection
+
+REASONS: Final[dict[str, str]] = {
+    "server_closed_idle": "the server closed it while it was idle",
+    "keepalive_expired": "idle for longer than the client's keepalive_expiry",
+    "max_keepalive_surplus": "more idle connections than the client keeps",
+    "evicted_max_connections": "idle, closed to make room for another origin at max_connections",
+    "pool_full": "given back to a pool that was already full",
+    "pool_closed": "given back to a pool that was already closed",
+    "pool_evicted": "its pool was dropped from the manager's newest num_pools",
+    "connection_close_header": "request or response said the connection will not be kept",
+    "http_1_0": "HTTP/1.0 without keep-alive",
+    "response_not_read": "the response was closed before its body was read",
+    "upgraded": "the connection was handed over to another protocol",
+    "http2_goaway": "the server sent GOAWAY, or stream ids ran out",
+    "server_closed_no_response": "the server closed it without answering the request",
+    "server_closed_mid_body": "the server closed it in the middle of the body",
+    "timeout": "a timeout of the client",
+    "cancelled": "the task was cancelled",
+    "reset": "the connection was reset",
+    "protocol_error": "what arrived was not valid HTTP",
+    "exchange_failed": "another exception while a request was running on it",
+    "client_close": "the client, session or pool was closed",
+    "client_close_active": "the client was closed with a request still running on it",
+    "program_close": "the program closed the connection itself",
+    "gc": "garbage-collected without close",
+    "gc_active": "garbage-collected with a response still unread",
+    "unknown": "not observed",
+}
+"""Every close reason, and its sentence for people."""
+
+SERVER: Final = "server"
+CLIENT: Final = "client"
+NETWORK: Final = "network"
+COLLECTOR: Final = "gc"
+
+_RESETS: Final = ("ConnectionResetError", "BrokenPipeError", "ConnectionAbortedError")
+_PROTOCOL: Final = ("RemoteProtocolError", "LocalProtocolError", "BadStatusLine", "InvalidChunkLength",
+                    "LineTooLong", "InvalidHeader", "HTTPException", "UnknownProtocol")  # fmt: skip
+
+
+def classify(connection: Connection) -> tuple[str, str | None]:
+    """(close reason, closed by) of a connection that was closed."""
+    trigger = connection.close_trigger
+    if trigger == "gc":
+        return ("gc_active" if connection.in_flight else "gc"), COLLECTOR
+    if trigger == "client":
+        return ("client_close_active" if connection.in_flight else "client_close"), CLIENT
+    if trigger == "manager_eviction":
+        return "pool_evicted", CLIENT
+    if trigger == "program":
+        return "program_close", CLIENT
+    if trigger == "checkout":
+        return "server_closed_idle", SERVER
+    if trigger == "checkin":
+        return "pool_full", CLIENT
+    if trigger == "checkin_closed":
+        return "pool_closed", CLIENT
+    if trigger == "eviction":
+        return "evicted_max_connections", CLIENT
+    if trigger == "maintenance":
+        return _maintenance(connection)
+    return _with_exchange(connection)
+
+
+def _maintenance(connection: Connection) -> tuple[str, str]:
+    idle_since, closed_at, expiry = connection.idle_since, connection.closed_at, connection.keepalive_expiry
+    if connection.error is not None or connection.eof:
+        return _with_exchange(connection)  # a broken connection that housekeeping swept up later
+    if expiry is not None and idle_since is not None and closed_at is not None and closed_at - idle_since > expiry:
+        return "keepalive_expired", CLIENT
+    if connection.readable_at is not None:
+        return "server_closed_idle", SERVER
+    return "max_keepalive_surplus", CLIENT
+
+
+def _with_exchange(connection: Connection) -> tuple[str, str | None]:
+    if connection.eof and connection.last_status is None:
+        return "server_closed_no_response", SERVER
+    if connection.eof and not connection.body_complete and not connection.answer_closes:
+        return "server_closed_mid_body", SERVER
+    if connection.error is not None:
+        return _error(connection.error)
+    if connection.last_status == 101:
+        return "upgraded", CLIENT
+    if connection.body_complete is False:
+        return "response_not_read", CLIENT
+    if connection.answer_closes:
+        return ("http_1_0" if connection.http_version == "1.0" else "connection_close_header"), SERVER
+    if connection.request_closes:
+        return "connection_close_header", CLIENT
+    if connection.http_version == "2":
+        return "http2_goaway", SERVER
+    return "unknown", None
+
+
+def _error(name: str) -> tuple[str, str]:
+    if "Timeout" in name or name == "timeout":
+        return "timeout", CLIENT
+    if "Cancel" in name or name == "GeneratorExit":
+        return "cancelled", CLIENT
+    if name in _RESETS or name in ("ReadError", "WriteError"):
+        return "reset", NETWORK
+    if name in ("RemoteDisconnected", "IncompleteRead"):
+        return ("server_closed_no_response" if name == "RemoteDisconnected" else "server_closed_mid_body"), SERVER
+    if name in _PROTOCOL:
+        return "protocol_error", SERVER
+    return "exchange_failed", CLIENT

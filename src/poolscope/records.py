@@ -1,0 +1,243 @@
+"""What the ledger yields and a saved file holds: plain typed data, one record a line.
+
+Times are seconds on the process's monotonic clock; the header of the same ``pid`` says what wall clock
+its zero was. ``None`` means: could not be observed. Connections and clients are yielded when opened and
+again when closed; the last record of a ``(pid, id)`` wins. Field by field: docs/record.schema.json.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, TypeAlias
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(slots=True, frozen=True)
+class CallSite:
+    """A line of code."""
+
+    file: str
+    line: int
+    function: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line} {self.function}"
+
+
+@dataclass(slots=True, frozen=True)
+class Phase:
+    """One phase of a connection's setup; ``start`` is on the monotonic clock, ``duration`` in seconds."""
+
+    start: float
+    duration: float
+
+
+@dataclass(slots=True)
+class Header:
+    """One per process, first: who is speaking, and what its monotonic clock meant."""
+
+    type: ClassVar[str] = "header"
+    pid: int
+    schema: int
+    poolscope: str
+    python: str
+    wall_at_zero: float
+    """Unix time at monotonic zero."""
+    started_at: float
+    libraries: dict[str, str] = field(default_factory=dict)
+    program: str | None = None
+    """The script's or module's name, without its arguments."""
+    parent: int | None = None
+
+
+@dataclass(slots=True)
+class Client:
+    """What the user builds."""
+
+    type: ClassVar[str] = "client"
+    pid: int
+    id: int
+    kind: str
+    created_at: float | None
+    construction_time: float | None
+    call_site: CallSite | None
+    sdk_call_site: CallSite | None
+    loop: int | None = None
+    settings: int | None = None
+    requests: int = 0
+    closed_at: float | None = None
+    close_kind: str | None = None
+    """close, gc, or open_at_exit."""
+
+
+@dataclass(slots=True)
+class Pool:
+    """What holds connections inside a client."""
+
+    type: ClassVar[str] = "pool"
+    pid: int
+    id: int
+    client: int | None
+    max_connections: int | None
+    max_idle: int | None
+    keepalive_expiry: float | None
+    blocking: bool | None
+
+
+@dataclass(slots=True)
+class Connection:
+    """One socket, from the start of its setup to its close."""
+
+    type: ClassVar[str] = "connection"
+    pid: int
+    id: int
+    client: int | None
+    pool: int | None
+    origin: str
+    via: str | None
+    local_address: str | None = None
+    local_port: int | None = None
+    peer_address: str | None = None
+    peer_port: int | None = None
+    setup_started_at: float | None = None
+    opened_at: float | None = None
+    setup: dict[str, Phase] = field(default_factory=dict)
+    """Phase name → when and how long; ``total`` spans all of it."""
+    attempts: int | None = None
+    failed_phase: str | None = None
+    http_version: str | None = None
+    tls_version: str | None = None
+    cipher: str | None = None
+    alpn: str | None = None
+    resumed: bool | None = None
+    opened_by: int | None = None
+    requests: int = 0
+    idle_since: float | None = None
+    inherited: bool = False
+    """Opened by the process this one was forked from."""
+    closed_at: float | None = None
+    close_time: float | None = None
+    close_reason: str | None = None
+    closed_by: str | None = None
+    """client, server, network or gc."""
+    error: str | None = None
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One request and its response on one connection."""
+
+    type: ClassVar[str] = "exchange"
+    pid: int
+    id: int
+    connection: int | None
+    client: int | None
+    pool: int | None
+    origin: str
+    method: str | None
+    url: str | None
+    request_number: int | None = None
+    reused: bool | None = None
+    joined: bool | None = None
+    stream_id: int | None = None
+    idle_time: float | None = None
+    pool_wait: float | None = None
+    failed_attempts: int = 0
+    started_at: float | None = None
+    sent_at: float | None = None
+    headers_at: float | None = None
+    finished_at: float | None = None
+    status: int | None = None
+    error: str | None = None
+    body_complete: bool | None = None
+    previous: int | None = None
+    relation: str | None = None
+    thread: int | None = None
+    task: str | None = None
+    call_site: CallSite | None = None
+    in_flight: int | None = None
+    """Exchanges in flight to this origin from the same client call site when it started, itself included."""
+
+
+@dataclass(slots=True)
+class Finding:
+    """A habit that costs connections, with the line that has it. ``cost`` and ``saving`` in seconds."""
+
+    type: ClassVar[str] = "finding"
+    pid: int
+    code: str
+    title: str
+    origin: str | None
+    call_site: CallSite | None
+    sdk_call_site: CallSite | None
+    count: int
+    cost: float | None
+    """Summed over all threads and tasks."""
+    saving: float | None
+    """Elapsed seconds; at least."""
+    fix: str
+    sentence: str = ""
+
+
+@dataclass(slots=True)
+class Summary:
+    """One per process, last: how it ended and what could not be told."""
+
+    type: ClassVar[str] = "summary"
+    pid: int
+    ended_at: float
+    wall_time: float
+    exit_code: int | None
+    requests: int
+    connections: int
+    clients: int
+    facts_dropped: int = 0
+    hooks_disabled: list[str] = field(default_factory=list)
+    children_not_followed: int = 0
+
+
+Record: TypeAlias = Header | Client | Pool | Connection | Exchange | Finding | Summary
+
+_TYPES: dict[str, type[Any]] = {
+    cls.type: cls for cls in (Header, Client, Pool, Connection, Exchange, Finding, Summary)
+}
+_FIELDS: dict[type[Any], tuple[str, ...]] = {
+    cls: tuple(f.name for f in dataclasses.fields(cls)) for cls in (*_TYPES.values(), CallSite, Phase)
+}
+
+
+def to_json(record: Record) -> str:
+    """One line of JSON, without the newline."""
+    cls = type(record)
+    data: dict[str, Any] = {"type": cls.type}
+    for name in _FIELDS[cls]:
+        data[name] = getattr(record, name)
+    return json.dumps(data, default=_plain, separators=(",", ":"))
+
+
+def _plain(value: Any) -> Any:
+    return {name: getattr(value, name) for name in _FIELDS[type(value)]}
+
+
+def from_json(line: str | bytes) -> Record:
+    """The record of one line; ValueError if it is not one of ours. Unknown fields are ignored."""
+    data = json.loads(line)
+    if not isinstance(data, dict):
+        raise ValueError("not a JSON object")
+    cls = _TYPES.get(data.get("type", ""))
+    if cls is None:
+        raise ValueError(f"unknown record type {data.get('type')!r}")
+    known = {name: data[name] for name in _FIELDS[cls] if name in data}
+    for name in ("call_site", "sdk_call_site"):
+        if isinstance(known.get(name), dict):
+            known[name] = CallSite(**known[name])
+    if cls is Connection:
+        known["setup"] = {phase: Phase(**value) for phase, value in (known.get("setup") or {}).items()}
+    try:
+        record: Record = cls(**known)
+    except TypeError as error:
+        raise ValueError(str(error)) from None
+    return record
