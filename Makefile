@@ -1,0 +1,78 @@
+# Everything runs in a virtual environment of its own; all it takes is Python ≥ 3.11 and make.
+# `make PYTHON=python3.12 POOLSCOPE_VENV=/somewhere test` chooses both.
+
+.DEFAULT_GOAL := help
+VENV := $(or $(POOLSCOPE_VENV),.venv)
+BIN := $(VENV)/bin
+# The newest interpreter is not always named python3, and a name on the PATH may not start.
+find_python = for name in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo $$name; exit; }; done
+PYTHON ?= $(shell $(find_python))
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+TESTS ?= tests
+SUITES ?= httpx httpcore requests urllib3
+
+.PHONY: help print-python demo test lint format types check bench upstream readme clean
+
+help:
+	@echo 'make demo      the report of the seed programs, against an embedded server'
+	@echo 'make test      the tests (TESTS=tests/hooks for some)'
+	@echo 'make lint      ruff; make format mends what it can'
+	@echo 'make types     mypy --strict and pyright'
+	@echo 'make check     lint, types and test'
+	@echo 'make bench     what observing costs, beside the official packages'
+	@echo 'make upstream  the libraries'"'"' own test suites with and without poolscope (SUITES="httpx urllib3")'
+	@echo 'make readme    put the newest report of the seed program into README.md'
+
+print-python:
+	@echo $(PYTHON)
+
+$(BIN)/python:
+	@test -n '$(PYTHON)' || { echo 'poolscope needs Python 3.11 or newer; none found (set PYTHON=...)' >&2; exit 2; }
+	@echo '[1/2] a virtual environment in $(VENV) ($(PYTHON))' >&2
+	@$(PYTHON) -m venv --clear $(VENV) || { echo 'could not make $(VENV): on Debian, install python3-venv' >&2; exit 2; }
+
+# A stamp is newer than what it was made from exactly when the installation is complete.
+$(VENV)/demo.stamp: pyproject.toml | $(BIN)/python
+	@echo '[2/2] poolscope and the libraries that the demo uses' >&2
+	@$(PIP) install --editable '.[demo]'
+	@touch $@
+
+$(VENV)/dev.stamp: pyproject.toml | $(BIN)/python
+	@echo '[2/2] poolscope, every library it observes, and the tools (a minute or two the first time)' >&2
+	@$(BIN)/python -c 'import pip; raise SystemExit(tuple(map(int, pip.__version__.split(".")[:2])) < (25, 1))' \
+		|| $(PIP) install --upgrade 'pip>=25.1'
+	@$(PIP) install --editable '.[all]' --group dev
+	@touch $(VENV)/demo.stamp $@
+
+demo: $(VENV)/demo.stamp
+	@$(BIN)/poolscope demo
+
+test: $(VENV)/dev.stamp
+	$(BIN)/python -m pytest $(TESTS)
+
+lint: $(VENV)/dev.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(VENV)/dev.stamp
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: $(VENV)/dev.stamp
+	$(BIN)/mypy
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+check: lint types test
+
+bench: $(VENV)/dev.stamp
+	$(BIN)/python -m bench
+
+upstream: $(VENV)/dev.stamp
+	$(BIN)/python -m tests.upstream $(SUITES)
+
+readme: $(VENV)/demo.stamp
+	$(BIN)/python tools/readme_report.py
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache

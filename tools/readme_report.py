@@ -1,0 +1,31 @@
+"""Put the report of examples/seed.py, as it is now, between README.md's markers. Run by `make readme`."""
+
+import pathlib
+import re
+import subprocess
+import sys
+
+HOUSE = pathlib.Path(__file__).resolve().parent.parent
+MARKED = re.compile(r"(?<=<!-- report: seed -->\n).*?(?=<!-- report ends -->)", re.DOTALL)
+
+
+def report(script: str) -> str:
+    """What `poolscope run` prints for ``script``, without colour."""
+    command = [sys.executable, "-m", "poolscope", "run", "--no-color", script]
+    run = subprocess.run(command, cwd=HOUSE, check=True, capture_output=True, text=True)
+    return run.stderr.rstrip()
+
+
+def main() -> None:
+    """Fill the README in; leaves it alone when the markers are gone."""
+    readme = HOUSE / "README.md"
+    text = readme.read_text(encoding="utf-8")
+    picture = f"```text\n$ poolscope run examples/seed.py\n{report('examples/seed.py')}\n```\n"
+    filled, places = MARKED.subn(lambda _: picture, text)
+    if places != 1:
+        sys.exit("README.md has no '<!-- report: seed -->' … '<!-- report ends -->' to fill")
+    readme.write_text(filled, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
