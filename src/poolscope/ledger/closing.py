@@ -87,11 +87,16 @@ def classify(connection: Connection) -> tuple[str, str | None]:
     return _with_exchange(connection)
 
 
-def _maintenance(connection: Connection) -> tuple[str, str]:
+def _maintenance(connection: Connection) -> tuple[str, str | None]:
     idle_since, closed_at, expiry = connection.idle_since, connection.closed_at, connection.keepalive_expiry
     if connection.error is not None or connection.eof:
         return _with_exchange(connection)  # a broken connection that housekeeping swept up later
-    if expiry is not None and idle_since is not None and closed_at is not None and closed_at - idle_since > expiry:
+    if (
+        expiry is not None
+        and idle_since is not None
+        and closed_at is not None
+        and closed_at - idle_since > expiry
+    ):
         return "keepalive_expired", CLIENT
     if connection.readable_at is not None:
         return "server_closed_idle", SERVER
@@ -126,7 +131,9 @@ def _error(name: str) -> tuple[str, str]:
     if name in _RESETS or name in ("ReadError", "WriteError"):
         return "reset", NETWORK
     if name in ("RemoteDisconnected", "IncompleteRead"):
-        return ("server_closed_no_response" if name == "RemoteDisconnected" else "server_closed_mid_body"), SERVER
+        return (
+            "server_closed_no_response" if name == "RemoteDisconnected" else "server_closed_mid_body"
+        ), SERVER
     if name in _PROTOCOL:
         return "protocol_error", SERVER
     return "exchange_failed", CLIENT

@@ -1,0 +1,60 @@
+"""What to tell people about a client per request, in the words of the library they use."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from poolscope.records import CallSite
+
+_IDLE_KEPT: Final = {"requests": 10, "urllib3": 1, "httpx": 20, "httpx2": 20}
+"""Idle connections per origin that each library's client keeps by default."""
+_LARGER: Final = {
+    "requests": "mount HTTPAdapter(pool_maxsize={peak}) on it",
+    "urllib3": "pass maxsize={peak}",
+    "httpx": "pass limits={library}.Limits(max_keepalive_connections={peak})",
+    "httpx2": "pass limits={library}.Limits(max_keepalive_connections={peak})",
+}
+_CLASSES: Final = frozenset({"Session", "Client", "AsyncClient", "PoolManager", "ProxyManager", "HTTPConnectionPool",
+                             "HTTPSConnectionPool"})  # fmt: skip
+
+
+def sentence(kind: str, clients: int, calls: int, origin: str) -> str:
+    """What happened, in one sentence."""
+    library, name = _split(kind)
+    built = f"a new client for every {kind}()" if name not in _CLASSES else f"a new {kind} each time"
+    per_client = "1 request" if calls <= clients else "1 or 2 requests"
+    return f"{clients:,} times {built}, used for {per_client} to {origin} and thrown away with its connection."
+
+
+def fix(kind: str, sdk: CallSite | None, peak: int) -> str:
+    """What to change; the pool size is named where the default would be too small for ``peak`` in flight."""
+    library, name = _split(kind)
+    return _what(kind, library, name, sdk) + _size(library, peak)
+
+
+def _split(kind: str) -> tuple[str, str]:
+    library, _, name = kind.partition(".")
+    return library, name.rpartition(".")[2]
+
+
+def _what(kind: str, library: str, name: str, sdk: CallSite | None) -> str:
+    if sdk is not None:
+        return (
+            f"Create the object that builds the {kind} (at {sdk.file}:{sdk.line}) once, where it outlives the "
+            "calls, and use it for all of them."
+        )
+    if name == "AsyncClient":
+        return f"Create one {kind} per event loop, at startup, and share it; aclose it at shutdown."
+    if name in _CLASSES:
+        return f"Create one {kind} where it outlives the calls (a module, an object, a parameter) and share it."
+    if library == "requests":
+        return f"Create one requests.Session() where it outlives the calls, and call session.{name}(…) on it."
+    if library == "urllib3":
+        return f"Create one urllib3.PoolManager() where it outlives the calls, and call pool.{name}(…) on it."
+    return f"Create one {library}.Client() where it outlives the calls, and call client.{name}(…) on it."
+
+
+def _size(library: str, peak: int) -> str:
+    if library not in _LARGER or peak <= _IDLE_KEPT[library]:
+        return ""
+    return f" Up to {peak:,} were in flight: {_LARGER[library].format(library=library, peak=peak)}."

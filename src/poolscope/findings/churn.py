@@ -1,0 +1,102 @@
+"""What the short-lived clients of one habit amount to: how many, what they cost, what sharing would save."""
+
+from __future__ import annotations
+
+from bisect import insort
+from typing import NamedTuple
+
+from poolscope.findings.intervals import CAPACITY, BusyTime, Moments
+
+
+class ShortLife(NamedTuple):
+    """One client that was closed after a request or two on a server that keeps connections alive."""
+
+    spans: tuple[tuple[float, float], ...]
+    """(started_at, finished_at) of its exchanges."""
+    keepalive: float
+    """Seconds that a connection of its pool may stay idle."""
+    cost: float
+    """Seconds of its construction, connection setup and close."""
+    peak: int | None
+    """Exchanges in flight from this call site at most; None where that was not observed."""
+
+
+class Churn:
+    """Sums over many short lives, in bounded memory.
+
+    Lives come in the order in which clients were closed, not built, so the newest `CAPACITY` wait, sorted by
+    start, until it is settled whether another request ended shortly before them.
+    """
+
+    __slots__ = (
+        "_ends",
+        "_followed",
+        "_followed_cost",
+        "_waiting",
+        "busy",
+        "calls",
+        "clients",
+        "cost",
+        "kind",
+        "long_lived",
+        "peak",
+        "refused",
+    )
+
+    def __init__(self) -> None:
+        self.kind = ""
+        self.clients = 0
+        self.calls = 0
+        self.cost = 0.0
+        self.long_lived = 0
+        """Clients of the same habit that were used for more."""
+        self.refused = 0
+        """Clients whose connection the server would not keep, or that was lost otherwise."""
+        self.peak: int | None = 0
+        self.busy = BusyTime()
+        self._ends = Moments()
+        self._waiting: list[tuple[float, float, float]] = []
+        self._followed = 0
+        self._followed_cost = 0.0
+
+    def __repr__(self) -> str:
+        return f"<Churn {self.clients} short, {self.long_lived} long, {self.refused} refused, cost={self.cost:.6f}>"
+
+    def add(self, life: ShortLife) -> None:
+        """Count one more client."""
+        self.clients += 1
+        self.calls += len(life.spans)
+        self.cost += life.cost
+        if self.peak is not None:
+            self.peak = None if life.peak is None else max(self.peak, life.peak)
+        for start, end in life.spans:
+            self.busy.add(start, end)
+        self._ends.add(max(end for _, end in life.spans))
+        insort(self._waiting, (min(start for start, _ in life.spans), life.keepalive, life.cost))
+        if len(self._waiting) > CAPACITY:
+            followed, cost = self._follows(self._waiting.pop(0))
+            self._followed += followed
+            self._followed_cost += cost
+
+    def _follows(self, waiting: tuple[float, float, float]) -> tuple[int, float]:
+        start, keepalive, cost = waiting
+        return (1, cost) if self._ends.any_before(start, keepalive) else (0, 0.0)
+
+    def _all_followed(self) -> tuple[int, float]:
+        each = [self._follows(waiting) for waiting in self._waiting]
+        return (
+            self._followed + sum(followed for followed, _ in each),
+            self._followed_cost + sum(cost for _, cost in each),
+        )
+
+    def avoidable(self) -> int:
+        """Connections that a shared client would not have opened: they followed, and exceed the peak in flight."""
+        followed, _ = self._all_followed()
+        return max(0, min(followed, self.clients - (self.peak or 1)))
+
+    def saving(self) -> float | None:
+        """Elapsed seconds, at least; None where the peak in flight was not observed."""
+        if self.peak is None:
+            return None
+        followed, cost = self._all_followed()
+        return cost * self.avoidable() / followed * self.busy.overlap if followed else 0.0

@@ -1,0 +1,141 @@
+"""One switch for the process: hooks in, ledger on, signals on; and all of it off again.
+
+Several holders may want the hooks at once (a program that called `instrument()`, a test's `capture()`,
+``poolscope run``): they go in with the first and out with the last.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from poolscope import records
+from poolscope.hooks.activation import Activation
+from poolscope.hooks.patching import HOOKS
+from poolscope.ledger import Ledger, Snapshot
+from poolscope.queue import FACTS
+
+Listener = Callable[[records.Record], None]
+
+
+class Instrumentor:
+    """The hooks' holders, the process's ledger, and who listens to its records."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._holders: set[object] = set()
+        self._activation = Activation()
+        self._listeners: tuple[Listener, ...] = ()
+        self.ledger = Ledger(self._tell)
+
+    def __repr__(self) -> str:
+        return f"<Instrumentor held by {len(self._holders)}, {self._activation!r}>"
+
+    @property
+    def active(self) -> bool:
+        """Whether the hooks are in."""
+        return bool(self._holders)
+
+    def hold(self, holder: object) -> bool:
+        """Put the hooks in, or keep them in, for ``holder``; False if it holds them already."""
+        with self._lock:
+            if holder in self._holders:
+                return False
+            self._holders.add(holder)
+            if len(self._holders) == 1:
+                for hook in HOOKS.values():
+                    hook.reset()
+                self.ledger.reset()
+                FACTS.add_consumer(self.ledger.consume)
+                self._activation.start()
+            return True
+
+    def release(self, holder: object) -> bool:
+        """Let ``holder`` go; the last one takes the hooks out. False if it held nothing."""
+        with self._lock:
+            if holder not in self._holders:
+                return False
+            self._holders.discard(holder)
+            if not self._holders:
+                self._activation.stop()
+                FACTS.settle()
+                FACTS.remove_consumer(self.ledger.consume)
+            return True
+
+    def listen(self, listener: Listener) -> None:
+        """Let ``listener`` get every record of the process's ledger, at drain time."""
+        self._listeners = (*self._listeners, listener)
+
+    def unlisten(self, listener: Listener) -> None:
+        """Take ``listener`` out again."""
+        self._listeners = tuple(known for known in self._listeners if known != listener)
+
+    def _tell(self, record: records.Record) -> None:
+        for listener in self._listeners:
+            listener(record)
+
+    def snapshot(self) -> Snapshot:
+        """What is live right now; empty while nothing is instrumented."""
+        FACTS.settle()
+        return self.ledger.snapshot()
+
+    def after_fork(self) -> None:
+        """In a forked child: a fresh lock and an empty ledger."""
+        self._lock = threading.RLock()
+        self.ledger.reset()
+
+
+INSTRUMENTOR = Instrumentor()
+FACTS.at_fork = (*FACTS.at_fork, INSTRUMENTOR.after_fork)
+
+_PROGRAM = object()
+_signals: Any = None
+
+
+def instrument(**options: Any) -> None:
+    """Watch every connection of httpx, httpx2, requests and urllib3 from now on; a second call does nothing.
+
+    With ``opentelemetry-api`` installed, spans, metrics and events go to the global providers, or to those
+    given as ``tracer_provider``, ``meter_provider``, ``logger_provider``; ``excluded_urls``,
+    ``request_hook`` and ``response_hook`` are those of the official packages. ``signals=False`` leaves
+    OpenTelemetry out.
+    """
+    signals = options.pop("signals", True)
+    started = _signals_for(options, wanted=signals)
+    if not INSTRUMENTOR.hold(_PROGRAM):
+        if started is not None:
+            started.stop()
+        return
+    global _signals
+    _signals = started
+    if started is not None:
+        started.start()
+
+
+def _signals_for(options: dict[str, Any], wanted: bool) -> Any:
+    try:
+        if wanted:
+            import opentelemetry.trace  # noqa: F401  (asked for by importing: a namespace package may be a stub)
+    except ImportError:
+        wanted = False
+    if wanted:
+        from poolscope.signals import Signals
+
+        return Signals(**options)
+    if options:
+        raise TypeError(f"without OpenTelemetry there is no use for {', '.join(sorted(options))}")
+    return None
+
+
+def uninstrument() -> None:
+    """Take the hooks out again, restoring only what is still ours; connections alive go on unobserved."""
+    global _signals
+    if INSTRUMENTOR.release(_PROGRAM) and _signals is not None:
+        _signals.stop()
+        _signals = None
+
+
+def snapshot() -> Snapshot:
+    """Live clients, pools with their limits, connections, and who waits for them or holds them."""
+    return INSTRUMENTOR.snapshot()

@@ -1,0 +1,134 @@
+"""What is live right now: the supported replacement for looking into ``client._transport._pool``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from poolscope import facts, records
+from poolscope.facts import now
+from poolscope.ledger import convert
+from poolscope.ledger.urls import format_origin, text
+
+if TYPE_CHECKING:
+    from poolscope.ledger import Ledger
+
+
+@dataclass(slots=True, frozen=True)
+class LiveConnection:
+    """An open connection, or one in setup."""
+
+    id: int
+    origin: str
+    state: str
+    """connecting, active or idle."""
+    requests: int
+    age: float | None
+    """Seconds since it was opened; None if that was before we looked."""
+    idle_time: float | None
+    client: int | None
+    pool: int | None
+    exchanges: tuple[int, ...]
+    """Ids of the exchanges it is serving."""
+
+
+@dataclass(slots=True, frozen=True)
+class Waiter:
+    """A request that has no connection yet."""
+
+    exchange: int
+    origin: str
+    method: str | None
+    waited: float
+    """Seconds since it asked."""
+    client: int | None
+    pool: int | None
+    call_site: records.CallSite | None
+
+
+@dataclass(slots=True, frozen=True)
+class Holder:
+    """A request that holds a connection."""
+
+    exchange: int
+    connection: int
+    origin: str
+    method: str | None
+    held: float
+    """Seconds since the request started."""
+    state: str
+    """sending, waiting (for the answer) or reading (the response is open)."""
+    client: int | None
+    pool: int | None
+    call_site: records.CallSite | None
+
+
+@dataclass(slots=True, frozen=True)
+class Snapshot:
+    """Live clients, pools with their limits, connections, and who waits for and who holds them."""
+
+    taken_at: float
+    clients: tuple[records.Client, ...]
+    pools: tuple[records.Pool, ...]
+    connections: tuple[LiveConnection, ...]
+    waiters: tuple[Waiter, ...]
+    holders: tuple[Holder, ...]
+
+    @classmethod
+    def of(cls, ledger: Ledger) -> Snapshot:
+        """The live part of ``ledger``."""
+        at = now()
+        exchanges = list(ledger.live_exchanges.values())
+        return cls(
+            taken_at=at,
+            clients=tuple(
+                convert.client(sheet, ledger.pid, ledger.requests_of(sheet.id))
+                for sheet in list(ledger.live_clients.values())
+            ),
+            pools=tuple(convert.pool(sheet, ledger.pid) for sheet in list(ledger.live_pools.values())),
+            connections=tuple(_live(sheet, at) for sheet in list(ledger.live_connections.values())),
+            waiters=tuple(_waiter(sheet, at) for sheet in exchanges if sheet.connection is None),
+            holders=tuple(
+                _holder(sheet, sheet.connection, at) for sheet in exchanges if sheet.connection is not None
+            ),
+        )
+
+
+def _live(sheet: facts.Connection, at: float) -> LiveConnection:
+    serving = tuple(sorted(list(sheet.in_flight)))
+    connecting = sheet.opened_at is None and sheet.setup_started_at is not None
+    state = "connecting" if connecting else "active" if serving else "idle"
+    idle = at - sheet.idle_since if state == "idle" and sheet.idle_since is not None else None
+    age = None if sheet.opened_at is None else at - sheet.opened_at
+    return LiveConnection(
+        sheet.id, format_origin(sheet.origin), state, sheet.requests, age, idle, sheet.client, sheet.pool, serving
+    )  # fmt: skip
+
+
+def _waiter(sheet: facts.Exchange, at: float) -> Waiter:
+    return Waiter(
+        exchange=sheet.id,
+        origin=format_origin(sheet.origin),
+        method=text(sheet.method),
+        waited=at - sheet.started_at,
+        client=sheet.client,
+        pool=sheet.pool,
+        call_site=convert.call_site(sheet.call_site),
+    )
+
+
+def _holder(sheet: facts.Exchange, connection: facts.Connection, at: float) -> Holder:
+    state = (
+        "reading" if sheet.headers_at is not None else "waiting" if sheet.sent_at is not None else "sending"
+    )
+    return Holder(
+        exchange=sheet.id,
+        connection=connection.id,
+        origin=format_origin(sheet.origin),
+        method=text(sheet.method),
+        held=at - sheet.started_at,
+        state=state,
+        client=sheet.client,
+        pool=sheet.pool,
+        call_site=convert.call_site(sheet.call_site),
+    )

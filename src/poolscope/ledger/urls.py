@@ -1,0 +1,51 @@
+"""Origins and URLs from what the wire carried, without what must not leave the process."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+DEFAULT_PORTS: Final = {"http": 80, "https": 443, "ws": 80, "wss": 443}
+LONGEST_URL: Final = 2_048
+
+
+def text(value: bytes | str | None) -> str | None:
+    """``value`` as text; bytes are read as ASCII, the odd rest escaped."""
+    return value.decode("ascii", "backslashreplace") if isinstance(value, bytes) else value
+
+
+@lru_cache(maxsize=2_048)
+def format_origin(origin: tuple[Any, Any, int | None]) -> str:
+    """``scheme://host[:port]`` (RFC 6454): no userinfo, no default port, IPv6 in brackets."""
+    scheme, host, port = text(origin[0]) or "", text(origin[1]) or "", origin[2]
+    host = host.rpartition("@")[2]
+    if ":" in host and not host.startswith("["):
+        host = f"[{host}]"
+    shown_port = "" if port is None or port == DEFAULT_PORTS.get(scheme) else f":{port}"
+    return f"{scheme}://{host}{shown_port}"
+
+
+def format_url(origin: str, target: bytes | str | None, keep_query: bool) -> str | None:
+    """The URL of a request without userinfo, fragment and (unless kept) query values.
+
+    ``target`` is a path with query, or a whole URL where a forward proxy needs one.
+    """
+    target = text(target)
+    if target is None:
+        return None
+    if not target.startswith("/") and "://" in target:
+        parts = urlsplit(target)
+        origin = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+        target = parts.path + (f"?{parts.query}" if parts.query else "")
+    path, mark, query = target.partition("#")[0].partition("?")
+    if mark and not keep_query:
+        query = "&".join(map(_without_value, query.split("&")))
+    return f"{origin}{path}{mark}{query}"[:LONGEST_URL]
+
+
+def _without_value(pair: str) -> str:
+    name, equals, value = pair.partition("=")
+    if equals:
+        return f"{name}=…" if value else pair
+    return "…" if pair else ""  # a bare token may itself be the secret
