@@ -1,0 +1,162 @@
+"""The laws of the house that a machine can hold: who imports whom, how long a file is, what is never written."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+HOUSE = Path(__file__).resolve().parent.parent
+PACKAGE = HOUSE / "src" / "poolscope"
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+MAY_IMPORT = {
+    "facts": set(),
+    "queue": {"facts"},
+    "records": {"facts"},
+    "hooks": {"facts", "queue"},
+    "ledger": {"facts", "queue", "records"},
+    "findings": {"ledger", "records"},
+    "signals": {"facts", "ledger", "records"},
+    # Findings are computed from the records a report reads, so that a saved file shows the same ones again.
+    "reports": {"ledger", "records", "findings"},
+}
+"""Part → the parts it may import besides itself. What is not named here is a door and may import all."""
+
+LONGEST_FILE = 340
+
+
+def part_of(module: str) -> str | None:
+    """``poolscope.hooks.live`` → ``hooks``; None for the package itself and everything outside."""
+    head, _, rest = module.partition(".")
+    return rest.partition(".")[0] or None if head == "poolscope" else None
+
+
+def imported_by(path: Path) -> Iterator[tuple[int, str]]:
+    """(line, module) of every import in a file, at whatever depth, relative ones made absolute."""
+    package = ["poolscope", *path.relative_to(PACKAGE).parts[:-1]]
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield node.lineno, alias.name
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            for alias in node.names:
+                # `from poolscope import queue` names a part, `from poolscope.queue import FACTS` does not.
+                yield node.lineno, f"{module}.{alias.name}" if module == "poolscope" else module
+
+
+def named(paths: list[Path]) -> list[object]:
+    return [pytest.param(path, id=str(path.relative_to(HOUSE))) for path in paths]
+
+
+@pytest.mark.parametrize("path", named(FILES))
+def test_imports_follow_the_flow_of_facts(path: Path) -> None:
+    part = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    allowed = MAY_IMPORT.get(part)
+    if allowed is None:
+        return
+    wrong = [
+        f"line {line}: {module}"
+        for line, module in imported_by(path)
+        if (other := part_of(module)) is not None and other not in allowed | {part}
+    ]
+    assert not wrong, f"{part} may import {sorted(allowed) or 'nothing of ours'}"
+
+
+def test_the_law_names_only_parts_that_exist() -> None:
+    there = {path.relative_to(PACKAGE).parts[0].removesuffix(".py") for path in FILES}
+    assert set(MAY_IMPORT) <= there
+
+
+@pytest.mark.parametrize("path", named(FILES))
+def test_one_job_fits_a_file(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= LONGEST_FILE
+
+
+@pytest.mark.parametrize("path", named([*FILES, *sorted(HOUSE.glob("tests/**/*.py"))]))
+def test_no_relative_imports(path: Path) -> None:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    assert not [node.lineno for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level]
+
+
+FORBIDDEN = {
+    "unfinished work": r"\b(TODO|FIXME|XXX|HACK)\b",
+    "a path of one machine": r"(?<![\w.])/(root|work|opt|home/\w+)/(?!\.\.\.)\w",
+    "a registry's address": r"pythonhosted\.org|\bpypi\.org",
+    "who wrote it, instead of what it does": r"\b(chatgpt|claude|copilot|anthropic|openai|AI-generated|language model)\b",
+}
+TEXT = {".py", ".md", ".toml", ".json", ".yaml", ".yml", ".cfg", ".pth", ""}
+
+
+def written() -> list[Path]:
+    """Every text file that git knows or would add."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=HOUSE,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    paths = [HOUSE / name for name in listed.stdout.splitlines()]
+    return [path for path in paths if path.suffix in TEXT and path.is_file() and path != Path(__file__)]
+
+
+@pytest.mark.parametrize(("what", "pattern"), FORBIDDEN.items(), ids=[what.split()[-1] for what in FORBIDDEN])
+def test_never_written(what: str, pattern: str) -> None:
+    search = re.compile(pattern, 0 if "TODO" in pattern else re.IGNORECASE).search
+    found = [
+        f"{path.relative_to(HOUSE)}:{number}: {line.strip()[:100]}"
+        for path in written()
+        for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1)
+        if search(line)
+    ]
+    assert not found, what
+
+
+HEAVY = (
+    "click",
+    "rich",
+    "httpx",
+    "httpx2",
+    "httpcore",
+    "httpcore2",
+    "requests",
+    "urllib3",
+    "opentelemetry",
+    "anyio",
+)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import poolscope",
+        "import poolscope; poolscope.instrument(signals=False); poolscope.uninstrument()",
+        "import poolscope.testing",
+        "import poolscope.ledger",
+    ],
+)
+def test_watching_loads_nothing_heavy(statement: str) -> None:
+    program = f"import sys; before = set(sys.modules); {statement}; print(*sorted(set(sys.modules) - before))"
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    loaded = {name.partition(".")[0] for name in run.stdout.split()}
+    assert "poolscope" in loaded
+    assert not loaded & set(HEAVY)
+    assert "ssl" not in loaded
+
+
+def test_nothing_starts_a_thread_at_import() -> None:
+    program = (
+        "import poolscope, threading; poolscope.instrument(signals=False); print(threading.active_count())"
+    )
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "1"
