@@ -1,0 +1,38 @@
+"""A server with one fixed answer, in a process of its own, so that only the client's CPU is measured."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nok"
+
+
+class FixedAnswer(asyncio.Protocol):
+    """Answers every GET on a kept-alive connection with the same bytes."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client came."""
+        self._transport = transport
+        self._waiting = b""
+
+    def data_received(self, data: bytes) -> None:
+        """Count the ends of request heads; requests have no bodies here."""
+        received = self._waiting + data
+        requests = received.count(b"\r\n\r\n")
+        self._waiting = received[received.rfind(b"\r\n\r\n") + 4 :] if requests else received
+        if requests:
+            self._transport.write(ANSWER * requests)  # type: ignore[attr-defined]
+
+
+async def serve() -> None:
+    """Serve on a free port, printed first, until standard input is closed."""
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(FixedAnswer, "127.0.0.1", 0, backlog=1024)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await loop.run_in_executor(None, sys.stdin.read)
+    server.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(serve())

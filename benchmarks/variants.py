@@ -1,0 +1,126 @@
+"""What is compared: nothing, poolscope in its forms, the official packages, and both together.
+
+Each variant is set up by a function that gets the library's name and returns what settles it: drain and
+flush, called inside the measured time.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+from typing import Any
+
+Settle = Callable[[], object]
+Setup = Callable[[str], Settle]
+
+
+def bare(library: str) -> Settle:
+    """The library alone."""
+    return lambda: None
+
+
+def capture(library: str) -> Settle:
+    """poolscope: hooks, queue, drain into the ledger."""
+    import poolscope
+    from poolscope.queue import FACTS
+
+    poolscope.instrument(signals=False)
+    return FACTS.settle
+
+
+def save(library: str) -> Settle:
+    """poolscope as under ``poolscope run --save``: every record written as a line of JSON."""
+    import poolscope
+    from poolscope import records
+    from poolscope.instrumentor import INSTRUMENTOR
+    from poolscope.queue import FACTS
+
+    file = tempfile.TemporaryFile("w", encoding="utf-8")  # noqa: SIM115  (lives as long as the process)
+
+    def write(record: records.Record) -> None:
+        file.write(records.to_json(record) + "\n")
+
+    INSTRUMENTOR.listen(write)
+    poolscope.instrument(signals=False)
+
+    def settle() -> None:
+        FACTS.settle()
+        file.flush()
+
+    return settle
+
+
+def _providers(sampled: bool) -> tuple[Any, Any]:
+    from opentelemetry import metrics, trace
+    from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.metrics.export import (
+        MetricExporter,
+        MetricExportResult,
+        PeriodicExportingMetricReader,
+    )
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+    from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON
+
+    class NoSpans(SpanExporter):
+        def export(self, spans: Any) -> SpanExportResult:
+            return SpanExportResult.SUCCESS
+
+    class NoMetrics(MetricExporter):
+        def export(self, metrics_data: Any, timeout_millis: float = 0, **kwargs: Any) -> MetricExportResult:
+            return MetricExportResult.SUCCESS
+
+        def force_flush(self, timeout_millis: float = 0) -> bool:
+            return True
+
+        def shutdown(self, timeout_millis: float = 0, **kwargs: Any) -> None:
+            return None
+
+    tracer_provider = TracerProvider(sampler=ALWAYS_ON if sampled else ALWAYS_OFF)
+    tracer_provider.add_span_processor(BatchSpanProcessor(NoSpans()))
+    meter_provider = MeterProvider([PeriodicExportingMetricReader(NoMetrics(), export_interval_millis=5_000)])
+    trace.set_tracer_provider(tracer_provider)
+    metrics.set_meter_provider(meter_provider)
+    return tracer_provider, meter_provider
+
+
+def _flush(*providers: Any) -> Settle:
+    return lambda: [provider.force_flush() for provider in providers]
+
+
+def _official(library: str, *providers: Any) -> None:
+    if library == "httpx":
+        from opentelemetry.instrumentation.httpx import HTTPXClientInstrumentor as Instrumentor
+    else:
+        from opentelemetry.instrumentation.requests import RequestsInstrumentor as Instrumentor
+    Instrumentor().instrument(tracer_provider=providers[0], meter_provider=providers[1])
+
+
+def _setup(sampled: bool, official: bool, ours: bool) -> Setup:
+    def setup(library: str) -> Settle:
+        os.environ["OTEL_SEMCONV_STABILITY_OPT_IN"] = "http"
+        providers = _providers(sampled)
+        if official:
+            _official(library, *providers)
+        if ours:
+            import poolscope
+
+            poolscope.instrument(tracer_provider=providers[0], meter_provider=providers[1])
+        return _flush(*providers)
+
+    return setup
+
+
+VARIANTS: dict[str, Setup] = {
+    "bare": bare,
+    "bare again": bare,
+    "capture": capture,
+    "capture, saved": save,
+    "official, sampled": _setup(sampled=True, official=True, ours=False),
+    "official, unsampled": _setup(sampled=False, official=True, ours=False),
+    "poolscope, sampled": _setup(sampled=True, official=False, ours=True),
+    "poolscope, unsampled": _setup(sampled=False, official=False, ours=True),
+    "both, sampled": _setup(sampled=True, official=True, ours=True),
+    "both, unsampled": _setup(sampled=False, official=True, ours=True),
+}

@@ -1,0 +1,98 @@
+"""One process of a measurement: one library under one variant, told by its standard input what to do.
+
+Each line is a number of requests; the answer is the process CPU they took, in µs per request, with
+everything they caused (drain, flush of providers) included.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import sys
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+from benchmarks.variants import VARIANTS
+
+Round = Callable[[int], None]
+
+
+def requests_round(url: str) -> Round:
+    """``Session.get`` in a loop."""
+    import requests
+
+    session = requests.Session()
+
+    def run(count: int) -> None:
+        for _ in range(count):
+            session.get(url).content  # noqa: B018
+
+    return run
+
+
+def httpx_round(url: str) -> Round:
+    """``httpx.Client.get`` in a loop."""
+    import httpx
+
+    client = httpx.Client()
+
+    def run(count: int) -> None:
+        for _ in range(count):
+            client.get(url)
+
+    return run
+
+
+def httpx_async_round(url: str) -> Round:
+    """``httpx.AsyncClient.get`` in a loop on one event loop that lives as long as the process."""
+    import httpx
+
+    runner = asyncio.Runner()
+    client = httpx.AsyncClient()
+
+    async def gets(count: int) -> None:
+        for _ in range(count):
+            await client.get(url)
+
+    def run(count: int) -> None:
+        coroutine: Awaitable[None] = gets(count)
+        runner.run(coroutine)  # type: ignore[arg-type]
+
+    return run
+
+
+LIBRARIES: dict[str, Callable[[str], Round]] = {
+    "httpx": httpx_round,
+    "httpx-async": httpx_async_round,
+    "requests": requests_round,
+}
+
+
+def commands() -> Iterator[int]:
+    """Round sizes from standard input."""
+    for line in sys.stdin:
+        yield int(line)
+
+
+def main(library: str, variant: str, url: str, cpu: int) -> None:
+    """Set the variant up, warm it up, and answer rounds until standard input ends."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {cpu})
+    settle: Callable[[], Any] = VARIANTS[variant](library.split("-")[0])
+    run = LIBRARIES[library](url)
+    run(300)
+    settle()
+    gc.collect()
+    gc.freeze()
+    print("ready", flush=True)
+    for count in commands():
+        before = time.process_time()
+        run(count)
+        settle()
+        print((time.process_time() - before) / count * 1e6, flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]))
