@@ -14,7 +14,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
-from benchmarks.variants import VARIANTS
+from bench.variants import VARIANTS
 
 Round = Callable[[int], None]
 

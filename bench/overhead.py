@@ -1,6 +1,6 @@
 """What does poolscope cost? Process CPU per request, paired and interleaved in one run.
 
-    python -m benchmarks.overhead [--library requests] [--sets 3] [--rounds 12] [--requests 300]
+    python -m bench.overhead [--library requests] [--sets 3] [--rounds 12] [--requests 300]
 
 Each set starts one process per variant; each round lets every one of them make its requests, in random
 order, and is compared with the bare process of the same set and round. "bare again" shows what the
@@ -18,8 +18,8 @@ import sys
 from collections import defaultdict
 from contextlib import ExitStack
 
-from benchmarks.variants import VARIANTS
-from benchmarks.worker import LIBRARIES
+from bench.variants import VARIANTS
+from bench.worker import LIBRARIES
 
 PINNED_MALLOC = {"MALLOC_TRIM_THRESHOLD_": "268435456", "MALLOC_MMAP_THRESHOLD_": "268435456"}
 """Without it asyncio's 256 KiB receive buffer triggers heap trims: a variant then looks faster than bare."""
@@ -57,12 +57,12 @@ def measure(library: str, variants: list[str], sets: int, rounds: int, count: in
     differences: dict[str, list[float]] = defaultdict(list)
     for number in range(sets):
         with ExitStack() as stack:
-            server = start(stack, "benchmarks.server")
+            server = start(stack, "bench.server")
             assert server.stdout is not None
             url = f"http://127.0.0.1:{int(server.stdout.readline())}/"
             workers = {}
             for variant in variants:
-                worker = start(stack, "benchmarks.worker", library, variant, url, "0")
+                worker = start(stack, "bench.worker", library, variant, url, "0")
                 assert worker.stdout is not None
                 if worker.stdout.readline() != "ready\n":
                     raise SystemExit(f"variant {variant!r} did not start")
@@ -101,7 +101,9 @@ def table(library: str, differences: dict[str, list[float]]) -> str:
 
 def main() -> None:
     """Measure what the command line asks for and print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--library", choices=LIBRARIES, action="append", help="default: all of them")
     parser.add_argument("--variant", choices=VARIANTS, action="append", help="default: all of them")
     parser.add_argument("--sets", type=int, default=3, help="process sets (default: 3)")

@@ -1,0 +1,146 @@
+"""Does memory stay flat? Resident size while very many requests, connections or origins go by.
+
+    python -m bench.memory session|clients|origins|view [--count 1000000]
+
+``session``: requests on one Session; ``clients``: ``requests.get`` in a loop; ``origins``: as many origins
+as requests, by host name; ``view``: `poolscope view` of a saved file with that many exchanges. Prints the
+resident set every tenth of the way, and at the end the growth after the first twentieth.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+from bench.overhead import start
+
+
+def resident_mb() -> float:
+    """Resident set of this process in MB (Linux)."""
+    with open("/proc/self/statm", encoding="ascii") as statm:
+        return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def watch(make_request: Callable[[int], object], count: int) -> None:
+    """Make ``count`` requests and print how the resident set develops."""
+    import poolscope
+    from poolscope.instrumentor import INSTRUMENTOR
+    from poolscope.reports.picture import Picture
+
+    picture = Picture()
+    INSTRUMENTOR.listen(picture.add)
+    poolscope.instrument(signals=False)
+    settled_at = max(count // 20, 1)
+    settled = 0.0
+    for number in range(1, count + 1):
+        make_request(number)
+        if number == settled_at:
+            settled = resident_mb()
+        if number % max(count // 10, 1) == 0:
+            print(f"{number:>10,} requests  {resident_mb():8.1f} MB", flush=True)
+    print(f"growth after the first {settled_at:,}: {resident_mb() - settled:+.1f} MB")
+
+
+def session(url: str, count: int) -> None:
+    """One Session."""
+    import requests
+
+    client = requests.Session()
+    watch(lambda _: client.get(url).content, count)
+
+
+def clients(url: str, count: int) -> None:
+    """A client for every request."""
+    import requests
+
+    watch(lambda _: requests.get(url, timeout=10).content, count)
+
+
+def origins(url: str, count: int) -> None:
+    """An origin for every request: every name resolves to the one server."""
+    import socket
+
+    import requests
+
+    port = int(url.rsplit(":", 1)[1].strip("/"))
+    resolve = socket.getaddrinfo
+    socket.getaddrinfo = lambda host, *rest, **more: resolve("127.0.0.1", *rest, **more)  # type: ignore[assignment]
+
+    def get(number: int) -> None:
+        requests.get(f"http://host-{number}.test:{port}/", timeout=10).content  # noqa: B018
+
+    watch(get, count)
+
+
+def saved_lines(count: int) -> Iterator[str]:
+    """A saved file of ``count`` exchanges, one hundred on each connection."""
+    from poolscope import records
+
+    yield records.to_json(records.Header(1, records.SCHEMA_VERSION, "0", "3", 0.0, 0.0))
+    for number in range(1, count + 1):
+        at = number / 1000
+        connection, place = divmod(number - 1, 100)
+        if place == 0:
+            opened = records.Connection(
+                1, connection + 1, None, None, "http://a.test", "direct", opened_at=at
+            )
+            yield records.to_json(opened)
+        yield records.to_json(
+            records.Exchange(
+                1, number, connection + 1, None, None, "http://a.test", "GET", "http://a.test/", place + 1,
+                place > 0, started_at=at, sent_at=at, headers_at=at, finished_at=at, status=200,
+            )
+        )  # fmt: skip
+        if place == 99:
+            opened.closed_at, opened.close_reason, opened.closed_by = at, "client_close", "client"
+            opened.requests = 100
+            yield records.to_json(opened)
+
+
+def view(count: int) -> None:
+    """`poolscope view` in a process of its own, and the most memory it used."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "saved.jsonl")
+        with open(path, "w", encoding="utf-8") as file:
+            file.writelines(f"{line}\n" for line in saved_lines(count))
+        print(f"{count:,} exchanges, {os.path.getsize(path) / 1e6:.0f} MB on disk", flush=True)
+        code = (
+            "import json, resource, sys, time; from poolscope.cli.main import main\n"
+            "t = time.perf_counter()\n"
+            "try: main(['view', sys.argv[1]])\n"
+            "except SystemExit: pass\n"
+            "print(json.dumps([resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3, time.perf_counter() - t]))"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code, path], stdout=subprocess.PIPE, check=True, text=True
+        )
+    peak, seconds = json.loads(done.stdout.splitlines()[-1])
+    print(f"poolscope view: peak {peak:.0f} MB, {seconds:.0f} s")
+
+
+def main() -> None:
+    """Run the scenario named on the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("scenario", choices=("session", "clients", "origins", "view"))
+    parser.add_argument("--count", type=int, default=1_000_000)
+    options = parser.parse_args()
+    if options.scenario == "view":
+        view(options.count)
+        return
+    with ExitStack() as stack:
+        server = start(stack, "bench.server")
+        assert server.stdout is not None
+        url = f"http://127.0.0.1:{int(server.stdout.readline())}/"
+        {"session": session, "clients": clients, "origins": origins}[options.scenario](url, options.count)
+
+
+if __name__ == "__main__":
+    main()
