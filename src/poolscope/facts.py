@@ -148,6 +148,7 @@ class Connection:
         "in_flight",
         "keepalive_expiry",
         "last_status",
+        "live",
         "local",
         "opened_at",
         "opened_by",
@@ -200,6 +201,8 @@ class Connection:
         """Ids of the exchanges it is serving (a set: add and discard are atomic)."""
         self.span: Any = None
         """SpanContext of the setup span, set on the live path; never a Context."""
+        self.live: Any = None
+        """What the live path's door remembers about it: plain values only."""
         # What was seen before and at the close; ledger/closing.py draws the conclusion.
         self.closed_at: float | None = None
         self.close_time: float | None = None
@@ -245,6 +248,7 @@ class Exchange:
         "id",
         "idle_time",
         "joined",
+        "live",
         "method",
         "origin",
         "pool",
@@ -252,6 +256,7 @@ class Exchange:
         "previous",
         "relation",
         "request_number",
+        "resends",
         "reused",
         "sent_at",
         "span",
@@ -292,6 +297,8 @@ class Exchange:
         self.body_complete: bool | None = None
         self.previous: int | None = None
         """Id of the exchange before it in the same call (redirect, retry, auth)."""
+        self.resends = 0
+        """How many exchanges came before it in the same call."""
         self.relation: str | None = None
         """``redirect``, ``retry`` or ``auth``; None where the reason is not visible."""
         self.thread: int | None = None
@@ -301,6 +308,8 @@ class Exchange:
         """How often a connection was assigned and lost again before (httpcore's ConnectionNotAvailable)."""
         self.span: Any = None
         """SpanContext of the request's span, set on the live path; never a Context."""
+        self.live: Any = None
+        """What the live path's door remembers about it from start to headers."""
 
     __repr__ = _slots
 

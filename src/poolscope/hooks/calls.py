@@ -38,6 +38,7 @@ class Call:
         exchange.call_site = self.call_site
         if before is not None:
             exchange.previous = before.id
+            exchange.resends = before.resends + 1
             exchange.relation = relation_after(before)
 
 
