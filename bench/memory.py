@@ -70,7 +70,7 @@ def origins(url: str, count: int) -> None:
 
     port = int(url.rsplit(":", 1)[1].strip("/"))
     resolve = socket.getaddrinfo
-    socket.getaddrinfo = lambda host, *rest, **more: resolve("127.0.0.1", *rest, **more)  # type: ignore[assignment]
+    socket.getaddrinfo = lambda _, *rest, **more: resolve("127.0.0.1", *rest, **more)  # type: ignore[assignment]
 
     def get(number: int) -> None:
         requests.get(f"http://host-{number}.test:{port}/", timeout=10).content  # noqa: B018

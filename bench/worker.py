@@ -80,7 +80,7 @@ def main(library: str, variant: str, url: str, cpu: int) -> None:
     """Set the variant up, warm it up, and answer rounds until standard input ends."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {cpu})
-    settle: Callable[[], Any] = VARIANTS[variant](library.split("-")[0])
+    settle: Callable[[], Any] = VARIANTS[variant](library.split("-", maxsplit=1)[0])
     run = LIBRARIES[library](url)
     run(300)
     settle()

@@ -10,7 +10,8 @@ import itertools
 import os
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final, TypeAlias
 
 from poolscope.facts import BEGUN, HookFailure, Moment, Sheet
@@ -34,6 +35,8 @@ class FactQueue:
         self.consumers: tuple[Consumer, ...] = ()
         self.at_fork: tuple[Callable[[], None], ...] = ()
         """Called in a forked child after the queue itself was emptied."""
+        self.at_first_request: Callable[[], None] | None = None
+        """Called once, in the task of the first request of this process (and of each forked child)."""
         self._reset()
 
     def _reset(self) -> None:
@@ -42,6 +45,10 @@ class FactQueue:
         self._drops = itertools.count(1)
         self.dropped = 0
         """Facts lost because the queue was full."""
+        self._drainer: int | None = None
+        self._after_drain: list[Callable[[], None]] = []
+        # Until the first request there is nobody to relieve; then somebody may want to know of it.
+        self._relief_at = 0
 
     def __len__(self) -> int:
         return len(self._facts)
@@ -58,29 +65,58 @@ class FactQueue:
 
     def relieve(self) -> None:
         """Drain a batch when the queue has grown long; called where a request starts, in its own task."""
-        if len(self._facts) >= RELIEF_AT:
-            self.drain(RELIEF_BATCH)
+        if len(self._facts) >= self._relief_at:
+            if self._relief_at == 0:
+                self._relief_at = RELIEF_AT
+                if self.at_first_request is not None:
+                    self.at_first_request()
+            else:
+                self.drain(RELIEF_BATCH)
 
     def drain(self, limit: int | None = None) -> bool:
         """Hand up to ``limit`` waiting facts to the consumers; False if somebody else is draining."""
-        lock = self._lock
-        if not lock.acquire(blocking=False):
+        if not self._lock.acquire(blocking=False):
             return False
-        try:
+        with self._draining():
             self._deliver(limit)
-        finally:
-            lock.release()
         return True
 
     def settle(self, timeout: float = 5.0) -> bool:
         """Drain everything, waiting for a drain under way; False if that did not end within ``timeout`` s."""
+        with self.settled(timeout) as settled:
+            return settled
+
+    @contextmanager
+    def settled(self, timeout: float = 5.0) -> Iterator[bool]:
+        """Settle, and let nobody drain during the block; yields False if a drain under way did not end."""
         if not self._lock.acquire(timeout=timeout):
-            return False
-        try:
+            yield False
+            return
+        with self._draining():
             self._deliver(None)
+            yield True
+
+    def when_idle(self, action: Callable[[], None]) -> None:
+        """Run ``action`` now, or right after the drain that this very thread is in the middle of.
+
+        A signal handler may interrupt a drain; what waits for its end must not wait inside it.
+        """
+        if self._drainer == threading.get_ident():
+            self._after_drain.append(action)
+        else:
+            action()
+
+    @contextmanager
+    def _draining(self) -> Iterator[None]:
+        self._drainer = threading.get_ident()
+        try:
+            yield
         finally:
+            postponed, self._after_drain = self._after_drain, []
+            self._drainer = None
             self._lock.release()
-        return True
+        for action in postponed:
+            action()
 
     def _deliver(self, limit: int | None) -> None:
         facts, consumers = self._facts, self.consumers

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gc
 from types import TracebackType
+from typing import Self
 
 from poolscope import records
 from poolscope.instrumentor import INSTRUMENTOR
@@ -66,7 +67,7 @@ class Capture:
         elif isinstance(record, records.Pool):
             self._pools[record.id] = record
 
-    def __enter__(self) -> Capture:
+    def __enter__(self) -> Self:
         FACTS.settle()
         INSTRUMENTOR.hold(self)
         FACTS.add_consumer(self.ledger.consume)

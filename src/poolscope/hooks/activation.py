@@ -77,12 +77,14 @@ def _install(name: str, module: ModuleType, patches: Patches) -> None:
 
 
 class _Finder(MetaPathFinder):
-    def __init__(self, names: Sequence[str] | dict[str, str], imported: Callable[[str, ModuleType], None]):
+    def __init__(
+        self, names: Sequence[str] | dict[str, str], imported: Callable[[str, ModuleType], None]
+    ) -> None:
         self._names = frozenset(names)
         self._imported = imported
         self._looking: set[str] = set()
 
-    def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+    def find_spec(self, fullname: str, _path: Any = None, _target: Any = None) -> ModuleSpec | None:
         if fullname not in self._names or fullname in self._looking:
             return None
         self._looking.add(fullname)

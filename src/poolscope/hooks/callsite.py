@@ -29,7 +29,7 @@ _INSTALLED: Final = tuple(
 _HTTP_LIBRARIES: Final = frozenset(
     ("httpx", "httpx2", "httpcore", "httpcore2", "requests", "urllib3", "poolscope", "contextlib.py")
 )
-_OWN: Final = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "")
+OWN: Final = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "")
 
 _kinds: dict[str, int] = {}
 
@@ -45,7 +45,7 @@ def kind_of(filename: str) -> int:
 
 
 def _classify(filename: str) -> int:
-    if filename.startswith(_OWN):
+    if filename.startswith(OWN):
         return LIBRARY
     parts = filename.replace("\\", "/").split("/")
     installed = "site-packages" in parts or "dist-packages" in parts or filename.startswith(_INSTALLED)

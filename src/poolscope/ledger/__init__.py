@@ -35,7 +35,7 @@ class Ledger:
 
     def __init__(self, yield_record: Callable[[records.Record], None], keep_query: bool = False) -> None:
         self._yield = yield_record
-        self._keep_query = keep_query
+        self.keep_query = keep_query
         self.reset()
 
     def reset(self) -> None:
@@ -147,7 +147,7 @@ class Ledger:
         connection = sheet.connection
         if connection is not None:
             self._account(connection)
-        self._yield(convert.exchange(sheet, self.pid, in_flight, self._keep_query))
+        self._yield(convert.exchange(sheet, self.pid, in_flight, self.keep_query))
         if connection is not None and connection.id in self._closing and not self._still_serves(connection):
             self._connection_ended(connection)
 

@@ -95,7 +95,7 @@ class Snapshot:
 
 
 def _live(sheet: facts.Connection, at: float) -> LiveConnection:
-    serving = tuple(sorted(list(sheet.in_flight)))
+    serving = tuple(sorted(sheet.in_flight.copy()))
     connecting = sheet.opened_at is None and sheet.setup_started_at is not None
     state = "connecting" if connecting else "active" if serving else "idle"
     idle = at - sheet.idle_since if state == "idle" and sheet.idle_since is not None else None
