@@ -1,0 +1,26 @@
+"""Servers that know the truth: every connection has a serial, every request its number, told out of band.
+
+- `running`: start one, in a process or a thread, and read its log
+- `behaviours`: what the HTTP/1.1 server does by path; `http2`, `proxies`: the other kinds
+- `scripted`: a socket written and read byte by byte by the test itself
+"""
+
+from tests.servers.certificates import Certificates
+from tests.servers.config import ServerConfig
+from tests.servers.log import SeenConnection, SeenRequest, ServerLog
+from tests.servers.running import Running, in_process, in_thread
+from tests.servers.scripted import Peer, Scripted, scripted
+
+__all__ = [
+    "Certificates",
+    "Peer",
+    "Running",
+    "Scripted",
+    "SeenConnection",
+    "SeenRequest",
+    "ServerConfig",
+    "ServerLog",
+    "in_process",
+    "in_thread",
+    "scripted",
+]

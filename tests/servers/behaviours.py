@@ -1,0 +1,176 @@
+"""How the HTTP/1.1 truth server answers, by the first segment of the path; the rest makes a path unique.
+
+A behaviour gets the wire and the request (logged, its body unread), answers, and returns whether the
+connection goes on. To add one: a function here and its name in `_ALL`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from tests.servers.wire import Request, Wire
+
+Behaviour = Callable[[Wire, Request], Awaitable[bool]]
+
+_seen_before: set[str] = set()
+
+
+def _argument(request: Request) -> str:
+    """The second segment: ``/slow/50/17`` → ``50``."""
+    return request.target.split("/")[2]
+
+
+async def fixed(wire: Wire, request: Request) -> bool:
+    await wire.read_body(request)
+    await wire.answer()
+    return not request.asks_to_close
+
+
+async def size(wire: Wire, request: Request) -> bool:
+    """``/size/100000/…``: so many bytes."""
+    await wire.read_body(request)
+    await wire.answer(body=b"x" * int(_argument(request)))
+    return True
+
+
+async def empty(wire: Wire, request: Request) -> bool:
+    await wire.read_body(request)
+    await wire.send(b"HTTP/1.1 204 No Content\r\n\r\n")
+    return True
+
+
+async def chunked(wire: Wire, request: Request) -> bool:
+    await wire.read_body(request)
+    await wire.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+    for part in (b"one", b"two and a half", b"three"):
+        await wire.send(b"%x\r\n%s\r\n" % (len(part), part))
+        await asyncio.sleep(0)
+    await wire.send(b"0\r\n\r\n")
+    return True
+
+
+async def slow(wire: Wire, request: Request) -> bool:
+    """``/slow/50/…``: answers after so many milliseconds."""
+    await wire.read_body(request)
+    await asyncio.sleep(int(_argument(request)) / 1000)
+    await wire.answer()
+    return True
+
+
+async def redirect(wire: Wire, request: Request) -> bool:
+    """``/redirect/chunked/7`` leads to ``/chunked/7`` on the same host."""
+    await wire.read_body(request)
+    await wire.answer("302 Found", b"elsewhere", Location=request.target.removeprefix("/redirect"))
+    return True
+
+
+async def close(wire: Wire, request: Request) -> bool:
+    await wire.read_body(request)
+    await wire.answer(Connection="close")
+    return False
+
+
+async def http10(wire: Wire, request: Request) -> bool:
+    """An HTTP/1.0 answer, its body ended by the close."""
+    await wire.read_body(request)
+    await wire.send(b"HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\n\r\nold")
+    return False
+
+
+async def reset(wire: Wire, request: Request) -> bool:
+    """The body breaks off with a RST."""
+    await wire.read_body(request)
+    await wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\npart")
+    # The client may not have read the head when the RST comes, and a RST throws away what it has not read.
+    wire.reset("server: reset in the body")
+    return False
+
+
+async def cut(wire: Wire, request: Request) -> bool:
+    """The body breaks off with a FIN."""
+    await wire.read_body(request)
+    await wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\npart")
+    wire.close("server: closed in the body")
+    return False
+
+
+async def drop(wire: Wire, request: Request) -> bool:
+    """Closes without an answer."""
+    await wire.read_body(request)
+    wire.close("server: closed without answer")
+    return False
+
+
+async def last(wire: Wire, request: Request) -> bool:
+    """A keep-alive answer, and then it closes all the same: the stale connection."""
+    await wire.read_body(request)
+    await wire.answer()
+    wire.close("server: closed while idle")
+    return False
+
+
+async def silence(wire: Wire, request: Request) -> bool:
+    """Never answers."""
+    await wire.client_leaves()
+    return False
+
+
+async def stall(wire: Wire, request: Request) -> bool:
+    """Answers a head and a part of the body, and then nothing more."""
+    await wire.read_body(request)
+    await wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\npart")
+    await wire.client_leaves()
+    return False
+
+
+async def garbage(wire: Wire, request: Request) -> bool:
+    await wire.read_body(request)
+    await wire.send(b"this is no HTTP at all\r\n\r\n")
+    wire.close("server: closed after garbage")
+    return False
+
+
+async def digest(wire: Wire, request: Request) -> bool:
+    """401 with a digest challenge until the request carries any answer to it."""
+    await wire.read_body(request)
+    if request.headers.get("authorization", "").startswith("Digest "):
+        await wire.answer()
+    else:
+        challenge = 'Digest realm="truth", nonce="b1946ac92492d234", qop="auth", algorithm=MD5'
+        await wire.answer("401 Unauthorized", b"who?", WWW_Authenticate=challenge)
+    return True
+
+
+async def flaky(wire: Wire, request: Request) -> bool:
+    """503 the first time for this path, 200 from then on."""
+    await wire.read_body(request)
+    if request.target in _seen_before:
+        await wire.answer()
+    else:
+        _seen_before.add(request.target)
+        await wire.answer("503 Service Unavailable", b"later", Retry_After="0")
+    return True
+
+
+async def early(wire: Wire, request: Request) -> bool:
+    """Answers from the head alone, before it reads the body."""
+    await wire.answer("413 Content Too Large", b"too much", Connection="close")
+    await wire.read_body(request)
+    return False
+
+
+async def switch(wire: Wire, request: Request) -> bool:
+    """101, then echoes until the client leaves."""
+    await wire.send(b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n")
+    while data := await wire.reader.read(65536):
+        await wire.send(data)
+    wire.seen.end("client")
+    return False
+
+
+_ALL: tuple[Behaviour, ...] = (
+    *(fixed, size, empty, chunked, slow, redirect, digest, flaky, early, switch),
+    *(close, http10, reset, cut, drop, last, silence, stall, garbage),
+)
+BEHAVIOURS: dict[str, Behaviour] = {behaviour.__name__: behaviour for behaviour in _ALL}
