@@ -135,14 +135,12 @@ class Ledger:
         key = (sheet.origin, user and (user.call_site or user.sdk_call_site))
         in_flight = self._in_flight[key] = self._in_flight.get(key, 0) + 1
         self._in_flight_at[sheet.id] = (key, in_flight)
+        while len(self._in_flight_at) > len(self.live_exchanges):
+            self._leave(next(iter(self._in_flight_at)))
 
     def _exchange_ended(self, sheet: facts.Exchange) -> None:
         self.live_exchanges.pop(sheet.id, None)
-        key, in_flight = self._in_flight_at.pop(sheet.id, (None, None))
-        if in_flight is not None:
-            self._in_flight[key] -= 1
-            if not self._in_flight[key]:
-                del self._in_flight[key]
+        in_flight = self._leave(sheet.id)
         self.requests += 1
         connection = sheet.connection
         if connection is not None:
@@ -150,6 +148,15 @@ class Ledger:
         self._yield(convert.exchange(sheet, self.pid, in_flight, self.keep_query))
         if connection is not None and connection.id in self._closing and not self._still_serves(connection):
             self._connection_ended(connection)
+
+    def _leave(self, exchange: int) -> int | None:
+        """How many were in flight when ``exchange`` started; it is not among them any more."""
+        key, in_flight = self._in_flight_at.pop(exchange, (None, None))
+        if in_flight is not None:
+            self._in_flight[key] -= 1
+            if not self._in_flight[key]:
+                del self._in_flight[key]
+        return in_flight
 
     def _account(self, connection: facts.Connection) -> None:
         if connection.closed_at is None or connection.id in self.live_connections:

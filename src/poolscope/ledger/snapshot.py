@@ -30,6 +30,8 @@ class LiveConnection:
     pool: int | None
     exchanges: tuple[int, ...]
     """Ids of the exchanges it is serving."""
+    opened_by: int | None = None
+    """Id of the exchange whose task sets it up, or did."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -101,7 +103,7 @@ def _live(sheet: facts.Connection, at: float) -> LiveConnection:
     idle = at - sheet.idle_since if state == "idle" and sheet.idle_since is not None else None
     age = None if sheet.opened_at is None else at - sheet.opened_at
     return LiveConnection(
-        sheet.id, format_origin(sheet.origin), state, sheet.requests, age, idle, sheet.client, sheet.pool, serving
+        sheet.id, format_origin(sheet.origin), state, sheet.requests, age, idle, sheet.client, sheet.pool, serving, sheet.opened_by
     )  # fmt: skip
 
 

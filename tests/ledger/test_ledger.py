@@ -1,0 +1,184 @@
+"""Facts in, records out: the order, the totals, and that nothing is held after its end."""
+
+from __future__ import annotations
+
+import pytest
+
+from poolscope import facts, ledger, records
+from poolscope.facts import BEGUN, ENDED, OPENED
+
+ORIGIN = (b"http", b"api.test", None)
+
+
+class Story:
+    """A ledger, what it yielded, and short words for stating facts."""
+
+    def __init__(self):
+        self.said: list[records.Record] = []
+        self.ledger = ledger.Ledger(self.said.append)
+
+    def client(self, kind="requests.Session"):
+        sheet = facts.Client(kind, 0, created_at=1.0)
+        self.ledger.consume(BEGUN, sheet)
+        return sheet
+
+    def connection(self, requests=0):
+        sheet = facts.Connection(ORIGIN, 0)
+        sheet.setup_started_at, sheet.opened_at, sheet.requests = 1.0, 1.5, requests
+        self.ledger.consume(BEGUN, sheet)
+        self.ledger.consume(OPENED, sheet)
+        return sheet
+
+    def exchange(self, client=None, connection=None):
+        sheet = facts.Exchange(ORIGIN, 0, started_at=2.0)
+        sheet.client = client and client.id
+        self.ledger.consume(BEGUN, sheet)
+        sheet.connection = connection
+        return sheet
+
+    def end(self, sheet, at=3.0):
+        setattr(sheet, "finished_at" if isinstance(sheet, facts.Exchange) else "closed_at", at)
+        self.ledger.consume(ENDED, sheet)
+
+    def types(self):
+        return [record.type for record in self.said]
+
+
+@pytest.fixture
+def story():
+    return Story()
+
+
+def test_the_close_of_a_connection_is_told_after_its_last_exchange(story):
+    connection = story.connection(requests=1)
+    exchange = story.exchange(connection=connection)
+    connection.close_trigger = "client"
+
+    story.end(connection)  # httpcore closes it before the response body's close has returned
+    assert story.types() == ["connection"]
+    story.end(exchange)
+
+    assert story.types() == ["connection", "exchange", "connection"]
+    assert story.said[-1].close_reason == "client_close"
+    assert not story.ledger.live_connections
+
+
+def test_a_close_whose_exchange_never_ends_is_told_at_the_end(story):
+    connection = story.connection(requests=1)
+    story.exchange(connection=connection)
+    story.end(connection)
+    story.ledger.close()
+    assert story.types() == ["connection", "connection"]
+
+
+def test_a_failed_setup_is_one_record_without_a_close_reason(story):
+    connection = facts.Connection(ORIGIN, 0)
+    connection.setup_started_at, connection.failed_phase, connection.error = (
+        1.0,
+        "connect",
+        "ConnectionRefusedError",
+    )
+    connection.phases = [("dns", 1.0, 1.25), ("connect", 1.25, 1.5)]
+    story.ledger.consume(BEGUN, connection)
+    story.end(connection, at=1.5)
+
+    (record,) = story.said
+    assert record.failed_phase == "connect"
+    assert record.close_reason is None
+    assert record.opened_at is None
+    assert record.setup["dns"] == records.Phase(1.0, 0.25)
+    assert record.setup["total"] == records.Phase(1.0, 0.5)
+
+
+def test_a_phase_that_ran_twice_keeps_its_first_start_and_the_sum(story):
+    connection = facts.Connection(ORIGIN, 0)
+    connection.setup_started_at, connection.opened_at = 1.0, 4.0
+    connection.phases = [("connect", 1.0, 2.0), ("connect", 3.0, 3.5)]
+    story.ledger.consume(OPENED, connection)
+    assert story.said[0].setup["connect"] == records.Phase(1.0, 1.5)
+
+
+def test_a_connection_from_before_the_ledger_is_introduced_by_its_first_exchange(story):
+    connection = facts.Connection(ORIGIN, 0)
+    connection.requests = 7
+    story.end(story.exchange(connection=connection))
+    story.end(story.exchange(connection=connection))
+
+    assert story.types() == ["connection", "exchange", "exchange"]
+    assert story.said[0].opened_at is None
+
+
+def test_a_client_is_told_with_its_requests(story):
+    client = story.client()
+    for _ in range(3):
+        story.end(story.exchange(client))
+    client.close_kind = "close"
+    story.end(client)
+
+    opened, *_, closed = story.said
+    assert (opened.requests, opened.closed_at) == (0, None)
+    assert (closed.requests, closed.close_kind) == (3, "close")
+    assert not story.ledger.live_clients
+
+
+def test_a_client_that_nobody_closed_is_said_to_be_open_at_exit(story):
+    story.client()
+    story.ledger.close()
+    assert story.said[-1].close_kind == "open_at_exit"
+    assert story.said[-1].closed_at is None
+
+
+def test_in_flight_counts_exchanges_of_one_client_site_and_origin(story):
+    client, other = story.client(), story.client()
+    other.call_site = (test_in_flight_counts_exchanges_of_one_client_site_and_origin.__code__, 1)
+    first, second, elsewhere = story.exchange(client), story.exchange(client), story.exchange(other)
+    for sheet in (first, second, elsewhere):
+        story.end(sheet)
+    story.end(story.exchange(client))
+
+    assert [r.in_flight for r in story.said if r.type == "exchange"] == [1, 2, 1, 1]
+
+
+def test_pools_go_with_their_client(story):
+    client = story.client()
+    for owner in (client.id, None):
+        pool = facts.Pool(0, owner)
+        story.ledger.consume(BEGUN, pool)
+    assert len(story.ledger.live_pools) == 2
+    story.end(client)
+    assert [pool.client for pool in story.ledger.live_pools.values()] == [None]
+
+
+def test_a_hook_that_switched_itself_off_is_remembered(story):
+    for disabled in (False, False, True):
+        story.ledger.consume(BEGUN, facts.HookFailure("urllib3.put_conn", "KeyError", disabled))
+    assert story.ledger.hooks_disabled == ["urllib3.put_conn"]
+    assert story.ledger.hook_failures == 3
+
+
+def test_live_things_are_bounded_when_their_ends_get_lost(story, monkeypatch):
+    monkeypatch.setattr(ledger._remember, "__defaults__", (5,))
+    for _ in range(20):
+        story.exchange()
+    assert len(story.ledger.live_exchanges) == 5
+    assert len(story.ledger._in_flight_at) == 5
+    assert sum(story.ledger._in_flight.values()) == 5
+
+
+def test_the_snapshot_says_who_waits_and_who_holds(story):
+    connection = story.connection()
+    holder, waiter = story.exchange(connection=connection), story.exchange()
+    holder.method, holder.sent_at = b"GET", 2.5
+    connection.in_flight.add(holder.id)
+    idle = story.connection()
+
+    snapshot = story.ledger.snapshot()
+
+    assert [(held.exchange, held.connection, held.state) for held in snapshot.holders] == [
+        (holder.id, connection.id, "waiting")
+    ]
+    assert [waiting.exchange for waiting in snapshot.waiters] == [waiter.id]
+    assert {live.id: live.state for live in snapshot.connections} == {
+        connection.id: "active",
+        idle.id: "idle",
+    }

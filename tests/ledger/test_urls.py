@@ -1,0 +1,44 @@
+"""What leaves the process of a URL: no userinfo, no query values."""
+
+from __future__ import annotations
+
+import pytest
+
+from poolscope.ledger.urls import format_origin, format_url
+
+
+@pytest.mark.parametrize(
+    ("raw", "shown"),
+    [
+        ((b"https", b"api.test", None), "https://api.test"),
+        ((b"https", b"api.test", 443), "https://api.test"),
+        (("http", "api.test", 443), "http://api.test:443"),
+        (("http", "::1", 8080), "http://[::1]:8080"),
+        (("http", "user:secret@api.test", 80), "http://api.test"),
+    ],
+)
+def test_an_origin_has_no_default_port_and_no_userinfo(raw, shown):
+    assert format_origin(raw) == shown
+
+
+@pytest.mark.parametrize(
+    ("target", "shown"),
+    [
+        (b"/a/b", "https://api.test/a/b"),
+        ("/a?key=s3cret&empty=&page=2", "https://api.test/a?key=…&empty=&page=…"),
+        ("/a?s3cret", "https://api.test/a?…"),
+        ("/a?x=1#s3cret", "https://api.test/a?x=…"),
+        ("http://user:s3cret@other.test:81/p?q=s3cret", "http://other.test:81/p?q=…"),
+        ("*", "https://api.test*"),
+    ],
+)
+def test_query_values_stay_here(target, shown):
+    assert format_url("https://api.test", target, keep_query=False) == shown
+
+
+def test_query_values_leave_when_asked_for():
+    assert format_url("https://api.test", "/a?key=v", keep_query=True) == "https://api.test/a?key=v"
+
+
+def test_what_was_not_seen_is_absent():
+    assert format_url("https://api.test", None, keep_query=False) is None
