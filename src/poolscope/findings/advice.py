@@ -20,10 +20,12 @@ _CLASSES: Final = frozenset({"Session", "Client", "AsyncClient", "PoolManager", 
 
 def sentence(kind: str, clients: int, calls: int, origin: str) -> str:
     """What happened, in one sentence."""
-    library, name = _split(kind)
+    _, name = _split(kind)
     built = f"a new client for every {kind}()" if name not in _CLASSES else f"a new {kind} each time"
     per_client = "1 request" if calls <= clients else "1 or 2 requests"
-    return f"{clients:,} times {built}, used for {per_client} to {origin} and thrown away with its connection."
+    return (
+        f"{clients:,} times {built}, used for {per_client} to {origin} and thrown away with its connection."
+    )
 
 
 def fix(kind: str, sdk: CallSite | None, peak: int) -> str:
@@ -46,7 +48,9 @@ def _what(kind: str, library: str, name: str, sdk: CallSite | None) -> str:
     if name == "AsyncClient":
         return f"Create one {kind} per event loop, at startup, and share it; aclose it at shutdown."
     if name in _CLASSES:
-        return f"Create one {kind} where it outlives the calls (a module, an object, a parameter) and share it."
+        return (
+            f"Create one {kind} where it outlives the calls (a module, an object, a parameter) and share it."
+        )
     if library == "requests":
         return f"Create one requests.Session() where it outlives the calls, and call session.{name}(…) on it."
     if library == "urllib3":

@@ -16,6 +16,7 @@ are not known counts for nothing, nor does one that met an error.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import ClassVar, Final, NamedTuple
 
 from poolscope.findings.advice import fix, sentence
@@ -29,6 +30,8 @@ LONG_SHARE: Final = 0.1
 DEFAULT_KEEPALIVE: Final = 5.0
 """Seconds, where the pool's own limit is not known: what httpx keeps by default, less than most servers."""
 MAX_HABITS: Final = 4_096
+OLDEST: Final = 16
+"""Of these one is forgotten when there are too many habits."""
 MAX_ORIGINS: Final = 16
 """Origins followed per client; a client that talks to more is no client per request."""
 
@@ -63,14 +66,14 @@ class Habit(NamedTuple):
 class _Use:
     """What one client did on one origin."""
 
-    __slots__ = ("close_time", "ended_well", "peak", "refused", "setup", "spans")
+    __slots__ = ("closing", "ended_well", "peak", "refused", "setup", "spans")
 
     def __init__(self) -> None:
         self.spans: list[tuple[float, float]] = []
         self.ended_well = True
         self.refused = False
-        self.setup = 0.0
-        self.close_time = 0.0
+        self.setup: dict[int, float] = {}
+        self.closing: dict[int, float] = {}
         self.peak: int | None = 0
 
 
@@ -140,13 +143,13 @@ class ClientPerRequest:
         use = life.use(record.origin)
         if use is None:
             return
-        if record.closed_at is None:
-            total = record.setup.get("total")
-            use.setup += total.duration if total is not None else 0.0
-        else:
-            use.close_time += record.close_time or 0.0
-            if record.opened_at is not None and record.close_reason not in KEEPS_ALIVE:
-                use.refused = True
+        total = record.setup.get("total")
+        if total is not None:
+            use.setup[record.id] = total.duration
+        if record.close_time is not None:
+            use.closing[record.id] = record.close_time
+        if record.opened_at is not None and record.close_reason not in KEEPS_ALIVE:
+            use.refused = True
 
     def _exchange(self, record: Exchange) -> None:
         life = self._life(record.pid, record.client)
@@ -189,7 +192,7 @@ class ClientPerRequest:
                     ShortLife(
                         spans=tuple(use.spans),
                         keepalive=DEFAULT_KEEPALIVE if life.keepalive is None else life.keepalive,
-                        cost=construction + use.setup + use.close_time,
+                        cost=construction + sum(use.setup.values()) + sum(use.closing.values()),
                         peak=use.peak,
                     )
                 )
@@ -205,11 +208,9 @@ class ClientPerRequest:
 
     def _forget_one(self) -> None:
         # The oldest that is no finding: forgetting it can lose a finding, never invent one.
-        for habit, churn in self._habits.items():
-            if not _fires(churn):
-                del self._habits[habit]
-                return
-        del self._habits[next(iter(self._habits))]
+        oldest = list(islice(self._habits.items(), OLDEST))
+        habit = next((habit for habit, churn in oldest if not _fires(churn)), oldest[0][0])
+        del self._habits[habit]
 
     def findings(self) -> list[Finding]:
         """One per process, origin and call site, the dearest first."""

@@ -1,0 +1,148 @@
+"""The report as JSON, for programs: the same sums as the text, with stable keys."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any, Final
+
+from poolscope.records import CallSite, Finding
+from poolscope.reports.lanes import Bar, Lane, LaneSample
+from poolscope.reports.merging import merged, notes
+from poolscope.reports.picture import Picture
+from poolscope.reports.tally import Row, Tally
+
+VERSION: Final = 1
+"""Raised when a key changes its meaning or goes; new keys may come at any time."""
+LANES: Final = 20
+
+
+def render(picture: Picture) -> str:
+    """One JSON object, ending in a newline. Times in seconds; null where nothing was observed."""
+    tallies, lanes = picture.all_connections(), picture.all_lanes()
+    rows = picture.rows()
+    origins: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        origins.setdefault(row.origin, []).append(_row(row, tallies[row], lanes[row]))
+    report = {
+        "version": VERSION,
+        "processes": [_process(picture, pid) for pid in picture.headers],
+        "totals": _totals(picture, rows, tallies),
+        "origins": [{"origin": origin, "clients": clients} for origin, clients in origins.items()],
+        "findings": [_finding(finding) for finding in merged(picture.findings())],
+        "not_seen": notes(picture),
+    }
+    return json.dumps(report, indent=2, ensure_ascii=False) + "\n"
+
+
+def _process(picture: Picture, pid: int) -> dict[str, Any]:
+    header, summary = picture.headers[pid], picture.summaries.get(pid)
+    return {
+        "pid": pid,
+        "parent": header.parent,
+        "program": header.program,
+        "python": header.python,
+        "libraries": dict(sorted(header.libraries.items())),
+        "wall_time": summary and summary.wall_time,
+        "exit_code": summary and summary.exit_code,
+        "facts_dropped": summary and summary.facts_dropped,
+        "hooks_disabled": summary and summary.hooks_disabled,
+        "children_not_followed": summary and summary.children_not_followed,
+    }
+
+
+def _totals(picture: Picture, rows: list[Row], tallies: dict[Row, Tally]) -> dict[str, Any]:
+    together = Tally()
+    for tally in tallies.values():
+        together.merge(tally)
+    return {
+        "clients": picture.clients,
+        "clients_unused": picture.clients_unused,
+        "construction_time": picture.construction,
+        "requests": sum(row.requests for row in rows),
+        "reused": sum(row.reused for row in rows),
+        "reuse_ratio": _ratio(sum(row.reused for row in rows), sum(row.kept for row in rows)),
+        "connections_still_open": picture.still_open,
+        **_connections(together),
+    }
+
+
+def _row(row: Row, tally: Tally, lanes: LaneSample) -> dict[str, Any]:
+    return {
+        "kind": row.site.kind,
+        "call_site": _call_site(row.site.call_site),
+        "sdk_call_site": _call_site(row.site.sdk_call_site),
+        "clients": row.clients,
+        "construction_time": row.construction,
+        "limits": row.limits and row.limits._asdict(),
+        "requests": row.requests,
+        "reused": row.reused,
+        "joined": row.joined,
+        "reuse_ratio": _ratio(row.reused, row.kept),
+        "without_connection": row.unconnected,
+        "errors": dict(sorted(row.errors.items())),
+        "waited": {"requests": row.waited, "time": row.wait_time, "longest": row.slowest_wait},
+        **_connections(tally),
+        "lanes": {"of": lanes.seen, "shown": [_lane(lane) for lane in lanes.chosen(LANES)]},
+    }
+
+
+def _connections(tally: Tally) -> dict[str, Any]:
+    return {
+        "connections": {
+            "opened": tally.opened,
+            "failed": tally.failed,
+            "open_before": tally.unseen,
+            "inherited": tally.inherited,
+        },
+        "failed_phases": dict(sorted(tally.failed_phases.items())),
+        "setup_time": tally.setup_total,
+        "setup_phases": dict(sorted(tally.setup.items())),
+        "close_reasons": dict(sorted(tally.closes.items())),
+        "closed_by": dict(sorted(tally.closed_by.items())),
+    }
+
+
+def _lane(lane: Lane) -> dict[str, Any]:
+    connection = lane.connection
+    return {
+        "pid": connection.pid,
+        "connection": connection.id,
+        "setup_started_at": connection.setup_started_at,
+        "opened_at": connection.opened_at,
+        "setup": {phase: dataclasses.asdict(part) for phase, part in connection.setup.items()},
+        "failed_phase": connection.failed_phase,
+        "requests": lane.seen,
+        "first_requests": [_bar(bar) for bar in lane.bars],
+        "last_requests": [_bar(bar) for bar in lane.newest or ()],
+        "closed_at": connection.closed_at,
+        "close_reason": connection.close_reason,
+        "closed_by": connection.closed_by,
+    }
+
+
+def _bar(bar: Bar) -> dict[str, Any]:
+    return bar._asdict()
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    return {
+        "code": finding.code,
+        "title": finding.title,
+        "origin": finding.origin,
+        "call_site": _call_site(finding.call_site),
+        "sdk_call_site": _call_site(finding.sdk_call_site),
+        "count": finding.count,
+        "cost": finding.cost,
+        "saving": finding.saving,
+        "sentence": finding.sentence,
+        "fix": finding.fix,
+    }
+
+
+def _call_site(site: CallSite | None) -> dict[str, Any] | None:
+    return None if site is None else dataclasses.asdict(site)
+
+
+def _ratio(part: int, whole: int) -> float | None:
+    return part / whole if whole else None

@@ -1,0 +1,90 @@
+"""What concerns the whole run: its processes, their findings put together, and what could not be seen."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import NamedTuple
+
+from poolscope.records import CallSite, Finding
+from poolscope.reports.picture import Picture
+from poolscope.reports.words import count, seconds
+
+
+class Process(NamedTuple):
+    """The run in a few words, and how long it took."""
+
+    words: list[str]
+    wall_time: float | None
+
+
+def process(picture: Picture) -> Process:
+    """What the first process says about the run."""
+    words: list[str] = []
+    first = next(iter(picture.headers.values()), None)
+    if first is not None:
+        words.append(first.program or "a program without a name")
+        words.append(f"Python {first.python}")
+        words += [f"{name} {version}" for name, version in sorted(first.libraries.items())]
+    if len(picture.headers) > 1:
+        words.append(count(len(picture.headers), "process", "processes"))
+    summary = picture.summaries.get(first.pid) if first is not None else None
+    if summary is None:
+        if first is not None:
+            words.append("no end recorded")
+        return Process(words, None)
+    words.append(seconds(summary.wall_time))
+    if summary.exit_code:
+        words.append(f"exit code {summary.exit_code}")
+    return Process(words, summary.wall_time)
+
+
+def merged(findings: list[Finding]) -> list[Finding]:
+    """One finding per code, origin and line, the dearest first.
+
+    Processes run side by side: their costs add up, but of what they would have saved only the largest counts.
+    """
+    together: dict[tuple[str, str | None, CallSite | None, CallSite | None], Finding] = {}
+    for finding in findings:
+        key = (finding.code, finding.origin, finding.call_site, finding.sdk_call_site)
+        before = together.get(key)
+        together[key] = finding if before is None else _plus(before, finding)
+    return sorted(together.values(), key=lambda finding: -(finding.cost or 0.0))
+
+
+def _plus(one: Finding, other: Finding) -> Finding:
+    costs = [cost for cost in (one.cost, other.cost) if cost is not None]
+    savings = [saving for saving in (one.saving, other.saving) if saving is not None]
+    most = one if one.count >= other.count else other
+    return replace(
+        most,
+        count=one.count + other.count,
+        cost=sum(costs) if costs else None,
+        saving=max(savings) if savings else None,
+        sentence=f"{most.sentence} {count(one.count + other.count, 'time')} over several processes.",
+    )
+
+
+def notes(picture: Picture) -> list[str]:
+    """What is missing from the picture, one sentence each."""
+    found = []
+    summaries = picture.summaries.values()
+    dropped = sum(summary.facts_dropped for summary in summaries)
+    if dropped:
+        found.append(
+            f"{count(dropped, 'fact')} dropped because the queue was full; the numbers are too small."
+        )
+    disabled = sorted({hook for summary in summaries for hook in summary.hooks_disabled})
+    if disabled:
+        found.append(f"Hooks that failed and switched themselves off: {', '.join(disabled)}.")
+    children = sum(summary.children_not_followed for summary in summaries)
+    if children:
+        found.append(
+            f"{count(children, 'child process', 'child processes')} not followed; --follow includes them."
+        )
+    unfinished = [pid for pid in picture.headers if pid not in picture.summaries]
+    if picture.summaries and unfinished:
+        named = count(len(unfinished), "process", "processes")
+        found.append(f"The end of {named}: still running when this was written, or killed.")
+    if picture.capped:
+        found.append("More than 1,000 origins or call sites; the later ones are summed up as other.")
+    return found

@@ -1,0 +1,257 @@
+"""What happened, in bounded memory: sums over a stream of records, and a few connections worth drawing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Final, TypeVar
+
+from poolscope.findings import new_rules
+from poolscope.records import (
+    CallSite,
+    Client,
+    Connection,
+    Exchange,
+    Finding,
+    Header,
+    Pool,
+    Record,
+    Summary,
+)
+from poolscope.reports.lanes import Lane, LaneSample
+from poolscope.reports.tally import Limits, Row, Site, Tally
+
+CAP: Final = 1_000
+"""Origins, call sites and rows told apart; what comes later is ``other``."""
+RECENT: Final = 1_024
+"""Closed clients and connections still recognised when a straggler names them."""
+OTHER: Final = "other"
+UNSEEN: Final = Site("client not seen", None, None)
+OTHER_SITE: Final = Site("other clients", None, None)
+
+Key = tuple[int, int]
+_Value = TypeVar("_Value")
+
+
+class _Known:
+    """A client: where it was built, and what is counted once it is used."""
+
+    __slots__ = ("construction", "limits", "rows", "site")
+
+    def __init__(self, site: Site, construction: float) -> None:
+        self.site = site
+        self.construction = construction
+        self.limits: Limits | None = None
+        self.rows: dict[str, Row] = {}
+
+
+class _Open:
+    """A connection that has not been closed, and the row it belongs to."""
+
+    __slots__ = ("lane", "row")
+
+    def __init__(self, lane: Lane, row: Row) -> None:
+        self.lane = lane
+        self.row = row
+
+
+class Picture:
+    """Feed it every record of a stream with `add`, in order; the reports draw what it holds.
+
+    Several processes may share a stream. Finding records are ignored: the rules run here, so that a saved
+    file gives the same picture as the run that wrote it.
+    """
+
+    def __init__(self) -> None:
+        self.headers: dict[int, Header] = {}
+        self.summaries: dict[int, Summary] = {}
+        self.clients = 0
+        self.clients_unused = 0
+        """Clients closed without a request."""
+        self.construction = 0.0
+        self.records = 0
+        self._rows: dict[tuple[str, Site], Row] = {}
+        self._origins: dict[str, None] = {}
+        self._sites: dict[Site, None] = {}
+        self._clients: dict[Key, _Known] = {}
+        self._past_clients: dict[Key, _Known] = {}
+        self._open: dict[Key, _Open] = {}
+        self._past_connections: dict[Key, Row] = {}
+        self._rules = new_rules()
+        self._add: dict[type, Callable[..., None]] = {
+            Header: self._header,
+            Client: self._client,
+            Pool: self._pool,
+            Connection: self._connection,
+            Exchange: self._exchange,
+            Summary: self._summary,
+        }
+
+    def __repr__(self) -> str:
+        return (
+            f"<Picture of {self.records} records: {len(self._rows)} rows, {len(self._open)} connections open>"
+        )
+
+    def add(self, record: Record) -> None:
+        """Take in the next record of the stream."""
+        self.records += 1
+        add = self._add.get(type(record))
+        if add is None:
+            return
+        add(record)
+        for rule in self._rules:
+            rule.consume(record)
+
+    def findings(self) -> list[Finding]:
+        """What the rules have found so far."""
+        return [finding for rule in self._rules for finding in rule.findings()]
+
+    def rows(self) -> list[Row]:
+        """All rows, in the order in which they first appeared."""
+        return list(self._rows.values())
+
+    def all_connections(self) -> dict[Row, Tally]:
+        """For every row the sums over its connections, those still open included."""
+        tallies: dict[Row, Tally] = {}
+        for row in self._rows.values():
+            tallies[row] = tally = Tally()
+            tally.merge(row.finished)
+        for entry in self._open.values():
+            tallies[entry.row].add(entry.lane.connection)
+        return tallies
+
+    def all_lanes(self) -> dict[Row, LaneSample]:
+        """For every row its sample of lanes, those still open included."""
+        samples = {row: row.lanes.copy() for row in self._rows.values()}
+        for entry in self._open.values():
+            samples[entry.row].add(entry.lane)
+        return samples
+
+    @property
+    def still_open(self) -> int:
+        """Connections that are open, or were when the stream ended."""
+        return len(self._open)
+
+    @property
+    def capped(self) -> bool:
+        """Whether some origins or call sites were summed up as ``other``."""
+        return len(self._origins) >= CAP or len(self._sites) >= CAP or len(self._rows) >= CAP
+
+    def _header(self, record: Header) -> None:
+        self.headers[record.pid] = record
+
+    def _summary(self, record: Summary) -> None:
+        self.summaries[record.pid] = record
+
+    def _client(self, record: Client) -> None:
+        key = (record.pid, record.id)
+        known = self._clients.get(key)
+        if known is None:
+            if key in self._past_clients:
+                return
+            known = self._clients[key] = _Known(
+                self._site(record.kind, record.call_site, record.sdk_call_site),
+                record.construction_time or 0.0,
+            )
+            self.clients += 1
+            self.construction += known.construction
+        if record.closed_at is None and record.close_kind is None:
+            return
+        if not known.rows and not record.requests:
+            self.clients_unused += 1
+        del self._clients[key]
+        _remember(self._past_clients, key, known)
+
+    def _pool(self, record: Pool) -> None:
+        known = None if record.client is None else self._clients.get((record.pid, record.client))
+        if known is not None:
+            known.limits = Limits.of(record)
+            for row in known.rows.values():
+                row.limits = known.limits
+
+    def _connection(self, record: Connection) -> None:
+        key = (record.pid, record.id)
+        entry = self._open.get(key)
+        if entry is None:
+            if key in self._past_connections:
+                return
+            entry = self._open[key] = _Open(
+                Lane(record), self._row(record.pid, record.client, record.origin, None)
+            )
+        else:
+            entry.lane.connection = record
+        if record.closed_at is None and record.failed_phase is None:
+            return
+        del self._open[key]
+        entry.row.finished.add(record)
+        entry.row.lanes.add(entry.lane)
+        _remember(self._past_connections, key, entry.row)
+
+    def _exchange(self, record: Exchange) -> None:
+        row: Row | None = None
+        if record.connection is not None:
+            key = (record.pid, record.connection)
+            entry = self._open.get(key)
+            if entry is not None:
+                entry.lane.add(record)
+                row = entry.row
+            else:
+                row = self._past_connections.get(key)
+        # A connection of another origin carries the request of a forward proxy; the client decides then.
+        if row is None or row.origin != record.origin:
+            row = self._row(record.pid, record.client, record.origin, record.call_site)
+        row.add_exchange(record)
+
+    def _site(self, kind: str, call_site: CallSite | None, sdk: CallSite | None) -> Site:
+        site = Site(kind, call_site, sdk)
+        if site not in self._sites:
+            if len(self._sites) >= CAP:
+                return OTHER_SITE
+            self._sites[site] = None
+        return site
+
+    def _origin(self, origin: str) -> str:
+        if origin not in self._origins:
+            if len(self._origins) >= CAP:
+                return OTHER
+            self._origins[origin] = None
+        return origin
+
+    def _row(self, pid: int, client: int | None, origin: str, call_site: CallSite | None) -> Row:
+        known = None
+        if client is not None:
+            known = self._clients.get((pid, client)) or self._past_clients.get((pid, client))
+        origin = self._origin(origin)
+        if known is None:
+            return self._row_of(origin, self._site(UNSEEN.kind, call_site, None) if call_site else UNSEEN)
+        row = known.rows.get(origin)
+        if row is not None:
+            return row
+        row = self._row_of(origin, known.site)
+        row.clients += 1
+        if not known.rows:
+            row.construction += known.construction
+        row.limits = known.limits or row.limits
+        known.rows[origin] = row
+        return row
+
+    def _row_of(self, origin: str, site: Site) -> Row:
+        row = self._rows.get((origin, site))
+        if row is None:
+            if len(self._rows) >= CAP and (origin, site) != (OTHER, OTHER_SITE):
+                return self._row_of(OTHER, OTHER_SITE)
+            row = self._rows[origin, site] = Row(origin, site)
+        return row
+
+
+def of(records: Iterable[Record]) -> Picture:
+    """The picture of a whole stream."""
+    picture = Picture()
+    for record in records:
+        picture.add(record)
+    return picture
+
+
+def _remember(past: dict[Key, _Value], key: Key, value: _Value) -> None:
+    past[key] = value
+    if len(past) > RECENT:
+        del past[next(iter(past))]

@@ -1,0 +1,182 @@
+"""The sums behind one row of the report: what the clients of one call site did on one origin."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Final, NamedTuple
+
+from poolscope.records import CallSite, Connection, Exchange, Pool
+from poolscope.reports.lanes import LaneSample
+
+MAX_NAMES: Final = 50
+"""Distinct error classes and reasons that one row tells apart."""
+WAITED: Final = 0.001
+"""Seconds from which on a request counts as having waited for a connection."""
+
+
+class Site(NamedTuple):
+    """Where clients of a kind are built; the same for all of them."""
+
+    kind: str
+    call_site: CallSite | None
+    sdk_call_site: CallSite | None
+
+
+class Limits(NamedTuple):
+    """What a pool allows."""
+
+    max_connections: int | None
+    max_idle: int | None
+    keepalive_expiry: float | None
+    blocking: bool | None
+
+    @classmethod
+    def of(cls, pool: Pool) -> Limits:
+        """The limits of one pool."""
+        return cls(pool.max_connections, pool.max_idle, pool.keepalive_expiry, pool.blocking)
+
+
+class Tally:
+    """Plain sums over connections; `Row` adds those still open when it is asked."""
+
+    __slots__ = (
+        "closed_by",
+        "closes",
+        "failed",
+        "failed_phases",
+        "inherited",
+        "opened",
+        "setup",
+        "setup_total",
+        "unseen",
+    )
+
+    def __init__(self) -> None:
+        self.opened = 0
+        """Connections that became usable."""
+        self.failed = 0
+        """Setups that did not succeed."""
+        self.failed_phases: Counter[str] = Counter()
+        self.unseen = 0
+        """Open before we looked, so their setup is unknown."""
+        self.inherited = 0
+        """Opened by the process this one was forked from."""
+        self.setup: dict[str, float] = {}
+        """Phase → seconds."""
+        self.setup_total = 0.0
+        self.closes: Counter[str] = Counter()
+        self.closed_by: Counter[str] = Counter()
+
+    def __repr__(self) -> str:
+        return f"<Tally {self.opened} opened, {self.failed} failed, setup={self.setup_total:.6f}>"
+
+    def add(self, connection: Connection) -> None:
+        """Count a connection in; to be called once for each."""
+        if connection.inherited:
+            self.inherited += 1
+        elif connection.failed_phase is not None:
+            self.failed += 1
+            bump(self.failed_phases, connection.failed_phase)
+        elif connection.opened_at is None:
+            self.unseen += 1
+        else:
+            self.opened += 1
+        if not connection.inherited:
+            self._add_setup(connection)
+        if connection.close_reason is not None and connection.failed_phase is None:
+            bump(self.closes, connection.close_reason)
+            bump(self.closed_by, connection.closed_by or "unknown")
+
+    def _add_setup(self, connection: Connection) -> None:
+        for phase, part in connection.setup.items():
+            if phase == "total":
+                self.setup_total += part.duration
+            else:
+                self.setup[phase] = self.setup.get(phase, 0.0) + part.duration
+
+    def merge(self, other: Tally) -> None:
+        """Add another's sums to these."""
+        self.opened += other.opened
+        self.failed += other.failed
+        self.unseen += other.unseen
+        self.inherited += other.inherited
+        self.setup_total += other.setup_total
+        for phase, duration in other.setup.items():
+            self.setup[phase] = self.setup.get(phase, 0.0) + duration
+        self.failed_phases.update(other.failed_phases)
+        self.closes.update(other.closes)
+        self.closed_by.update(other.closed_by)
+
+
+class Row:
+    """One line of the report. Exchanges are counted as they finish, connections once they are closed."""
+
+    __slots__ = (
+        "clients",
+        "construction",
+        "errors",
+        "finished",
+        "joined",
+        "kept",
+        "lanes",
+        "limits",
+        "origin",
+        "requests",
+        "reused",
+        "site",
+        "slowest_wait",
+        "unconnected",
+        "wait_time",
+        "waited",
+    )
+
+    def __init__(self, origin: str, site: Site) -> None:
+        self.origin = origin
+        self.site = site
+        self.clients = 0
+        self.construction = 0.0
+        """Seconds in which its clients were built, each counted with the first origin it talked to."""
+        self.limits: Limits | None = None
+        self.requests = 0
+        self.kept = 0
+        """Requests known to have run on a connection, reused or not."""
+        self.reused = 0
+        self.joined = 0
+        self.unconnected = 0
+        """Requests that never got a connection."""
+        self.errors: Counter[str] = Counter()
+        self.waited = 0
+        self.wait_time = 0.0
+        self.slowest_wait = 0.0
+        self.finished = Tally()
+        self.lanes = LaneSample()
+
+    def __repr__(self) -> str:
+        return f"<Row {self.origin} {self.site.kind} {self.requests} requests {self.finished!r}>"
+
+    def add_exchange(self, exchange: Exchange) -> None:
+        """Count a finished request in."""
+        self.requests += 1
+        if exchange.connection is None:
+            self.unconnected += 1
+        elif exchange.reused is not None:
+            self.kept += 1
+            if exchange.reused:
+                self.reused += 1
+            elif exchange.joined:
+                self.joined += 1
+        if exchange.error is not None:
+            bump(self.errors, exchange.error)
+        wait = exchange.pool_wait
+        if wait is not None and wait >= WAITED:
+            self.waited += 1
+            self.wait_time += wait
+            self.slowest_wait = max(self.slowest_wait, wait)
+
+
+def bump(counter: Counter[str], name: str) -> None:
+    """Count ``name``, or ``other`` when there are too many names already."""
+    if name in counter or len(counter) < MAX_NAMES:
+        counter[name] += 1
+    else:
+        counter["other"] += 1
