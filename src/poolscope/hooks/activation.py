@@ -25,6 +25,7 @@ LIBRARIES: Final[dict[str, str]] = {
     "httpx": "poolscope.hooks.httpx",
     "httpx2": "poolscope.hooks.httpx",
     "urllib3": "poolscope.hooks.urllib3",
+    "urllib3.contrib.socks": "poolscope.hooks.urllib3",
     "requests": "poolscope.hooks.requests",
     "anyio": "poolscope.hooks.resolver",
     "trio": "poolscope.hooks.resolver",

@@ -1,0 +1,106 @@
+"""The mark on a client object: its sheet, stated when built, closed or garbage-collected.
+
+A mark sits on the client as a plain attribute. Copies and pickles of the client get ``None`` in its
+place: they are other clients.
+"""
+
+from __future__ import annotations
+
+import sys
+from types import FrameType
+from typing import Any
+
+from poolscope.facts import BEGUN, ENDED, Client, now
+from poolscope.hooks import callsite, settings
+from poolscope.hooks.patching import guard
+from poolscope.queue import FACTS
+
+
+class ClientFacts:
+    """The sheet of a client, shared by everything that belongs to it, and kept by none of it alive."""
+
+    __slots__ = ("era", "sheet")
+
+    def __init__(self, sheet: Client, era: int) -> None:
+        self.sheet = sheet
+        self.era = era
+
+    def __repr__(self) -> str:
+        return f"<ClientFacts {self.sheet!r}>"
+
+    def current(self, era: int) -> Client:
+        """The sheet; a new one with an unknown past after a fork or when it was built unobserved."""
+        sheet = self.sheet
+        if sheet.epoch != FACTS.epoch or self.era != era:
+            before, self.era = sheet, era
+            sheet = self.sheet = Client(before.kind, FACTS.epoch)
+            sheet.call_site, sheet.sdk_call_site = before.call_site, before.sdk_call_site
+            sheet.settings = before.settings
+            FACTS.put(BEGUN, sheet)
+        return sheet
+
+
+class ClientMark:
+    """Lives exactly as long as its client and says so when that is collected without a close."""
+
+    __slots__ = ("__weakref__", "facts", "sent")
+
+    def __init__(self, facts: ClientFacts) -> None:
+        self.facts = facts
+        self.sent = False
+        """Whether it has sent a request: settings are read then, not when it is built."""
+
+    def __repr__(self) -> str:
+        return f"<ClientMark {self.facts.sheet!r}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(None), ()
+
+    def closed(self) -> None:
+        """The program closed it."""
+        _client_ended(self.facts.sheet, "close")
+
+    def __del__(self) -> None:
+        _client_ended(self.facts.sheet, "gc")
+
+
+@guard("client.ended")
+def _client_ended(sheet: Client, how: str) -> None:
+    if sheet.closed_at is None and sheet.epoch == FACTS.epoch:
+        sheet.closed_at = now()
+        sheet.close_kind = how
+        FACTS.put(ENDED, sheet)
+
+
+def built(kind: str, era: int, started_at: float, site: callsite.Site) -> ClientMark:
+    """A mark for a client whose construction began at ``started_at`` and has just ended."""
+    sheet = Client(kind, FACTS.epoch, started_at)
+    sheet.construction_time = now() - started_at
+    sheet.call_site, sheet.sdk_call_site = site.user, site.sdk
+    sheet.loop = settings.current_loop()
+    FACTS.put(BEGUN, sheet)
+    return ClientMark(ClientFacts(sheet, era))
+
+
+def adopted(kind: str, era: int) -> ClientMark:
+    """A mark for a client that was there before us: its past is unknown."""
+    sheet = Client(kind, FACTS.epoch)
+    FACTS.put(BEGUN, sheet)
+    return ClientMark(ClientFacts(sheet, era))
+
+
+def construction_site(client: Any) -> callsite.Site:
+    """Where ``client`` is being built: the ``__init__`` of its own subclasses is not the user's line."""
+    frame: FrameType | None = sys._getframe(1)
+    depth = 1
+    while frame is not None and (
+        frame.f_code.co_filename.startswith(callsite.OWN) or _initialises(frame, client)
+    ):
+        frame = frame.f_back
+        depth += 1
+    return callsite.find(depth)
+
+
+def _initialises(frame: FrameType, client: Any) -> bool:
+    code = frame.f_code
+    return code.co_name == "__init__" and frame.f_locals.get(code.co_varnames[0]) is client

@@ -1,0 +1,139 @@
+"""requests: sessions' birth, use and close. Everything below is urllib3's."""
+
+from __future__ import annotations
+
+import importlib
+import itertools
+import sys
+from collections.abc import Callable
+from types import FrameType, ModuleType
+from typing import Any
+
+from poolscope.facts import now
+from poolscope.hooks import callsite, clients
+from poolscope.hooks.calls import CURRENT_CALL, Call
+from poolscope.hooks.clients import ClientMark
+from poolscope.hooks.patching import Patches, guard, hide_frame
+from poolscope.hooks.settings import number_of_settings
+from poolscope.hooks.suppression import suppressed
+
+_KIND = "requests.Session"
+_eras = itertools.count(1)
+
+
+def install(module: ModuleType, patches: Patches) -> None:
+    """Put the hooks into ``Session``; sessions that are alive are observed from their next use on."""
+    session = importlib.import_module(f"{module.__name__}.sessions").Session
+    api_file = importlib.import_module(f"{module.__name__}.api").request.__code__.co_filename
+    patches.put(session, "_poolscope", None)
+    patches.put(session, "_poolscope_era", next(_eras))
+    patches.replace(session, "__init__", lambda original: _wrap_init(original, api_file))
+    patches.replace(session, "send", _wrap_send)
+    patches.replace(session, "close", _wrap_close)
+
+
+def _wrap_init(original: Callable[..., Any], api_file: str) -> Callable[..., Any]:
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807  (it is that method)
+        started_at = now()
+        try:
+            original(self, *args, **kwargs)
+        except BaseException as error:
+            hide_frame(error)
+            raise
+        _built(self, started_at, api_file)
+
+    return __init__
+
+
+@guard("requests.session")
+def _built(session: Any, started_at: float, api_file: str) -> None:
+    site = clients.construction_site(session)
+    entry = site.entry
+    one_off = entry is not None and entry.co_filename == api_file
+    kind = f"requests.{entry.co_name}" if one_off and entry is not None else _KIND
+    session._poolscope = clients.built(kind, session._poolscope_era, started_at, site)
+
+
+def _wrap_send(original: Callable[..., Any]) -> Callable[..., Any]:
+    def send(self: Any, *args: Any, **kwargs: Any) -> Any:
+        call = _call_begins(self, args, kwargs)
+        if call is None:
+            return original(self, *args, **kwargs)
+        outer = CURRENT_CALL.get()
+        CURRENT_CALL.set(call)
+        try:
+            return original(self, *args, **kwargs)
+        except BaseException as error:
+            hide_frame(error)
+            raise
+        finally:
+            CURRENT_CALL.set(outer)
+
+    return send
+
+
+@guard("requests.send")
+def _call_begins(session: Any, args: Any, kwargs: Any) -> Call | None:
+    outer = CURRENT_CALL.get()
+    if outer is not None and outer.owner == id(session) and _follows_redirect(sys._getframe(3)):
+        return None
+    if suppressed():
+        return None
+    mark: ClientMark | None = session._poolscope
+    if mark is None:
+        mark = session._poolscope = clients.adopted(_KIND, session._poolscope_era)
+    client = mark.facts.current(session._poolscope_era)
+    if not mark.sent:
+        mark.sent = True
+        client.settings = _settings(session, args[0] if args else kwargs.get("request"), kwargs)
+    return Call(id(session), client.id, callsite.find().user)
+
+
+def _follows_redirect(frame: FrameType | None) -> bool:
+    """Whether ``send`` was called by ``resolve_redirects``; a response hook's own requests are new calls."""
+    while frame is not None and frame.f_code.co_name == "send":  # a subclass's send calling the base's
+        frame = frame.f_back
+    return frame is not None and frame.f_code.co_name == "resolve_redirects"
+
+
+def _settings(session: Any, request: Any, kwargs: Any) -> int | None:
+    """Read at the first request: they are set on the session, or given with the call, after it was built."""
+    headers = getattr(request, "headers", None) or {}
+    return number_of_settings(
+        kwargs.get("verify", session.verify),
+        kwargs.get("cert", session.cert),
+        kwargs.get("proxies", session.proxies),
+        headers.get("Authorization"),
+        [_credentials(auth) for auth in _auth_hooks(request)],
+        session.trust_env,
+    )
+
+
+def _auth_hooks(request: Any) -> list[Any]:
+    """Auth that answers a challenge sits in the response hooks, as a bound method."""
+    hooks = (getattr(request, "hooks", None) or {}).get("response", ())
+    owners = [getattr(hook, "__self__", None) for hook in hooks]
+    return [owner for owner in owners if hasattr(owner, "username")]
+
+
+def _credentials(auth: Any) -> tuple[str, Any, Any]:
+    return type(auth).__qualname__, auth.username, getattr(auth, "password", None)
+
+
+def _wrap_close(original: Callable[..., Any]) -> Callable[..., Any]:
+    def close(self: Any) -> Any:
+        try:
+            result = original(self)
+        except BaseException as error:
+            hide_frame(error)
+            raise
+        _closed(self)
+        return result
+
+    return close
+
+
+@guard("requests.close")
+def _closed(session: Any) -> None:
+    if session._poolscope is not None:
+        session._poolscope.closed()

@@ -1,0 +1,26 @@
+"""Whether OpenTelemetry asked everybody to be silent here, as exporters do around their own requests.
+
+Asked in the sense of ``opentelemetry.instrumentation.utils.is_instrumentation_enabled()``. Suppression of
+HTTP instrumentation alone only tells who owns the request's span, never whether to observe.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+_PLAIN_KEY = "suppress_instrumentation"
+
+
+def suppressed() -> bool:
+    """Whether nothing may be observed in the current context."""
+    context: Any = sys.modules.get("opentelemetry.context")
+    if context is None:
+        return False
+    get_value = getattr(context, "get_value", None)
+    if get_value is None:  # still being imported
+        return False
+    if get_value(_PLAIN_KEY):
+        return True
+    key = getattr(context, "_SUPPRESS_INSTRUMENTATION_KEY", None)
+    return key is not None and bool(get_value(key))

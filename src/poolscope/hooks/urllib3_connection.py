@@ -1,0 +1,253 @@
+"""urllib3: requests and answers on a connection."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from poolscope.facts import BEGUN, now
+from poolscope.hooks import callsite
+from poolscope.hooks.patching import guard, hide_frame
+from poolscope.hooks.suppression import suppressed
+from poolscope.hooks.urllib3_setup import describe_socket, new_sheet
+from poolscope.hooks.urllib3_state import (
+    CURRENT_ATTEMPT,
+    Attempt,
+    ConnectionState,
+    answered,
+    assign,
+    attempt_on,
+    begin_exchange,
+    end_connection,
+    fail,
+    finish,
+    note_error,
+    state_of,
+)
+from poolscope.queue import FACTS
+
+# _make_request swallows these: the server may have answered before it stopped listening.
+_SWALLOWED = (BrokenPipeError, ConnectionResetError)
+
+
+def wrap_request(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Number a request on its connection and time its sending; also for 1.26's ``request_chunked``."""
+
+    def request(self: Any, *args: Any, **kwargs: Any) -> Any:
+        state = _request_begins(self, args, kwargs)
+        if state is None:
+            return original(self, *args, **kwargs)
+        try:
+            result = original(self, *args, **kwargs)
+        except BaseException as error:
+            _request_ended(self, state, args, kwargs, error)
+            hide_frame(error)
+            raise
+        _request_ended(self, state, args, kwargs, None)
+        return result
+
+    return request
+
+
+@guard("urllib3.request")
+def _request_begins(connection: Any, args: Any, kwargs: Any) -> ConnectionState | None:
+    state = state_of(connection)
+    if state.inside is not None:  # a subclass's request calling the base's
+        return None
+    before = state.attempt
+    if before is not None and not before.over and before.answer is not None:
+        _next_without_pool(state, before)
+    attempt = attempt_on(state)
+    if attempt is None:
+        state.fresh = connection.sock is None
+        if not suppressed():
+            attempt = state.attempt = _attempt_without_pool(connection, args, kwargs)
+    state.inside = "request"
+    if state.sheet is None and connection.sock is not None:
+        _adopt(connection, state)
+    sheet = state.sheet
+    if sheet is not None:
+        sheet.last_status = sheet.body_complete = sheet.answer_closes = sheet.error = None
+        sheet.eof = False
+        if attempt is not None and attempt.exchange is not None and attempt.exchange.connection is None:
+            assign(attempt.exchange, sheet, reused=sheet.requests > 0 or state.past_unknown)
+    return state
+
+
+def _next_without_pool(state: ConnectionState, before: Attempt) -> None:
+    at = now()
+    finish(before, True if before.answer.isclosed() else None, at)
+    if state.sheet is not None:
+        state.sheet.idle_since = at
+        if state.ending_since is not None:
+            sheet, state.sheet = state.sheet, None
+            end_connection(state, sheet, "response", at)
+
+
+def _attempt_without_pool(connection: Any, args: Any, kwargs: Any) -> Attempt:
+    """Somebody uses a connection by itself, past any pool."""
+    origin = ("https" if connection.default_port == 443 else "http", connection.host, connection.port)
+    method = args[0] if args else kwargs.get("method")
+    exchange = begin_exchange(origin, method, args[1] if len(args) > 1 else kwargs.get("url"))
+    exchange.call_site = callsite.find().user
+    exchange.pool_wait = 0.0
+    FACTS.relieve()
+    FACTS.put(BEGUN, exchange)
+    return Attempt(exchange, 0, None)
+
+
+def _adopt(connection: Any, state: ConnectionState) -> None:
+    """Give a socket its sheet that was opened unseen: before us, or by a ``connect`` that is not urllib3's."""
+    if state.silent and not state.fresh:
+        return
+    attempt = attempt_on(state)
+    state.silent = attempt is None or attempt.exchange is None
+    if state.silent or attempt is None:
+        return
+    sheet = new_sheet(connection, state)
+    if not state.fresh:
+        sheet.opened_by = None
+        state.past_unknown = True
+    describe_socket(sheet, connection.sock)
+    state.sheet = sheet
+    if attempt.exchange is not None:
+        assign(attempt.exchange, sheet, reused=not state.fresh)
+
+
+@guard("urllib3.request_ended")
+def _request_ended(
+    connection: Any, state: ConnectionState, args: Any, kwargs: Any, error: BaseException | None
+) -> None:
+    state.inside = None
+    attempt = attempt_on(state)
+    if state.sheet is None and connection.sock is not None:
+        _adopt(connection, state)
+    exchange = attempt.exchange if attempt is not None else None
+    sheet = state.sheet if exchange is None else exchange.connection
+    if sheet is not None and (error is None or _was_sent(connection)):
+        sheet.requests += 1
+        headers = args[3] if len(args) > 3 else kwargs.get("headers")
+        sheet.request_closes = _asks_to_close(headers)
+        if exchange is not None and not state.past_unknown:
+            exchange.request_number = sheet.requests
+    if error is None:
+        if exchange is not None:
+            exchange.sent_at = now()
+    elif sheet is not None:
+        note_error(sheet, error)
+        if attempt is not None and not isinstance(error, _SWALLOWED):
+            fail(attempt, error, now())
+
+
+def _was_sent(connection: Any) -> bool:
+    """Whether the head of a request whose sending failed had been handed to the socket."""
+    return getattr(connection, "_HTTPConnection__state", None) not in ("Idle", "Request-started")
+
+
+def _asks_to_close(headers: Any) -> bool:
+    if not headers:
+        return False
+    value = headers.get("Connection") or headers.get("connection")
+    return isinstance(value, str) and value.lower() == "close"
+
+
+def wrap_getresponse(original: Callable[..., Any]) -> Callable[..., Any]:
+    """See the answer's headers, or why there are none."""
+
+    # 1.26 first tries getresponse(buffering=True) and expects a TypeError: no other argument may be taken.
+    def getresponse(self: Any) -> Any:
+        state = _answer_awaited(self)
+        if state is None:
+            return original(self)
+        try:
+            response = original(self)
+        except BaseException as error:
+            _no_answer(state, error)
+            hide_frame(error)
+            raise
+        _answer_came(state, response)
+        return response
+
+    return getresponse
+
+
+@guard("urllib3.getresponse")
+def _answer_awaited(connection: Any) -> ConnectionState | None:
+    state = state_of(connection)
+    if state.inside is not None:
+        return None
+    state.inside = "getresponse"
+    return state
+
+
+@guard("urllib3.no_answer")
+def _no_answer(state: ConnectionState, error: BaseException) -> None:
+    at = now()
+    state.inside = None
+    sheet = state.sheet
+    if sheet is not None:
+        note_error(sheet, error)
+    if state.attempt is not None:
+        fail(state.attempt, error, at)
+    if sheet is not None and state.ending_since is not None:
+        state.sheet = None
+        end_connection(state, sheet, "exchange", at)
+
+
+@guard("urllib3.answer")
+def _answer_came(state: ConnectionState, response: Any) -> None:
+    at = now()
+    state.inside = None
+    answer = getattr(response, "_original_response", None) or response
+    attempt = state.attempt
+    if attempt is None or attempt.exchange is None:
+        _unreported(state, answer)
+        return
+    answered(attempt, answer, at)
+    if attempt.pool_id == 0 and attempt.answer is not None and attempt.answer.isclosed():
+        finish(attempt, True, at)
+        if state.sheet is not None:
+            state.sheet.idle_since = at
+            if state.ending_since is not None:
+                sheet, state.sheet = state.sheet, None
+                end_connection(state, sheet, "response", at)
+
+
+def _unreported(state: ConnectionState, answer: Any) -> None:
+    """An answer to a request that was suppressed, on a connection that was not."""
+    if state.sheet is not None:
+        state.sheet.last_status = answer.status
+        state.sheet.answer_closes = bool(getattr(answer, "will_close", False))
+
+
+def wrap_response_init(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Stand between headers and body where the body is read while the response object is made."""
+
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807  (it is that method)
+        answer = kwargs.get("original_response")
+        if answer is None or not kwargs.get("preload_content", True):
+            original(self, *args, **kwargs)
+            return
+        _headers_before_body(answer)
+        try:
+            original(self, *args, **kwargs)
+        except BaseException as error:
+            _body_failed(answer, error)
+            hide_frame(error)
+            raise
+
+    return __init__
+
+
+@guard("urllib3.headers")
+def _headers_before_body(answer: Any) -> None:
+    attempt = CURRENT_ATTEMPT.get()
+    if attempt is not None:
+        answered(attempt, answer, now())
+
+
+@guard("urllib3.body")
+def _body_failed(answer: Any, error: BaseException) -> None:
+    attempt = CURRENT_ATTEMPT.get()
+    if attempt is not None and attempt.answer is answer:
+        fail(attempt, error, now())

@@ -1,0 +1,212 @@
+"""urllib3: pool managers and pools as clients of their own, and what ends them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+from poolscope.facts import now
+from poolscope.hooks import callsite, clients
+from poolscope.hooks.calls import CURRENT_CALL, Call
+from poolscope.hooks.clients import ClientMark
+from poolscope.hooks.patching import guard, hide_frame
+from poolscope.hooks.settings import number_of_settings
+from poolscope.hooks.suppression import suppressed
+from poolscope.hooks.urllib3_state import PoolState
+
+_REQUESTS = "requests.adapters"
+_FRAMES_TO_SEARCH = 12
+
+
+def wrap_manager_init(original: Callable[..., Any]) -> Callable[..., Any]:
+    """A manager is a client, unless an adapter of ``requests`` builds it: then the session is."""
+
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807  (it is that method)
+        started_at = now()
+        try:
+            original(self, *args, **kwargs)
+        except BaseException as error:
+            hide_frame(error)
+            raise
+        _manager_built(self, started_at)
+
+    return __init__
+
+
+@guard("urllib3.manager")
+def _manager_built(manager: Any, started_at: float) -> None:
+    if not _below_requests(sys._getframe(3)):
+        kind = _kind(manager, "PoolManager")
+        site = clients.construction_site(manager)
+        manager._poolscope = mark = clients.built(kind, manager._poolscope_era, started_at, site)
+        mark.facts.sheet.settings = _settings(manager.connection_pool_kw, getattr(manager, "proxy", None))
+
+
+def _below_requests(frame: FrameType | None) -> bool:
+    for _ in range(_FRAMES_TO_SEARCH):
+        if frame is None:
+            return False
+        if frame.f_globals.get("__name__") == _REQUESTS:
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _kind(client: Any, base: str) -> str:
+    cls = type(client)
+    return f"urllib3.{cls.__name__ if cls.__module__.startswith('urllib3.') else base}"
+
+
+_SETTINGS = ("ca_certs", "ca_cert_dir", "ca_cert_data", "cert_file", "cert_reqs", "key_file", "ssl_context",
+             "ssl_version", "assert_hostname", "assert_fingerprint", "server_hostname", "_socks_options",
+             "_proxy_headers", "headers")  # fmt: skip
+
+
+def _settings(keywords: Any, proxy: Any) -> int | None:
+    return number_of_settings(
+        None if proxy is None else str(proxy), [keywords.get(name) for name in _SETTINGS]
+    )
+
+
+def wrap_new_pool(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Tell a new pool whose it is, and the oldest one that it will be evicted for it."""
+
+    def _new_pool(self: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            pool = original(self, *args, **kwargs)
+        except BaseException as error:
+            hide_frame(error)
+            raise
+        _pool_made(self, pool)
+        return pool
+
+    return _new_pool
+
+
+@guard("urllib3.new_pool")
+def _pool_made(manager: Any, pool: Any) -> None:
+    mark: ClientMark | None = manager._poolscope
+    pool._poolscope = PoolState(pool._poolscope_era, None if mark is None else mark.facts)
+    # The manager's lock is held and the key is new: what follows is the insertion. Watching
+    # ``dispose_func`` instead would leave a function of ours on every manager.
+    pools = manager.pools
+    if len(pools._container) >= pools._maxsize:
+        oldest = next(iter(pools._container.values()), pool)
+        _end_pool(oldest, "manager_eviction")
+
+
+def _end_pool(pool: Any, trigger: str) -> None:
+    state: PoolState | None = getattr(pool, "_poolscope", None)
+    if state is not None and state.ending is None:
+        state.ending = trigger
+
+
+def wrap_clear(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Closing a manager only drops its pools; they close their connections when nobody needs them."""
+
+    def clear(self: Any) -> Any:
+        _cleared(self)
+        try:
+            return original(self)
+        except BaseException as error:
+            hide_frame(error)
+            raise
+
+    return clear
+
+
+@guard("urllib3.clear")
+def _cleared(manager: Any) -> None:
+    with manager.pools.lock:
+        pools = list(manager.pools._container.values())
+    for pool in pools:
+        _end_pool(pool, "client")
+    if manager._poolscope is not None:
+        manager._poolscope.closed()
+
+
+def wrap_manager_urlopen(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Make a call of it, whatever the number of redirects."""
+
+    def urlopen(self: Any, *args: Any, **kwargs: Any) -> Any:
+        call = _call_begins(self)
+        if call is None:
+            return original(self, *args, **kwargs)
+        outer = CURRENT_CALL.get()
+        CURRENT_CALL.set(call)
+        try:
+            return original(self, *args, **kwargs)
+        except BaseException as error:
+            hide_frame(error)
+            raise
+        finally:
+            CURRENT_CALL.set(outer)
+
+    return urlopen
+
+
+@guard("urllib3.manager_urlopen")
+def _call_begins(manager: Any) -> Call | None:
+    outer = CURRENT_CALL.get()
+    if outer is not None and outer.owner == id(manager) and sys._getframe(3).f_code.co_name == "urlopen":
+        return None  # following a redirect
+    if suppressed():
+        return None
+    mark: ClientMark | None = manager._poolscope
+    if mark is None:
+        mark = manager._poolscope = clients.adopted(_kind(manager, "PoolManager"), manager._poolscope_era)
+    client = mark.facts.current(manager._poolscope_era)
+    return Call(id(manager), client.id, callsite.find().user)
+
+
+def wrap_pool_init(original: Callable[..., Any]) -> Callable[..., Any]:
+    """A pool is a client when the program builds it itself."""
+
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807  (it is that method)
+        started_at = now()
+        try:
+            original(self, *args, **kwargs)
+        except BaseException as error:
+            hide_frame(error)
+            raise
+        _pool_built(self, started_at)
+
+    return __init__
+
+
+@guard("urllib3.pool")
+def _pool_built(pool: Any, started_at: float) -> None:
+    frame: FrameType | None = sys._getframe(3)
+    while frame is not None and frame.f_code.co_name == "__init__":
+        frame = frame.f_back
+    managed = frame is not None and frame.f_code.co_name == "_new_pool"
+    if managed or CURRENT_CALL.get() is not None or _below_requests(frame):
+        return
+    era = pool._poolscope_era
+    mark = clients.built(_kind(pool, "HTTPConnectionPool"), era, started_at, clients.construction_site(pool))
+    mark.facts.sheet.settings = _settings({**vars(pool), **pool.conn_kw}, pool.proxy)
+    pool._poolscope = PoolState(era, mark.facts)
+    pool._poolscope_client = mark
+
+
+def wrap_pool_close(original: Callable[..., Any]) -> Callable[..., Any]:
+    """The program, or urllib3 up to 1.26.15 for its manager, closes a pool."""
+
+    def close(self: Any) -> Any:
+        _pool_closed(self)
+        try:
+            return original(self)
+        except BaseException as error:
+            hide_frame(error)
+            raise
+
+    return close
+
+
+@guard("urllib3.pool_close")
+def _pool_closed(pool: Any) -> None:
+    _end_pool(pool, "client")
+    if pool._poolscope_client is not None:
+        pool._poolscope_client.closed()
