@@ -12,6 +12,7 @@ from typing import Any
 
 from poolscope import records
 from poolscope.hooks.activation import Activation
+from poolscope.hooks.live import LIVE
 from poolscope.hooks.patching import HOOKS
 from poolscope.ledger import Ledger, Snapshot
 from poolscope.queue import FACTS
@@ -111,6 +112,8 @@ def instrument(**options: Any) -> None:
     _signals = started
     if started is not None:
         started.start()
+        INSTRUMENTOR.listen(started.take)
+        LIVE.door = started.spans
 
 
 def _signals_for(options: dict[str, Any], wanted: bool) -> Any:
@@ -120,9 +123,10 @@ def _signals_for(options: dict[str, Any], wanted: bool) -> Any:
     except ImportError:
         wanted = False
     if wanted:
+        from poolscope.findings import new_rules
         from poolscope.signals import Signals
 
-        return Signals(**options)
+        return Signals(rules=new_rules(), **options)
     if options:
         raise TypeError(f"without OpenTelemetry there is no use for {', '.join(sorted(options))}")
     return None
@@ -132,7 +136,10 @@ def uninstrument() -> None:
     """Take the hooks out again, restoring only what is still ours; connections alive go on unobserved."""
     global _signals
     if INSTRUMENTOR.release(_PROGRAM) and _signals is not None:
+        if LIVE.door is _signals.spans:
+            LIVE.door = None
         _signals.stop()
+        INSTRUMENTOR.unlisten(_signals.take)
         _signals = None
 
 
