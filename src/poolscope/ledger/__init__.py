@@ -28,13 +28,16 @@ _T = TypeVar("_T")
 class Ledger:
     """Everything live in this process, and totals of what ended.
 
-    ``yield_record`` gets each record: clients when built and closed, pools once, connections when opened
+    `yield_record` gets each record: clients when built and closed, pools once, connections when opened
     and when closed or failed, exchanges when finished. An exchange comes before the close of its
     connection, whatever the order in which the library let go of them.
     """
 
-    def __init__(self, yield_record: Callable[[records.Record], None], keep_query: bool = False) -> None:
-        self._yield = yield_record
+    def __init__(
+        self, yield_record: Callable[[records.Record], None] | None = None, keep_query: bool = False
+    ) -> None:
+        self.yield_record = yield_record
+        """Who gets the records; while None, none are made."""
         self.keep_query = keep_query
         self.reset()
 
@@ -86,7 +89,8 @@ class Ledger:
             self.live_clients.pop(sheet.id, None)
             for pool in self._pools_of.pop(sheet.id, ()):
                 self.live_pools.pop(pool, None)
-        self._yield(convert.client(sheet, self.pid, self._requests_of.get(sheet.id, 0)))
+        if self.yield_record is not None:
+            self.yield_record(convert.client(sheet, self.pid, self._requests_of.get(sheet.id, 0)))
         if moment == facts.ENDED:
             self._requests_of.pop(sheet.id, None)
 
@@ -97,7 +101,8 @@ class Ledger:
         else:
             limit = CLIENTLESS_POOLS
         _remember(self.live_pools, sheet.id, sheet, limit)
-        self._yield(convert.pool(sheet, self.pid))
+        if self.yield_record is not None:
+            self.yield_record(convert.pool(sheet, self.pid))
 
     def _connection(self, moment: facts.Moment, sheet: facts.Connection) -> None:
         if moment == facts.BEGUN:
@@ -105,11 +110,15 @@ class Ledger:
         elif moment == facts.OPENED:
             self.connections += 1
             _remember(self.live_connections, sheet.id, sheet)
-            self._yield(convert.connection(sheet, self.pid, self.epoch))
+            self._tell(sheet)
         elif self._ended_on.get(sheet.id, 0) < sheet.requests and self._still_serves(sheet):
             self._closing[sheet.id] = sheet
         else:
             self._connection_ended(sheet)
+
+    def _tell(self, sheet: facts.Connection) -> None:
+        if self.yield_record is not None:
+            self.yield_record(convert.connection(sheet, self.pid, self.epoch))
 
     def _still_serves(self, sheet: facts.Connection) -> bool:
         return any(exchange.connection is sheet for exchange in self.live_exchanges.values())
@@ -118,7 +127,7 @@ class Ledger:
         self.live_connections.pop(sheet.id, None)
         self._ended_on.pop(sheet.id, None)
         self._closing.pop(sheet.id, None)
-        self._yield(convert.connection(sheet, self.pid, self.epoch))
+        self._tell(sheet)
 
     def _exchange(self, moment: facts.Moment, sheet: facts.Exchange) -> None:
         if moment == facts.BEGUN:
@@ -145,7 +154,8 @@ class Ledger:
         connection = sheet.connection
         if connection is not None:
             self._account(connection)
-        self._yield(convert.exchange(sheet, self.pid, in_flight, self.keep_query))
+        if self.yield_record is not None:
+            self.yield_record(convert.exchange(sheet, self.pid, in_flight, self.keep_query))
         if connection is not None and connection.id in self._closing and not self._still_serves(connection):
             self._connection_ended(connection)
 
@@ -163,7 +173,7 @@ class Ledger:
             self._ended_on[connection.id] = self._ended_on.get(connection.id, 0) + 1
             if connection.id not in self.live_connections:  # it was open before we began to look
                 _remember(self.live_connections, connection.id, connection)
-                self._yield(convert.connection(connection, self.pid, self.epoch))
+                self._tell(connection)
 
     def _failure(self, sheet: facts.HookFailure) -> None:
         self.hook_failures += 1
@@ -174,10 +184,12 @@ class Ledger:
         """Yield what waits for an exchange that never ended, and clients that were never closed."""
         for connection in list(self._closing.values()):
             self._connection_ended(connection)
+        if self.yield_record is None:
+            return
         for client in list(self.live_clients.values()):
             record = convert.client(client, self.pid, self._requests_of.get(client.id, 0))
             record.close_kind = "open_at_exit"
-            self._yield(record)
+            self.yield_record(record)
 
     def requests_of(self, client: int) -> int:
         """How many exchanges a live client has started."""
