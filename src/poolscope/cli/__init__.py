@@ -1,0 +1,1 @@
+"""The command line: run, view, diff, doctor, demo."""

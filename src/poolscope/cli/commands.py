@@ -1,0 +1,102 @@
+"""The commands as `click` sees them, for everything but a plain ``run``."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+from poolscope import __version__
+from poolscope.cli.options import OPTIONS
+
+if TYPE_CHECKING:
+    from poolscope.cli.view import UnreadableError
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="poolscope")
+def commands() -> None:
+    """See every connection that a Python program's HTTP clients open, reuse and close."""
+
+
+def _run_help() -> click.Command:
+    """`run` as described to people; running itself never comes here."""
+    options: list[click.Parameter] = [
+        click.Option(
+            [*option.names, option.attribute],
+            metavar=option.metavar,
+            is_flag=option.metavar is None,
+            help=option.help,
+        )
+        for option in OPTIONS
+    ]
+    return click.Command(
+        "run",
+        params=options,
+        help="Run a program unchanged and print what happened to its connections.\n\n"
+        "SCRIPT may be replaced by -m MODULE or -c CODE; what follows is the program's own.",
+        options_metavar="[OPTIONS] SCRIPT | -m MODULE | -c CODE [ARGUMENTS]...",
+    )
+
+
+commands.add_command(_run_help())
+
+
+@commands.command()
+@click.argument("file", type=click.Path())
+@click.option("--json", "as_json", is_flag=True, help="Make the report JSON.")
+@click.option("--no-color", is_flag=True, help="No colours; the NO_COLOR variable does the same.")
+def view(file: str, as_json: bool, no_color: bool) -> None:
+    """Print the report of a FILE that ``run --save`` wrote."""
+    from poolscope.cli import view as viewing
+    from poolscope.cli.printing import colored, width
+    from poolscope.cli.publishing import report
+
+    try:
+        picture, notes, whole = viewing.read(file)
+    except viewing.UnreadableError as error:
+        _fail(error)
+    _say(notes)
+    color = not as_json and colored(not no_color, sys.stdout)
+    click.echo(report(picture, json=as_json, columns=width(), color=color), nl=False, color=color)
+    if not whole:
+        raise SystemExit(1)
+
+
+@commands.command()
+@click.argument("before", type=click.Path())
+@click.argument("after", type=click.Path())
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def diff(before: str, after: str, as_json: bool) -> None:
+    """Compare two saved files: connections, setup seconds, wall time."""
+    from poolscope.cli import diff as differing
+    from poolscope.cli import view as viewing
+
+    notes: list[str] = []
+    counters = []
+    for path in (before, after):
+        counter = differing.Counter()
+        try:
+            for record in viewing.stream(path, notes):
+                counter.add(record)
+        except viewing.UnreadableError as error:
+            _fail(error)
+        counters.append(counter.done())
+    _say(notes)
+    if as_json:
+        click.echo(differing.as_json(*counters), nl=False)
+    else:
+        click.echo(differing.text(counters[0], counters[1], (before, after)), nl=False)
+    if viewing.has_trouble(notes):
+        raise SystemExit(1)
+
+
+def _say(notes: list[str]) -> None:
+    for text in notes:
+        click.echo(f"poolscope: {text}", err=True)
+
+
+def _fail(error: UnreadableError) -> NoReturn:
+    click.echo(f"poolscope: {error}", err=True)
+    raise SystemExit(error.status)

@@ -1,0 +1,61 @@
+"""Recording without ``poolscope run``: what the interpreter's start-up does when a variable asks for it.
+
+POOLSCOPE=1 (or options, as in ``POOLSCOPE="--save calls.jsonl"``) makes a process the first of its
+family; POOLSCOPE_FOLLOW, set by such a process or by ``run --follow``, makes it a child.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Final
+
+VARIABLE: Final = "POOLSCOPE"
+
+
+def activate() -> None:
+    """Start recording if the environment says so; never raises, never prints unless asked the impossible."""
+    try:
+        _activate()
+    except Exception as error:
+        sys.stderr.write(f"poolscope: not recording: {error}\n")
+
+
+def _activate() -> None:
+    from poolscope.cli import children, session
+
+    if session.active() is not None or _is_poolscope() or _is_helper():
+        return
+    value = os.environ.get(children.FOLLOW)
+    if value:
+        options, spools = children.followed(value)
+        session.Session(options, _program(), spools).start()
+    elif os.environ.get(VARIABLE, "0") not in ("", "0"):
+        from poolscope.cli.options import parse_variable
+
+        options = parse_variable(os.environ[VARIABLE])
+        options.follow = True  # else each of its children would take itself for the first
+        first = session.Session(options, _program())
+        first.silent_if_nothing = True
+        first.start()
+
+
+def _program() -> str:
+    words = sys.orig_argv[1:]
+    for place, word in enumerate(words):
+        if word == "-m" and place + 1 < len(words):
+            return words[place + 1]
+        if word == "-c":
+            return "-c"
+        if not word.startswith("-"):
+            return os.path.basename(word)
+    return os.path.basename(sys.executable)
+
+
+def _is_poolscope() -> bool:
+    """Whether this is our own command, which begins a recording itself if it wants one."""
+    return _program() in ("poolscope", "poolscope.__main__")
+
+
+def _is_helper() -> bool:
+    return any("multiprocessing.resource_tracker" in word for word in sys.orig_argv)

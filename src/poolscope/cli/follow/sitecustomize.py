@@ -1,0 +1,35 @@
+"""Read by Python children of ``run --follow`` where poolscope.pth is not installed.
+
+Only one sitecustomize is imported: the one that this one hides comes first, as if we were not there.
+"""
+
+import os
+import sys
+
+_here = os.path.dirname(os.path.abspath(__file__))
+
+
+def _import_hidden() -> None:
+    from importlib.machinery import PathFinder
+    from importlib.util import module_from_spec
+
+    spec = PathFinder.find_spec(
+        "sitecustomize", [path for path in sys.path if os.path.abspath(path) != _here]
+    )
+    if spec is not None and spec.loader is not None:
+        module = module_from_spec(spec)
+        sys.modules["sitecustomize"] = module
+        spec.loader.exec_module(module)
+
+
+def _record() -> None:
+    if "POOLSCOPE_FOLLOW" in os.environ:
+        try:
+            from poolscope.cli.environment import activate
+        except Exception:  # an interpreter without poolscope, or too old for it, goes without
+            return
+        activate()
+
+
+_record()
+_import_hidden()

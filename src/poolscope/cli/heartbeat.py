@@ -1,0 +1,89 @@
+"""The thread that drains and flushes once a second, so that a killed program's file is nearly complete.
+
+It is not a `threading.Thread`: the program must not find it in `threading.enumerate()`, gevent must not
+turn it into a greenlet, and the interpreter must not wait for it. It takes no signal, and it is gone
+while the process forks, because Python warns of forks in a process of several threads.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from _thread import allocate_lock, get_native_id, start_new_thread
+from collections.abc import Callable
+from time import monotonic, sleep
+from typing import Final
+
+STOP_TIMEOUT: Final = 5.0
+
+
+class Heartbeat:
+    """Calls ``beat`` every ``interval`` seconds, and at once when nudged, until stopped."""
+
+    def __init__(self, beat: Callable[[], None], interval: float = 1.0) -> None:
+        self._beat = beat
+        self._interval = interval
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget a thread that is not there any more: in a forked child."""
+        self.running = False
+        self._stopping = False
+        self._native_id = 0
+        self._wake = allocate_lock()
+        self._done = allocate_lock()
+        self._wake.acquire()
+        self._done.acquire()
+
+    def start(self) -> None:
+        """Start the thread, unless it is running; a system without threads to spare goes without."""
+        if self.running:
+            return
+        self.reset()
+        # The new thread inherits the mask: a signal must find the program's own threads, as without us.
+        mask = signal.pthread_sigmask(signal.SIG_SETMASK, signal.valid_signals())
+        try:
+            start_new_thread(self._run, (self._wake, self._done))
+            self.running = True
+        except RuntimeError:
+            return
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+    def nudge(self) -> None:
+        """Let it beat now. Safe in a signal handler."""
+        try:
+            self._wake.release()
+        except RuntimeError:  # nudged already
+            return
+
+    def stop(self) -> None:
+        """End the thread and wait until the system has forgotten it."""
+        if not self.running:
+            return
+        self._stopping = True
+        self.nudge()
+        self.running = False
+        if self._done.acquire(timeout=STOP_TIMEOUT):
+            _wait_until_gone(self._native_id)
+
+    def _run(self, wake: object, done: object) -> None:
+        self._native_id = get_native_id()
+        deadline = monotonic() + self._interval
+        try:
+            while True:
+                self._wake.acquire(timeout=max(0.0, deadline - monotonic()))
+                if self._stopping or self._wake is not wake:
+                    return
+                self._beat()
+                deadline = monotonic() + self._interval
+        finally:
+            done.release()  # type: ignore[attr-defined]
+
+
+def _wait_until_gone(native_id: int) -> None:
+    path = f"/proc/self/task/{native_id}"
+    for _ in range(200):
+        if not os.path.exists(path):
+            return
+        sleep(0.0001)

@@ -1,0 +1,43 @@
+"""The ``poolscope`` command. ``run`` goes its own, short way; everything else is `click`'s."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from poolscope.cli.options import UsageError, parse
+
+USAGE_ERROR = 2
+
+
+def main(arguments: Sequence[str] | None = None, prog: str = "poolscope") -> None:
+    """The entry point. Ends by SystemExit, or as the program that was run ends."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if words[:1] != ["run"]:
+        _commands(words, prog)
+    try:
+        options = parse(words[1:])
+    except UsageError as error:
+        _refuse(error)
+    if options is None:
+        _commands(words, prog)
+    from poolscope.cli.run import prepare
+
+    try:
+        program = prepare(options)
+    except UsageError as error:
+        _refuse(error)
+    program()
+
+
+def _commands(words: list[str], prog: str) -> NoReturn:
+    from poolscope.cli.commands import commands
+
+    commands.main(args=words, prog_name=prog)
+    raise SystemExit(0)
+
+
+def _refuse(error: UsageError) -> NoReturn:
+    sys.stderr.write(f"poolscope run: {error}\n")
+    raise SystemExit(USAGE_ERROR)

@@ -1,0 +1,168 @@
+"""The options of ``run``, in one table: read by hand, because `click` costs more than a short program.
+
+``run`` must start fast, and must leave everything behind the script's name to the script. `click` gets
+the same table when somebody asks for help.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+
+class UsageError(Exception):
+    """The user asked for something that cannot be; the text is one clear line."""
+
+
+@dataclass(slots=True)
+class Options:
+    """What ``run`` was asked for."""
+
+    save: str | None = None
+    output: str | None = None
+    json: bool = False
+    quiet: bool = False
+    origin: list[str] = field(default_factory=list)
+    follow: bool = False
+    every: float | None = None
+    keep_query: bool = False
+    no_color: bool = False
+    dump_on: int | None = None
+    otlp: str | None = None
+    module: str | None = None
+    code: str | None = None
+    arguments: list[str] = field(default_factory=list)
+    """The script, if neither module nor code is given, and the program's arguments."""
+
+
+@dataclass(slots=True, frozen=True)
+class Option:
+    """One option: how it is written, where its value goes, and what it is for."""
+
+    names: tuple[str, ...]
+    attribute: str
+    metavar: str | None
+    help: str
+    ends: bool = False
+    """Everything after it belongs to the program."""
+
+
+OPTIONS: Final = (
+    Option(("--save",), "save", "FILE", "Write every record to FILE as JSON Lines, while the program runs."),
+    Option(("-o", "--output"), "output", "FILE", "Write the report to FILE instead of stderr."),
+    Option(("--json",), "json", None, "Make the report JSON."),
+    Option(("--quiet",), "quiet", None, "Print no report."),
+    Option(
+        ("--origin",), "origin", "PATTERN", "Only origins that match, as in '*.example.com'; may be repeated."
+    ),
+    Option(("--follow",), "follow", None, "Follow Python child processes that are not forks, too."),
+    Option(("--every",), "every", "SECONDS", "Print the report so far every SECONDS."),
+    Option(("--keep-query",), "keep_query", None, "Keep the values of URL queries (they may be secrets)."),
+    Option(("--no-color",), "no_color", None, "No colours; the NO_COLOR variable does the same."),
+    Option(("--dump-on",), "dump_on", "SIGNAL", "Print the report so far when SIGNAL comes, e.g. USR1."),
+    Option(("--otlp",), "otlp", "ENDPOINT", "Send spans, metrics and events to an OpenTelemetry collector."),
+    Option(("-m",), "module", "MODULE", "Run a module instead of a script.", ends=True),
+    Option(("-c",), "code", "CODE", "Run CODE instead of a script.", ends=True),
+)
+
+_BY_NAME: Final = {name: option for option in OPTIONS for name in option.names}
+HELP: Final = ("-h", "--help")
+
+
+def parse(arguments: Sequence[str]) -> Options | None:
+    """Options up to the program's name; None if help was asked for. UsageError if it cannot be read."""
+    options = Options()
+    rest = list(arguments)
+    while rest:
+        word = rest.pop(0)
+        if word in HELP:
+            return None
+        if word == "--":
+            break
+        if word == "-" or not word.startswith("-"):
+            rest.insert(0, word)
+            break
+        if _take(options, word, rest):
+            break
+    options.arguments = rest
+    if options.module is None and options.code is None and not rest:
+        raise UsageError("nothing to run: give a script, -m MODULE or -c CODE")
+    return options
+
+
+def parse_variable(value: str) -> Options:
+    """Options from the POOLSCOPE variable: ``1``, or options as on the command line."""
+    options = Options()
+    rest = shlex.split(value)
+    while rest:
+        word = rest.pop(0)
+        if word.startswith("-") and word not in ("-m", "-c"):
+            _take(options, word, rest)
+        elif word not in ("1", "true", "yes", "on"):
+            raise UsageError(f"POOLSCOPE={value!r}: {word!r} is no option")
+    return options
+
+
+def _take(options: Options, word: str, rest: list[str]) -> bool:
+    name, attached = _split(word)
+    option = _BY_NAME.get(name)
+    if option is None:
+        raise UsageError(f"no such option: {name} (options of the program come after its name)")
+    if option.metavar is None:
+        if attached is not None:
+            raise UsageError(f"{name} takes no value")
+        setattr(options, option.attribute, True)
+        return False
+    if attached is None:
+        if not rest:
+            raise UsageError(f"{name} needs a value: {name} {option.metavar}")
+        attached = rest.pop(0)
+    _store(options, option, attached)
+    return option.ends
+
+
+def _split(word: str) -> tuple[str, str | None]:
+    if word.startswith("--"):
+        name, equals, value = word.partition("=")
+        return name, value if equals else None
+    return word[:2], word[2:] or None
+
+
+def _store(options: Options, option: Option, value: str) -> None:
+    if option.attribute == "origin":
+        options.origin.append(value)
+    elif option.attribute == "every":
+        options.every = _seconds(value)
+    elif option.attribute == "dump_on":
+        options.dump_on = _signal(value)
+    elif option.attribute in ("save", "output"):
+        if not value:
+            raise UsageError(f"{option.names[0]} needs a file name")
+        setattr(options, option.attribute, os.path.abspath(value))
+    else:
+        setattr(options, option.attribute, value)
+
+
+def _seconds(value: str) -> float:
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = 0.0
+    if not 0.1 <= seconds < 1e9:
+        raise UsageError(f"--every wants a number of seconds, at least 0.1, not {value!r}")
+    return seconds
+
+
+def _signal(value: str) -> int:
+    name = value.upper()
+    try:
+        number = int(value) if value.isdigit() else signal.Signals["SIG" + name.removeprefix("SIG")].value
+    except KeyError:
+        number = 0
+    if number not in signal.valid_signals() or number in (signal.SIGKILL, signal.SIGSTOP):
+        raise UsageError(f"--dump-on wants a signal that can be caught, such as USR1, not {value!r}")
+    return number

@@ -1,0 +1,91 @@
+"""Printing on stderr without ever changing how the program ends.
+
+Straight to the descriptor: bytes left in a broken ``sys.stderr`` would make the interpreter end with
+status 120.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import shutil
+import signal
+import sys
+from time import monotonic
+from typing import Final
+
+PATIENCE: Final = 5.0
+"""Seconds to wait for somebody to read a full pipe, after which the rest is given up."""
+_CHUNK: Final = 4_096  # a pipe that polls writable takes as much without blocking (PIPE_BUF)
+
+
+def print_text(text: str) -> bool:
+    """Write ``text`` to the process's real stderr; False if it could not be, whatever the reason."""
+    stream = sys.__stderr__
+    try:
+        if stream is None or stream.closed:
+            return False
+        descriptor = stream.fileno()
+        encoding = stream.encoding or "utf-8"
+        stream.flush()
+    except Exception:  # a stderr that the program broke or replaced is the program's business
+        return False
+    data = text.encode(encoding, "replace")
+    return _without_sigpipe(descriptor, data)
+
+
+def _without_sigpipe(descriptor: int, data: bytes) -> bool:
+    """A program may have given SIGPIPE its deadly default back; our writing must not be what triggers it."""
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGPIPE})
+    try:
+        _write(descriptor, data)
+        return True
+    except (OSError, ValueError):
+        if signal.SIGPIPE not in blocked:
+            signal.sigtimedwait({signal.SIGPIPE}, 0)
+        return False
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    poll = select.poll()
+    poll.register(descriptor, select.POLLOUT)
+    deadline = monotonic() + PATIENCE
+    view = memoryview(data)
+    while view:
+        if not poll.poll(max(0.0, deadline - monotonic()) * 1000):
+            raise TimeoutError
+        try:
+            view = view[os.write(descriptor, view[:_CHUNK]) :]
+        except BlockingIOError:
+            continue
+
+
+def note(text: str) -> None:
+    """One line of ours on stderr."""
+    print_text(f"poolscope: {text}\n")
+
+
+def width() -> int:
+    """The width to draw for: the COLUMNS variable, else the terminal's, else 100."""
+    if os.environ.get("COLUMNS", "").isdigit() and int(os.environ["COLUMNS"]) > 0:
+        return int(os.environ["COLUMNS"])
+    for stream in (sys.__stderr__, sys.__stdout__):
+        try:
+            if stream is not None:
+                return os.get_terminal_size(stream.fileno()).columns or 100
+        except (OSError, ValueError):
+            continue
+    return shutil.get_terminal_size((100, 24)).columns
+
+
+def colored(wanted: bool, stream: object = None) -> bool:
+    """Whether to use colours: wanted, not forbidden by NO_COLOR, and a terminal is reading."""
+    if not wanted or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return False
+    target = sys.__stderr__ if stream is None else stream
+    try:
+        return bool(target.isatty())  # type: ignore[attr-defined]
+    except (AttributeError, ValueError):
+        return False

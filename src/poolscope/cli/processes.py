@@ -1,0 +1,172 @@
+"""Where this process forks, starts others, replaces itself or vanishes: what the recording must know of.
+
+``os._exit`` is how multiprocessing children and many pre-fork workers end: no atexit handler runs there.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Protocol
+
+from poolscope.cli.children import FOLLOW
+from poolscope.hooks.patching import Patches, guard
+
+_HELPERS: Final = ("multiprocessing.resource_tracker", "multiprocessing.semaphore_tracker")
+"""Python processes that the standard library starts for itself; no program runs in them."""
+
+
+class Recording(Protocol):
+    """What is told."""
+
+    def before_fork(self) -> None: ...
+    def after_fork_in_parent(self) -> None: ...
+    def before_exit(self, status: int) -> None: ...
+    def before_exec(self) -> None: ...
+    def child_not_followed(self) -> None: ...
+
+
+_recording: Recording | None = None
+_fork_hooks_are_in = False
+_patches = Patches()
+
+
+def watch(recording: Recording) -> None:
+    """Tell ``recording`` from now on."""
+    global _recording, _fork_hooks_are_in
+    _recording = recording
+    if not _fork_hooks_are_in and hasattr(os, "register_at_fork"):
+        os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent)
+        _fork_hooks_are_in = True
+    _patches.replace(os, "_exit", _exit)
+    for name in ("execv", "execve"):  # every other exec function ends in one of these
+        _patches.replace(os, name, _exec)
+    for name in ("posix_spawn", "posix_spawnp"):
+        _patches.replace(os, name, _posix_spawn)
+    import _posixsubprocess
+
+    _patches.replace(_posixsubprocess, "fork_exec", _fork_exec)
+    subprocess = sys.modules.get("subprocess")
+    if subprocess is not None:
+        _patches.replace(subprocess, "_fork_exec", _fork_exec)
+
+
+def unwatch() -> None:
+    """Tell nobody any more."""
+    global _recording
+    _recording = None
+    _patches.restore()
+
+
+def _before_fork() -> None:
+    if _recording is not None:
+        _recording.before_fork()
+
+
+def _after_fork_in_parent() -> None:
+    if _recording is not None:
+        _recording.after_fork_in_parent()
+
+
+def _exit(original: Callable[..., Any]) -> Callable[..., Any]:
+    def _exit(status: int) -> None:
+        _tell_exit(status)
+        original(status)
+
+    return _exit
+
+
+@guard("os._exit")
+def _tell_exit(status: Any) -> None:
+    if _recording is not None and isinstance(status, int):
+        _recording.before_exit(status)
+
+
+def _exec(original: Callable[..., Any]) -> Callable[..., Any]:
+    def execute(*args: Any, **keywords: Any) -> Any:
+        _tell_exec()
+        return original(*args, **keywords)
+
+    return execute
+
+
+@guard("os.exec")
+def _tell_exec() -> None:
+    if _recording is not None:
+        _recording.before_exec()
+
+
+def _posix_spawn(original: Callable[..., Any]) -> Callable[..., Any]:
+    def posix_spawn(path: Any, argv: Any, env: Any, /, **keywords: Any) -> Any:
+        pid = original(path, argv, env, **keywords)
+        _tell_child([path], argv, [f"{os.fsdecode(key)}=" for key in env])
+        return pid
+
+    return posix_spawn
+
+
+def _fork_exec(original: Callable[..., Any]) -> Callable[..., Any]:
+    def fork_exec(args: Any, executables: Any, *rest: Any) -> Any:
+        pid = original(args, executables, *rest)
+        # rest: close_fds, pass_fds, cwd, env, …: the order since Python 3.2
+        _tell_child(executables, args, rest[3])
+        return pid
+
+    return fork_exec
+
+
+@guard("subprocess")
+def _tell_child(executables: Sequence[Any], argv: Sequence[Any], environment: Sequence[Any] | None) -> None:
+    if _recording is None or not _runs_python(executables):
+        return
+    words = [os.fsdecode(word) for word in argv]
+    if any(helper in word for word in words for helper in _HELPERS):
+        return
+    if environment is None:
+        reached = FOLLOW in os.environ
+    else:
+        reached = any(os.fsdecode(entry).startswith(f"{FOLLOW}=") for entry in environment)
+    if not reached or _is_isolated(words[1:]):
+        _recording.child_not_followed()
+
+
+def _is_isolated(words: Sequence[str]) -> bool:
+    """Whether the interpreter is told not to look at its environment (-I, -E) or at its site (-S)."""
+    for word in words:
+        if not word.startswith("-") or word in ("-", "-c", "-m", "--") or word.startswith(("-c", "-m", "--")):
+            return False
+        if word[:2] in ("-X", "-W"):
+            continue
+        if set(word) & {"I", "S", "E"}:
+            return True
+    return False
+
+
+def _runs_python(executables: Sequence[Any]) -> bool:
+    """Whether the first of these that exists is this interpreter, or a script that names it."""
+    for candidate in executables:
+        path = os.fsdecode(candidate)
+        if os.path.exists(path):
+            return _is_interpreter(path) or _is_interpreter(_named_in_first_line(path))
+    return False
+
+
+def _is_interpreter(path: str) -> bool:
+    return bool(path and sys.executable) and os.path.realpath(path) == os.path.realpath(sys.executable)
+
+
+def _named_in_first_line(path: str) -> str:
+    try:
+        with open(path, "rb") as file:
+            first = file.readline(256)
+    except OSError:
+        return ""
+    if not first.startswith(b"#!"):
+        return ""
+    words = os.fsdecode(first[2:]).split()
+    if words and os.path.basename(words[0]) == "env":
+        import shutil
+
+        return shutil.which(words[-1]) or ""
+    return words[0] if words else ""

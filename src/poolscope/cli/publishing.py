@@ -1,0 +1,69 @@
+"""From a picture to the place where the report was wanted."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+from poolscope.cli.options import Options
+from poolscope.cli.printing import colored, note, print_text, width
+from poolscope.cli.saving import append
+
+if TYPE_CHECKING:
+    from poolscope.reports.picture import Picture
+
+_path_at_start = tuple(sys.path)
+
+
+NOTHING: Final = (
+    "poolscope  no HTTP connection was opened and no request was made through httpx, requests or urllib3\n"
+)
+
+
+def is_empty(picture: Picture) -> bool:
+    """Whether there is nothing to tell but that; then no table library needs loading (60 ms)."""
+    seen = picture.records - len(picture.headers) - len(picture.summaries)
+    odd = any(s.facts_dropped or s.hooks_disabled or s.children_not_followed for s in picture.summaries.values())
+    return not seen and not odd
+
+
+@contextmanager
+def our_imports() -> Iterator[None]:
+    """Import from where we were started: the program may lie beside a ``rich.py`` of its own."""
+    theirs, sys.path[:] = list(sys.path), _path_at_start
+    try:
+        yield
+    finally:
+        sys.path[:] = theirs
+
+
+def publish(picture: Picture, options: Options) -> None:
+    """Print the report, or write it to the file that was asked for; never raises for a reader that is gone."""
+    if options.output is not None:
+        text = report(picture, json=options.json, columns=width(), color=False)
+        try:
+            append(options.output, text.encode("utf-8", "backslashreplace"), 0o666)
+        except OSError as error:
+            note(f"can't write -o {options.output!r}: {error.strerror}")
+        return
+    if not options.quiet:
+        color = not options.json and colored(not options.no_color)
+        print_text(report(picture, json=options.json, columns=width(), color=color))
+
+
+def report(picture: Picture, *, json: bool, columns: int, color: bool) -> str:
+    """The report as text that ends in a newline."""
+    if not json and not color and is_empty(picture):
+        return NOTHING
+    with our_imports():
+        if json:
+            from poolscope.reports import json_report
+
+            text = json_report.render(picture)
+        else:
+            from poolscope.reports import text as text_report
+
+            text = text_report.render(picture, columns, color)
+    return text if text.endswith("\n") else text + "\n"

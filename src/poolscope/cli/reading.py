@@ -1,0 +1,69 @@
+"""Reading a saved file line by line, saying where it stops being one of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from poolscope import records
+
+LONGEST_LINE: Final = 4_000_000
+"""No record is longer; a file without line ends must not fill the memory."""
+
+
+@dataclass(slots=True)
+class Reading:
+    """One pass over a saved file; ``trouble`` and ``cut`` are known when it is over."""
+
+    path: str
+    read: int = 0
+    """Records so far."""
+    trouble: str | None = None
+    """Which line is not a record, and why; everything from there on was left out."""
+    cut: bool = False
+    """The last line has no end: the program was killed, or is writing just now."""
+    pids: list[int] = field(default_factory=list)
+
+    def records(self) -> Iterator[records.Record]:
+        """The records up to the first line that is none. OSError if the file cannot be read."""
+        number = 0
+        for number, line in lines_of(self.path):
+            try:
+                record = records.from_json(line)
+                _expect(number, record)
+            except ValueError as error:
+                self.trouble = f"line {number} of {self.path} is no poolscope record ({error})"
+                return
+            self.read += 1
+            yield record
+        self.cut = _is_cut(self.path)
+
+
+def _expect(number: int, record: records.Record) -> None:
+    if isinstance(record, records.Header):
+        if record.schema > records.SCHEMA_VERSION:
+            raise ValueError(f"schema {record.schema} is newer than this poolscope, which knows 1")
+    elif number == 1:
+        raise ValueError(f"a saved file begins with a header, not with {record.type!r}")
+
+
+def lines_of(path: str) -> Iterator[tuple[int, str]]:
+    """(number, line) of every whole line; ValueError for one that is not text or has no end in sight."""
+    with open(path, "rb") as file:
+        number = 0
+        while line := file.readline(LONGEST_LINE):
+            number += 1
+            if line.endswith(b"\n"):
+                yield number, line[:-1].decode("utf-8", "replace")
+            elif len(line) >= LONGEST_LINE:
+                yield number, line[:80].decode("utf-8", "replace")
+                return
+
+
+def _is_cut(path: str) -> bool:
+    with open(path, "rb") as file:
+        if file.seek(0, 2) == 0:
+            return False
+        file.seek(-1, 2)
+        return file.read(1) != b"\n"

@@ -1,0 +1,76 @@
+"""``poolscope run``: the program between the recording's start and its report.
+
+An uncaught exception is left to the interpreter, which prints it, ends with the right status and, for
+Ctrl-C, dies by SIGINT; only the traceback's head, which is ours, is taken off right before printing.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any
+
+from poolscope.cli import target
+from poolscope.cli.options import Options
+from poolscope.cli.session import Session
+
+
+def prepare(options: Options) -> Callable[[], None]:
+    """Check everything and start recording; the result runs the program to its end.
+
+    UsageError if the program or a file cannot be had.
+    """
+    target.check(options)
+    session = Session(options, target.name_of(options))
+    session.start()
+    main = target.Main(options)
+    return lambda: _run(main, session)
+
+
+def _run(main: target.Main, session: Session) -> None:
+    try:
+        main.execute()
+    except SystemExit as error:
+        session.exit_code = _status(error.code)
+        raise
+    except KeyboardInterrupt as error:
+        session.exit_code = -2
+        _show_without_us(error)
+        raise
+    except BaseException as error:
+        session.exit_code = 1
+        _show_without_us(error)
+        raise
+    session.exit_code = 0
+
+
+def _status(code: Any) -> int:
+    if code is None:
+        return 0
+    return code & 0xFF if isinstance(code, int) else 1
+
+
+def _show_without_us(error: BaseException) -> None:
+    """Have the interpreter's next call of the excepthook get the traceback that the program alone made."""
+    program = _without_head(error.__traceback__)
+    theirs = getattr(sys, "excepthook", None)
+    if theirs is None:  # deleted: the interpreter has its own words for that
+        return
+
+    def excepthook(kind: type[BaseException], value: BaseException, _: TracebackType | None) -> None:
+        if sys.excepthook is excepthook:
+            sys.excepthook = theirs
+        value.__traceback__ = sys.last_traceback = program
+        theirs(kind, value, program)
+
+    sys.excepthook = excepthook
+
+
+def _without_head(traceback: TracebackType | None) -> TracebackType | None:
+    """What lies below `target`'s frames: above them are whoever started us, and we."""
+    while traceback is not None and traceback.tb_frame.f_code.co_filename != target.__file__:
+        traceback = traceback.tb_next
+    while traceback is not None and traceback.tb_frame.f_code.co_filename == target.__file__:
+        traceback = traceback.tb_next
+    return traceback

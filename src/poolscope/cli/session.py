@@ -1,0 +1,237 @@
+"""The recording of one process: from the hooks going in to the report, however the program ends.
+
+The first process feeds its records to a picture (and to the saved file); a child of it writes a spool.
+When the first process ends it reads the children's spools behind its own records, in the order of
+their start, so that `view` of the saved file sees exactly what the report was made of.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import signal
+from copy import deepcopy
+from typing import Any
+
+from poolscope.cli import children, processes, waiting
+from poolscope.cli.heartbeat import Heartbeat
+from poolscope.cli.options import Options, UsageError
+from poolscope.cli.printing import note, print_text
+from poolscope.cli.publishing import is_empty, publish
+from poolscope.cli.saving import LineFile
+from poolscope.cli.stream import Stream
+from poolscope.facts import now
+from poolscope.instrumentor import INSTRUMENTOR
+from poolscope.queue import FACTS
+
+_active: Session | None = None
+
+
+def active() -> Session | None:
+    """The recording of this process, if there is one."""
+    return _active
+
+
+class Session:
+    """Records this process until it ends, and prints the report if it is the first of its family."""
+
+    def __init__(self, options: Options, program: str, spools: str | None = None) -> None:
+        self.options = options
+        self.program = program
+        self.first = spools is None
+        """Whether this process prints the report; the others write spools."""
+        self.exit_code: int | None = None
+        self.silent_if_nothing = False
+        """Print no report when no connection was seen: nobody asked about this very program."""
+        self._spools = children.Spools(spools or children.place_for(options.save))
+        self._heartbeat = Heartbeat(self._beat)
+        self._resume_heartbeat = False
+        self._finished = False
+        self._dump = False
+        self._begin()
+
+    def __repr__(self) -> str:
+        return f"<Session of {self.program}, {'first process' if self.first else 'child'}>"
+
+    def _begin(self) -> None:
+        """What every process starts with, a forked one as well."""
+        self._pid = os.getpid()
+        started_at = now()
+        self._file = None if self.first else self._spools.file(started_at, self._pid)
+        parent = None if self.first else os.getppid()
+        self._stream = Stream(self.program, parent, started_at, self.options.origin, self._file)
+        self._not_followed = 0
+        self._waits = waiting.Watch()
+        self._next_report = started_at + (self.options.every or 0.0)
+
+    def start(self) -> None:
+        """Put the hooks in; UsageError if a file that was asked for cannot be written."""
+        global _active
+        if self.first:
+            self._make_files()
+            self._stream.draw()
+            self._spools.remove()  # of a run before us that was killed
+            if self.options.follow:
+                children.follow(self.options, self._spools.directory)
+        _active = self
+        INSTRUMENTOR.ledger.keep_query = self.options.keep_query
+        INSTRUMENTOR.hold(self)
+        INSTRUMENTOR.listen(self._stream.take)
+        FACTS.at_first_request = self._heartbeat.start
+        FACTS.at_fork = (*FACTS.at_fork, self._after_fork)
+        processes.watch(self)
+        self._handle_signals()
+        atexit.register(self.finish)
+        if self.options.every is not None:
+            self._heartbeat.start()
+
+    def _make_files(self) -> None:
+        for option, path in (("-o", self.options.output), ("--save", self.options.save)):
+            if path is None:
+                continue
+            file = LineFile(path, 0o666)
+            try:
+                file.create()
+            except OSError as error:
+                raise UsageError(f"can't write {option} {path!r}: {error.strerror}") from None
+            if option == "--save":
+                self._file = self._stream.file = file
+
+    def _handle_signals(self) -> None:
+        try:
+            if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+                signal.signal(signal.SIGTERM, self._terminated)
+            if self.options.dump_on is not None:
+                signal.signal(self.options.dump_on, self._dump_asked)
+        except ValueError:  # not in the main thread: the program is embedded in something else
+            return
+
+    def _beat(self) -> None:
+        """Once a second, in a thread of ours: drain, flush, and print what was asked for."""
+        FACTS.drain()
+        if self._file is not None:
+            self._file.flush()
+        if not self.options.quiet:
+            self._tell_of_waits()
+        due = self.first and self.options.every is not None and now() >= self._next_report
+        if due or self._dump:
+            self._dump = False
+            self._next_report = now() + (self.options.every or 0.0)
+            self._publish_so_far()
+
+    def _tell_of_waits(self) -> None:
+        with FACTS.settled(1.0) as settled:
+            text = self._waits.look(INSTRUMENTOR.ledger.snapshot()) if settled else None
+        if text is not None:
+            print_text(text)
+
+    def _publish_so_far(self) -> None:
+        with FACTS.settled(1.0) as settled:
+            picture = deepcopy(self._stream.picture) if settled else None
+            summary = self._stream.summary(self.exit_code, self._not_followed)
+        if picture is None:  # a child has none of its own; its spool has all there is to draw
+            picture = children.picture_of(self._file)
+        else:
+            self._spools.merge(picture.add, None)
+        picture.add(summary)
+        publish(picture, self.options)
+
+    def _dump_asked(self, *_: Any) -> None:
+        self._dump = True
+        self._heartbeat.start()
+        self._heartbeat.nudge()
+
+    def _terminated(self, number: int, _: Any) -> None:
+        """SIGTERM, which would have killed at once: report, then let it."""
+
+        def die() -> None:
+            self.exit_code = -number
+            self.finish()
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+
+        FACTS.when_idle(die)
+
+    # What processes.py tells --------------------------------------------------------------------
+
+    def before_fork(self) -> None:
+        """Python warns of forks in a process of several threads; ours must not be the second."""
+        self._resume_heartbeat = self._heartbeat.running
+        self._heartbeat.stop()
+
+    def after_fork_in_parent(self) -> None:
+        """Go on as before the fork."""
+        if self._resume_heartbeat:
+            self._heartbeat.start()
+
+    def _after_fork(self) -> None:
+        """In the child: a spool of its own, and nothing of the parent's."""
+        if self._finished:
+            return
+        INSTRUMENTOR.unlisten(self._stream.take)
+        self.first = False
+        self.exit_code = None
+        self._begin()
+        INSTRUMENTOR.listen(self._stream.take)
+        self._heartbeat.reset()
+
+    def before_exit(self, status: int) -> None:
+        """``os._exit``: no atexit handler will run."""
+        if self._pid == os.getpid():
+            self.exit_code = status & 0xFF
+            self.finish()
+
+    def before_exec(self) -> None:
+        """The process may become another program, whose end we shall not see."""
+        FACTS.settle(1.0)
+        if self._file is not None:
+            self._file.flush()
+
+    def child_not_followed(self) -> None:
+        """A Python process was started that will not write a spool."""
+        self._not_followed += 1
+
+    # End ----------------------------------------------------------------------------------------
+
+    def finish(self) -> None:
+        """Settle, close the file and print the report, once; never raises."""
+        if self._finished:
+            return
+        self._finished = True
+        try:
+            self._heartbeat.stop()
+            self._settle()
+            if self.first:
+                self._finish_first()
+            else:
+                self._finish_child()
+        except Exception as error:
+            note(f"the report could not be made ({type(error).__name__}: {error})")
+
+    def _settle(self) -> None:
+        FACTS.settle(1.0)
+        INSTRUMENTOR.ledger.close()
+        INSTRUMENTOR.unlisten(self._stream.take)
+        processes.unwatch()
+
+    def _finish_child(self) -> None:
+        file = self._file
+        if file is not None and (self._stream.headed or self._not_followed):
+            self._stream.put(self._stream.summary(self.exit_code, self._not_followed))
+            file.flush()
+
+    def _finish_first(self) -> None:
+        picture = self._stream.draw()
+        self._stream.head()
+        self._spools.merge(picture.add, self._file)
+        if self._file is not None:
+            for finding in picture.findings():
+                self._file.add(finding)
+        self._stream.put(self._stream.summary(self.exit_code, self._not_followed))
+        if self._file is not None:
+            self._file.flush()
+        self._spools.remove()
+        if not (self.silent_if_nothing and is_empty(picture)):
+            publish(picture, self.options)
+        if self._file is not None and self._file.error is not None:
+            note(f"--save {self.options.save!r} is not complete: {self._file.error}")

@@ -1,0 +1,149 @@
+"""One process's records on their way out: headed, counted, filtered, saved and drawn."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from time import time
+from typing import TYPE_CHECKING, Final
+
+from poolscope import __version__, records
+from poolscope.cli.saving import LineFile
+from poolscope.facts import now
+from poolscope.hooks.activation import LIBRARIES
+from poolscope.instrumentor import INSTRUMENTOR
+from poolscope.queue import FACTS
+
+if TYPE_CHECKING:
+    from poolscope.reports.picture import Picture
+
+CLIENTS: Final = tuple(name for name in LIBRARIES if name not in ("anyio", "trio"))
+
+
+class Stream:
+    """Takes records at drain time, from one thread at a time."""
+
+    def __init__(
+        self,
+        program: str,
+        parent: int | None,
+        started_at: float,
+        origins: Sequence[str],
+        file: LineFile | None,
+    ) -> None:
+        self.file = file
+        self.picture: Picture | None = None
+        self.headed = False
+        self._program = program
+        self._parent = parent
+        self._started_at = started_at
+        self._origins = origins
+        self._requests = self._connections = self._clients = 0
+        self._open: set[tuple[str, int]] = set()
+
+    def __repr__(self) -> str:
+        return f"<Stream of {self._program}: {self._requests} requests on {self._connections} connections>"
+
+    def draw(self) -> Picture:
+        """From now on (at the latest: at the first record) the records go into a picture, too."""
+        if self.picture is None:
+            from poolscope.reports.picture import Picture
+
+            self.picture = Picture()
+        return self.picture
+
+    def take(self, record: records.Record) -> None:
+        """A record of the ledger's."""
+        if isinstance(record, records.Exchange):
+            if not self._wanted(record.origin):
+                return
+            self._requests += 1
+        elif isinstance(record, records.Connection):
+            if not self._wanted(record.origin):
+                return
+            self._connections += record.failed_phase is None and self._is_new("connection", record.id)
+        elif isinstance(record, records.Client):
+            self._clients += self._is_new("client", record.id)
+        self.head()
+        self.put(record)
+
+    def _wanted(self, origin: str) -> bool:
+        return not self._origins or any(matches(origin, pattern) for pattern in self._origins)
+
+    def _is_new(self, kind: str, number: int) -> bool:
+        """Clients and connections come twice: when opened, and when closed."""
+        key = (kind, number)
+        if key in self._open:
+            self._open.discard(key)
+            return False
+        self._open.add(key)
+        return True
+
+    def put(self, record: records.Record) -> None:
+        """Write and draw ``record`` as it is."""
+        if self.file is not None:
+            self.file.add(record)
+        if self.picture is not None:
+            self.picture.add(record)
+
+    def head(self) -> None:
+        """Begin with the header, unless that was done."""
+        if self.headed:
+            return
+        self.headed = True
+        self.put(
+            records.Header(
+                pid=os.getpid(),
+                schema=records.SCHEMA_VERSION,
+                poolscope=__version__,
+                python=sys.version.split()[0],
+                wall_at_zero=time() - now(),
+                started_at=self._started_at,
+                libraries=libraries(),
+                program=self._program,
+                parent=self._parent,
+            )
+        )
+
+    def summary(self, exit_code: int | None, children_not_followed: int) -> records.Summary:
+        """The sums as they stand."""
+        ended_at = now()
+        return records.Summary(
+            pid=os.getpid(),
+            ended_at=ended_at,
+            wall_time=ended_at - self._started_at,
+            exit_code=exit_code,
+            requests=self._requests,
+            connections=self._connections,
+            clients=self._clients,
+            facts_dropped=FACTS.dropped,
+            hooks_disabled=list(INSTRUMENTOR.ledger.hooks_disabled),
+            children_not_followed=children_not_followed,
+        )
+
+
+def matches(origin: str, pattern: str) -> bool:
+    """Whether ``pattern`` fits the origin, its host and port, or its host alone."""
+    authority = origin.partition("://")[2] or origin
+    host = authority.rpartition(":")[0] if ":" in authority.rpartition("]")[2] else authority
+    return any(fnmatchcase(part.lower(), pattern.lower()) for part in (origin, authority, host))
+
+
+def libraries() -> dict[str, str]:
+    """The versions of the libraries that poolscope knows and this environment has.
+
+    Empty as long as none of them is imported: then nobody asks, and asking takes 15 ms.
+    """
+    if not any(name in sys.modules for name in CLIENTS):
+        return {}
+    from importlib import metadata
+
+    found: dict[str, str] = {}
+    for name in CLIENTS:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,164 @@
+"""The program that `run` runs: found and checked before anything is started, then run as Python would."""
+
+from __future__ import annotations
+
+import builtins
+import os
+import sys
+from importlib.machinery import BuiltinImporter, PathFinder, SourceFileLoader
+from types import CodeType, ModuleType
+from typing import Any
+
+from poolscope.cli.options import Options, UsageError
+
+
+def check(options: Options) -> None:
+    """UsageError if the program is not there; nothing of it is executed for that."""
+    if options.module is not None:
+        _check_module(options.module)
+    elif options.code is None and options.arguments[0] != "-":
+        _check_script(options.arguments[0])
+
+
+def _check_script(path: str) -> None:
+    if os.path.isdir(path):
+        if not os.path.exists(os.path.join(path, "__main__.py")):
+            raise UsageError(f"can't find a __main__.py in the directory {path!r}")
+        return
+    try:
+        with open(path, "rb"):
+            pass
+    except OSError as error:
+        raise UsageError(f"can't open {path!r}: {error.strerror}") from None
+
+
+def _check_module(name: str) -> None:
+    """Looks for the module's file without importing its packages: their code runs in the program only."""
+    if name.startswith(".") or not all(part.isidentifier() for part in name.split(".")):
+        raise UsageError(f"{name!r} is not a module name; -m takes one as in 'import'")
+    known = sys.builtin_module_names
+    if name in known or getattr(sys.modules.get(name), "__spec__", None) is not None:
+        return
+    search: list[str] | None = [os.getcwd(), *sys.path] if not sys.flags.safe_path else list(sys.path)
+    parts = name.split(".")
+    for depth, _ in enumerate(parts, 1):
+        qualified = ".".join(parts[:depth])
+        spec = _find(qualified, search)
+        if spec is None:
+            raise UsageError(f"no module named {qualified!r}")
+        search = (
+            list(spec.submodule_search_locations) if spec.submodule_search_locations is not None else None
+        )
+        if search is None and depth < len(parts):
+            raise UsageError(f"no module named {name!r}: {qualified!r} is not a package")
+    if search is not None and _find(f"{name}.__main__", search) is None:
+        raise UsageError(f"{name!r} is a package without a __main__ and cannot be run")
+
+
+def _find(qualified: str, search: list[str] | None) -> Any:
+    # Import hooks of others (editable installs, zip files, frozen modules) may know what the path does not.
+    finders: list[Any] = [PathFinder, *sys.meta_path]
+    for finder in finders:
+        try:
+            spec = finder.find_spec(qualified, search)
+        except (ImportError, AttributeError, ValueError):
+            continue
+        if spec is not None:
+            return spec
+    return None
+
+
+def name_of(options: Options) -> str:
+    """What the program is called, without its arguments: they may hold secrets."""
+    if options.module is not None:
+        return options.module
+    return "-c" if options.code is not None else os.path.basename(options.arguments[0].rstrip("/"))
+
+
+class Main:
+    """The program's ``__main__``, ready to be executed."""
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._ours = sys.modules["__main__"]  # kept: the frames below the program's still run in it
+        self.module = _main_module()
+
+    def execute(self) -> None:
+        """Run the program to its end; its exceptions come out with our frames still on them."""
+        sys.modules["__main__"] = self.module
+        options = self._options
+        if options.module is not None:
+            self._run_module(options.module, os.getcwd(), ["-m", *options.arguments], alter_argv=True)
+        elif options.code is not None:
+            _set_first_path("")
+            sys.argv[:] = ["-c", *options.arguments]
+            self.module.__loader__ = BuiltinImporter
+            _remember_source(options.code)
+            self._exec(compile(options.code, "<string>", "exec", dont_inherit=True))
+        else:
+            self._run_script(options.arguments[0])
+
+    def _run_script(self, path: str) -> None:
+        sys.argv[:] = self._options.arguments
+        if path == "-":
+            _set_first_path("")
+            self._exec(compile(sys.stdin.buffer.read(), "<stdin>", "exec", dont_inherit=True))
+        elif os.path.isdir(path) or _is_archive(path):
+            self._run_module("__main__", path, self._options.arguments, alter_argv=False)
+        else:
+            _set_first_path(os.path.dirname(os.path.realpath(path)))
+            self.module.__file__ = path
+            self.module.__cached__ = None  # type: ignore[attr-defined]
+            self.module.__loader__ = SourceFileLoader("__main__", path)
+            self._exec(_code_of(path))
+
+    def _run_module(self, name: str, first_path: str, argv: list[str], *, alter_argv: bool) -> None:
+        import runpy
+
+        _set_first_path(first_path)
+        sys.argv[:] = argv
+        # What ``python -m`` itself calls; it reads sys.modules["__main__"] and shows the same frames.
+        runpy._run_module_as_main(name, alter_argv)  # type: ignore[attr-defined]
+
+    def _exec(self, code: CodeType) -> None:
+        exec(code, self.module.__dict__)  # noqa: S102  (running programs is the job)
+
+
+def _main_module() -> ModuleType:
+    module = ModuleType("__main__")
+    vars(module).update(__annotations__={}, __builtins__=builtins)
+    return module
+
+
+def _set_first_path(path: str) -> None:
+    """What Python put first on sys.path was meant for us; the program gets its own."""
+    if not sys.flags.safe_path and sys.path:
+        sys.path[0] = path
+
+
+def _is_archive(path: str) -> bool:
+    import zipfile
+
+    return not path.endswith((".py", ".pyc")) and zipfile.is_zipfile(path)
+
+
+def _code_of(path: str) -> CodeType:
+    with open(path, "rb") as file:
+        if path.endswith(".pyc"):
+            import pkgutil
+
+            code: CodeType | None = pkgutil.read_code(file)
+            if code is None:
+                raise UsageError(f"{path!r} was compiled by another version of Python")
+            return code
+        source = file.read()
+    return compile(source, path, "exec", dont_inherit=True)
+
+
+def _remember_source(code: str) -> None:
+    """From 3.13 on Python shows the lines of ``-c`` in tracebacks; they come from here."""
+    if sys.version_info >= (3, 13):
+        import linecache
+
+        lines = [line + "\n" for line in code.splitlines()]
+        linecache.cache["<string>"] = (len(code), None, lines, "<string>")

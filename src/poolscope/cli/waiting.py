@@ -1,0 +1,65 @@
+"""A request that waits long for a connection: who holds the slots, said once per pool."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from poolscope.ledger import Snapshot
+from poolscope.ledger.snapshot import Holder, Waiter
+
+LONG: Final = 5.0
+"""Seconds after which a wait is worth a word."""
+SHOWN: Final = 5
+"""Holders named at most."""
+
+
+class Watch:
+    """Looks at snapshots, and remembers which pools it has spoken of."""
+
+    def __init__(self) -> None:
+        self._told: set[int | None] = set()
+
+    def look(self, snapshot: Snapshot) -> str | None:
+        """What is to be said about a wait that nobody was told of yet."""
+        # Whoever is connecting has a slot: slow setups are not waits.
+        connecting = {c.opened_by for c in snapshot.connections if c.state == "connecting"}
+        for waiter in snapshot.waiters:
+            if waiter.waited > LONG and waiter.pool not in self._told and waiter.exchange not in connecting:
+                self._told.add(waiter.pool)
+                return describe(waiter, snapshot)
+        return None
+
+
+def describe(waiter: Waiter, snapshot: Snapshot) -> str:
+    """Who waits, and who holds what it waits for."""
+    same_pool = [h for h in snapshot.holders if h.pool == waiter.pool]
+    waiting = sum(w.pool == waiter.pool for w in snapshot.waiters)
+    limit = next((p.max_connections for p in snapshot.pools if p.id == waiter.pool), None)
+    request = f"{waiter.method or 'a request'} {waiter.origin}"
+    allowed = "" if limit is None else f", {limit} connections allowed"
+    lines = [
+        f"poolscope: {request} has waited {waiter.waited:.0f} s for a connection ({waiting} waiting{allowed})",
+        f"  asked at {waiter.call_site}" if waiter.call_site else "",
+    ]
+    longest_first = sorted(same_pool, key=lambda holder: -holder.held)
+    lines += [_line(holder) for holder in longest_first[:SHOWN]]
+    if len(same_pool) > SHOWN:
+        lines.append(f"  and {len(same_pool) - SHOWN} more")
+    if not same_pool:
+        lines.append("  nobody that poolscope can see holds one")
+    return "\n".join(line for line in lines if line) + "\n"
+
+
+_STATES: Final = {
+    "sending": "sending its request",
+    "waiting": "waiting for its answer",
+    "reading": "its response is open and not read to the end",
+}
+
+
+def _line(holder: Holder) -> str:
+    where = f", {holder.call_site}" if holder.call_site else ""
+    return (
+        f"  connection #{holder.connection} is held for {holder.held:.1f} s by {holder.method or 'a request'} "
+        f"{holder.origin}: {_STATES[holder.state]}{where}"
+    )
