@@ -28,7 +28,7 @@ class Instrumentor:
         self._holders: set[object] = set()
         self._activation = Activation()
         self._listeners: tuple[Listener, ...] = ()
-        self.ledger = Ledger(self._tell)
+        self.ledger = Ledger()
 
     def __repr__(self) -> str:
         return f"<Instrumentor held by {len(self._holders)}, {self._activation!r}>"
@@ -67,10 +67,13 @@ class Instrumentor:
     def listen(self, listener: Listener) -> None:
         """Let ``listener`` get every record of the process's ledger, at drain time."""
         self._listeners = (*self._listeners, listener)
+        self.ledger.yield_record = self._tell
 
     def unlisten(self, listener: Listener) -> None:
         """Take ``listener`` out again."""
         self._listeners = tuple(known for known in self._listeners if known != listener)
+        if not self._listeners:
+            self.ledger.yield_record = None
 
     def _tell(self, record: records.Record) -> None:
         for listener in self._listeners:
