@@ -141,7 +141,8 @@ class Ledger:
         if client is not None and client in self._requests_of:
             self._requests_of[client] += 1
         user = self.live_clients.get(client) if client is not None else None
-        key = (sheet.origin, user and (user.call_site or user.sdk_call_site))
+        site = None if user is None else user.call_site or user.sdk_call_site
+        key = (sheet.origin, site and id(site[0]), site and site[1])
         in_flight = self._in_flight[key] = self._in_flight.get(key, 0) + 1
         self._in_flight_at[sheet.id] = (key, in_flight)
         while len(self._in_flight_at) > len(self.live_exchanges):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from types import CodeType
 from typing import Any
 
@@ -11,14 +10,23 @@ from poolscope.ledger.closing import classify
 from poolscope.ledger.urls import format_origin, format_url, text
 
 
-@lru_cache(maxsize=4_096)
-def _call_site(code: CodeType, line: int) -> records.CallSite:
-    return records.CallSite(code.co_filename, line, code.co_qualname)
+SITES_KEPT = 4_096
+# By identity, because hashing a code object hashes its whole bytecode; the code is kept so that its id is its own.
+_sites: dict[tuple[int, int], tuple[CodeType, records.CallSite]] = {}
 
 
 def call_site(raw: facts.RawCallSite | None) -> records.CallSite | None:
     """The line of code a raw site names."""
-    return None if raw is None else _call_site(*raw)
+    if raw is None:
+        return None
+    code, line = raw
+    known = _sites.get((id(code), line))
+    if known is None:
+        if len(_sites) >= SITES_KEPT:
+            _sites.clear()
+        known = code, records.CallSite(code.co_filename, line, code.co_qualname)
+        _sites[id(code), line] = known
+    return known[1]
 
 
 def client(sheet: facts.Client, pid: int, requests: int) -> records.Client:
