@@ -1,0 +1,42 @@
+"""Run something bare and watched, and hold the two against each other."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from poolscope.testing import Capture, capture
+
+
+def outcome_of(scenario: Callable[[], Any]) -> tuple[Any, ...]:
+    """What it returned; or what it raised, with every frame that the traceback shows, causes included."""
+    try:
+        return ("returned", scenario())
+    except Exception as error:
+        return ("raised", *described(error))
+
+
+def described(error: BaseException | None) -> list[Any]:
+    """Class, arguments' text and frames of an exception and of what led to it."""
+    chain: list[Any] = []
+    while error is not None:
+        frames = [(frame.filename, frame.name) for frame in traceback.extract_tb(error.__traceback__)]
+        chain.append((type(error), without_addresses(str(error)), frames[1:] if not chain else frames))
+        error = error.__cause__ or error.__context__
+    return chain
+
+
+def without_addresses(text: str) -> str:
+    """An exception's text with the object addresses taken out: they differ from run to run."""
+    head, *rest = text.split(" at 0x")
+    return head + "".join(" at …" + part.lstrip("0123456789abcdefABCDEF") for part in rest)
+
+
+def alike(scenario: Callable[[], Any]) -> Capture:
+    """Hold that ``scenario`` ends the same way with poolscope; returns what was captured."""
+    bare = outcome_of(scenario)
+    with capture() as seen:
+        watched = outcome_of(scenario)
+    assert watched == bare
+    return seen

@@ -1,0 +1,197 @@
+"""Every library and concurrency style under one roof: given jobs, keep so many of them in flight.
+
+Failures that the server caused are part of the load; anything else a client raises fails the test.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import requests
+import requests.adapters
+import trio
+import urllib3
+
+from tests.truth.workload import Job
+
+PATIENCE = 20.0
+"""Seconds that a request may take which nobody meant to fail."""
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What a driver gets: where to, what, and how much at a time."""
+
+    origin: str
+    jobs: Iterable[Job]
+    in_flight: int
+    small_pool: bool
+    """A pool smaller than ``in_flight`` that makes requests wait; else one that lets them all through."""
+
+
+def _httpx_settings(module: Any, load: Load) -> dict[str, Any]:
+    # httpcore counts every connection against the idle limit, so a low one leaves hardly any reuse to check.
+    most, idle = (8, 8) if load.small_pool else (load.in_flight, load.in_flight - 8)
+    return {
+        "limits": module.Limits(max_connections=most, max_keepalive_connections=idle),
+        "timeout": PATIENCE,
+        "follow_redirects": True,
+        "trust_env": False,
+    }
+
+
+def _httpx_arguments(module: Any, job: Job) -> dict[str, Any]:
+    if job.action == "time_out":
+        return {"timeout": module.Timeout(PATIENCE, read=job.patience)}
+    if job.action == "digest":
+        return {"auth": module.DigestAuth("user", "password")}
+    return {}
+
+
+def httpx_threads(module: Any, load: Load) -> None:
+    with module.Client(**_httpx_settings(module, load)) as client:
+
+        def perform(job: Job) -> None:
+            try:
+                with client.stream(
+                    "GET", load.origin + job.path, **_httpx_arguments(module, job)
+                ) as response:
+                    if job.action != "leave":
+                        response.read()
+            except module.HTTPError:
+                pass
+
+        with ThreadPoolExecutor(load.in_flight) as threads:
+            for _ in threads.map(perform, load.jobs):
+                pass
+
+
+async def _httpx_perform(module: Any, client: Any, origin: str, job: Job) -> None:
+    try:
+        async with client.stream("GET", origin + job.path, **_httpx_arguments(module, job)) as response:
+            if job.action != "leave":
+                await response.aread()
+    except module.HTTPError:
+        pass
+
+
+def httpx_asyncio(module: Any, load: Load) -> None:
+    async def work(client: Any, waiting: Any) -> None:
+        for job in waiting:
+            performance = _httpx_perform(module, client, load.origin, job)
+            if job.action != "cancel":
+                await performance
+                continue
+            try:
+                async with asyncio.timeout(job.patience):
+                    await performance
+            except TimeoutError:
+                pass
+
+    async def main() -> None:
+        waiting = iter(load.jobs)
+        async with module.AsyncClient(**_httpx_settings(module, load)) as client:
+            await asyncio.gather(*(work(client, waiting) for _ in range(load.in_flight)))
+
+    asyncio.run(main())
+
+
+def httpx_trio(module: Any, load: Load) -> None:
+    async def work(client: Any, waiting: Any) -> None:
+        for job in waiting:
+            with trio.move_on_after(job.patience if job.action == "cancel" else float("inf")):
+                await _httpx_perform(module, client, load.origin, job)
+
+    async def main() -> None:
+        waiting = iter(load.jobs)
+        async with (
+            module.AsyncClient(**_httpx_settings(module, load)) as client,
+            trio.open_nursery() as nursery,
+        ):
+            for _ in range(load.in_flight):
+                nursery.start_soon(work, client, waiting)
+
+    trio.run(main)
+
+
+def requests_threads(load: Load) -> None:
+    retries = urllib3.Retry(total=2, status=2, connect=0, read=0, status_forcelist=[503], redirect=0)
+    size = 4 if load.small_pool else 8
+    with requests.Session() as session:
+        session.trust_env = False
+        adapter = requests.adapters.HTTPAdapter(2, size, retries, pool_block=load.small_pool)
+        session.mount("http://", adapter)
+
+        def perform(job: Job) -> None:
+            timeout = (PATIENCE, job.patience or PATIENCE)
+            auth = requests.auth.HTTPDigestAuth("user", "password") if job.action == "digest" else None
+            try:
+                with session.get(load.origin + job.path, timeout=timeout, stream=True, auth=auth) as response:
+                    if job.action != "leave":
+                        _ = response.content
+            except requests.RequestException:
+                pass
+
+        with ThreadPoolExecutor(load.in_flight) as threads:
+            for _ in threads.map(perform, load.jobs):
+                pass
+
+
+def urllib3_threads(load: Load) -> None:
+    retries = urllib3.Retry(total=4, status=2, connect=0, read=0, redirect=2, status_forcelist=[503])
+    size = 4 if load.small_pool else 8
+    with urllib3.PoolManager(maxsize=size, block=load.small_pool, retries=retries) as manager:
+
+        def perform(job: Job) -> None:
+            timeout = urllib3.Timeout(connect=PATIENCE, read=job.patience or PATIENCE)
+            leave = job.action == "leave"
+            try:
+                response = manager.request(
+                    "GET", load.origin + job.path, timeout=timeout, preload_content=not leave
+                )
+                response.close()
+                response.release_conn()
+            except urllib3.exceptions.HTTPError:
+                pass
+
+        with ThreadPoolExecutor(load.in_flight) as threads:
+            for _ in threads.map(perform, load.jobs):
+                pass
+
+
+@dataclass(frozen=True, slots=True)
+class Driver:
+    """A library in one concurrency style."""
+
+    library: str
+    style: str
+    run: Callable[[Load], None]
+
+    @property
+    def cancellable(self) -> bool:
+        return self.style != "threads"
+
+    def __str__(self) -> str:
+        return f"{self.library}-{self.style}"
+
+
+def _of_httpx(name: str, run: Callable[[Any, Load], None]) -> Driver:
+    return Driver(
+        name, run.__name__.removeprefix("httpx_"), lambda load: run(importlib.import_module(name), load)
+    )
+
+
+DRIVERS = [
+    Driver("urllib3", "threads", urllib3_threads),
+    Driver("requests", "threads", requests_threads),
+    *(
+        _of_httpx(name, run)
+        for name in ("httpx", "httpx2")
+        for run in (httpx_threads, httpx_asyncio, httpx_trio)
+    ),
+]

@@ -1,0 +1,28 @@
+"""A probe inside a capture, and the short question the reason tests ask: how did each connection end?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import poolscope.testing
+from tests.truth.probes import PROBES, Options, Probe
+
+End = tuple[str | None, str | None]
+
+
+@contextmanager
+def watch(name: str, **options: Any) -> Iterator[tuple[Probe, poolscope.testing.Capture]]:
+    """Build the probe's client inside a capture; it is closed at the end if the test did not."""
+    with PROBES[name]() as probe, poolscope.testing.capture() as captured:
+        probe.build(Options(**options))
+        yield probe, captured
+        if probe.client is not None:
+            probe.close()
+
+
+def ends(captured: poolscope.testing.Capture) -> list[End]:
+    """(close reason, closed by) of every connection that was open once, in the order of their opening."""
+    opened = [connection for connection in captured.connections if connection.opened_at is not None]
+    return [(connection.close_reason, connection.closed_by) for connection in opened]

@@ -1,0 +1,56 @@
+"""What the clients under load are asked to do: a shuffled mix of jobs, each with a path of its own."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+Action = Literal["read", "leave", "time_out", "cancel", "digest"]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One call on a client."""
+
+    path: str
+    action: Action = "read"
+    patience: float = 0.0
+    """Seconds until the read times out or the task is cancelled."""
+
+
+MIX: dict[tuple[str, Action], int] = {
+    ("/fixed", "read"): 26,
+    ("/size/40000", "read"): 8,
+    ("/chunked", "read"): 12,
+    ("/slow/4", "read"): 8,
+    ("/empty", "read"): 4,
+    ("/redirect/fixed", "read"): 6,
+    ("/redirect/close", "read"): 2,
+    ("/digest", "digest"): 3,
+    ("/flaky", "read"): 3,
+    ("/close", "read"): 8,
+    ("/http10", "read"): 4,
+    ("/last", "read"): 5,
+    ("/reset", "read"): 2,
+    ("/cut", "read"): 2,
+    ("/drop", "read"): 2,
+    ("/size/400000", "leave"): 3,
+    ("/silence", "time_out"): 1,
+    ("/stall", "time_out"): 1,
+}
+"""(path, action) → how many of a hundred."""
+
+CANCELLATIONS: dict[tuple[str, Action], int] = {("/slow/20", "cancel"): 6, ("/fixed", "cancel"): 4}
+"""On top of it where tasks can be cancelled."""
+
+
+def jobs(count: int, cancellable: bool, seed: int) -> Iterator[Job]:
+    """About ``count`` jobs of the mix, in an order that ``seed`` decides."""
+    mix = MIX | (CANCELLATIONS if cancellable else {})
+    chance = random.Random(seed)
+    kinds = chance.choices(list(mix), list(mix.values()), k=count)
+    for number, (path, action) in enumerate(kinds):
+        patience = 0.06 if action == "time_out" else chance.uniform(0, 0.015) if action == "cancel" else 0.0
+        yield Job(f"{path}/{seed}-{number}", action, patience)
