@@ -19,11 +19,13 @@ from poolscope.queue import FACTS
 class ClientFacts:
     """The sheet of a client, shared by everything that belongs to it, and kept by none of it alive."""
 
-    __slots__ = ("era", "sheet")
+    __slots__ = ("era", "sheet", "stated")
 
-    def __init__(self, sheet: Client, era: int) -> None:
+    def __init__(self, sheet: Client, era: int, stated: bool = True) -> None:
         self.sheet = sheet
         self.era = era
+        self.stated = stated
+        """Whether its birth was put on the queue; a stand-in's is when it is first needed."""
 
     def __repr__(self) -> str:
         return f"<ClientFacts {self.sheet!r}>"
@@ -36,6 +38,9 @@ class ClientFacts:
             sheet = self.sheet = Client(before.kind, FACTS.epoch)
             sheet.call_site, sheet.sdk_call_site = before.call_site, before.sdk_call_site
             sheet.settings = before.settings
+            self.stated = False
+        if not self.stated:
+            self.stated = True
             FACTS.put(BEGUN, sheet)
         return sheet
 
@@ -58,15 +63,16 @@ class ClientMark:
 
     def closed(self) -> None:
         """The program closed it."""
-        _client_ended(self.facts.sheet, "close")
+        _client_ended(self.facts, "close")
 
     def __del__(self) -> None:
-        _client_ended(self.facts.sheet, "gc")
+        _client_ended(self.facts, "gc")
 
 
 @guard("client.ended")
-def _client_ended(sheet: Client, how: str) -> None:
-    if sheet.closed_at is None and sheet.epoch == FACTS.epoch:
+def _client_ended(facts: ClientFacts, how: str) -> None:
+    sheet = facts.sheet
+    if facts.stated and sheet.closed_at is None and sheet.epoch == FACTS.epoch:
         sheet.closed_at = now()
         sheet.close_kind = how
         FACTS.put(ENDED, sheet)
@@ -87,6 +93,14 @@ def adopted(kind: str, era: int) -> ClientMark:
     sheet = Client(kind, FACTS.epoch)
     FACTS.put(BEGUN, sheet)
     return ClientMark(ClientFacts(sheet, era))
+
+
+def stand_in(kind: str, era: int, site: callsite.Site) -> ClientMark:
+    """A mark for a client that is stated only if no other turns out to be behind its requests."""
+    sheet = Client(kind, FACTS.epoch, now())
+    sheet.call_site, sheet.sdk_call_site = site.user, site.sdk
+    sheet.loop = settings.current_loop()
+    return ClientMark(ClientFacts(sheet, era, stated=False))
 
 
 def construction_site(client: Any) -> callsite.Site:

@@ -10,9 +10,10 @@ from types import ModuleType
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
+from poolscope.hooks import clients
 from poolscope.hooks import urllib3_manager as manager
 from poolscope.hooks import urllib3_pool as pool
-from poolscope.hooks.patching import Patches
+from poolscope.hooks.patching import Patches, TracedClasses, guard, hide_frame
 from poolscope.hooks.urllib3_close import wrap_close
 from poolscope.hooks.urllib3_connection import wrap_getresponse, wrap_request, wrap_response_init
 from poolscope.hooks.urllib3_setup import wrap_connect, wrap_handshake, wrap_new_conn, wrap_tunnel
@@ -80,6 +81,7 @@ def install(module: ModuleType, patches: Patches) -> None:
             if method != "request_chunked" or _sends_chunks_itself(connection):
                 patches.replace(owner, method, _ours(make))
     patches.put(connectionpool.HTTPConnectionPool, "_poolscope_client", None)
+    patches.put(poolmanager.PoolManager, "_poolscope_stand_in", None)
     _wrap_own(connection.HTTPSConnection, patches)
     patches.replace(ssl_, "_ssl_wrap_socket_impl", _ours(wrap_handshake))
     patches.replace(response.HTTPResponse, "__init__", _ours(wrap_response_init))
@@ -94,3 +96,65 @@ def _wrap_own(cls: Any, patches: Patches) -> None:
     for method, make in CONNECTION.items():
         if method in vars(cls):
             patches.replace(cls, method, _ours(make))
+
+
+class _Twins(TracedClasses):
+    """Traced classes that carry what the global hooks would have put on the base class."""
+
+    def of(self, cls: type) -> type:
+        twin: Any = super().of(cls)
+        if "_poolscope_era" not in vars(twin):
+            twin._poolscope = twin._poolscope_client = twin._poolscope_stand_in = None
+            twin._poolscope_era = 0
+        return twin  # type: ignore[no-any-return]
+
+
+def _adopting(twins: _Twins) -> Make:
+    """What the wrapped method returns becomes traced."""
+
+    def wrap(original: Any) -> Any:
+        @functools.wraps(original)
+        def made(self: Any, *args: Any, **kwargs: Any) -> Any:
+            try:
+                thing = original(self, *args, **kwargs)
+            except BaseException as error:
+                hide_frame(error)
+                raise
+            _adopt(twins, thing)
+            return thing
+
+        return made
+
+    return wrap
+
+
+@guard("urllib3.adopt")
+def _adopt(twins: _Twins, thing: Any) -> None:
+    twins.adopt(thing)
+
+
+def _twins_of(table: Mapping[str, Make], **more: Make) -> _Twins:
+    methods = {name: make for name, make in table.items() if name != "__init__"}
+    return _Twins({name: _ours(make) for name, make in (methods | more).items()})
+
+
+@functools.cache
+def _managers() -> _Twins:
+    """Managers whose pools are traced, whose connections are traced."""
+    table = dict(CONNECTION)
+    if not _sends_chunks_itself(importlib.import_module("urllib3.connection")):
+        del table["request_chunked"]
+    connections = _twins_of(table)
+    pools = _twins_of(POOL, _new_conn=_adopting(connections))
+    return _twins_of(MANAGER, _new_pool=lambda original: manager.wrap_new_pool(_adopting(pools)(original)))
+
+
+def trace_manager(traced: Any, kind: str = "urllib3.PoolManager") -> None:
+    """Observe one pool manager (and proxy managers likewise) without any global patch; twice is once.
+
+    Its requests belong to the client whose call they are in, if that is observed; else to a client of
+    this ``kind``. Without the global hooks the TLS handshake cannot be told from loading certificates, and
+    neither is stated.
+    """
+    if _managers().adopt(traced) and traced._poolscope_stand_in is None:
+        traced._poolscope_stand_in = clients.stand_in(kind, 0, clients.construction_site(traced))

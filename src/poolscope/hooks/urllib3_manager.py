@@ -88,7 +88,12 @@ def wrap_new_pool(original: Callable[..., Any]) -> Callable[..., Any]:
 @guard("urllib3.new_pool")
 def _pool_made(manager: Any, pool: Any) -> None:
     mark: ClientMark | None = manager._poolscope
-    pool._poolscope = PoolState(pool._poolscope_era, None if mark is None else mark.facts)
+    instead: ClientMark | None = manager._poolscope_stand_in
+    pool._poolscope = PoolState(
+        pool._poolscope_era,
+        None if mark is None else mark.facts,
+        None if instead is None else instead.facts,
+    )
     # The manager's lock is held and the key is new: what follows is the insertion. Watching
     # ``dispose_func`` instead would leave a function of ours on every manager.
     pools = manager.pools
@@ -123,8 +128,9 @@ def _cleared(manager: Any) -> None:
         pools = list(manager.pools._container.values())
     for pool in pools:
         _end_pool(pool, "client")
-    if manager._poolscope is not None:
-        manager._poolscope.closed()
+    for mark in (manager._poolscope, manager._poolscope_stand_in):
+        if mark is not None:
+            mark.closed()
 
 
 def wrap_manager_urlopen(original: Callable[..., Any]) -> Callable[..., Any]:

@@ -119,6 +119,8 @@ def _call_of(pool: Any, state: PoolState) -> tuple[Call, Call | None]:
         if before is None or before.headers_at is not None or before.finished_at is not None:
             return call, None
         client = call.client  # the request's own body is made by another request on the same client
+    elif client is None and state.stand_in is not None:
+        client = state.stand_in.current(state.era).id
     opened = Call(id(pool), client, callsite.find().user)
     return opened, opened
 

@@ -27,12 +27,16 @@ VERSIONS: Final = {9: "0.9", 10: "1.0", 11: "1.1", 20: "2"}
 class PoolState:
     """Shared by a pool and its connections: it outlives the pool, so that the reason of a late close is known."""
 
-    __slots__ = ("client", "ending", "era", "sheet")
+    __slots__ = ("client", "ending", "era", "sheet", "stand_in")
 
-    def __init__(self, era: int, client: ClientFacts | None = None) -> None:
+    def __init__(
+        self, era: int, client: ClientFacts | None = None, stand_in: ClientFacts | None = None
+    ) -> None:
         self.era = era
         self.client = client
         """Whose pool it is; None where only the call tells, as for those of ``requests``."""
+        self.stand_in = stand_in
+        """Whose it is when no call tells."""
         self.sheet: Pool | None = None
         self.ending: str | None = None
         """The close trigger of the connections it holds, once it was closed or evicted."""
