@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "hooks": {"facts", "queue"},
     "ledger": {"facts", "queue", "records"},
     "findings": {"ledger", "records"},
-    "signals": {"facts", "ledger", "records"},
+    "signals": {"facts", "queue", "ledger", "records"},
     # Findings are computed from the records a report reads, so that a saved file shows the same ones again.
     "reports": {"ledger", "records", "findings"},
 }

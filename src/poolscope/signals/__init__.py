@@ -1,0 +1,201 @@
+"""poolscope's facts as OpenTelemetry signals: spans on the live path, metrics and events from the drain.
+
+Only OpenTelemetry's API is used; the SDK is the program's. A door makes a `Signals`, registers its
+`spans` as the live path's door, and starts it.
+"""
+
+from __future__ import annotations
+
+import atexit
+from collections.abc import Iterable
+from typing import Any, Final, Protocol
+from weakref import WeakKeyDictionary
+
+from opentelemetry import _logs, trace
+from opentelemetry._logs import LoggerProvider
+from opentelemetry._logs._internal import ProxyLoggerProvider
+from opentelemetry.metrics import MeterProvider, get_meter, get_meter_provider
+from opentelemetry.trace import TracerProvider
+
+import poolscope
+from poolscope import records
+from poolscope.queue import FACTS
+from poolscope.signals import names
+from poolscope.signals.events import Events
+from poolscope.signals.metrics import SETTLE, Metrics
+from poolscope.signals.redaction import excluding
+from poolscope.signals.spans import RequestHook, RequestSpans, ResponseHook
+from poolscope.signals.totals import Totals
+
+__all__ = ["Signals"]
+
+PUBLISH_AT: Final = 256
+"""Drained samples from which on the next request passes them on."""
+ASK_EVERY: Final = 16
+"""Closed clients after which the rules are asked what they found, if nobody asked in the meantime."""
+
+
+class Rule(Protocol):
+    """What `poolscope.findings` offers: fed with records, asked for what they amount to."""
+
+    def consume(self, record: records.Record) -> None:
+        """Take the next record."""
+        ...
+
+    def findings(self) -> list[records.Finding]:
+        """What was found so far."""
+        ...
+
+
+class Signals:
+    """Spans, metrics and events of this process, to the providers given or else the global ones.
+
+    Raises ValueError for an ``excluded_urls`` that is not a comma-separated list of regular expressions,
+    TypeError for a hook that cannot be called.
+    """
+
+    def __init__(
+        self,
+        tracer_provider: TracerProvider | None = None,
+        meter_provider: MeterProvider | None = None,
+        logger_provider: LoggerProvider | None = None,
+        excluded_urls: str | None = None,
+        request_hook: RequestHook | None = None,
+        response_hook: ResponseHook | None = None,
+        rules: Iterable[Rule] = (),
+    ) -> None:
+        for name, hook in (("request_hook", request_hook), ("response_hook", response_hook)):
+            if hook is not None and not callable(hook):
+                raise TypeError(f"{name} is not callable: {hook!r}")
+        if excluded_urls is not None and not isinstance(excluded_urls, str):
+            raise TypeError(f"excluded_urls is a comma-separated string, not {type(excluded_urls).__name__}")
+        excluded = excluding(excluded_urls)
+        self._rules = tuple(rules)
+        self._told: dict[tuple[Any, ...], int] = {}
+        self._unasked = 0
+        self._logger_provider = logger_provider
+        self._exit_registered = False
+        self.totals, self.metrics = _instruments(meter_provider)
+        self._events = Events(
+            _logs.get_logger(names.SCOPE, poolscope.__version__, logger_provider, schema_url=names.SCHEMA_URL)
+        )
+        self.spans = RequestSpans(
+            trace.get_tracer(
+                names.SCOPE, poolscope.__version__, tracer_provider, schema_url=names.SCHEMA_URL
+            ),
+            tracer_provider is not None,
+            excluded,
+            request_hook,
+            response_hook,
+            self._tick,
+        )
+        """The live path's door."""
+
+    def __repr__(self) -> str:
+        return f"<Signals {self.metrics!r}>"
+
+    def start(self) -> None:
+        """Listen to facts from now on."""
+        self.metrics.events = self._events
+        self.metrics.live = True
+        self.metrics.settle = self.settle
+        FACTS.add_consumer(self.totals.consume)
+        FACTS.at_fork = (*FACTS.at_fork, self._after_fork)
+        self._register_exit()
+
+    def stop(self) -> None:
+        """Pass on what there is and listen no more; sums stay readable, what is live is told no longer."""
+        self.settle()
+        FACTS.remove_consumer(self.totals.consume)
+        FACTS.at_fork = tuple(known for known in FACTS.at_fork if known != self._after_fork)
+        self.metrics.publish()
+        if self.metrics.events is self._events:
+            self.metrics.live = False
+            self.metrics.events = None
+            self.metrics.settle = FACTS.settle
+            self.totals.forget_live()
+        atexit.unregister(self._last_facts)
+
+    def take(self, record: records.Record) -> None:
+        """Take one record of the process's ledger, at drain time."""
+        self.totals.take(record)
+        if self._rules:
+            self._find(record)
+
+    def _find(self, record: records.Record) -> None:
+        for rule in self._rules:
+            rule.consume(record)
+        if isinstance(record, records.Client) and record.closed_at is not None:
+            self._unasked += 1
+            # Asking walks over all habits, so a program that closes many clients is asked less often.
+            if self._unasked >= ASK_EVERY:
+                self._ask()
+
+    def _ask(self) -> None:
+        """Ask the rules what they found. Only where nobody else feeds them: within the drain."""
+        self._unasked = 0
+        for rule in self._rules:
+            for finding in rule.findings():
+                self._tell(finding)
+
+    def _tell(self, finding: records.Finding) -> None:
+        key = (finding.code, finding.origin, finding.call_site, finding.sdk_call_site)
+        before = self._told.get(key)
+        # Once when it is recognised, then each time it has doubled: a finding is a habit, not an occurrence.
+        if before is None or finding.count >= 2 * before:
+            self._told[key] = finding.count
+            self.totals.found(finding, first=before is None)
+
+    def settle(self) -> None:
+        """Drain, and ask the rules."""
+        with FACTS.settled(SETTLE) as settled:
+            if settled and self._unasked:
+                self._ask()
+
+    def _tick(self) -> None:
+        """At the start of each request, in its own task and holding no lock."""
+        if not self._exit_registered:
+            self._register_exit()
+        if len(self.totals.pending) >= PUBLISH_AT:
+            self.metrics.publish()
+
+    def _register_exit(self) -> None:
+        # Handlers run newest first: registered after the provider's own, ours still finds it open.
+        provider = self._logger_provider or _logs.get_logger_provider()
+        if not isinstance(provider, ProxyLoggerProvider):
+            self._exit_registered = True
+            atexit.register(self._last_facts)
+
+    def _last_facts(self) -> None:
+        self.settle()
+        self.metrics.publish()
+
+    def _after_fork(self) -> None:
+        self.totals.reset()
+        self._told.clear()
+
+
+class _Global:
+    """Stands for the global meter provider, whichever that is or will be."""
+
+    def __repr__(self) -> str:
+        return "<the global meter provider>"
+
+
+_GLOBAL: Final = _Global()
+_made: Final[WeakKeyDictionary[Any, tuple[Totals, Metrics]]] = WeakKeyDictionary()
+
+
+def _instruments(provider: MeterProvider | None) -> tuple[Totals, Metrics]:
+    """The instruments on ``provider``: one set however often we are switched on and off.
+
+    The SDK keeps instruments for ever, so a second set would tell everything twice, and a first one that
+    fell silent would take its last sums along.
+    """
+    key = _GLOBAL if provider is None or provider is get_meter_provider() else provider
+    made = _made.get(key)
+    if made is None:
+        totals = Totals()
+        meter = get_meter(names.SCOPE, poolscope.__version__, provider, schema_url=names.SCHEMA_URL)
+        made = _made[key] = (totals, Metrics(meter, totals))
+    return made

@@ -1,0 +1,151 @@
+"""Closes and findings as log records with an event name, a bounded number of them."""
+
+from __future__ import annotations
+
+import re
+from time import time_ns
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from opentelemetry._logs import Logger, SeverityNumber
+from opentelemetry.context import Context
+
+from poolscope import records
+from poolscope.facts import now
+from poolscope.ledger.urls import DEFAULT_PORTS
+from poolscope.signals import names
+from poolscope.signals.describe import Attributes, peer
+from poolscope.signals.totals import Closed
+
+RATE: Final = 10.0
+"""Events of one name per second, in the long run."""
+BURST: Final = 100.0
+
+
+class Limit:
+    """A token bucket on the time of the events themselves, so that a late drain does not thin them out."""
+
+    def __init__(self, rate: float = RATE, burst: float = BURST) -> None:
+        self._rate = rate
+        self._burst = self._tokens = burst
+        self._at: float | None = None
+        self.withheld = 0
+        """Refused since the last one that was let through."""
+
+    def __repr__(self) -> str:
+        return f"<Limit {self._tokens:.1f} of {self._burst:.0f} left, {self.withheld} withheld>"
+
+    def allows(self, at: float) -> bool:
+        """Whether an event that happened ``at`` may be sent; refusals are counted."""
+        if self._at is not None and at > self._at:
+            self._tokens = min(self._burst, self._tokens + (at - self._at) * self._rate)
+        self._at = at if self._at is None else max(self._at, at)
+        if self._tokens < 1.0:
+            self.withheld += 1
+            return False
+        self._tokens -= 1.0
+        return True
+
+
+class Events:
+    """Sends events to one logger."""
+
+    def __init__(self, logger: Logger) -> None:
+        self._logger = logger
+        self._limits = {name: Limit() for name in names.EVENTS}
+
+    def __repr__(self) -> str:
+        return f"<Events to {self._logger!r}, {self._limits}>"
+
+    def closed(self, closed: Closed, context: Context) -> None:
+        """A connection was closed; ``context`` is that of its setup."""
+        record = closed.record
+        at = record.closed_at if record.closed_at is not None else now()
+        about: Attributes = {
+            **closed.server,
+            names.CONNECTION_ID: record.id,
+            names.REQUESTS: record.requests,
+            **peer(_address(record)),
+        }
+        for name, value in (
+            (names.CLOSE_REASON, record.close_reason),
+            (names.CLOSED_BY, record.closed_by),
+            (names.VIA, record.via),
+            (names.PROTOCOL_VERSION, record.http_version),
+            (names.ERROR_TYPE, record.error),
+        ):
+            if value is not None:
+                about[name] = value
+        if record.opened_at is not None:
+            about[names.AGE] = max(at - record.opened_at, 0.0)
+        if record.idle_since is not None:
+            about[names.IDLE_TIME] = max(at - record.idle_since, 0.0)
+        self._send(names.CONNECTION_CLOSED, at, about, context, SeverityNumber.INFO)
+
+    def finding(self, finding: records.Finding, context: Context) -> None:
+        """A habit was recognised."""
+        about: Attributes = {
+            names.FINDING_CODE: finding.code,
+            names.FINDING_COUNT: finding.count,
+            names.FINDING_FIX: finding.fix,
+        }
+        if finding.cost is not None:
+            about[names.FINDING_COST] = finding.cost
+        if finding.saving is not None:
+            about[names.FINDING_SAVING] = finding.saving
+        if finding.origin is not None:
+            about.update(_server(finding.origin))
+        site = finding.call_site or finding.sdk_call_site
+        if site is not None:
+            about[names.CODE_FUNCTION] = site.function
+            about[names.CODE_FILE] = site.file
+            about[names.CODE_LINE] = site.line
+        self._send(
+            names.FINDING, now(), about, context, SeverityNumber.WARN, finding.sentence or finding.title
+        )
+
+    def _send(
+        self,
+        name: str,
+        at: float,
+        about: Attributes,
+        context: Context,
+        severity: SeverityNumber,
+        body: str | None = None,
+    ) -> None:
+        limit = self._limits[name]
+        if not limit.allows(at):
+            return
+        if limit.withheld:
+            about[names.WITHHELD], limit.withheld = limit.withheld, 0
+        observed = time_ns()
+        self._logger.emit(
+            timestamp=observed - int((now() - at) * 1e9),
+            observed_timestamp=observed,
+            context=context,
+            severity_number=severity,
+            severity_text=severity.name,
+            body=body,
+            attributes=about,
+            event_name=name,
+        )
+
+
+def _address(record: records.Connection) -> Any:
+    if record.peer_port is None:
+        return record.peer_address
+    return (record.peer_address, record.peer_port)
+
+
+_ORIGIN: Final = re.compile(r"^[a-z][a-z0-9+.-]*://")
+
+
+def _server(origin: str) -> Attributes:
+    if not _ORIGIN.match(origin):
+        return {}
+    parts = urlsplit(origin)
+    about: Attributes = {names.SERVER_ADDRESS: parts.hostname or ""}
+    port = parts.port or DEFAULT_PORTS.get(parts.scheme)
+    if port is not None:
+        about[names.SERVER_PORT] = port
+    return about

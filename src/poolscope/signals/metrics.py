@@ -1,0 +1,237 @@
+"""The instruments, and how sums reach them: drained and read inside the Observable callbacks.
+
+All instruments exist from construction on. Callbacks report totals, so several readers may ask as often
+as they like. Histograms and events are passed on by `publish`, by whoever comes by holding no lock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+from opentelemetry.context import Context
+from opentelemetry.metrics import CallbackOptions, Histogram, Meter, Observation
+from opentelemetry.trace import INVALID_SPAN, NonRecordingSpan, set_span_in_context
+
+from poolscope.queue import FACTS
+from poolscope.signals import names
+from poolscope.signals.events import Events
+from poolscope.signals.redaction import method
+from poolscope.signals.totals import Attributes, Closed, Sample, Server, Totals, oldest_waits
+
+LINGER: Final = 12
+"""Collections for which a gauge's series is told as 0 before it vanishes."""
+SETTLE: Final = 1.0
+"""Seconds a collection waits for a drain under way elsewhere."""
+
+_EMPTY: Final = set_span_in_context(INVALID_SPAN, Context())
+"""Not simply `Context()`: the SDK takes a context without content for none given."""
+
+
+class Metrics:
+    """Instruments on one meter, reading one `Totals`."""
+
+    def __init__(self, meter: Meter, totals: Totals) -> None:
+        self._totals = totals
+        self.events: Events | None = None
+        self.settle: Callable[[], Any] = FACTS.settle
+        """Drains the queue before a collection."""
+        self.live = False
+        """Whether hooks are in: what is live now is told only then, sums always."""
+        self._shown: dict[str, dict[tuple[Any, ...], tuple[Attributes, int]]] = {}
+        self._histograms: dict[str, Histogram] = {}
+        for name, metric in names.METRICS.items():
+            if metric.kind == "histogram":
+                self._histograms[name] = meter.create_histogram(
+                    name,
+                    unit=metric.unit,
+                    description=metric.brief,
+                    explicit_bucket_boundaries_advisory=metric.buckets,
+                )
+                continue
+            create = {
+                "counter": meter.create_observable_counter,
+                "updowncounter": meter.create_observable_up_down_counter,
+                "gauge": meter.create_observable_gauge,
+            }[metric.kind]
+            create(
+                name, callbacks=[self._callback(_READERS[name])], unit=metric.unit, description=metric.brief
+            )
+
+    def __repr__(self) -> str:
+        return f"<Metrics {'live' if self.live else 'at rest'}, {self._totals!r}>"
+
+    def _callback(
+        self, read: Callable[[Metrics], Iterable[Observation]]
+    ) -> Callable[[CallbackOptions], Iterable[Observation]]:
+        def callback(_: CallbackOptions) -> Iterable[Observation]:
+            self.settle()
+            self.publish()
+            return list(read(self))
+
+        return callback
+
+    def publish(self) -> None:
+        """Pass on what was drained. Call it without holding a lock: it calls OpenTelemetry."""
+        pending = self._totals.pending
+        while pending:
+            try:
+                sample = pending.popleft()
+            except IndexError:
+                return  # another thread took the last one
+            if isinstance(sample, Sample):
+                self._histograms[sample.metric].record(
+                    sample.value, sample.attributes, context=_context(sample.span)
+                )
+            elif self.events is None:
+                continue
+            elif isinstance(sample, Closed):
+                self.events.closed(sample, _context(sample.span))
+            else:
+                self.events.finding(sample, _EMPTY)
+
+    # Readers: one per Observable, each yields absolute values.
+
+    def _servers(self) -> tuple[Server, ...]:
+        return tuple(self._totals.servers.values())
+
+    def opened(self) -> Iterable[Observation]:
+        return (Observation(at.opened, at.attributes) for at in self._servers())
+
+    def failed(self) -> Iterable[Observation]:
+        for at in self._servers():
+            for phase, count in {"connect": 0, **at.failed}.items():
+                yield Observation(count, {**at.attributes, names.PHASE: phase})
+
+    def closed(self) -> Iterable[Observation]:
+        for at in self._servers():
+            for (reason, by), count in tuple(at.closed.items()):
+                about = {**at.attributes, names.CLOSE_REASON: reason}
+                if by is not None:
+                    about[names.CLOSED_BY] = by
+                yield Observation(count, about)
+
+    def requests(self) -> Iterable[Observation]:
+        for at in self._servers():
+            yield Observation(at.reused, {**at.attributes, names.REUSED: True})
+            yield Observation(at.fresh, {**at.attributes, names.REUSED: False})
+
+    def idle_time(self) -> Iterable[Observation]:
+        return (Observation(at.idle_time, at.attributes) for at in self._servers())
+
+    def idle_count(self) -> Iterable[Observation]:
+        return (Observation(at.idle_count, at.attributes) for at in self._servers())
+
+    def clients_created(self) -> Iterable[Observation]:
+        for kind, count in tuple(self._totals.clients_created.items()):
+            yield Observation(count, {names.CLIENT_KIND: kind})
+
+    def clients_closed(self) -> Iterable[Observation]:
+        closed = dict(self._totals.clients_closed)
+        for kind in tuple(self._totals.clients_created):
+            for how in ("close", "gc"):
+                about = {names.CLIENT_KIND: kind, names.CLOSE_KIND: how}
+                yield Observation(closed.get((kind, how), 0), about)
+
+    def clients_alive(self) -> Iterable[Observation]:
+        for kind, count in tuple(self._totals.clients_alive.items()):
+            yield Observation(count, {names.CLIENT_KIND: kind})
+
+    def findings(self) -> Iterable[Observation]:
+        for code, count in tuple(self._totals.findings.items()):
+            yield Observation(count, {names.FINDING_CODE: code})
+
+    def facts_dropped(self) -> Iterable[Observation]:
+        yield Observation(FACTS.dropped, {})
+
+    def hooks_disabled(self) -> Iterable[Observation]:
+        for hook, count in tuple(self._totals.hooks_disabled.items()):
+            yield Observation(count, {names.HOOK: hook})
+
+    def open_connections(self) -> Iterable[Observation]:
+        counts: dict[tuple[Any, ...], tuple[Attributes, float]] = {}
+        for sheet, at, version in tuple(self._totals.connections.values()):
+            state = "active" if sheet.in_flight else "idle"
+            for each in ("active", "idle"):
+                about = {**at.attributes, names.PROTOCOL_VERSION: version, names.STATE: each}
+                _add(counts, (id(at), version, each), about, each == state)
+        return self._linger(names.OPEN_CONNECTIONS, counts)
+
+    def active_requests(self) -> Iterable[Observation]:
+        counts: dict[tuple[Any, ...], tuple[Attributes, float]] = {}
+        for sheet, at in tuple(self._totals.exchanges.values()):
+            verb = method(sheet.method)
+            _add(counts, (id(at), verb), {**at.attributes, names.METHOD: verb}, 1)
+        return self._linger(names.ACTIVE_REQUESTS, counts)
+
+    def waiting(self) -> Iterable[Observation]:
+        counts: dict[tuple[Any, ...], tuple[Attributes, float]] = {}
+        for at in self._servers():
+            counts[id(at),] = (at.attributes, 0)
+        for _, at in self._totals.waiting():
+            _add(counts, (id(at),), at.attributes, 1)
+        return self._linger(names.WAITING, counts)
+
+    def oldest_wait(self) -> Iterable[Observation]:
+        if not self.live:
+            return
+        oldest = oldest_waits(self._totals.waiting())
+        for at in self._servers():
+            yield Observation(oldest.get(id(at), 0.0), at.attributes)
+
+    def _linger(
+        self, metric: str, counts: dict[tuple[Any, ...], tuple[Attributes, float]]
+    ) -> list[Observation]:
+        """Values, and zeros for series that were told lately: a last 3 would be read as still being so."""
+        shown = self._shown.setdefault(metric, {})
+        if not self.live:
+            counts = {}
+        told = [Observation(value, about) for about, value in counts.values()]
+        for key, (about, left) in tuple(shown.items()):
+            if key in counts:
+                continue
+            told.append(Observation(0, about))
+            if left > 1:
+                shown[key] = (about, left - 1)
+            else:
+                shown.pop(key, None)
+        for key, (about, _) in counts.items():
+            shown[key] = (about, LINGER)
+        return told
+
+
+def _add(
+    counts: dict[tuple[Any, ...], tuple[Attributes, float]],
+    key: tuple[Any, ...],
+    about: Attributes,
+    more: float,
+) -> None:
+    known = counts.get(key)
+    counts[key] = (about, more) if known is None else (known[0], known[1] + more)
+
+
+def _context(span: Any) -> Context:
+    """What an exemplar is taken from: the exchange's span, not that of whoever happens to drain."""
+    if span is None or not span.trace_flags.sampled:
+        return _EMPTY
+    return set_span_in_context(NonRecordingSpan(span), _EMPTY)
+
+
+_READERS: Final[dict[str, Callable[[Metrics], Iterable[Observation]]]] = {
+    names.OPEN_CONNECTIONS: Metrics.open_connections,
+    names.ACTIVE_REQUESTS: Metrics.active_requests,
+    names.OPENED: Metrics.opened,
+    names.FAILED: Metrics.failed,
+    names.CLOSED: Metrics.closed,
+    names.REQUESTS_DONE: Metrics.requests,
+    names.REUSE_IDLE_TIME: Metrics.idle_time,
+    names.REUSE_COUNT: Metrics.idle_count,
+    names.WAITING: Metrics.waiting,
+    names.OLDEST_WAIT: Metrics.oldest_wait,
+    names.CLIENTS_CREATED: Metrics.clients_created,
+    names.CLIENTS_CLOSED: Metrics.clients_closed,
+    names.CLIENTS_ALIVE: Metrics.clients_alive,
+    names.FINDINGS: Metrics.findings,
+    names.FACTS_DROPPED: Metrics.facts_dropped,
+    names.HOOKS_DISABLED: Metrics.hooks_disabled,
+}

@@ -1,0 +1,128 @@
+"""What may be said about a request: its URL, method, server and error, without secrets.
+
+The rules are the conventions' (https://opentelemetry.io/docs/specs/semconv/registry/attributes/url/): no
+userinfo, and no value of a query key that carries a signature. The keys are the union of those listed by
+v1.41 and v1.44, because both kinds of signed URL are still about.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from functools import lru_cache
+from typing import Final
+
+from poolscope.facts import RawOrigin
+from poolscope.ledger.urls import DEFAULT_PORTS, format_origin, text
+
+SIGNED_KEYS: Final = frozenset(
+    (
+        "AWSAccessKeyId",
+        "Signature",
+        "X-Amz-Credential",
+        "X-Amz-Security-Token",
+        "X-Amz-Signature",
+        "X-Goog-Signature",
+        "sig",
+    )
+)
+REDACTED: Final = "REDACTED"
+
+_KNOWN_METHODS: Final = frozenset(
+    name.strip()
+    for name in os.environ.get(
+        "OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS",
+        "CONNECT,DELETE,GET,HEAD,OPTIONS,PATCH,POST,PUT,QUERY,TRACE",
+    ).split(",")
+    if name.strip()
+)
+_CANCELLATIONS: Final = frozenset(
+    (
+        "asyncio.exceptions.CancelledError",
+        "asyncio.CancelledError",
+        "concurrent.futures._base.CancelledError",
+        "gevent.GreenletExit",
+        "greenlet.GreenletExit",
+        "trio.Cancelled",
+        "trio._core._exceptions.Cancelled",
+        "GeneratorExit",
+        "KeyboardInterrupt",
+    )
+)
+
+
+@lru_cache(maxsize=2_048)
+def server(origin: RawOrigin) -> tuple[str, int | None]:
+    """(address, port) of the server a request is for; an IPv6 address without brackets."""
+    host = (text(origin[1]) or "").rpartition("@")[2].strip("[]")
+    port = origin[2]
+    return host, DEFAULT_PORTS.get(text(origin[0]) or "") if port is None else port
+
+
+def method(raw: bytes | str | None) -> str:
+    """The method as the conventions want it: a known one, else ``_OTHER``."""
+    name = text(raw)
+    return name if name in _KNOWN_METHODS else "_OTHER"
+
+
+def url_full(origin: RawOrigin, target: bytes | str | None) -> str:
+    """The URL of a request, redacted; ``target`` is a path with query, or a whole URL (forward proxy)."""
+    url = text(target) or "/"
+    if url[0] == "/" or "://" not in url:
+        url = format_origin(origin) + (url if url[0] == "/" else f"/{url}")
+    elif "@" in url:
+        url = _without_userinfo(url)
+    return _without_signatures(url) if "?" in url else url
+
+
+def _without_userinfo(url: str) -> str:
+    scheme, _, rest = url.partition("://")
+    end = len(rest)
+    for mark in "/?#":
+        found = rest.find(mark)
+        end = end if found < 0 else min(end, found)
+    userinfo, at, host = rest[:end].rpartition("@")
+    if not at:
+        return url
+    hidden = f"{REDACTED}:{REDACTED}" if ":" in userinfo else REDACTED
+    return f"{scheme}://{hidden}@{host}{rest[end:]}"
+
+
+def _without_signatures(url: str) -> str:
+    head, mark, tail = url.partition("?")
+    query, hash_, fragment = tail.partition("#")
+    pairs = query.split("&")
+    for index, pair in enumerate(pairs):
+        key, equals, _ = pair.partition("=")
+        if equals and key in SIGNED_KEYS:
+            pairs[index] = f"{key}={REDACTED}"
+    return f"{head}{mark}{'&'.join(pairs)}{hash_}{fragment}"
+
+
+def class_name(error: BaseException) -> str:
+    """Fully qualified class name; a builtin's is its bare name."""
+    kind = type(error)
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def is_cancellation(name: str) -> bool:
+    """Whether the class called ``name`` is the caller's own change of mind, which is no error."""
+    return name in _CANCELLATIONS
+
+
+def excluding(patterns: str | None) -> re.Pattern[str] | None:
+    """The one pattern of a comma-separated list of regular expressions; ValueError for an invalid one.
+
+    Without a list, ``OTEL_PYTHON_POOLSCOPE_EXCLUDED_URLS`` and ``OTEL_PYTHON_EXCLUDED_URLS`` are asked.
+    """
+    if patterns is None:
+        patterns = os.environ.get("OTEL_PYTHON_POOLSCOPE_EXCLUDED_URLS") or os.environ.get(
+            "OTEL_PYTHON_EXCLUDED_URLS", ""
+        )
+    parts = [part.strip() for part in patterns.split(",") if part.strip()]
+    for part in parts:
+        try:
+            re.compile(part)
+        except re.error as error:
+            raise ValueError(f"excluded_urls: {part!r} is not a regular expression: {error}") from None
+    return re.compile("|".join(parts)) if parts else None

@@ -1,0 +1,229 @@
+"""The live path's door: a request's span and what hangs from it, made in the request's own task.
+
+A request's span reaches from asking for a connection to the response headers (or the failure), with the
+times the hooks took. Nothing here waits for the drain, and nothing is attached to the context: no code
+below a hook of ours reads it.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Iterable
+from time import time_ns
+from typing import Any
+
+from opentelemetry import trace
+from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
+
+from poolscope.facts import Connection, Exchange, now
+from poolscope.ledger.urls import text
+from poolscope.queue import FACTS
+from poolscope.signals import names
+from poolscope.signals.describe import WAITED, Attributes, exchange_facts
+from poolscope.signals.owner import find_owner
+from poolscope.signals.propagation import Propagation
+from poolscope.signals.redaction import class_name, is_cancellation, method, server, url_full
+from poolscope.signals.setup_spans import setup_span, wait_span
+
+log = logging.getLogger("poolscope")
+
+RequestHook = Callable[[Span, Any], None]
+ResponseHook = Callable[[Span, Any, Any], None]
+
+
+class Live:
+    """What is remembered of an exchange from its start to its headers; then only plain values remain."""
+
+    __slots__ = ("anchor", "described", "duration_told", "excluded", "own", "request", "span")
+
+    def __init__(self) -> None:
+        # Taken per request: a clock that was set, or a laptop that slept, moves the other clock only.
+        self.anchor = time_ns() - int(now() * 1e9)
+        """Epoch nanoseconds at `now()` zero."""
+        self.span: Any = None
+        """The request's span while it records: ours, or the one of somebody above us."""
+        self.own = False
+        self.described = False
+        """Whether that span gets this exchange's facts."""
+        self.duration_told = False
+        """Whether somebody else records the duration."""
+        self.excluded = False
+        self.request: Any = None
+        """The library's request, for `response_hook` only."""
+
+    def __repr__(self) -> str:
+        return f"<Live {'own' if self.own else 'foreign'} span={self.span!r}>"
+
+
+class RequestSpans:
+    """Implements `poolscope.hooks.live.Door`."""
+
+    def __init__(
+        self,
+        tracer: Tracer,
+        explicit: bool,
+        excluded: re.Pattern[str] | None = None,
+        request_hook: RequestHook | None = None,
+        response_hook: ResponseHook | None = None,
+        tick: Callable[[], None] | None = None,
+    ) -> None:
+        self._tracer = tracer
+        self._there = explicit
+        self._excluded = excluded
+        self._request_hook = request_hook
+        self._response_hook = response_hook
+        self._tick = tick
+        self._propagation = Propagation()
+        self._complained: set[str] = set()
+
+    def __repr__(self) -> str:
+        return f"<RequestSpans by {self._tracer!r}>"
+
+    def request_started(self, exchange: Exchange, request: Any) -> Iterable[tuple[str, str]] | None:
+        """Make the request's span, or find whose it is; returns propagation headers when it is ours."""
+        if self._tick is not None:
+            self._tick()
+        url = None
+        if self._excluded is not None:
+            url = url_full(exchange.origin, exchange.target)
+            if self._excluded.search(url):
+                exchange.live = live = Live()
+                live.excluded = True
+                return None
+        if not self._there and not self._look_for_provider():
+            return None
+        exchange.live = live = Live()
+        owner = find_owner(trace.get_current_span(), exchange, request)
+        if owner is not None:
+            live.span, live.described, live.duration_told = owner
+            if owner.span is not None:
+                exchange.span = owner.span.get_span_context()
+            else:
+                exchange.span = trace.get_current_span().get_span_context()
+            return None
+        span = self._start(exchange, live, url)
+        exchange.span = context = span.get_span_context()
+        if span.is_recording():
+            live.span, live.own = span, True
+            if self._request_hook is not None:
+                self._call("request_hook", self._request_hook, span, request)
+            if self._response_hook is not None:
+                live.request = request
+        return self._propagation.headers(span, context)
+
+    def setup_ended(self, connection: Connection, exchange: Exchange | None) -> None:
+        """Tell a setup as a child of the request that waited for it, if that one records."""
+        live = None if exchange is None else exchange.live
+        if live is not None and live.span is not None and connection.epoch == FACTS.epoch:
+            context = setup_span(self._tracer, live.span, connection, live.anchor)
+            connection.span = context if context.is_valid else None
+
+    def headers_received(self, exchange: Exchange, response: Any) -> None:
+        """Put the facts on the request's span, and end it if it is ours."""
+        live: Live | None = exchange.live
+        if live is None or live.span is None:
+            return
+        span, live.span = live.span, None
+        request, live.request = live.request, None
+        if exchange.epoch != FACTS.epoch:
+            return  # a forked child carries on; the span is its parent's to end
+        told = self._facts(span, live, exchange)
+        if not live.own:
+            if told:
+                span.set_attributes(told)
+            return
+        status = exchange.status
+        if status is not None:
+            told[names.STATUS] = status
+            if status >= 400:
+                told[names.ERROR_TYPE] = str(status)
+        span.set_attributes(told)
+        if status is not None and status >= 400:
+            span.set_status(_ERROR)
+        if self._response_hook is not None:
+            self._call("response_hook", self._response_hook, span, request, response)
+        at = exchange.headers_at
+        span.end(end_time=live.anchor + int((now() if at is None else at) * 1e9))
+
+    def request_failed(self, exchange: Exchange, error: BaseException) -> None:
+        """End the request's span with the error, unless the caller merely changed its mind."""
+        live: Live | None = exchange.live
+        if live is None or live.span is None:
+            return
+        span, live.span = live.span, None
+        live.request = None
+        if exchange.epoch != FACTS.epoch:
+            return
+        name = class_name(error)
+        cancelled = is_cancellation(name)
+        told = self._facts(span, live, exchange, None if cancelled else name)
+        if not live.own:
+            if told:
+                span.set_attributes(told)
+            return
+        if not cancelled:
+            told[names.ERROR_TYPE] = name
+            span.set_status(_ERROR)
+        span.set_attributes(told)
+        at = exchange.finished_at
+        span.end(end_time=live.anchor + int((now() if at is None else at) * 1e9))
+
+    def _look_for_provider(self) -> bool:
+        """Without an SDK nobody would see a span; one may be configured at any time."""
+        self._there = not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
+        return self._there
+
+    def _start(self, exchange: Exchange, live: Live, url: str | None) -> Span:
+        name = method(exchange.method)
+        host, port = server(exchange.origin)
+        attributes: Attributes = {
+            names.METHOD: name,
+            names.SERVER_ADDRESS: host,
+            names.URL_FULL: url_full(exchange.origin, exchange.target) if url is None else url,
+        }
+        if port is not None:
+            attributes[names.SERVER_PORT] = port
+        if name == "_OTHER":
+            attributes[names.METHOD_ORIGINAL] = text(exchange.method) or ""
+            name = "HTTP"
+        if exchange.resends:
+            attributes[names.RESEND_COUNT] = exchange.resends
+        return self._tracer.start_span(
+            name,
+            kind=SpanKind.CLIENT,
+            attributes=attributes,
+            start_time=live.anchor + int(exchange.started_at * 1e9),
+        )
+
+    def _facts(self, span: Any, live: Live, exchange: Exchange, failure: str | None = None) -> Attributes:
+        """The connection's facts for ``span``; tells the wait and the link on the way."""
+        connection = exchange.connection
+        waited = exchange.pool_wait
+        if waited is not None and waited >= WAITED:
+            error = failure if connection is None else None
+            wait_span(self._tracer, span, exchange, live.anchor, error)
+        if not (live.own or live.described):
+            return {}
+        told: Attributes = {}
+        if connection is not None:
+            told = exchange_facts(exchange, connection)
+            setup = connection.span
+            if setup is not None and setup.trace_flags.sampled and connection.opened_by != exchange.id:
+                span.add_link(setup)
+        elif waited is not None:
+            told[names.WAIT_TIME] = waited
+        if not live.own:
+            told[names.EXCHANGES] = (getattr(span, "attributes", None) or {}).get(names.EXCHANGES, 0) + 1
+        return told
+
+    def _call(self, name: str, hook: Callable[..., None], *args: Any) -> None:
+        try:
+            hook(*args)
+        except Exception:
+            if name not in self._complained:
+                self._complained.add(name)
+                log.warning("%s raised; the request goes on (said once)", name, exc_info=True)
+
+
+_ERROR = Status(StatusCode.ERROR)

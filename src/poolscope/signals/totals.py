@@ -1,0 +1,300 @@
+"""Facts become sums: pure aggregation at drain time, without OpenTelemetry and without a lock.
+
+Only the drain writes here, one thread at a time. Readers take copies that are atomic under the
+interpreter. What must be recorded one by one (histograms, events) waits in ``pending`` until somebody who
+holds no lock passes it on: an instrument's lock taken inside the drain could wait for a collection that
+waits for the drain.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any, Final, NamedTuple
+
+from poolscope import facts, records
+from poolscope.facts import BEGUN, OPENED, now
+from poolscope.ledger.closing import REASONS
+from poolscope.queue import FACTS
+from poolscope.signals import names
+from poolscope.signals.describe import WAITED
+from poolscope.signals.redaction import is_cancellation, method, server
+
+ORIGINS: Final = 1_000
+"""Servers told apart in metrics; later ones share ``other``."""
+CLIENT_KINDS: Final = 100
+LIVE_LIMIT: Final = 100_000
+"""Live things followed; beyond it the oldest is forgotten, because its end was lost."""
+EVERYDAY: Final = ("client_close", "connection_close_header", "gc", "pool_full", "server_closed_idle")
+"""Close reasons whose counters are there, as 0, from the first sight of a server on."""
+
+Attributes = dict[str, Any]
+
+
+class Sample(NamedTuple):
+    """One value for a histogram, with the SpanContext it belongs to."""
+
+    metric: str
+    value: float
+    attributes: Attributes
+    span: Any
+
+
+class Closed(NamedTuple):
+    """A connection's close, for the event."""
+
+    record: records.Connection
+    server: Attributes
+    span: Any
+
+
+class Server:
+    """Sums for one server."""
+
+    __slots__ = ("attributes", "closed", "failed", "fresh", "idle_count", "idle_time", "opened", "reused")
+
+    def __init__(self, attributes: Attributes) -> None:
+        self.attributes = attributes
+        self.opened = 0
+        self.failed: dict[str, int] = {}
+        self.closed: dict[tuple[str, str | None], int] = {(reason, _BY[reason]): 0 for reason in EVERYDAY}
+        self.reused = 0
+        self.fresh = 0
+        self.idle_time = 0.0
+        self.idle_count = 0
+
+    def __repr__(self) -> str:
+        return f"<Server {self.attributes} opened={self.opened} reused={self.reused} fresh={self.fresh}>"
+
+
+_BY: Final[dict[str, str]] = {
+    "client_close": "client",
+    "connection_close_header": "server",
+    "gc": "gc",
+    "pool_full": "client",
+    "server_closed_idle": "server",
+}
+
+
+class Totals:
+    """Everything the metrics are made of."""
+
+    def __init__(self) -> None:
+        self.pending: deque[Sample | Closed | records.Finding] = deque()
+        self.reset()
+
+    def __repr__(self) -> str:
+        return f"<Totals of {len(self.servers)} servers, {len(self.pending)} samples pending>"
+
+    def reset(self) -> None:
+        """Back to zero: at the start, and in a forked child, whose parent tells what was before."""
+        self.pending.clear()
+        self.servers: dict[tuple[str, int | None], Server] = {}
+        self.connections: dict[int, tuple[facts.Connection, Server, str]] = {}
+        """Open connections: sheet, server, protocol version as known when it opened."""
+        self.closing: dict[int, tuple[facts.Connection, Server, str]] = {}
+        """Closed ones whose record is still to come."""
+        self.connecting: dict[int, facts.Connection] = {}
+        self.exchanges: dict[int, tuple[facts.Exchange, Server]] = {}
+        self.clients_created: dict[str, int] = {}
+        self.clients_alive: dict[str, int] = {}
+        self.clients_closed: dict[tuple[str, str], int] = {}
+        self.findings: dict[str, int] = {}
+        self.hooks_disabled: dict[str, int] = {}
+
+    def consume(self, moment: facts.Moment, sheet: facts.Sheet) -> None:
+        """Take one fact, in queue order."""
+        kind = type(sheet)
+        if kind is facts.Exchange:
+            self._exchange(moment, sheet)  # type: ignore[arg-type]
+        elif kind is facts.Connection:
+            self._connection(moment, sheet)  # type: ignore[arg-type]
+        elif kind is facts.Client:
+            self._client(moment, sheet)  # type: ignore[arg-type]
+        elif kind is facts.HookFailure and sheet.disabled:  # type: ignore[union-attr]
+            self.hooks_disabled[sheet.hook] = 1  # type: ignore[union-attr]
+
+    def take(self, record: records.Record) -> None:
+        """Take one record of the ledger: it knows when a connection's last exchange is over."""
+        if isinstance(record, records.Connection) and record.closed_at is not None:
+            self._closed(record)
+
+    def found(self, finding: records.Finding, *, first: bool) -> None:
+        """Take a finding: a new one is counted, one that has grown is only told again."""
+        if first:
+            self.findings[finding.code] = self.findings.get(finding.code, 0) + 1
+        self.pending.append(finding)
+
+    def forget_live(self) -> None:
+        """Nobody will tell the end of what is live now."""
+        for live in (self.connections, self.closing, self.connecting, self.exchanges):
+            live.clear()
+        self.clients_alive = dict.fromkeys(self.clients_alive, 0)
+
+    def server(self, origin: facts.RawOrigin) -> Server:
+        """The sums for ``origin``'s server, or the shared ones past the limit."""
+        key = server(origin)
+        known = self.servers.get(key)
+        if known is None:
+            if len(self.servers) >= ORIGINS:
+                key = ("other", 0)
+                known = self.servers.get(key)
+            if known is None:
+                attributes: Attributes = {names.SERVER_ADDRESS: key[0]}
+                if key[1] is not None:
+                    attributes[names.SERVER_PORT] = key[1]
+                known = self.servers[key] = Server(attributes)
+        return known
+
+    def waiting(self) -> list[tuple[facts.Exchange, Server]]:
+        """Requests that have no connection and are not setting one up."""
+        busy = {connection.opened_by for connection in tuple(self.connecting.values())}
+        return [
+            (exchange, at)
+            for exchange, at in tuple(self.exchanges.values())
+            if exchange.connection is None and exchange.id not in busy
+        ]
+
+    def _client(self, moment: facts.Moment, sheet: facts.Client) -> None:
+        kind = sheet.kind
+        if kind not in self.clients_created and len(self.clients_created) >= CLIENT_KINDS:
+            kind = "other"
+        if sheet.epoch != FACTS.epoch:
+            return
+        if moment == BEGUN:
+            # One that was there before we began to look is alive, but nobody saw it being built.
+            built = sheet.created_at is not None
+            self.clients_created[kind] = self.clients_created.get(kind, 0) + built
+            self.clients_alive[kind] = self.clients_alive.get(kind, 0) + 1
+        elif self.clients_alive.get(kind):
+            self.clients_alive[kind] -= 1
+            key = (kind, sheet.close_kind or "close")
+            self.clients_closed[key] = self.clients_closed.get(key, 0) + 1
+
+    def _connection(self, moment: facts.Moment, sheet: facts.Connection) -> None:
+        if sheet.epoch != FACTS.epoch:
+            return  # inherited by a fork: its parent counts it
+        at = self.server(sheet.origin)
+        if moment == BEGUN:
+            _remember(self.connecting, sheet.id, sheet)
+            return
+        self.connecting.pop(sheet.id, None)
+        if moment == OPENED:
+            self._open(sheet, at)
+            if sheet.opened_at is not None:
+                at.opened += 1
+                self._setup(sheet, at, sheet.opened_at)
+        elif sheet.failed_phase is not None:
+            at.failed[sheet.failed_phase] = at.failed.get(sheet.failed_phase, 0) + 1
+            self._setup(sheet, at, sheet.closed_at)
+        else:
+            known = self.connections.pop(sheet.id, None)
+            if known is not None:
+                _remember(self.closing, sheet.id, known)
+
+    def _open(self, sheet: facts.Connection, at: Server) -> tuple[facts.Connection, Server, str]:
+        # .NET's rule: HTTP/1.0 is not known before the first answer, and a series must not change its name.
+        version = "2" if sheet.http_version == "2" or sheet.alpn == "h2" else "1.1"
+        opened = (sheet, at, version)
+        _remember(self.connections, sheet.id, opened)
+        return opened
+
+    def _setup(self, sheet: facts.Connection, at: Server, ended_at: float | None) -> None:
+        error = sheet.error if sheet.failed_phase is not None else None
+        last = len(sheet.phases) - 1
+        for index, (phase, start, end) in enumerate(sheet.phases):
+            broke = error if index == last and phase == sheet.failed_phase else None
+            self._phase(phase, end - start, broke, sheet, at)
+            if phase == "dns" and sheet.via in (None, "direct"):
+                about: Attributes = {names.DNS_NAME: at.attributes[names.SERVER_ADDRESS]}
+                if broke is not None:
+                    about[names.ERROR_TYPE] = broke
+                self.pending.append(Sample(names.DNS_DURATION, end - start, about, sheet.span))
+        if sheet.setup_started_at is not None and ended_at is not None:
+            self._phase("total", ended_at - sheet.setup_started_at, error, sheet, at)
+
+    def _phase(self, phase: str, took: float, error: str | None, sheet: facts.Connection, at: Server) -> None:
+        about = {**at.attributes, names.PHASE: phase}
+        if error is not None:
+            about[names.ERROR_TYPE] = error
+        self.pending.append(Sample(names.SETUP_DURATION, took, about, sheet.span))
+
+    def _closed(self, record: records.Connection) -> None:
+        known = self.connections.pop(record.id, None) or self.closing.pop(record.id, None)
+        if known is None or record.inherited:
+            return
+        sheet, at, version = known
+        reason = record.close_reason if record.close_reason in REASONS else "unknown"
+        key = (reason, record.closed_by)
+        at.closed[key] = at.closed.get(key, 0) + 1
+        if record.opened_at is not None and record.closed_at is not None:
+            about = {**at.attributes, names.PROTOCOL_VERSION: version}
+            took = max(record.closed_at - record.opened_at, 0.0)
+            self.pending.append(Sample(names.CONNECTION_DURATION, took, about, sheet.span))
+            self.pending.append(
+                Sample(names.REQUESTS_PER_CONNECTION, record.requests, at.attributes, sheet.span)
+            )
+        self.pending.append(Closed(record, at.attributes, sheet.span))
+
+    def _exchange(self, moment: facts.Moment, sheet: facts.Exchange) -> None:
+        live = sheet.live
+        if moment != BEGUN:
+            self.exchanges.pop(sheet.id, None)
+        if sheet.epoch != FACTS.epoch or (live is not None and live.excluded):
+            return
+        at = self.server(sheet.origin)
+        if moment == BEGUN:
+            _remember(self.exchanges, sheet.id, (sheet, at))
+            return
+        connection = sheet.connection
+        if sheet.reused:
+            at.reused += 1
+            if sheet.idle_time is not None:
+                at.idle_time += sheet.idle_time
+                at.idle_count += 1
+        elif sheet.reused is False:
+            at.fresh += 1
+        if (
+            connection is not None
+            and connection.opened_at is None
+            and connection.closed_at is None
+            and connection.id not in self.connections
+            and connection.epoch == FACTS.epoch
+        ):
+            self._open(connection, at)  # it was open before we began to look
+        self._durations(sheet, at, live is not None and live.duration_told)
+
+    def _durations(self, sheet: facts.Exchange, at: Server, told: bool) -> None:
+        about: Attributes = {names.METHOD: method(sheet.method), **at.attributes}
+        connection = sheet.connection
+        if connection is not None and connection.http_version is not None:
+            about[names.PROTOCOL_VERSION] = connection.http_version
+        if sheet.pool_wait is not None and sheet.pool_wait >= WAITED:
+            self.pending.append(Sample(names.TIME_IN_QUEUE, sheet.pool_wait, dict(about), sheet.span))
+        ended = sheet.finished_at if sheet.headers_at is None else sheet.headers_at
+        if told or ended is None:
+            return
+        status = sheet.status
+        if status is not None:
+            about[names.STATUS] = status
+            if status >= 400:
+                about[names.ERROR_TYPE] = str(status)
+        elif sheet.error is not None and not is_cancellation(sheet.error):
+            about[names.ERROR_TYPE] = sheet.error
+        self.pending.append(
+            Sample(names.REQUEST_DURATION, max(ended - sheet.started_at, 0.0), about, sheet.span)
+        )
+
+
+def _remember(live: dict[int, Any], key: int, thing: Any) -> None:
+    live[key] = thing
+    if len(live) > LIVE_LIMIT:
+        del live[next(iter(live))]
+
+
+def oldest_waits(waiting: list[tuple[facts.Exchange, Server]]) -> dict[int, float]:
+    """Seconds the oldest waiter of each server has waited, by the server's identity."""
+    at = now()
+    oldest: dict[int, float] = {}
+    for exchange, where in waiting:
+        oldest[id(where)] = max(oldest.get(id(where), 0.0), at - exchange.started_at)
+    return oldest
