@@ -21,10 +21,12 @@ _CLASSES: Final = frozenset({"Session", "Client", "AsyncClient", "PoolManager", 
 def sentence(kind: str, clients: int, calls: int, origin: str) -> str:
     """What happened, in one sentence."""
     _, name = _split(kind)
-    built = f"a new client for every {kind}()" if name not in _CLASSES else f"a new {kind} each time"
-    per_client = "1 request" if calls <= clients else "1 or 2 requests"
+    after = "1 request" if calls <= clients else "1 or 2 requests"
+    if name in _CLASSES:
+        return f"{kind} was built {clients:,} times, and thrown away with its connection after {after} to {origin}."
     return (
-        f"{clients:,} times {built}, used for {per_client} to {origin} and thrown away with its connection."
+        f"{clients:,} calls of {kind}() to {origin} each built a client, connected, "
+        f"and threw both away after {after}."
     )
 
 

@@ -17,8 +17,6 @@ class ShortLife(NamedTuple):
     """Seconds that a connection of its pool may stay idle."""
     cost: float
     """Seconds of its construction, connection setup and close."""
-    peak: int | None
-    """Exchanges in flight from this call site at most; None where that was not observed."""
 
 
 class Churn:
@@ -53,6 +51,7 @@ class Churn:
         self.refused = 0
         """Clients whose connection the server would not keep, or that was lost otherwise."""
         self.peak: int | None = 0
+        """Exchanges in flight from this call site at most; None where that was not observed."""
         self.busy = BusyTime()
         self._ends = Moments()
         self._waiting: list[tuple[float, float, float]] = []
@@ -62,13 +61,16 @@ class Churn:
     def __repr__(self) -> str:
         return f"<Churn {self.clients} short, {self.long_lived} long, {self.refused} refused, cost={self.cost:.6f}>"
 
+    def saw_in_flight(self, number: int | None) -> None:
+        """Take a client's peak in flight into account."""
+        if self.peak is not None:
+            self.peak = None if number is None else max(self.peak, number)
+
     def add(self, life: ShortLife) -> None:
         """Count one more client."""
         self.clients += 1
         self.calls += len(life.spans)
         self.cost += life.cost
-        if self.peak is not None:
-            self.peak = None if life.peak is None else max(self.peak, life.peak)
         for start, end in life.spans:
             self.busy.add(start, end)
         self._ends.add(max(end for _, end in life.spans))

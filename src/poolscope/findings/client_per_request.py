@@ -9,8 +9,8 @@ It fires for one call site, in one process and loop, on one origin, with equal s
 - clients used for more are at most one in ten, and
 - the server keeps connections alive: it did not end more of them than it left to us.
 
-Only closed clients count, because an open one may still become a long-lived one. A client whose settings
-are not known counts for nothing, nor does one that met an error.
+Only clients that were closed or garbage-collected count: one that is still held, even at exit, may be meant
+to live long. A client whose settings are not known counts for nothing, nor does one that met an error.
 """
 
 from __future__ import annotations
@@ -126,7 +126,9 @@ class ClientPerRequest:
                 self._lives[key] = _Life()
             return
         life = self._lives.pop(key, None)
-        if life is not None and record.settings is not None and (record.call_site or record.sdk_call_site):
+        seen_whole = record.created_at is not None and record.closed_at is not None
+        has_line = record.call_site is not None or record.sdk_call_site is not None
+        if life is not None and seen_whole and has_line and record.settings is not None:
             self._judge(record, record.settings, life)
 
     def _pool(self, record: Pool) -> None:
@@ -163,12 +165,12 @@ class ClientPerRequest:
         if life.calls > MAX_CALLS:
             use.spans.clear()
             return
-        if record.started_at is None or record.finished_at is None or not _ended_well(record):
-            use.ended_well = False
-            return
-        use.spans.append((record.started_at, record.finished_at))
         if use.peak is not None:
             use.peak = None if record.in_flight is None else max(use.peak, record.in_flight)
+        if record.started_at is None or record.finished_at is None or not _ended_well(record):
+            use.ended_well = False
+        else:
+            use.spans.append((record.started_at, record.finished_at))
 
     def _life(self, pid: int, client: int | None) -> _Life | None:
         return None if client is None else self._lives.get((pid, client))
@@ -177,23 +179,21 @@ class ClientPerRequest:
         construction = client.construction_time or 0.0
         long_lived = life.calls > MAX_CALLS or len(life.uses) >= MAX_ORIGINS
         for origin, use in life.uses.items():
-            if not (use.spans or long_lived):
-                continue
             churn = self._churn(
                 Habit(client.pid, origin, client.call_site, client.sdk_call_site, client.loop, settings)
             )
             churn.kind = client.kind
+            churn.saw_in_flight(use.peak)
             if long_lived:
                 churn.long_lived += 1
             elif use.refused:
                 churn.refused += 1
-            elif use.ended_well:
+            elif use.spans and use.ended_well:
                 churn.add(
                     ShortLife(
                         spans=tuple(use.spans),
                         keepalive=DEFAULT_KEEPALIVE if life.keepalive is None else life.keepalive,
                         cost=construction + sum(use.setup.values()) + sum(use.closing.values()),
-                        peak=use.peak,
                     )
                 )
                 construction = 0.0  # it was built once, whatever the number of origins

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from poolscope.records import CallSite, Finding
 from poolscope.reports.picture import Picture
 from poolscope.reports.words import count, seconds
+
+ALSO: Final = " (So it was in one process; the figures below are of all.)"
 
 
 class Process(NamedTuple):
@@ -54,13 +56,12 @@ def merged(findings: list[Finding]) -> list[Finding]:
 def _plus(one: Finding, other: Finding) -> Finding:
     costs = [cost for cost in (one.cost, other.cost) if cost is not None]
     savings = [saving for saving in (one.saving, other.saving) if saving is not None]
-    most = one if one.count >= other.count else other
     return replace(
-        most,
+        one,
         count=one.count + other.count,
         cost=sum(costs) if costs else None,
         saving=max(savings) if savings else None,
-        sentence=f"{most.sentence} {count(one.count + other.count, 'time')} over several processes.",
+        sentence=f"{one.sentence.removesuffix(ALSO)}{ALSO}",
     )
 
 

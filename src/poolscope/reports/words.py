@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os.path
+import re
 from collections.abc import Iterable, Mapping
 from typing import Final
 
 NOTHING: Final = "–"
-_INSTALLED: Final = ("/site-packages/", "/dist-packages/")
+_INSTALLED: Final = re.compile(r".*/(?:site-packages|dist-packages|lib/python\d+\.\d+(?!/site-|/dist-))/")
 
 
 def seconds(value: float | None, space: str = " ") -> str:
@@ -63,24 +64,23 @@ class Paths:
 
     def __init__(self, files: Iterable[str]) -> None:
         own = {os.path.dirname(name) for name in files if os.path.isabs(name) and not _installed(name)}
-        self.base = os.path.commonpath(sorted(own)) if own else ""
-        """The directory that the short names start from."""
+        shared = os.path.commonpath(sorted(own)) if own else ""
+        self.base = "" if shared == os.path.dirname(shared) else shared
+        """The directory that the short names start from; empty where only the root is shared."""
 
     def short(self, name: str, width: int | None = None) -> str:
         """``name`` without its base, cut from the left to ``width`` characters if need be."""
         short = _installed(name)
         if not short:
             short = name
-            if self.base and name.startswith(self.base):
-                short = name[len(self.base) :].lstrip("/\\")
+            if self.base and name.startswith(os.path.join(self.base, "")):
+                short = name[len(self.base) + 1 :]
         if width is not None and len(short) > width:
             return "…" + short[len(short) - max(1, width - 1) :]
         return short
 
 
 def _installed(name: str) -> str:
-    for marker in _INSTALLED:
-        at = name.replace("\\", "/").rfind(marker)
-        if at >= 0:
-            return name[at + len(marker) :]
-    return ""
+    """What follows site-packages or the standard library's directory; empty for other files."""
+    found = _INSTALLED.match(name.replace("\\", "/"))
+    return name[found.end() :] if found else ""

@@ -1,0 +1,403 @@
+"""PS101: it fires where a client is built per request, and nowhere else; each number just below and above."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from poolscope.findings import find
+from poolscope.findings.client_per_request import (
+    DEFAULT_KEEPALIVE,
+    KEEPS_ALIVE,
+    MAX_CALLS,
+    MAX_HABITS,
+    MIN_CLIENTS,
+    ClientPerRequest,
+)
+from poolscope.ledger.closing import REASONS
+from poolscope.records import CallSite, Finding
+from tests.reports.stories import LINE, ORIGIN, Story
+
+
+def found(story: Story) -> list[Finding]:
+    return find(story.records)
+
+
+def throwaways(number: int, **what: Any) -> Story:
+    story = Story()
+    for _ in range(number):
+        story.throwaway(**what)
+    return story
+
+
+def test_fires_with_its_line_and_count() -> None:
+    (finding,) = found(throwaways(10))
+    assert (finding.code, finding.title) == ("PS101", "client per request")
+    assert (finding.origin, finding.call_site, finding.sdk_call_site) == (ORIGIN, LINE, None)
+    assert (finding.pid, finding.count) == (100, 10)
+
+
+def test_clients_below_and_at_the_threshold() -> None:
+    assert not found(throwaways(MIN_CLIENTS - 1))
+    assert len(found(throwaways(MIN_CLIENTS))) == 1
+
+
+def test_requests_per_client_at_and_above_the_threshold() -> None:
+    assert len(found(throwaways(10, requests=MAX_CALLS))) == 1
+    assert not found(throwaways(10, requests=MAX_CALLS + 1))
+
+
+def test_a_redirect_is_no_further_request_of_the_user() -> None:
+    story = Story()
+    for _ in range(5):
+        client = story.client()
+        connection = story.connect(client)
+        before = story.exchange(client, connection, status=302)
+        for _ in range(MAX_CALLS + 1):
+            before = story.exchange(client, connection, previous=before.id, relation="redirect")
+        story.disconnect(connection)
+        story.close(client)
+    assert found(story)[0].count == 5
+
+
+def polling(pause: float, times: int, keepalive: float | None = None) -> Story:
+    """Throwaway clients whose requests start ``pause`` seconds after the end of the one before."""
+    story = Story()
+    for _ in range(times):
+        client = story.client(built_in=0.0)
+        story.pool(client, keepalive)
+        connection = story.connect(client, connect=0.0)
+        story.exchange(client, connection)
+        story.disconnect(connection)
+        story.close(client)
+        story.now += pause
+    return story
+
+
+def test_pause_up_to_the_keepalive_time() -> None:
+    assert len(found(polling(DEFAULT_KEEPALIVE - 0.001, 5))) == 1
+    assert not found(polling(DEFAULT_KEEPALIVE + 0.001, 5))
+    assert len(found(polling(59.999, 5, keepalive=60.0))) == 1
+    assert not found(polling(60.001, 5, keepalive=60.0))
+    assert not found(polling(0.001, 5, keepalive=0.0))
+
+
+def test_a_poll_every_ten_minutes_is_no_finding() -> None:
+    assert not found(polling(600.0, 100))
+
+
+def test_two_must_have_followed_another() -> None:
+    story = polling(600.0, 10)
+    story.throwaway(close_time=None)
+    story.throwaway(close_time=None)
+    assert not found(story)  # only the second of these two followed
+    story.throwaway(close_time=None)
+    assert len(found(story)) == 1
+
+
+def test_only_those_that_followed_are_saved() -> None:
+    story = polling(600.0, 1_000)
+    for _ in range(3):
+        story.throwaway()
+    (finding,) = found(story)
+    assert finding.count == 1_003
+    assert finding.saving == pytest.approx(2 * (0.01 + 0.01 + 0.005))
+
+
+def test_cost_is_building_setup_and_closing_and_saving_leaves_out_the_first() -> None:
+    (finding,) = found(throwaways(11, close_time=0.005))
+    assert finding.cost == pytest.approx(11 * (0.01 + 0.01 + 0.005))
+    assert finding.saving == pytest.approx(10 * (0.01 + 0.01 + 0.005))
+
+
+def test_what_was_not_observed_costs_nothing() -> None:
+    (finding,) = found(throwaways(11, close_time=None))
+    assert finding.cost == pytest.approx(11 * (0.01 + 0.01))
+
+
+def parallel(rounds: int, width: int, peak: int | None = -1) -> Story:
+    """``rounds`` times ``width`` throwaway clients side by side."""
+    story = Story()
+    for _ in range(rounds):
+        start = story.now
+        for slot in range(width):
+            story.now = start
+            client = story.client()
+            connection = story.connect(client)
+            story.exchange(client, connection, in_flight=slot + 1 if peak == -1 else peak)
+            story.disconnect(connection)
+            story.close(client)
+    return story
+
+
+def test_as_many_as_the_peak_in_flight_are_not_avoidable() -> None:
+    assert not found(parallel(1, 50))
+    (finding,) = found(parallel(10, 5))
+    assert finding.count == 50
+    cost_of_one = 0.01 + 0.01
+    assert finding.cost == pytest.approx(50 * cost_of_one)
+    assert finding.saving == pytest.approx(45 * cost_of_one / 5)
+
+
+def test_avoidable_below_and_at_the_threshold() -> None:
+    story = throwaways(4, exchange={"in_flight": 3})
+    assert not found(story)
+    story.throwaway(exchange={"in_flight": 3})
+    assert len(found(story)) == 1
+
+
+def test_a_client_that_failed_still_counts_in_the_peak() -> None:
+    story = throwaways(5)
+    story.throwaway(exchange={"in_flight": 4, "error": "httpx.ReadTimeout", "status": None})
+    assert not found(story)
+
+
+def test_without_the_peak_there_is_a_finding_but_no_saving() -> None:
+    (finding,) = found(throwaways(5, exchange={"in_flight": None}))
+    assert finding.cost is not None
+    assert finding.saving is None
+
+
+def test_a_loop_inside_one_client_is_no_finding() -> None:
+    assert not found(throwaways(1, requests=1_000))
+
+
+def test_a_loop_inside_a_client_called_again_and_again_is_no_finding() -> None:
+    assert not found(throwaways(20, requests=50))
+
+
+def test_one_script_long_client_is_no_finding() -> None:
+    story = Story()
+    client = story.client()
+    connection = story.connect(client)
+    for _ in range(100):
+        story.exchange(client, connection)
+    assert not found(story)
+
+
+def test_clients_still_held_are_no_finding() -> None:
+    story = Story()
+    clients = [story.client() for _ in range(10)]
+    for client in clients:
+        story.exchange(client, story.connect(client))
+    assert not found(story)
+    for client in clients:
+        story.close(client, closed_at=None, close_kind="open_at_exit")
+    assert not found(story)
+
+
+def test_clients_that_the_collector_took_are_one_in_whatever_order() -> None:
+    story = Story()
+    clients = [story.client() for _ in range(10)]
+    for client in clients:
+        story.exchange(client, story.connect(client))
+    for client in reversed(clients):
+        story.close(client, close_kind="gc")
+    (finding,) = found(story)
+    assert finding.count == 10
+    assert finding.saving == pytest.approx(9 * (0.01 + 0.01))
+
+
+def test_five_calls_to_five_hosts_are_no_finding() -> None:
+    story = Story()
+    for number in range(5):
+        story.throwaway(origin=f"http://host{number}.test", kind="requests.get")
+    assert not found(story)
+
+
+def test_five_lines_with_a_call_each_are_no_finding() -> None:
+    story = Story()
+    for number in range(5):
+        story.throwaway(call_site=CallSite("load.py", number, "main"))
+    assert not found(story)
+
+
+def test_one_client_per_event_loop_is_no_finding() -> None:
+    story = Story()
+    for number in range(20):
+        story.throwaway(kind="httpx.AsyncClient", loop=number)
+    assert not found(story)
+
+
+def test_different_credentials_are_no_finding() -> None:
+    story = Story()
+    for number in range(20):
+        story.throwaway(settings=number)
+    assert not found(story)
+
+
+def test_unknown_settings_are_no_finding() -> None:
+    assert not found(throwaways(20, settings=None))
+
+
+def test_settings_may_become_known_late() -> None:
+    story = Story()
+    for _ in range(5):
+        story.throwaway()
+    opened = set()
+    for at, record in enumerate(story.records):
+        if record.type == "client" and record.id not in opened:
+            opened.add(record.id)
+            story.records[at] = replace(record, settings=None)
+    assert len(found(story)) == 1
+
+
+def test_processes_are_told_apart() -> None:
+    records = []
+    for pid in range(10):
+        story = Story(pid=pid)
+        for _ in range(MIN_CLIENTS - 1):
+            story.throwaway()
+        records += story.records
+    assert not find(records)
+
+
+def test_clients_alive_before_we_looked_are_no_finding() -> None:
+    story = throwaways(5)
+    known = [
+        replace(record, created_at=None) if record.type == "client" else record for record in story.records
+    ]
+    assert not find(known)
+
+
+@pytest.mark.parametrize("reason", sorted(REASONS))
+def test_a_server_that_does_not_keep_connections(reason: str) -> None:
+    assert bool(found(throwaways(10, reason=reason))) is (reason in KEEPS_ALIVE)
+
+
+def test_a_server_that_refuses_more_than_it_keeps() -> None:
+    story = throwaways(5)
+    for _ in range(5):
+        story.throwaway(reason="connection_close_header")
+    assert len(found(story)) == 1
+    story.throwaway(reason="connection_close_header")
+    assert not found(story)
+
+
+def test_a_long_lived_client_in_ten() -> None:
+    story = throwaways(9)
+    story.throwaway(requests=100)
+    assert len(found(story)) == 1
+    story.throwaway(requests=100)
+    assert not found(story)
+
+
+@pytest.mark.parametrize(
+    "exchange",
+    [{"error": "httpx.ReadTimeout"}, {"status": None}, {"body_complete": False}, {"connection": None}],
+    ids=lambda exchange: next(iter(exchange)),
+)
+def test_requests_that_did_not_end_well_prove_nothing(exchange: dict[str, Any]) -> None:
+    assert not found(throwaways(10, exchange=exchange))
+
+
+def test_no_line_no_finding() -> None:
+    assert not found(throwaways(10, call_site=None))
+
+
+def test_the_line_of_a_package_stands_between() -> None:
+    sdk = CallSite("/lib/site-packages/somesdk/http.py", 7, "_client")
+    (finding,) = found(throwaways(10, sdk_call_site=sdk))
+    assert (finding.call_site, finding.sdk_call_site) == (LINE, sdk)
+    assert "somesdk/http.py:7" in finding.fix
+    (finding,) = found(throwaways(10, call_site=None, sdk_call_site=sdk))
+    assert (finding.call_site, finding.sdk_call_site) == (None, sdk)
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("requests.get", "requests.Session()"),
+        ("requests.get", "session.get(…)"),
+        ("requests.post", "session.post(…)"),
+        ("requests.Session", "one requests.Session where"),
+        ("httpx.get", "httpx.Client()"),
+        ("httpx2.get", "client.get(…)"),
+        ("httpx.Client", "one httpx.Client where"),
+        ("httpx.AsyncClient", "one httpx.AsyncClient per event loop"),
+        ("urllib3.PoolManager", "one urllib3.PoolManager where"),
+        ("urllib3.request", "pool.request(…)"),
+    ],
+)
+def test_the_fix_speaks_the_library(kind: str, words: str) -> None:
+    (finding,) = found(throwaways(5, kind=kind))
+    assert words in finding.fix
+    assert kind in finding.sentence
+
+
+def test_the_fix_names_the_pool_size_where_the_default_is_too_small() -> None:
+    (small,) = found(throwaways(100, kind="requests.get", exchange={"in_flight": 10}))
+    assert "pool_maxsize" not in small.fix
+    (large,) = found(throwaways(100, kind="requests.get", exchange={"in_flight": 11}))
+    assert "pool_maxsize=11" in large.fix
+
+
+def test_settings_that_ran_one_after_the_other_add_up_and_side_by_side_do_not() -> None:
+    one_after_the_other = Story()
+    for settings in (1, 2):
+        for _ in range(11):
+            one_after_the_other.throwaway(settings=settings)
+    (finding,) = found(one_after_the_other)
+    assert finding.count == 22
+    assert finding.saving == pytest.approx(20 * 0.025)
+    side_by_side = Story()
+    for _ in range(11):
+        side_by_side.throwaway(settings=1)
+        side_by_side.throwaway(settings=2)
+    (finding,) = found(side_by_side)
+    assert finding.saving == pytest.approx(10 * 0.025)
+
+
+def test_building_is_counted_once_for_a_client_of_two_origins() -> None:
+    story = Story()
+    for _ in range(5):
+        client = story.client()
+        for origin in (ORIGIN, "http://other.test"):
+            connection = story.connect(client, origin)
+            story.exchange(client, connection)
+            story.disconnect(connection)
+        story.close(client, 2)
+    assert sum(finding.cost or 0.0 for finding in found(story)) == pytest.approx(5 * (0.01 + 2 * 0.01))
+
+
+def test_repeated_records_of_a_connection_count_once() -> None:
+    story = throwaways(5)
+    doubled = [record for record in story.records for _ in range(2 if record.type == "connection" else 1)]
+    assert find(doubled) == find(story.records)
+
+
+def test_asking_changes_nothing_and_the_same_stream_finds_the_same() -> None:
+    story = parallel(30, 7)
+    rule = ClientPerRequest()
+    for record in story.records:
+        rule.consume(record)
+        rule.findings()
+    assert rule.findings() == rule.findings() == found(story)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_saving_never_exceeds_cost_nor_busy_time(seed: int) -> None:
+    chance = random.Random(seed)
+    story = parallel(40, 6)
+    for _ in range(50):
+        story.throwaway(built_in=chance.random())
+        story.now += chance.random() * 10
+    (finding,) = found(story)
+    assert finding.saving is not None
+    assert finding.cost is not None
+    assert 0 < finding.saving <= min(finding.cost, story.now)
+
+
+def test_habits_are_bounded_and_a_finding_outlives_the_others() -> None:
+    story = throwaways(5)
+    for number in range(MAX_HABITS + 50):
+        story.throwaway(origin=f"http://{number}.test")
+    rule = ClientPerRequest()
+    for record in story.records:
+        rule.consume(record)
+    assert len(rule._habits) <= MAX_HABITS
+    assert not rule._lives
+    assert [finding.origin for finding in rule.findings()] == [ORIGIN]
