@@ -9,14 +9,11 @@ is still ours.
 from __future__ import annotations
 
 import functools
-import logging
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar, cast
 
 from poolscope.facts import BEGUN, HookFailure
 from poolscope.queue import FACTS
-
-log = logging.getLogger("poolscope")
 
 FAILURES_ALLOWED: Final = 3
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -100,7 +97,7 @@ class Patches:
         A method that ``owner`` only inherits is wrapped in ``owner`` itself, and removed again on restore.
         """
         original = vars(owner).get(name, _MISSING)
-        inherited = getattr(owner, name, _MISSING) if original is _MISSING else original
+        inherited: Any = getattr(owner, name, _MISSING) if original is _MISSING else original
         if inherited is _MISSING:
             return False
         replacement = functools.wraps(inherited)(make(inherited))
@@ -135,8 +132,12 @@ class TracedClasses:
     attributes stay, which no wrapper object manages (httpcore2's ``can_multiplex`` taught that).
     """
 
-    def __init__(self, methods: Mapping[str, Callable[[Any], Any]]) -> None:
+    def __init__(
+        self, methods: Mapping[str, Callable[[Any], Any]], finalizer: Callable[[Any], None] | None = None
+    ) -> None:
         self._methods = methods
+        self._finalizer = finalizer
+        """Called with the object when it is collected, before a ``__del__`` of its own."""
         self._made: dict[type, type] = {}
 
     def of(self, cls: type) -> type:
@@ -149,12 +150,15 @@ class TracedClasses:
                 "__module__": cls.__module__,
                 "__qualname__": cls.__qualname__,
                 "__doc__": cls.__doc__,
+                "_poolscope": None,
                 "_poolscope_traced": self,
             }
             for name, make in self._methods.items():
                 original = getattr(cls, name, None)
                 if original is not None:
                     body[name] = functools.wraps(original)(make(original))
+            if self._finalizer is not None:
+                body["__del__"] = _finalizer(self._finalizer, getattr(cls, "__del__", None))
             made = self._made[cls] = type(cls.__name__, (cls,), body)
         return made
 
@@ -165,3 +169,14 @@ class TracedClasses:
         except TypeError:
             return False
         return True
+
+
+def _finalizer(
+    finalizer: Callable[[Any], None], inherited: Callable[[Any], None] | None
+) -> Callable[[Any], None]:
+    def __del__(self: Any) -> None:  # noqa: N807  (it is that method)
+        finalizer(self)
+        if inherited is not None:
+            inherited(self)
+
+    return __del__

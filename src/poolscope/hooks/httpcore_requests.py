@@ -1,0 +1,123 @@
+"""The moments of a request on an httpcore pool up to its answer: asked, assigned, lost, failed."""
+
+from __future__ import annotations
+
+import copy
+import threading
+from typing import Any
+
+from poolscope.facts import BEGUN, Exchange, now
+from poolscope.hooks import callsite
+from poolscope.hooks import httpcore_peek as peek
+from poolscope.hooks.calls import CURRENT_CALL
+from poolscope.hooks.httpcore_exchange import class_name, finish, release
+from poolscope.hooks.httpcore_setup import setup_failed
+from poolscope.hooks.httpcore_state import CURRENT, Flight, PoolState, Wire
+from poolscope.hooks.live import LIVE
+from poolscope.hooks.patching import guard
+from poolscope.hooks.settings import current_task
+from poolscope.hooks.suppression import suppressed
+from poolscope.queue import FACTS
+
+
+def begin(pool: Any, state: PoolState, request: Any, in_task: bool) -> Flight:
+    """A request asks its pool for a connection."""
+    FACTS.relieve()
+    url = request.url
+    sheet = Exchange(peek.origin_of(url), FACTS.epoch, now())
+    sheet.method = request.method
+    sheet.target = url.target
+    sheet.thread = threading.get_ident()
+    if in_task:
+        sheet.task = current_task()
+    flight = Flight(sheet, request, state, suppressed())
+    if flight.silent:
+        return flight
+    call = CURRENT_CALL.get()
+    if call is not None:
+        call.follow(sheet)
+    else:
+        site = callsite.find()
+        sheet.call_site = site.user or site.sdk
+        sheet.client = state.client_id
+    sheet.pool = state.current(pool, sheet.client).id
+    if LIVE.door is not None:
+        _tell_start(flight)
+    FACTS.put(BEGUN, sheet)
+    return flight
+
+
+@guard("httpcore.live_start")
+def _tell_start(flight: Flight) -> None:
+    door = LIVE.door
+    headers = None if door is None else door.request_started(flight.sheet, flight.request)
+    added = [(name.encode("ascii"), value.encode("latin-1")) for name, value in headers or ()]
+    if added:
+        names = {name.lower() for name, _ in added}
+        request = copy.copy(flight.request)  # the caller's own object stays as it is
+        request.headers = [item for item in request.headers if item[0].lower() not in names] + added
+        flight.request = request
+
+
+@guard("httpcore.assigned")
+def assigned(connection: Any) -> Flight | None:
+    """The pool hands the current request to ``connection``, which may yet refuse it."""
+    wire: Wire | None = connection._poolscope
+    flight: Flight | None = CURRENT.get()
+    if wire is None:
+        return None
+    if flight is None:
+        wire.numbered = False
+        return None
+    flight.wire = wire
+    flight.holder = connection
+    flight.bound = None
+    flight.assigned_at = now()
+    return flight
+
+
+@guard("httpcore.lost")
+def lost(flight: Flight | None) -> None:
+    """The connection was taken by another request, or is gone: back to the pool."""
+    if flight is None:
+        return
+    release(flight)
+    sheet = flight.sheet
+    sheet.failed_attempts += 1
+    sheet.connection = sheet.request_number = sheet.stream_id = sheet.sent_at = None
+    sheet.reused = sheet.joined = sheet.idle_time = None
+    flight.wire = flight.holder = flight.bound = None
+
+
+@guard("httpcore.departed")
+def departed(flight: Flight | None, error: BaseException) -> None:
+    """The request failed on the connection, or while setting it up."""
+    if flight is not None and flight.wire is not None:
+        setup_failed(flight.wire, flight, error)
+        release(flight)
+
+
+@guard("httpcore.failed")
+def failed(flight: Flight | None, error: BaseException) -> None:
+    """There will be no answer."""
+    if flight is None:
+        return
+    settle_wait(flight)
+    flight.holder = None
+    finish(flight, class_name(error), None)
+    if LIVE.door is not None and not flight.silent:
+        _tell_failure(flight, error)
+    flight.request = flight.request_headers = None
+
+
+@guard("httpcore.live_failure")
+def _tell_failure(flight: Flight, error: BaseException) -> None:
+    if LIVE.door is not None:
+        LIVE.door.request_failed(flight.sheet, error)
+
+
+def settle_wait(flight: Flight) -> None:
+    """Pool wait ends with the last assignment; setup comes after it."""
+    sheet = flight.sheet
+    until = flight.assigned_at
+    sheet.pool_wait = (now() if until is None else until) - sheet.started_at

@@ -1,0 +1,325 @@
+"""The ends of httpcore's connections: a network backend per connection, and the streams it hands out.
+
+A stream keeps its identity and gets a class of ours; a backend is wrapped, since one serves many
+connections. Every method exists twice, with and without ``await``; what they do is in the guarded
+functions between.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any, Final
+
+from poolscope.facts import Connection, now
+from poolscope.hooks import httpcore_peek as peek
+from poolscope.hooks.httpcore_exchange import account, closed, note_close, trigger_of
+from poolscope.hooks.httpcore_h2 import trace_protocol
+from poolscope.hooks.httpcore_setup import (
+    handshake_begins,
+    handshake_ends,
+    opened,
+    opened_late,
+    setup_is_over,
+)
+from poolscope.hooks.httpcore_state import CURRENT, Flight, Wire
+from poolscope.hooks.patching import TracedClasses, guard, hide_frame
+
+# What is seen on a stream
+
+
+@guard("httpcore.write")
+def writing(stream: Any, flight: Flight) -> None:
+    """``flight`` writes on ``stream`` for the first time, or while setup is still under way."""
+    wire: Wire | None = stream._poolscope
+    if wire is None or flight.wire is not wire or wire.stream != id(stream):
+        return
+    if not wire.open:
+        if wire.sheet is None or peek.protocol_of(flight.holder) is None:
+            return  # the write belongs to the setup: CONNECT or SOCKS
+        opened_late(wire)
+    # On HTTP/2 streams are counted where they get their ids; the connection's preface comes before that.
+    if wire.h2 and trace_protocol(peek.protocol_of(flight.holder)):
+        return
+    account(wire, flight)
+    flight.bound = wire
+
+
+@guard("httpcore.stream_error")
+def stream_failed(stream: Any, error: BaseException) -> None:
+    """Reading or writing raised."""
+    wire: Wire | None = stream._poolscope
+    if wire is not None and wire.sheet is not None:
+        wire.sheet.error = type(error).__name__
+
+
+@guard("httpcore.eof")
+def stream_ended(stream: Any) -> None:
+    """A read returned no bytes."""
+    wire: Wire | None = stream._poolscope
+    if wire is not None and wire.sheet is not None and wire.open:
+        wire.sheet.eof = True
+
+
+@guard("httpcore.readable")
+def stream_readable(stream: Any) -> None:
+    """The pool found an idle socket readable: the server said or closed something."""
+    wire: Wire | None = stream._poolscope
+    if wire is not None and wire.sheet is not None and wire.sheet.readable_at is None:
+        wire.sheet.readable_at = now()
+
+
+@guard("httpcore.close")
+def closing(stream: Any) -> tuple[Wire, Connection, float] | None:
+    """Somebody closes the stream: note who and why, before the socket is gone."""
+    wire: Wire | None = stream._poolscope
+    if wire is None or wire.stream != id(stream) or not wire.open or wire.sheet is None:
+        return None
+    connection = wire.sheet
+    if connection.closed_at is not None:
+        return None
+    note_close(wire, connection, trigger_of(wire, connection), sys.exc_info()[1])
+    return wire, connection, now()
+
+
+@guard("httpcore.closed")
+def was_closed(close: tuple[Wire, Connection, float] | None) -> None:
+    """The library's close has returned."""
+    if close is not None:
+        wire, connection, at = close
+        closed(wire, connection, at, now() - at)
+
+
+@guard("httpcore.collected")
+def collected(stream: Any) -> None:
+    """The garbage collector takes the stream; runs anywhere, so it only states the fact."""
+    wire: Wire | None = stream._poolscope
+    if wire is None or wire.stream != id(stream) or not wire.open:
+        return
+    connection = wire.sheet
+    if connection is not None and connection.closed_at is None:
+        connection.close_trigger = "gc"
+        closed(wire, connection, now(), None)
+
+
+@guard("httpcore.handshake")
+def starting_tls(stream: Any) -> None:
+    """A TLS handshake begins."""
+    if stream._poolscope is not None:
+        handshake_begins(stream._poolscope)
+
+
+@guard("httpcore.tls")
+def started_tls(stream: Any, secured: Any) -> None:
+    """``secured`` takes the place of ``stream``."""
+    wire: Wire | None = stream._poolscope
+    if wire is None:
+        return
+    if secured is not stream:
+        stream._poolscope = None
+    trace_stream(secured, wire)
+    if wire.sheet is not None:
+        note_tls(secured, wire.sheet)
+    handshake_ends(wire)
+    if setup_is_over(wire):
+        opened(wire)
+
+
+def trace_stream(stream: Any, wire: Wire) -> None:
+    """Make ``stream`` the end of ``wire``."""
+    traced = ASYNC_STREAMS if hasattr(stream, "aclose") else STREAMS
+    if traced.adopt(stream):
+        stream._poolscope = wire
+        wire.stream = id(stream)
+
+
+def note_tls(stream: Any, connection: Connection) -> None:
+    """What was negotiated, as far as the TLS object says."""
+    tls = stream.get_extra_info("ssl_object")
+    if tls is None:
+        return
+    connection.alpn = tls.selected_alpn_protocol()
+    if hasattr(tls, "version"):
+        connection.tls_version = tls.version()
+        cipher = tls.cipher()
+        connection.cipher = cipher[0] if cipher else None
+        connection.resumed = getattr(tls, "session_reused", None)
+
+
+def note_addresses(stream: Any, connection: Connection) -> None:
+    """The socket's own two addresses; a peer that is gone already has none."""
+    for name, slot in (("client_addr", "local"), ("server_addr", "peer")):
+        try:
+            setattr(connection, slot, stream.get_extra_info(name))
+        except Exception:
+            setattr(connection, slot, None)
+
+
+# Streams
+
+
+def _read(original: Callable[..., Any]) -> Callable[..., Any]:
+    def read(self: Any, max_bytes: int, timeout: float | None = None) -> Any:
+        try:
+            data = original(self, max_bytes, timeout)
+        except BaseException as error:
+            stream_failed(self, error)
+            hide_frame(error)
+            raise
+        wire = self._poolscope
+        if wire is not None and not wire.open:
+            wire.touched_at = now()
+        if not data:
+            stream_ended(self)
+        return data
+
+    return read
+
+
+def _async_read(original: Callable[..., Any]) -> Callable[..., Any]:
+    # ASYNC109: the signature is the library's own, which calls it by keyword
+    async def read(self: Any, max_bytes: int, timeout: float | None = None) -> Any:  # noqa: ASYNC109
+        try:
+            data = await original(self, max_bytes, timeout)
+        except BaseException as error:
+            stream_failed(self, error)
+            hide_frame(error)
+            raise
+        wire = self._poolscope
+        if wire is not None and not wire.open:
+            wire.touched_at = now()
+        if not data:
+            stream_ended(self)
+        return data
+
+    return read
+
+
+def _write(original: Callable[..., Any]) -> Callable[..., Any]:
+    def write(self: Any, buffer: bytes, timeout: float | None = None) -> Any:
+        flight = CURRENT.get()
+        if flight is not None and flight.bound is None:
+            writing(self, flight)
+        try:
+            result = original(self, buffer, timeout)
+        except BaseException as error:
+            stream_failed(self, error)
+            hide_frame(error)
+            raise
+        if flight is not None and flight.bound is self._poolscope:
+            flight.sheet.sent_at = now()
+        return result
+
+    return write
+
+
+def _async_write(original: Callable[..., Any]) -> Callable[..., Any]:
+    async def write(self: Any, buffer: bytes, timeout: float | None = None) -> Any:  # noqa: ASYNC109  (as above)
+        flight = CURRENT.get()
+        if flight is not None and flight.bound is None:
+            writing(self, flight)
+        try:
+            result = await original(self, buffer, timeout)
+        except BaseException as error:
+            stream_failed(self, error)
+            hide_frame(error)
+            raise
+        if flight is not None and flight.bound is self._poolscope:
+            flight.sheet.sent_at = now()
+        return result
+
+    return write
+
+
+def _start_tls(original: Callable[..., Any]) -> Callable[..., Any]:
+    def start_tls(self: Any, *args: Any, **kwargs: Any) -> Any:
+        starting_tls(self)
+        try:
+            secured = original(self, *args, **kwargs)
+        except BaseException as error:
+            stream_failed(self, error)
+            hide_frame(error)
+            raise
+        started_tls(self, secured)
+        return secured
+
+    return start_tls
+
+
+def _async_start_tls(original: Callable[..., Any]) -> Callable[..., Any]:
+    async def start_tls(self: Any, *args: Any, **kwargs: Any) -> Any:
+        starting_tls(self)
+        try:
+            secured = await original(self, *args, **kwargs)
+        except BaseException as error:
+            stream_failed(self, error)
+            hide_frame(error)
+            raise
+        started_tls(self, secured)
+        return secured
+
+    return start_tls
+
+
+def _close(original: Callable[..., Any]) -> Callable[..., Any]:
+    def close(self: Any) -> None:
+        close = closing(self)
+        try:
+            original(self)
+        except BaseException as error:
+            hide_frame(error)
+            raise
+        finally:
+            was_closed(close)
+
+    return close
+
+
+def _async_close(original: Callable[..., Any]) -> Callable[..., Any]:
+    async def aclose(self: Any) -> None:
+        close = closing(self)
+        try:
+            await original(self)
+        except BaseException as error:
+            hide_frame(error)
+            raise
+        finally:
+            was_closed(close)
+
+    return aclose
+
+
+def _get_extra_info(original: Callable[..., Any]) -> Callable[..., Any]:
+    def get_extra_info(self: Any, info: str) -> Any:
+        try:
+            value = original(self, info)
+        except BaseException as error:
+            hide_frame(error)
+            raise
+        if value and info == "is_readable":
+            stream_readable(self)
+        return value
+
+    return get_extra_info
+
+
+STREAMS: Final = TracedClasses(
+    {
+        "read": _read,
+        "write": _write,
+        "start_tls": _start_tls,
+        "close": _close,
+        "get_extra_info": _get_extra_info,
+    },
+    finalizer=collected,
+)
+ASYNC_STREAMS: Final = TracedClasses(
+    {
+        "read": _async_read,
+        "write": _async_write,
+        "start_tls": _async_start_tls,
+        "aclose": _async_close,
+        "get_extra_info": _get_extra_info,
+    },
+    finalizer=collected,
+)

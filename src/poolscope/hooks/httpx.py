@@ -1,0 +1,255 @@
+"""Hooks for httpx and httpx2: clients' birth, use and close. Everything below is httpcore's.
+
+The pools inside a client are marked as its own when it is built; one that several clients share is
+nobody's.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any, Final
+
+from poolscope.facts import now
+from poolscope.hooks import callsite, clients
+from poolscope.hooks.calls import CURRENT_CALL, Call
+from poolscope.hooks.clients import ClientMark
+from poolscope.hooks.httpcore import trace_pool
+from poolscope.hooks.httpcore_state import pool_state
+from poolscope.hooks.patching import Patches, TracedClasses, guard, hide_frame
+from poolscope.hooks.settings import number_of_settings
+from poolscope.hooks.suppression import suppressed
+
+_TLS_AND_PROXY: Final = ("verify", "cert", "proxy", "proxies", "trust_env", "http1", "http2")
+_CREDENTIALS: Final = frozenset(
+    (b"authorization", b"proxy-authorization", b"cookie", b"x-api-key", b"api-key")
+)
+_UNKNOWN: Final = -1
+
+
+class Library:
+    """httpx or httpx2, and which time its hooks are in for (a new era each)."""
+
+    def __init__(self, module: ModuleType) -> None:
+        self.name = module.__name__
+        self.era = 0
+        api = importlib.import_module(f"{self.name}._api")
+        self.api_file = api.request.__code__.co_filename
+        self.clients = TracedClasses({"send": _send(self), "close": _close, "__exit__": _close})
+        self.async_clients = TracedClasses(
+            {"send": _async_send(self), "aclose": _async_close, "__aexit__": _async_close}
+        )
+
+    def __repr__(self) -> str:
+        return f"<Library {self.name}, era {self.era}>"
+
+
+_LIBRARIES: Final[dict[str, Library]] = {}
+
+
+def library_of(module: ModuleType) -> Library:
+    """What is known of ``module``, made on first use."""
+    library = _LIBRARIES.get(module.__name__)
+    if library is None:
+        library = _LIBRARIES[module.__name__] = Library(module)
+    return library
+
+
+def install(module: ModuleType, patches: Patches) -> None:
+    """Hook both client classes of ``module``, httpx or httpx2; clients alive are observed from their next use on."""
+    library = library_of(module)
+    library.era += 1
+    for cls in (module.Client, module.AsyncClient):
+        patches.replace(cls, "__init__", _init(library, f"{library.name}.{cls.__name__}"))
+    patches.replace(module.Client, "send", _send(library))
+    patches.replace(module.AsyncClient, "send", _async_send(library))
+    for name in ("close", "__exit__"):
+        patches.replace(module.Client, name, _close)
+    for name in ("aclose", "__aexit__"):
+        patches.replace(module.AsyncClient, name, _async_close)
+
+
+def trace_client(client: Any) -> bool:
+    """Trace one client and its pools without touching its library; False if it is not one of httpx's or httpx2's.
+
+    Safe to call twice, and together with `install`: nothing is counted twice.
+    """
+    for cls in type(client).__mro__:
+        module = sys.modules.get(cls.__module__.partition(".")[0])
+        if (
+            module is not None
+            and module.__name__ in ("httpx", "httpx2")
+            and cls.__name__ in ("Client", "AsyncClient")
+        ):
+            library = library_of(module)
+            traced = (library.async_clients if hasattr(client, "aclose") else library.clients).adopt(client)
+            _mark_of(library, client)
+            for pool in _pools_of(client):
+                trace_pool(pool)
+            return traced
+    return False
+
+
+# Birth
+
+
+def _init(library: Library, kind: str) -> Callable[..., Any]:
+    def make(original: Callable[..., Any]) -> Callable[..., Any]:
+        def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807  (it is that method)
+            started_at = now()
+            try:
+                original(self, *args, **kwargs)
+            except BaseException as error:
+                hide_frame(error)
+                raise
+            _built(library, kind, self, started_at, kwargs)
+
+        return __init__
+
+    return make
+
+
+@guard("httpx.client")
+def _built(library: Library, kind: str, client: Any, started_at: float, options: dict[str, Any]) -> None:
+    site = clients.construction_site(client)
+    caller = sys._getframe(3).f_code  # of this body's guard's wrapper's caller
+    if caller.co_filename == library.api_file:
+        # httpx.stream() is entered through contextlib, which then is the outermost frame of the libraries.
+        entry = (
+            site.entry if site.entry is not None and site.entry.co_filename == library.api_file else caller
+        )
+        kind = f"{library.name}.{entry.co_name}"
+    mark = clients.built(kind, library.era, started_at, site)
+    vars(client)["_poolscope"] = mark
+    if options.get("transport") is None and not options.get("mounts"):
+        mark.facts.sheet.settings = number_of_settings(
+            *(options.get(name, _UNKNOWN) for name in _TLS_AND_PROXY)
+        )
+    _claim_pools(client, mark)
+
+
+def _mark_of(library: Library, client: Any) -> ClientMark:
+    mark: ClientMark | None = vars(client).get("_poolscope")
+    if mark is None:
+        kind = "AsyncClient" if hasattr(client, "aclose") else "Client"
+        mark = vars(client)["_poolscope"] = clients.adopted(f"{library.name}.{kind}", library.era)
+        _claim_pools(client, mark)
+    return mark
+
+
+def _pools_of(client: Any) -> list[Any]:
+    """The httpcore pools directly below a client's transports, mounted ones included."""
+    transports = [getattr(client, "_transport", None), *getattr(client, "_mounts", {}).values()]
+    pools = [getattr(transport, "_pool", None) for transport in transports]
+    return [pool for pool in pools if hasattr(pool, "create_connection")]
+
+
+def _claim_pools(client: Any, mark: ClientMark) -> None:
+    for pool in _pools_of(client):
+        pool_state(pool).belongs_to(mark.facts)
+
+
+# Use
+
+
+@guard("httpx.send")
+def _call_begins(library: Library, client: Any, args: Any, kwargs: Any) -> Call | None:
+    if suppressed():
+        return None
+    mark = _mark_of(library, client)
+    sheet = mark.facts.current(library.era)
+    if not mark.sent:
+        mark.sent = True
+        _note_credentials(client, mark, args[0] if args else kwargs.get("request"), kwargs)
+    site = callsite.find()
+    return Call(id(client), sheet.id, site.user or site.sdk)
+
+
+def _note_credentials(client: Any, mark: ClientMark, request: Any, kwargs: dict[str, Any]) -> None:
+    """They may be set after the client was built, or come with the call: the first request has them all."""
+    sheet = mark.facts.sheet
+    if sheet.settings is None:
+        return
+    headers = [item for item in request.headers.raw if item[0].lower() in _CREDENTIALS]
+    auth = kwargs.get("auth")
+    sheet.settings = number_of_settings(
+        sheet.settings,
+        client.auth if type(auth).__name__ == "UseClientDefault" else auth,
+        sorted((name.lower(), value) for name, value in headers),
+    )
+
+
+def _send(library: Library) -> Callable[..., Any]:
+    def make(original: Callable[..., Any]) -> Callable[..., Any]:
+        def send(self: Any, *args: Any, **kwargs: Any) -> Any:
+            call = _call_begins(library, self, args, kwargs)
+            before = CURRENT_CALL.get()
+            CURRENT_CALL.set(call)
+            try:
+                return original(self, *args, **kwargs)
+            except BaseException as error:
+                hide_frame(error)
+                raise
+            finally:
+                CURRENT_CALL.set(before)
+
+        return send
+
+    return make
+
+
+def _async_send(library: Library) -> Callable[..., Any]:
+    def make(original: Callable[..., Any]) -> Callable[..., Any]:
+        async def send(self: Any, *args: Any, **kwargs: Any) -> Any:
+            call = _call_begins(library, self, args, kwargs)
+            before = CURRENT_CALL.get()
+            CURRENT_CALL.set(call)
+            try:
+                return await original(self, *args, **kwargs)
+            except BaseException as error:
+                hide_frame(error)
+                raise
+            finally:
+                CURRENT_CALL.set(before)
+
+        return send
+
+    return make
+
+
+# Close
+
+
+@guard("httpx.close")
+def _closed(client: Any) -> None:
+    mark: ClientMark | None = vars(client).get("_poolscope")
+    if mark is not None:
+        mark.closed()
+
+
+def _close(original: Callable[..., Any]) -> Callable[..., Any]:
+    def close(self: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return original(self, *args, **kwargs)
+        except BaseException as error:
+            hide_frame(error)
+            raise
+        finally:
+            _closed(self)
+
+    return close
+
+
+def _async_close(original: Callable[..., Any]) -> Callable[..., Any]:
+    async def aclose(self: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return await original(self, *args, **kwargs)
+        except BaseException as error:
+            hide_frame(error)
+            raise
+        finally:
+            _closed(self)
+
+    return aclose
