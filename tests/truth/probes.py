@@ -85,7 +85,7 @@ class Probe:
         """The move that `get` makes, to be begun by the test."""
         raise NotImplementedError
 
-    def open(self, url: str) -> Any:
+    def open(self, url: str, headers: dict[str, str] | None = None) -> Any:
         """Request and stop after the headers; give the response to `read` or `leave`."""
         raise NotImplementedError
 
@@ -123,7 +123,11 @@ class Httpx(Probe):
         self.portal = self._stack.enter_context(start_blocking_portal(backend)) if backend else None
 
     def build(self, options: Options) -> None:
-        limits = self.module.Limits(options.max_connections, options.max_idle, options.keepalive_expiry)
+        limits = self.module.Limits(
+            max_connections=options.max_connections,
+            max_keepalive_connections=options.max_idle,
+            keepalive_expiry=options.keepalive_expiry,
+        )
         kind = self.module.AsyncClient if self.portal else self.module.Client
         verify = options.trust or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         self.client = kind(
@@ -148,8 +152,8 @@ class Httpx(Probe):
         content = _asynchronous(body) if self.portal else body
         return lambda: self.client.post(url, timeout=timeout, headers=headers, content=content)
 
-    def open(self, url: str) -> Any:
-        request = self.client.build_request("GET", url, timeout=PATIENCE)
+    def open(self, url: str, headers: dict[str, str] | None = None) -> Any:
+        request = self.client.build_request("GET", url, timeout=PATIENCE, headers=headers)
         return self.run(lambda: self.client.send(request, stream=True))
 
     def reading(self, response: Any) -> Callable[[], Any]:
@@ -189,8 +193,8 @@ class Requests(Probe):
         method = "GET" if body is None else "POST"
         return lambda: self.client.request(method, url, timeout=timeout, headers=headers, data=body)
 
-    def open(self, url: str) -> Any:
-        return self.client.get(url, timeout=PATIENCE, stream=True)
+    def open(self, url: str, headers: dict[str, str] | None = None) -> Any:
+        return self.client.get(url, timeout=PATIENCE, stream=True, headers=headers)
 
     def reading(self, response: Any) -> Callable[[], Any]:
         return lambda: response.content
@@ -243,8 +247,8 @@ class Urllib3(Probe):
         method = "GET" if body is None else "POST"
         return lambda: self.client.request(method, url, timeout=timeout, headers=headers, body=body)
 
-    def open(self, url: str) -> Any:
-        return self.client.request("GET", url, timeout=PATIENCE, preload_content=False)
+    def open(self, url: str, headers: dict[str, str] | None = None) -> Any:
+        return self.client.request("GET", url, timeout=PATIENCE, headers=headers, preload_content=False)
 
     def reading(self, response: Any) -> Callable[[], Any]:
         return lambda: response.read()

@@ -154,7 +154,7 @@ def test_response_not_read(name: str) -> None:
 @on_httpx
 def test_upgraded(name: str) -> None:
     with in_thread() as server, watch(name) as (probe, captured):
-        response = probe.open(server.url("/switch/1"))
+        response = probe.open(server.url("/switch/1"), {"Connection": "upgrade", "Upgrade": "echo"})
         assert response.status_code == 101
         probe.leave(response)
     assert ends(captured) == [("upgraded", "client")]
