@@ -98,7 +98,7 @@ def follow(options: Options, directory: str) -> None:
     """Set the environment so that Python children record into ``directory``."""
     shared = {"spools": directory, "origin": options.origin, "keep_query": options.keep_query}
     os.environ[FOLLOW] = json.dumps(shared)
-    if not _installed():
+    if not pth_is_installed():
         ours = os.path.join(os.path.dirname(os.path.abspath(__file__)), "follow")
         home = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
         before = os.environ.get("PYTHONPATH")
@@ -112,6 +112,10 @@ def followed(value: str) -> tuple[Options, str]:
     return options, str(shared["spools"])
 
 
-def _installed() -> bool:
+def pth_is_installed() -> bool:
     """Whether interpreters of this environment read `poolscope.pth` at their start."""
-    return any(os.path.exists(os.path.join(path, "poolscope.pth")) for path in sys.path if path)
+    return any(
+        os.path.basename(path) in ("site-packages", "dist-packages")
+        and os.path.exists(os.path.join(path, "poolscope.pth"))
+        for path in sys.path
+    )

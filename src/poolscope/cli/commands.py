@@ -92,6 +92,45 @@ def diff(before: str, after: str, as_json: bool) -> None:
         raise SystemExit(1)
 
 
+@commands.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def doctor(as_json: bool) -> None:
+    """Say which libraries are here, whether the hooks fit, and what would be missing.
+
+    Ends with 1 if an installed library has no place for one of the hooks.
+    """
+    from poolscope.cli import doctor as examining
+
+    findings = examining.examine()
+    click.echo(examining.as_json(findings) if as_json else examining.text(findings), nl=False)
+    if any(finding.status in ("incomplete", "broken") for finding in findings):
+        raise SystemExit(1)
+
+
+@commands.command()
+@click.option("--delay", default=2.0, show_default=True, help="Milliseconds the server waits, see below.")
+@click.option(
+    "--requests", "count", default=1000, show_default=True, help="Requests each way in the seed program."
+)
+@click.option("--list", "only_list", is_flag=True, help="Name the examples and what each shows.")
+@click.argument("names", nargs=-1)
+def demo(delay: float, count: int, only_list: bool, names: tuple[str, ...]) -> None:
+    """Run the examples against an embedded server and print each one's report.
+
+    The server waits --delay before each TLS handshake and before each answer. NAMES picks examples.
+    """
+    from poolscope.cli import demo as showing
+
+    if only_list:
+        click.echo(showing.listing(), nl=False)
+        return
+    try:
+        showing.show(names, delay / 1000, count)
+    except showing.NotPossibleError as error:
+        click.echo(f"poolscope: {error}", err=True)
+        raise SystemExit(2) from None
+
+
 def _say(notes: list[str]) -> None:
     for text in notes:
         click.echo(f"poolscope: {text}", err=True)

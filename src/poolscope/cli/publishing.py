@@ -25,7 +25,9 @@ NOTHING: Final = (
 def is_empty(picture: Picture) -> bool:
     """Whether there is nothing to tell but that; then no table library needs loading (60 ms)."""
     seen = picture.records - len(picture.headers) - len(picture.summaries)
-    odd = any(s.facts_dropped or s.hooks_disabled or s.children_not_followed for s in picture.summaries.values())
+    odd = any(
+        s.facts_dropped or s.hooks_disabled or s.children_not_followed for s in picture.summaries.values()
+    )
     return not seen and not odd
 
 

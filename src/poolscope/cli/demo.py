@@ -1,0 +1,176 @@
+"""``poolscope demo``: every example under ``poolscope run``, against a server of our own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from types import TracebackType
+from typing import Final, Self
+
+import click
+
+
+class NotPossibleError(Exception):
+    """The demo cannot run here; the text is one clear line."""
+
+
+@dataclass(slots=True, frozen=True)
+class Example:
+    """One program of ``examples/``."""
+
+    name: str
+    library: str
+    shows: str
+    scheme: str = "http"
+    counted: bool = False
+    """Takes the number of requests that was asked for."""
+
+
+EXAMPLES: Final = (
+    Example("seed", "requests", "both ways: 1,000 requests on 1,000 connections, and on one", counted=True),
+    Example("https_both_ways", "requests", "what a connection for every request costs with TLS", "https"),
+    Example("httpx_client_per_call", "httpx", "httpx.get, a client in a function, and one client"),
+    Example("httpx_shared", "httpx", "one AsyncClient for parallel requests"),
+    Example("unread_body", "requests", "responses that are not read to the end"),
+    Example("pool_too_small", "requests", "more threads than the pool keeps connections"),
+    Example("server_closes", "requests", "a server that does not keep connections"),
+)
+
+
+def listing() -> str:
+    """The examples, one a line."""
+    return "".join(f"{example.name:<24}{example.shows}\n" for example in EXAMPLES)
+
+
+def directory() -> str:
+    """Where the examples are: in the installed package, or beside ``src/`` in a checkout."""
+    package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    for place in (os.path.join(package, "examples"), os.path.join(package, "..", "..", "examples")):
+        if os.path.exists(os.path.join(place, "seed.py")):
+            return os.path.normpath(place)
+    raise NotPossibleError("the examples are not installed; run the demo from a checkout")
+
+
+def show(names: Sequence[str], delay: float, count: int) -> None:
+    """Run the examples (all, or those named) one after the other. ``delay`` in seconds."""
+    unknown = [name for name in names if name not in {example.name for example in EXAMPLES}]
+    if unknown:
+        raise NotPossibleError(f"no example is called {unknown[0]!r}; --list names them")
+    if delay < 0 or count < 1:
+        raise NotPossibleError("--delay must not be negative, --requests must be at least 1")
+    chosen = [example for example in EXAMPLES if not names or example.name in names]
+    with tempfile.TemporaryDirectory() as keep, Server(delay, keep) as server:
+        click.echo(reach(delay, tls="https" in server.ports))
+        for example in chosen:
+            _show(example, server, count)
+
+
+def reach(delay: float, *, tls: bool) -> str:
+    """Which phases the server's delay reaches, and which it cannot."""
+    handshake = " before every TLS handshake (phase tls) and" if tls else ""
+    return (
+        f"The server waits {delay * 1000:g} ms{handshake} before every answer (the wait for headers).\n"
+        "Its delay does not reach dns, connect (the kernel accepts for it), tls_context or the pool's wait."
+    )
+
+
+def _show(example: Example, server: Server, count: int) -> None:
+    click.echo("\n" + click.style(f"── {example.name}: {example.shows} ", bold=True), nl=False)
+    click.echo("─" * max(2, 76 - len(example.name) - len(example.shows)))
+    if find_spec(example.library) is None:
+        click.echo(f"{example.library} is not installed: skipped")
+        return
+    if example.scheme not in server.ports:
+        click.echo("trustme is not installed, so there is no certificate: skipped")
+        return
+    script = os.path.join(directory(), f"{example.name}.py")
+    arguments = [server.url(example.scheme), *([str(count)] if example.counted else [])]
+    shown = f"$ poolscope run examples/{example.name}.py {' '.join(arguments)}"
+    click.echo(click.style(shown, dim=True))
+    sys.stdout.flush()
+    before = server.counts(example.scheme)
+    status = subprocess.run(  # noqa: S603  (our own interpreter, our own examples)
+        [sys.executable, "-m", "poolscope", "run", script, *arguments], env=server.environment(), check=False
+    ).returncode
+    accepted, served = (now - was for now, was in zip(server.counts(example.scheme), before, strict=True))
+    click.echo(f"The server counted {accepted:,} connections and {served:,} requests.")
+    if status != 0:
+        raise NotPossibleError(f"the example {example.name} ended with status {status}")
+
+
+class Server:
+    """The embedded server, in a process of its own, so that it does not share the example's interpreter."""
+
+    def __init__(self, delay: float, keep: str) -> None:
+        self._authority = os.path.join(keep, "authority.pem")
+        command = [sys.executable, "-m", "poolscope.cli.demo_server", str(delay), *self._certificate(keep)]
+        self._process = subprocess.Popen(  # noqa: S603  (our own interpreter, our own server)
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=_without_recording()
+        )
+        self.ports: dict[str, int] = json.loads(self._read())
+
+    def __repr__(self) -> str:
+        return f"<Server {self.ports}>"
+
+    def _certificate(self, keep: str) -> list[str]:
+        """Files for the server, and the authority that signed it for the examples."""
+        if find_spec("trustme") is None:
+            return []
+        import trustme
+
+        authority = trustme.CA()
+        authority.cert_pem.write_to_path(self._authority)
+        issued = authority.issue_cert("localhost", "127.0.0.1")
+        certificate, key = os.path.join(keep, "server.pem"), os.path.join(keep, "server.key")
+        with open(certificate, "wb") as file:
+            file.write(b"".join(blob.bytes() for blob in issued.cert_chain_pems))
+        issued.private_key_pem.write_to_path(key)
+        return [certificate, key]
+
+    def _read(self) -> str:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise NotPossibleError("the embedded server did not start")
+        return line
+
+    def url(self, scheme: str) -> str:
+        """Where it listens."""
+        return f"{scheme}://127.0.0.1:{self.ports[scheme]}/"
+
+    def counts(self, scheme: str) -> list[int]:
+        """(connections accepted, requests served) so far."""
+        assert self._process.stdin is not None
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+        counts: dict[str, list[int]] = json.loads(self._read())
+        return counts[scheme]
+
+    def environment(self) -> dict[str, str]:
+        """The examples' environment: they trust the server's certificate."""
+        environment = _without_recording()
+        if "https" in self.ports:
+            environment |= {"SSL_CERT_FILE": self._authority, "REQUESTS_CA_BUNDLE": self._authority}
+        return environment
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        self._process.wait(10)
+        self._process.stdout.close()
+
+
+def _without_recording() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("POOLSCOPE")}

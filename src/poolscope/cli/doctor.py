@@ -1,0 +1,204 @@
+"""``poolscope doctor``: which libraries are here, whether each hook finds its place, what would be missing.
+
+The hooks are put in for real, into the libraries themselves, and taken out again.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import json
+import os
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from types import ModuleType
+from typing import Any, Final
+
+from poolscope.cli.children import pth_is_installed
+from poolscope.hooks.activation import LIBRARIES
+from poolscope.hooks.patching import Patches
+
+TESTED: Final = {
+    "httpx": ("0.25", "0.28"),
+    "httpcore": ("1.0", "1.0"),
+    "httpx2": ("2.0", "2"),
+    "httpcore2": ("2.0", "2"),
+    "requests": ("2.31", "2"),
+    "urllib3": ("1.26.15", "2"),
+}
+"""From the first version to the last series that the tests run with."""
+NOT_OBSERVED: Final = ("aiohttp", "pycurl", "niquests", "curl_cffi", "grpc")
+"""HTTP clients with pools of their own, of which poolscope sees nothing."""
+MEANING: Final = (
+    (r"(^|\.)(_get_conn|handle_(async_)?request)$", "exchanges, their waits and which connection they got"),
+    (r"\.urlopen$|\.request(_chunked)?$|\.getresponse$", "exchanges and their times"),
+    (r"\.(create_connection|connect|_new_conn)$", "connections and their setup times"),
+    (r"\._put_conn$", "when a connection becomes idle, and idle times"),
+    (r"\._tunnel$", "the proxy tunnel's time"),
+    (r"ssl_wrap_socket|start_tls", "the time of the TLS handshake and of loading certificates"),
+    (r"getaddrinfo$", "the time of name lookups"),
+    (r"(Client|Session|Manager)\.__init__$|_new_pool$", "clients, their lines and limits"),
+    (r"\.(a?close|clear|__a?exit__)$", "how clients and connections were closed"),
+    (r"\.send$", "redirects, retries and auth steps as one call"),
+)
+
+_NO_LOOKUPS: Final = (
+    "the time of name lookups would be missing"  # the only hook of the libraries below a client
+)
+
+
+@dataclass(slots=True)
+class Finding:
+    """One library, as it was found."""
+
+    name: str
+    version: str | None
+    status: str
+    """``fits``, ``untested`` (hooks fit, version does not), ``incomplete``, ``broken`` or ``absent``."""
+    hooks: int = 0
+    missing: list[str] = field(default_factory=list)
+    """Hook points that this version does not have, each with what will not be seen for it."""
+    note: str | None = None
+
+
+class _Trial(Patches):
+    """Patches that remember what had no place to go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.placed = 0
+        self.missing: list[str] = []
+
+    def replace(self, owner: Any, name: str, make: Callable[[Any], Any]) -> bool:
+        done = super().replace(owner, name, make)
+        if done:
+            self.placed += 1
+        else:
+            self.missing.append(f"{getattr(owner, '__qualname__', owner.__name__)}.{name}")
+        return done
+
+
+def examine() -> list[Finding]:
+    """Every library that poolscope knows, found or not."""
+    return [_examine(name) for name in LIBRARIES]
+
+
+def _examine(name: str) -> Finding:
+    package = name.partition(".")[0]
+    try:
+        version: str | None = importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        version = None
+    try:
+        module = importlib.import_module(name)
+    except ImportError as error:
+        if version is None or name != package:
+            return Finding(name, version, "absent", note=None if name == package else "an optional part")
+        return Finding(name, version, "broken", note=f"cannot be imported: {type(error).__name__}")
+    return _try_hooks(name, version, module)
+
+
+def _try_hooks(name: str, version: str | None, module: ModuleType) -> Finding:
+    trial = _Trial()
+    try:
+        importlib.import_module(LIBRARIES[name]).install(module, trial)
+    except Exception as error:  # what the guard would catch in a program
+        note = f"the hooks do not fit ({type(error).__name__}: {error}); nothing of it would be seen"
+        return Finding(name, version, "broken", trial.placed, note=note)
+    finally:
+        trial.restore()
+    if not trial.placed and not trial.missing:
+        return Finding(name, version, "incomplete", 0, [f"nothing to hook was found: {_NO_LOOKUPS}"])
+    missing = [f"{point}: {meaning_of(point)}" for point in trial.missing]
+    untested = None if version is None else _untested(name, version)
+    status = "incomplete" if missing else "untested" if untested else "fits"
+    return Finding(name, version, status, trial.placed, missing, untested)
+
+
+def meaning_of(point: str) -> str:
+    """What is not seen without the hook at ``point``."""
+    for pattern, meaning in MEANING:
+        if re.search(pattern, point):
+            return f"{meaning} would be missing"
+    return "some facts would be missing"
+
+
+def _untested(name: str, version: str) -> str | None:
+    if name not in TESTED:
+        return None
+    first, last = TESTED[name]
+    if _numbers(version) < _numbers(first):
+        return f"older than {first}, the oldest tested"
+    if _numbers(version)[: len(_numbers(last))] > _numbers(last):
+        return f"newer than {last}.*, the newest tested"
+    return None
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", version.partition("+")[0])[:3]]
+
+
+def others() -> list[str]:
+    """HTTP clients that are installed here and that poolscope does not observe."""
+    found = []
+    for name in NOT_OBSERVED:
+        try:
+            found.append(f"{name} {importlib.metadata.version({'grpc': 'grpcio'}.get(name, name))}")
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def text(findings: list[Finding]) -> str:
+    """The findings for people."""
+    lines = [f"Python {sys.version.split()[0]}, {sys.executable}", ""]
+    for finding in findings:
+        lines.append(_line(finding))
+        lines += [f"    {point}" for point in finding.missing]
+    lines += ["", *_surroundings()]
+    return "\n".join(lines) + "\n"
+
+
+def _line(finding: Finding) -> str:
+    words = {
+        "fits": _hooks(finding.hooks),
+        "untested": f"{_hooks(finding.hooks)}, but this version is {finding.note}",
+        "incomplete": f"{finding.hooks} hooks fit, {len(finding.missing)} do not:",
+        "broken": finding.note or "",
+        "absent": "not installed" if finding.note is None else f"not installed ({finding.note})",
+    }
+    return f"  {finding.name:<22}{finding.version or '–':<12}{words[finding.status]}"
+
+
+def _hooks(number: int) -> str:
+    return "the hook fits" if number == 1 else f"all {number} hooks fit"
+
+
+def _surroundings() -> list[str]:
+    lines = []
+    if pth_is_installed():
+        lines.append(
+            "POOLSCOPE=1 and --follow work in every Python of this environment (poolscope.pth is there)."
+        )
+    else:
+        lines.append(
+            "poolscope.pth is not installed here: POOLSCOPE=1 does nothing, --follow goes through PYTHONPATH."
+        )
+    unseen = others()
+    if unseen:
+        lines.append(f"Not observed, though installed: {', '.join(unseen)}.")
+    if not hasattr(os, "register_at_fork"):
+        lines.append("This system has no fork.")
+    return lines
+
+
+def as_json(findings: list[Finding]) -> str:
+    """The findings for programs."""
+    data = {
+        "python": sys.version.split()[0],
+        "libraries": [asdict(f) for f in findings],
+        "not_observed": others(),
+    }
+    return json.dumps(data, indent=2) + "\n"
