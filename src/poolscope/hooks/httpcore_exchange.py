@@ -11,6 +11,8 @@ from poolscope.facts import ENDED, Connection, now
 from poolscope.hooks import httpcore_peek as peek
 from poolscope.hooks.httpcore_state import CLOSER, Flight, Wire, put
 
+_LIBRARIES = frozenset(("httpcore", "httpcore2"))
+
 
 def account(wire: Wire, flight: Flight, stream_id: int | None = None) -> None:
     """``flight`` has really got this connection: called at its first write there."""
@@ -74,8 +76,10 @@ def class_name(error: BaseException) -> str:
     return cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
 
 
-def trigger_of(wire: Wire, connection: Connection) -> str:
-    """Who is closing the connection in this context."""
+def trigger_of(wire: Wire, connection: Connection, caller: str) -> str:
+    """Who is closing the connection in this context; ``caller`` is the module that called its stream's close."""
+    if connection.last_status != 101 and caller.partition(".")[0] not in _LIBRARIES:
+        return "program"  # an upgraded one is the program's to close
     closer = CLOSER.get()
     if closer is not None:
         if closer == "maintenance" and _evicted(wire, connection):
