@@ -182,3 +182,17 @@ def test_the_snapshot_says_who_waits_and_who_holds(story):
         connection.id: "active",
         idle.id: "idle",
     }
+
+
+def test_a_record_of_the_beginning_does_not_tell_the_end(story):
+    client, connection = facts.Client("requests.get", 0, created_at=1.0), facts.Connection(ORIGIN, 0)
+    client.closed_at, client.close_kind = 3.0, "close"
+    connection.opened_at, connection.closed_at, connection.close_time = 1.5, 2.5, 0.1
+    connection.close_trigger = "client"
+    for sheet, moment in ((client, BEGUN), (connection, OPENED), (connection, ENDED), (client, ENDED)):
+        story.ledger.consume(moment, sheet)  # drained late: the sheets are complete already
+
+    assert [record.closed_at for record in story.said] == [None, None, 2.5, 3.0]
+    assert [record.close_kind for record in story.said if record.type == "client"] == [None, "close"]
+    ends = [(record.close_reason, record.closed_by, record.close_time) for record in story.said[1:3]]
+    assert ends == [(None, None, None), ("client_close", "client", 0.1)]

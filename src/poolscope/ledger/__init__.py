@@ -90,7 +90,9 @@ class Ledger:
             for pool in self._pools_of.pop(sheet.id, ()):
                 self.live_pools.pop(pool, None)
         if self.yield_record is not None:
-            self.yield_record(convert.client(sheet, self.pid, self._requests_of.get(sheet.id, 0)))
+            # The sheet may be ahead of the moment: a record of the beginning must not tell the end.
+            requests, over = self._requests_of.get(sheet.id, 0), moment == facts.ENDED
+            self.yield_record(convert.client(sheet, self.pid, requests, over))
         if moment == facts.ENDED:
             self._requests_of.pop(sheet.id, None)
 
@@ -110,15 +112,15 @@ class Ledger:
         elif moment == facts.OPENED:
             self.connections += 1
             _remember(self.live_connections, sheet.id, sheet)
-            self._tell(sheet)
+            self._tell(sheet, over=False)
         elif self._ended_on.get(sheet.id, 0) < sheet.requests and self._still_serves(sheet):
             self._closing[sheet.id] = sheet
         else:
             self._connection_ended(sheet)
 
-    def _tell(self, sheet: facts.Connection) -> None:
+    def _tell(self, sheet: facts.Connection, over: bool) -> None:
         if self.yield_record is not None:
-            self.yield_record(convert.connection(sheet, self.pid, self.epoch))
+            self.yield_record(convert.connection(sheet, self.pid, self.epoch, over))
 
     def _still_serves(self, sheet: facts.Connection) -> bool:
         return any(exchange.connection is sheet for exchange in self.live_exchanges.values())
@@ -127,7 +129,7 @@ class Ledger:
         self.live_connections.pop(sheet.id, None)
         self._ended_on.pop(sheet.id, None)
         self._closing.pop(sheet.id, None)
-        self._tell(sheet)
+        self._tell(sheet, over=True)
 
     def _exchange(self, moment: facts.Moment, sheet: facts.Exchange) -> None:
         if moment == facts.BEGUN:
@@ -174,7 +176,7 @@ class Ledger:
             self._ended_on[connection.id] = self._ended_on.get(connection.id, 0) + 1
             if connection.id not in self.live_connections:  # it was open before we began to look
                 _remember(self.live_connections, connection.id, connection)
-                self._tell(connection)
+                self._tell(connection, over=False)
 
     def _failure(self, sheet: facts.HookFailure) -> None:
         self.hook_failures += 1

@@ -29,8 +29,8 @@ def call_site(raw: facts.RawCallSite | None) -> records.CallSite | None:
     return known[1]
 
 
-def client(sheet: facts.Client, pid: int, requests: int) -> records.Client:
-    """The record of a client after ``requests`` exchanges."""
+def client(sheet: facts.Client, pid: int, requests: int, over: bool = True) -> records.Client:
+    """The record of a client after ``requests`` exchanges; unless it is over, nothing of its end."""
     return records.Client(
         pid=pid,
         id=sheet.id,
@@ -42,8 +42,8 @@ def client(sheet: facts.Client, pid: int, requests: int) -> records.Client:
         loop=sheet.loop,
         settings=sheet.settings,
         requests=requests,
-        closed_at=sheet.closed_at,
-        close_kind=sheet.close_kind,
+        closed_at=sheet.closed_at if over else None,
+        close_kind=sheet.close_kind if over else None,
     )
 
 
@@ -60,11 +60,11 @@ def pool(sheet: facts.Pool, pid: int) -> records.Pool:
     )
 
 
-def connection(sheet: facts.Connection, pid: int, epoch: int) -> records.Connection:
-    """The record of a connection as it stands: in setup, open, closed or failed."""
+def connection(sheet: facts.Connection, pid: int, epoch: int, over: bool = True) -> records.Connection:
+    """The record of a connection as it stands: in setup, open, closed or failed; unless over, not of its end."""
     local, peer = _address(sheet.local), _address(sheet.peer)
     reason, closed_by = None, None
-    if sheet.closed_at is not None and sheet.failed_phase is None:
+    if over and sheet.closed_at is not None and sheet.failed_phase is None:
         reason, closed_by = classify(sheet)
     return records.Connection(
         pid=pid,
@@ -91,8 +91,8 @@ def connection(sheet: facts.Connection, pid: int, epoch: int) -> records.Connect
         requests=sheet.requests,
         idle_since=sheet.idle_since,
         inherited=sheet.epoch != epoch,
-        closed_at=sheet.closed_at,
-        close_time=sheet.close_time,
+        closed_at=sheet.closed_at if over else None,
+        close_time=sheet.close_time if over else None,
         close_reason=reason,
         closed_by=closed_by,
         error=sheet.error,
