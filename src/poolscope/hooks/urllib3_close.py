@@ -30,15 +30,14 @@ def wrap_close(original: Callable[..., Any]) -> Callable[..., Any]:
 
     def close(self: Any) -> Any:
         closing = _closing(self, sys._getframe(1)) if self._poolscope is not None else None
-        if closing is None:
-            return original(self)
         try:
             return original(self)
         except BaseException as error:
             hide_frame(error)
             raise
         finally:
-            _closed(closing)
+            if closing is not None:
+                _closed(closing)
 
     return close
 
@@ -60,7 +59,8 @@ def _closing(connection: Any, caller: FrameType) -> Closing | None:
     if trigger is None:
         return None
     state.sheet = None
-    return state, sheet, trigger, at
+    # A socket that ended in the middle of a body was dead already, whoever sweeps it up.
+    return state, sheet, "exchange" if sheet.eof else trigger, at
 
 
 @guard("urllib3.closed")

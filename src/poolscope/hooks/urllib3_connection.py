@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from poolscope.facts import BEGUN, now
+from poolscope.facts import now
 from poolscope.hooks import callsite
 from poolscope.hooks.patching import guard, hide_frame
 from poolscope.hooks.suppression import suppressed
@@ -14,6 +14,7 @@ from poolscope.hooks.urllib3_state import (
     CURRENT_ATTEMPT,
     Attempt,
     ConnectionState,
+    announce,
     answered,
     assign,
     attempt_on,
@@ -34,9 +35,14 @@ def wrap_request(original: Callable[..., Any]) -> Callable[..., Any]:
     """Number a request on its connection and time its sending; also for 1.26's ``request_chunked``."""
 
     def request(self: Any, *args: Any, **kwargs: Any) -> Any:
-        state = _request_begins(self, args, kwargs)
-        if state is None:
-            return original(self, *args, **kwargs)
+        sending = _request_begins(self, args, kwargs)
+        if sending is None:
+            try:
+                return original(self, *args, **kwargs)
+            except BaseException as error:
+                hide_frame(error)
+                raise
+        state, args, kwargs = sending
         try:
             result = original(self, *args, **kwargs)
         except BaseException as error:
@@ -50,7 +56,7 @@ def wrap_request(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @guard("urllib3.request")
-def _request_begins(connection: Any, args: Any, kwargs: Any) -> ConnectionState | None:
+def _request_begins(connection: Any, args: Any, kwargs: Any) -> tuple[ConnectionState, Any, Any] | None:
     state = state_of(connection)
     if state.inside is not None:  # a subclass's request calling the base's
         return None
@@ -62,6 +68,8 @@ def _request_begins(connection: Any, args: Any, kwargs: Any) -> ConnectionState 
         state.fresh = connection.sock is None
         if not suppressed():
             attempt = state.attempt = _attempt_without_pool(connection, args, kwargs)
+            if attempt.exchange is not None:
+                args, kwargs = announce(attempt.exchange, args, kwargs, {})
     state.inside = "request"
     if state.sheet is None and connection.sock is not None:
         _adopt(connection, state)
@@ -71,7 +79,7 @@ def _request_begins(connection: Any, args: Any, kwargs: Any) -> ConnectionState 
         sheet.eof = False
         if attempt is not None and attempt.exchange is not None and attempt.exchange.connection is None:
             assign(attempt.exchange, sheet, reused=sheet.requests > 0 or state.past_unknown)
-    return state
+    return state, args, kwargs
 
 
 def _next_without_pool(state: ConnectionState, before: Attempt) -> None:
@@ -92,7 +100,6 @@ def _attempt_without_pool(connection: Any, args: Any, kwargs: Any) -> Attempt:
     exchange.call_site = callsite.find().user
     exchange.pool_wait = 0.0
     FACTS.relieve()
-    FACTS.put(BEGUN, exchange)
     return Attempt(exchange, 0, None)
 
 
@@ -158,7 +165,11 @@ def wrap_getresponse(original: Callable[..., Any]) -> Callable[..., Any]:
     def getresponse(self: Any) -> Any:
         state = _answer_awaited(self)
         if state is None:
-            return original(self)
+            try:
+                return original(self)
+            except BaseException as error:
+                hide_frame(error)
+                raise
         try:
             response = original(self)
         except BaseException as error:

@@ -139,7 +139,11 @@ def wrap_manager_urlopen(original: Callable[..., Any]) -> Callable[..., Any]:
     def urlopen(self: Any, *args: Any, **kwargs: Any) -> Any:
         call = _call_begins(self)
         if call is None:
-            return original(self, *args, **kwargs)
+            try:
+                return original(self, *args, **kwargs)
+            except BaseException as error:
+                hide_frame(error)
+                raise
         outer = CURRENT_CALL.get()
         CURRENT_CALL.set(call)
         try:

@@ -6,10 +6,9 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from poolscope.facts import BEGUN, now
+from poolscope.facts import now
 from poolscope.hooks import callsite
 from poolscope.hooks.calls import CURRENT_CALL, Call
-from poolscope.hooks.live import LIVE
 from poolscope.hooks.patching import guard, hide_frame
 from poolscope.hooks.suppression import suppressed
 from poolscope.hooks.urllib3_state import (
@@ -17,6 +16,7 @@ from poolscope.hooks.urllib3_state import (
     Attempt,
     ConnectionState,
     PoolState,
+    announce,
     assign,
     begin_exchange,
     end_connection,
@@ -28,14 +28,6 @@ from poolscope.queue import FACTS
 
 # A thread that finds a connection in the queue does not wait; what it takes then is bookkeeping.
 _NO_WAIT = 0.001
-
-
-class Request(NamedTuple):
-    """What a door may look at when an exchange starts."""
-
-    method: Any
-    target: Any
-    headers: Any
 
 
 class _Entry(NamedTuple):
@@ -54,7 +46,11 @@ def wrap_urlopen(original: Callable[..., Any]) -> Callable[..., Any]:
     def urlopen(self: Any, *args: Any, **kwargs: Any) -> Any:
         entry = _attempt_begins(self, args, kwargs)
         if entry is None:
-            return original(self, *args, **kwargs)
+            try:
+                return original(self, *args, **kwargs)
+            except BaseException as error:
+                hide_frame(error)
+                raise
         attempt = entry.attempt
         outer, outer_call = CURRENT_ATTEMPT.get(), CURRENT_CALL.get()
         CURRENT_ATTEMPT.set(attempt)
@@ -92,13 +88,7 @@ def _attempt_begins(pool: Any, args: Any, kwargs: Any) -> _Entry | None:
     call, opened = _call_of(pool, state)
     call.follow(exchange)
     exchange.pool = state.current(pool, exchange.client).id
-    FACTS.put(BEGUN, exchange)
-    if LIVE.door is not None:
-        headers = args[3] if len(args) > 3 else kwargs.get("headers")
-        headers = pool.headers if headers is None else headers
-        added = LIVE.door.request_started(exchange, Request(method, target, headers))
-        if added:
-            args, kwargs = _with_headers(args, kwargs, headers, added)
+    args, kwargs = announce(exchange, args, kwargs, pool.headers)
     return _Entry(Attempt(exchange, id(pool), state), args, kwargs, opened)
 
 
@@ -134,16 +124,6 @@ def _origin(pool: Any, target: Any) -> tuple[Any, Any, Any]:
         except ValueError:
             pass  # urllib3 will have its say about such a URL
     return pool.scheme, pool.host, pool.port
-
-
-def _with_headers(args: Any, kwargs: Any, headers: Any, added: Any) -> tuple[Any, Any]:
-    """The arguments with a copy of ``headers`` that has more in it."""
-    merged = headers.copy() if hasattr(headers, "copy") else dict(headers)
-    for name, value in added:
-        merged[name] = value
-    if len(args) > 3:
-        return (*args[:3], merged, *args[4:]), kwargs
-    return args, {**kwargs, "headers": merged}
 
 
 @guard("urllib3.urlopen_failed")
@@ -239,9 +219,7 @@ def _given_back(connection: Any) -> None:
     at = now()
     attempt, state.attempt = state.attempt, None
     if attempt is not None and attempt.exchange is not None and not attempt.over:
-        answer = attempt.answer
-        read = answer is not None and (answer.isclosed() or answer.length == 0)
-        finish(attempt, True if read else None, at)
+        finish(attempt, _was_read(attempt), at)
     sheet = state.sheet
     if sheet is None:
         return
@@ -249,3 +227,17 @@ def _given_back(connection: Any) -> None:
     if state.ending_since is not None:
         state.sheet = None
         end_connection(state, sheet, "response", at)
+
+
+def _was_read(attempt: Attempt) -> bool | None:
+    """Whether the body came to its end. urllib3 1.26 takes a body that was cut off for a whole one."""
+    answer, exchange = attempt.answer, attempt.exchange
+    if answer is None:
+        return None
+    if not answer.length:  # none left, or told by chunks or by the close
+        return True if answer.length == 0 or answer.isclosed() else None
+    if not answer.isclosed():
+        return None
+    if exchange is not None and exchange.connection is not None:
+        exchange.connection.eof = True
+    return False

@@ -79,7 +79,11 @@ def wrap_connect(original: Callable[..., Any]) -> Callable[..., Any]:
     def connect(self: Any) -> Any:
         setup = _setup_begins(self)
         if setup is None:
-            return original(self)
+            try:
+                return original(self)
+            except BaseException as error:
+                hide_frame(error)
+                raise
         token = _CURRENT_SETUP.get()
         _CURRENT_SETUP.set(setup)
         try:
@@ -202,7 +206,11 @@ def wrap_new_conn(original: Callable[..., Any]) -> Callable[..., Any]:
     def _new_conn(self: Any) -> Any:
         setup = _lookup_begins(self)
         if setup is None:
-            return original(self)
+            try:
+                return original(self)
+            except BaseException as error:
+                hide_frame(error)
+                raise
         options = self.socket_options
         self.socket_options = timed = _TimedOptions(options)
         try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from contextvars import ContextVar
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from poolscope.facts import BEGUN, ENDED, Connection, Exchange, Pool, now
 from poolscope.hooks.clients import ClientFacts
@@ -163,6 +163,36 @@ def begin_exchange(origin: Any, method: Any, target: Any) -> Exchange:
     exchange.thread = threading.get_ident()
     exchange.task = current_task()
     return exchange
+
+
+class Request(NamedTuple):
+    """What a door may look at when an exchange starts."""
+
+    method: Any
+    target: Any
+    headers: Any
+
+
+def announce(exchange: Exchange, args: Any, kwargs: Any, default_headers: Any) -> tuple[Any, Any]:
+    """State an exchange's start; returns the arguments of ``urlopen`` or ``request`` as they are to be used.
+
+    Both take the headers as their fourth. Where a door adds some, they go into a copy.
+    """
+    FACTS.put(BEGUN, exchange)
+    if LIVE.door is None:
+        return args, kwargs
+    headers = args[3] if len(args) > 3 else kwargs.get("headers")
+    if headers is None:
+        headers = default_headers
+    added = LIVE.door.request_started(exchange, Request(exchange.method, exchange.target, headers))
+    if not added:
+        return args, kwargs
+    merged = headers.copy() if hasattr(headers, "copy") else dict(headers or ())
+    for name, value in added:
+        merged[name] = value
+    if len(args) > 3:
+        return (*args[:3], merged, *args[4:]), kwargs
+    return args, {**kwargs, "headers": merged}
 
 
 def assign(exchange: Exchange, connection: Connection, reused: bool) -> None:

@@ -29,6 +29,7 @@ REASONS: Final[dict[str, str]] = {
     "keepalive_expired": "idle for longer than the client's keepalive_expiry",
     "max_keepalive_surplus": "more idle connections than the client keeps",
     "evicted_max_connections": "idle, closed to make room for another origin at max_connections",
+    "closed_under_request": "the pool's housekeeping closed it with a request running on it",
     "pool_full": "given back to a pool that was already full",
     "pool_closed": "given back to a pool that was already closed",
     "pool_evicted": "its pool was dropped from the manager's newest num_pools",
@@ -91,6 +92,8 @@ def _maintenance(connection: Connection) -> tuple[str, str | None]:
     idle_since, closed_at, expiry = connection.idle_since, connection.closed_at, connection.keepalive_expiry
     if connection.error is not None or connection.eof:
         return _with_exchange(connection)  # a broken connection that housekeeping swept up later
+    if connection.in_flight:  # a race in httpcore's pool: encode/httpcore#1110
+        return "closed_under_request", CLIENT
     if (
         expiry is not None
         and idle_since is not None
@@ -106,7 +109,8 @@ def _maintenance(connection: Connection) -> tuple[str, str | None]:
 def _with_exchange(connection: Connection) -> tuple[str, str | None]:
     if connection.eof and connection.last_status is None:
         return "server_closed_no_response", SERVER
-    if connection.eof and not connection.body_complete and not connection.answer_closes:
+    unread = connection.body_complete is False
+    if connection.eof and (unread or not (connection.body_complete or connection.answer_closes)):
         return "server_closed_mid_body", SERVER
     if connection.error is not None:
         return _error(connection.error)
@@ -114,10 +118,10 @@ def _with_exchange(connection: Connection) -> tuple[str, str | None]:
         return "upgraded", CLIENT
     if connection.body_complete is False:
         return "response_not_read", CLIENT
+    if connection.request_closes:  # the answer only agrees
+        return "connection_close_header", CLIENT
     if connection.answer_closes:
         return ("http_1_0" if connection.http_version == "1.0" else "connection_close_header"), SERVER
-    if connection.request_closes:
-        return "connection_close_header", CLIENT
     if connection.http_version == "2":
         return "http2_goaway", SERVER
     return "unknown", None
