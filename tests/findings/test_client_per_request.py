@@ -13,12 +13,13 @@ from poolscope.findings.client_per_request import (
     DEFAULT_KEEPALIVE,
     KEEPS_ALIVE,
     MAX_CALLS,
-    MAX_HABITS,
+    MAX_LEAVING,
     MIN_CLIENTS,
     ClientPerRequest,
 )
+from poolscope.findings.habits import MAX_HABITS
 from poolscope.ledger.closing import REASONS
-from poolscope.records import CallSite, Finding
+from poolscope.records import CallSite, Client, Connection, Finding
 from tests.reports.stories import LINE, ORIGIN, Story
 
 
@@ -229,6 +230,51 @@ def test_different_credentials_are_no_finding() -> None:
     assert not found(story)
 
 
+def late(reason: str) -> Story:
+    """Connections that are closed after their client, as requests does."""
+    story = Story()
+    for _ in range(10):
+        client = story.client()
+        connection = story.connect(client)
+        story.exchange(client, connection)
+        story.close(client)
+        story.disconnect(connection, reason, close_time=0.005)
+    return story
+
+
+def test_a_connection_may_be_closed_after_its_client() -> None:
+    (finding,) = found(late("client_close"))
+    assert finding.cost == pytest.approx(10 * (0.01 + 0.01 + 0.005))
+    assert not found(late("connection_close_header"))
+
+
+def test_connections_that_nobody_closes_count_as_kept() -> None:
+    story = late("client_close")
+    story.records = [
+        record for record in story.records if not (isinstance(record, Connection) and record.closed_at)
+    ]
+    rule = ClientPerRequest()
+    for record in story.records:
+        rule.consume(record)
+        rule.findings()
+    (finding,) = rule.findings()
+    assert finding.count == 10
+    assert rule.findings() == found(story) == [finding]
+
+
+def test_clients_that_leave_are_bounded() -> None:
+    story = Story()
+    for _ in range(MAX_LEAVING + 10):
+        client = story.client()
+        story.exchange(client, story.connect(client))
+        story.close(client)
+    rule = ClientPerRequest()
+    for record in story.records:
+        rule.consume(record)
+    assert len(rule._leaving) == MAX_LEAVING
+    assert rule.findings()[0].count == MAX_LEAVING + 10
+
+
 def test_unknown_settings_are_no_finding() -> None:
     assert not found(throwaways(20, settings=None))
 
@@ -239,7 +285,7 @@ def test_settings_may_become_known_late() -> None:
         story.throwaway()
     opened = set()
     for at, record in enumerate(story.records):
-        if record.type == "client" and record.id not in opened:
+        if isinstance(record, Client) and record.id not in opened:
             opened.add(record.id)
             story.records[at] = replace(record, settings=None)
     assert len(found(story)) == 1
@@ -258,7 +304,7 @@ def test_processes_are_told_apart() -> None:
 def test_clients_alive_before_we_looked_are_no_finding() -> None:
     story = throwaways(5)
     known = [
-        replace(record, created_at=None) if record.type == "client" else record for record in story.records
+        replace(record, created_at=None) if isinstance(record, Client) else record for record in story.records
     ]
     assert not find(known)
 

@@ -56,7 +56,7 @@ class Story:
         connection = Connection(
             self.pid,
             next(self.ids),
-            client and client.id,
+            client.id if client else None,
             None,
             origin,
             "direct",
@@ -81,8 +81,8 @@ class Story:
         exchange = Exchange(
             self.pid,
             next(self.ids),
-            connection and connection.id,
-            client and client.id,
+            connection.id if connection else None,
+            client.id if client else None,
             None,
             connection.origin if connection else ORIGIN,
             "GET",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import insort
+from copy import deepcopy
 from typing import NamedTuple
 
 from poolscope.findings.intervals import CAPACITY, BusyTime, Moments
@@ -60,6 +61,10 @@ class Churn:
 
     def __repr__(self) -> str:
         return f"<Churn {self.clients} short, {self.long_lived} long, {self.refused} refused, cost={self.cost:.6f}>"
+
+    def copy(self) -> Churn:
+        """Another with the same sums, to add to without changing this one."""
+        return deepcopy(self)
 
     def saw_in_flight(self, number: int | None) -> None:
         """Take a client's peak in flight into account."""

@@ -16,11 +16,11 @@ to live long. A client whose settings are not known counts for nothing, nor does
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from itertools import islice
-from typing import ClassVar, Final, NamedTuple
+from typing import ClassVar, Final
 
 from poolscope.findings.advice import fix, sentence
 from poolscope.findings.churn import Churn, ShortLife
+from poolscope.findings.habits import Habit, Habits
 from poolscope.records import CallSite, Client, Connection, Exchange, Finding, Pool, Record
 
 MIN_CLIENTS: Final = 3
@@ -29,9 +29,8 @@ MIN_AVOIDABLE: Final = 2
 LONG_SHARE: Final = 0.1
 DEFAULT_KEEPALIVE: Final = 5.0
 """Seconds, where the pool's own limit is not known: what httpx keeps by default, less than most servers."""
-MAX_HABITS: Final = 4_096
-OLDEST: Final = 16
-"""Of these one is forgotten when there are too many habits."""
+MAX_LEAVING: Final = 1_024
+"""Closed clients that wait for the close of their connections, which a library may do a little later."""
 MAX_ORIGINS: Final = 16
 """Origins followed per client; a client that talks to more is no client per request."""
 
@@ -52,17 +51,6 @@ KEEPS_ALIVE: Final = frozenset(
 """Close reasons (None: not closed yet) after which a shared client could have used the connection again."""
 
 
-class Habit(NamedTuple):
-    """What must be equal for two clients to be interchangeable."""
-
-    pid: int
-    origin: str
-    call_site: CallSite | None
-    sdk_call_site: CallSite | None
-    loop: int | None
-    settings: int
-
-
 class _Use:
     """What one client did on one origin."""
 
@@ -76,14 +64,32 @@ class _Use:
         self.closing: dict[int, float] = {}
         self.peak: int | None = 0
 
+    def add_connection(self, record: Connection) -> None:
+        total = record.setup.get("total")
+        if total is not None:
+            self.setup[record.id] = total.duration
+        if record.close_time is not None:
+            self.closing[record.id] = record.close_time
+        if record.close_reason not in KEEPS_ALIVE:
+            self.refused = True
+
+    def add_exchange(self, record: Exchange) -> None:
+        if self.peak is not None:
+            self.peak = None if record.in_flight is None else max(self.peak, record.in_flight)
+        if record.started_at is None or record.finished_at is None or not _ended_well(record):
+            self.ended_well = False
+        else:
+            self.spans.append((record.started_at, record.finished_at))
+
 
 class _Life:
     """One client between its first record and its last."""
 
-    __slots__ = ("calls", "keepalive", "uses")
+    __slots__ = ("calls", "keepalive", "open", "uses")
 
     def __init__(self) -> None:
         self.calls = 0
+        self.open: set[int] = set()
         self.keepalive: float | None = None
         self.uses: dict[str, _Use] = {}
 
@@ -102,7 +108,8 @@ class ClientPerRequest:
 
     def __init__(self) -> None:
         self._lives: dict[tuple[int, int], _Life] = {}
-        self._habits: dict[Habit, Churn] = {}
+        self._leaving: dict[tuple[int, int], tuple[_Life, Client]] = {}
+        self._habits = Habits(_fires)
         self._consume: dict[type, Callable[..., None]] = {
             Client: self._client,
             Pool: self._pool,
@@ -111,7 +118,7 @@ class ClientPerRequest:
         }
 
     def __repr__(self) -> str:
-        return f"<ClientPerRequest {len(self._lives)} open clients, {len(self._habits)} habits>"
+        return f"<ClientPerRequest {len(self._lives)} clients, {self._habits!r}>"
 
     def consume(self, record: Record) -> None:
         """Take in the next record of the stream."""
@@ -126,10 +133,17 @@ class ClientPerRequest:
                 self._lives[key] = _Life()
             return
         life = self._lives.pop(key, None)
-        seen_whole = record.created_at is not None and record.closed_at is not None
-        has_line = record.call_site is not None or record.sdk_call_site is not None
-        if life is not None and seen_whole and has_line and record.settings is not None:
-            self._judge(record, record.settings, life)
+        if life is None or not _counts(record):
+            return
+        self._leaving[key] = life, record
+        if not life.open:
+            self._left(key)
+        elif len(self._leaving) > MAX_LEAVING:
+            self._left(next(iter(self._leaving)))
+
+    def _left(self, key: tuple[int, int]) -> None:
+        life, client = self._leaving.pop(key)
+        _judge(client, life, self._habits)
 
     def _pool(self, record: Pool) -> None:
         life = self._life(record.pid, record.client)
@@ -137,21 +151,17 @@ class ClientPerRequest:
             life.keepalive = record.keepalive_expiry
 
     def _connection(self, record: Connection) -> None:
-        if record.closed_at is None and record.opened_at is None:
-            return
         life = self._life(record.pid, record.client)
-        if life is None or life.calls > MAX_CALLS:
+        if life is None or record.opened_at is None:
             return
-        use = life.use(record.origin)
-        if use is None:
-            return
-        total = record.setup.get("total")
-        if total is not None:
-            use.setup[record.id] = total.duration
-        if record.close_time is not None:
-            use.closing[record.id] = record.close_time
-        if record.opened_at is not None and record.close_reason not in KEEPS_ALIVE:
-            use.refused = True
+        over = record.closed_at is not None
+        (life.open.discard if over else life.open.add)(record.id)
+        use = life.use(record.origin) if life.calls <= MAX_CALLS else None
+        if use is not None:
+            use.add_connection(record)
+        key = (record.pid, record.client or 0)
+        if over and not life.open and key in self._leaving:
+            self._left(key)
 
     def _exchange(self, record: Exchange) -> None:
         life = self._life(record.pid, record.client)
@@ -164,60 +174,25 @@ class ClientPerRequest:
             return
         if life.calls > MAX_CALLS:
             use.spans.clear()
-            return
-        if use.peak is not None:
-            use.peak = None if record.in_flight is None else max(use.peak, record.in_flight)
-        if record.started_at is None or record.finished_at is None or not _ended_well(record):
-            use.ended_well = False
         else:
-            use.spans.append((record.started_at, record.finished_at))
+            use.add_exchange(record)
 
     def _life(self, pid: int, client: int | None) -> _Life | None:
-        return None if client is None else self._lives.get((pid, client))
-
-    def _judge(self, client: Client, settings: int, life: _Life) -> None:
-        construction = client.construction_time or 0.0
-        long_lived = life.calls > MAX_CALLS or len(life.uses) >= MAX_ORIGINS
-        for origin, use in life.uses.items():
-            churn = self._churn(
-                Habit(client.pid, origin, client.call_site, client.sdk_call_site, client.loop, settings)
-            )
-            churn.kind = client.kind
-            churn.saw_in_flight(use.peak)
-            if long_lived:
-                churn.long_lived += 1
-            elif use.refused:
-                churn.refused += 1
-            elif use.spans and use.ended_well:
-                churn.add(
-                    ShortLife(
-                        spans=tuple(use.spans),
-                        keepalive=DEFAULT_KEEPALIVE if life.keepalive is None else life.keepalive,
-                        cost=construction + sum(use.setup.values()) + sum(use.closing.values()),
-                    )
-                )
-                construction = 0.0  # it was built once, whatever the number of origins
-
-    def _churn(self, habit: Habit) -> Churn:
-        churn = self._habits.get(habit)
-        if churn is None:
-            if len(self._habits) >= MAX_HABITS:
-                self._forget_one()
-            churn = self._habits[habit] = Churn()
-        return churn
-
-    def _forget_one(self) -> None:
-        # The oldest that is no finding: forgetting it can lose a finding, never invent one.
-        oldest = list(islice(self._habits.items(), OLDEST))
-        habit = next((habit for habit, churn in oldest if not _fires(churn)), oldest[0][0])
-        del self._habits[habit]
+        if client is None:
+            return None
+        life = self._lives.get((pid, client))
+        if life is None and self._leaving:
+            life = self._leaving.get((pid, client), (None, None))[0]
+        return life
 
     def findings(self) -> list[Finding]:
         """One per process, origin and call site, the dearest first."""
+        habits = self._habits.copy()
+        for life, client in self._leaving.values():
+            _judge(client, life, habits)
         together: dict[tuple[int, str, CallSite | None, CallSite | None], list[Churn]] = {}
-        for habit, churn in self._habits.items():
-            if _fires(churn):
-                together.setdefault(habit[:4], []).append(churn)
+        for habit, churn in habits.found():
+            together.setdefault(habit[:4], []).append(churn)
         found = [self._finding(*where, churns) for where, churns in together.items()]
         return sorted(found, key=lambda finding: -(finding.cost or 0.0))
 
@@ -240,6 +215,34 @@ class ClientPerRequest:
             fix=fix(kind, sdk, peak),
             sentence=sentence(kind, count, sum(churn.calls for churn in churns), origin),
         )
+
+
+def _counts(client: Client) -> bool:
+    """Whether its whole life was seen, and all that tells it from others is known."""
+    seen_whole = client.created_at is not None and client.closed_at is not None
+    has_line = client.call_site is not None or client.sdk_call_site is not None
+    return seen_whole and has_line and client.settings is not None
+
+
+def _judge(client: Client, life: _Life, habits: Habits) -> None:
+    construction = client.construction_time or 0.0
+    long_lived = life.calls > MAX_CALLS or len(life.uses) >= MAX_ORIGINS
+    for origin, use in life.uses.items():
+        habit = Habit(
+            client.pid, origin, client.call_site, client.sdk_call_site, client.loop, client.settings or 0
+        )
+        churn = habits[habit]
+        churn.kind = client.kind
+        churn.saw_in_flight(use.peak)
+        if long_lived:
+            churn.long_lived += 1
+        elif use.refused:
+            churn.refused += 1
+        elif use.spans and use.ended_well:
+            keepalive = DEFAULT_KEEPALIVE if life.keepalive is None else life.keepalive
+            cost = construction + sum(use.setup.values()) + sum(use.closing.values())
+            churn.add(ShortLife(tuple(use.spans), keepalive, cost))
+            construction = 0.0  # it was built once, whatever the number of origins
 
 
 def _ended_well(exchange: Exchange) -> bool:
