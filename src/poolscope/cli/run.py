@@ -14,6 +14,7 @@ from typing import Any
 from poolscope.cli import target
 from poolscope.cli.options import Options
 from poolscope.cli.session import Session
+from poolscope.hooks.patching import hide_frame
 
 
 def prepare(options: Options) -> Callable[[], None]:
@@ -62,7 +63,11 @@ def _show_without_us(error: BaseException) -> None:
         if sys.excepthook is excepthook:
             sys.excepthook = theirs
         value.__traceback__ = sys.last_traceback = program
-        theirs(kind, value, program)
+        try:
+            theirs(kind, value, program)
+        except BaseException as failure:
+            hide_frame(failure)
+            raise
 
     sys.excepthook = excepthook
 

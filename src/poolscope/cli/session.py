@@ -15,6 +15,7 @@ from typing import Any
 
 from poolscope.cli import children, processes, waiting
 from poolscope.cli.heartbeat import Heartbeat
+from poolscope.cli.interrupt import interrupted, remember_interrupt
 from poolscope.cli.options import Options, UsageError
 from poolscope.cli.printing import note, print_text
 from poolscope.cli.publishing import is_empty, publish
@@ -207,6 +208,8 @@ class Session:
                 self._finish_child()
         except Exception as error:
             note(f"the report could not be made ({type(error).__name__}: {error})")
+        if interrupted(self.exit_code):
+            remember_interrupt()
 
     def _settle(self) -> None:
         FACTS.settle(1.0)

@@ -36,8 +36,7 @@ def _check_module(name: str) -> None:
     """Looks for the module's file without importing its packages: their code runs in the program only."""
     if name.startswith(".") or not all(part.isidentifier() for part in name.split(".")):
         raise UsageError(f"{name!r} is not a module name; -m takes one as in 'import'")
-    known = sys.builtin_module_names
-    if name in known or getattr(sys.modules.get(name), "__spec__", None) is not None:
+    if name in sys.builtin_module_names:
         return
     search: list[str] | None = [os.getcwd(), *sys.path] if not sys.flags.safe_path else list(sys.path)
     parts = name.split(".")

@@ -1,0 +1,310 @@
+"""``poolscope run`` leaves the program as it is: what it sees, what it prints, how it ends."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from poolscope import records
+from tests.cli.conftest import Program
+
+WORLD = """
+import sys
+print(sys.argv, __name__, __file__, __spec__, __package__, __doc__, sys.path[0], sys.stdin.read())
+print(type(__loader__).__name__, __builtins__.__name__, sorted(vars(sys.modules["__main__"])))
+import threading
+print([t.name for t in threading.enumerate()], sys.excepthook is sys.__excepthook__)
+"""
+
+
+def test_a_script_finds_its_world_as_python_makes_it(program: Program) -> None:
+    program.write(WORLD)
+    bare = program.bare("one", "--two", input="what stdin said")
+    run = program.run(arguments=("one", "--two"), input="what stdin said")
+    assert (run.stdout, run.returncode) == (bare.stdout, bare.returncode)
+
+
+def test_a_module_runs_as_with_python_m(program: Program) -> None:
+    package = program.directory / "package"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "__main__.py").write_text(
+        "import sys; print(sys.argv, __spec__.name, __package__, sys.path[0])"
+    )
+    command = ["-m", "package", "-x", "y"]
+    bare = subprocess.run(
+        [sys.executable, *command], cwd=program.directory, capture_output=True, text=True, check=True
+    )
+    run = program.poolscope("run", "--quiet", *command)
+    assert (run.stdout, run.stderr, run.returncode) == (bare.stdout, "", 0)
+
+
+def test_code_runs_as_with_python_c(program: Program) -> None:
+    code = "import sys; print(sys.argv, __name__, sys.path[0]); 1/0"
+    bare = subprocess.run(
+        [sys.executable, "-c", code, "x"], cwd=program.directory, capture_output=True, text=True, check=False
+    )
+    run = program.poolscope("run", "--quiet", "-c", code, "x")
+    assert (run.stdout, run.stderr, run.returncode) == (bare.stdout, bare.stderr, bare.returncode)
+
+
+def test_a_directory_and_an_archive_run(program: Program) -> None:
+    import zipfile
+
+    directory = program.directory / "application"
+    directory.mkdir()
+    (directory / "__main__.py").write_text("import helper; print(helper.NAME, __name__)")
+    (directory / "helper.py").write_text("NAME = 'from beside'")
+    archive = program.directory / "application.pyz"
+    with zipfile.ZipFile(archive, "w") as file:
+        for name in ("__main__.py", "helper.py"):
+            file.write(directory / name, name)
+    for target in (directory, archive):
+        assert program.poolscope("run", "--quiet", str(target)).stdout == "from beside __main__\n"
+
+
+ENDINGS = {
+    "falls off the end": "",
+    "exit code": "import sys; sys.exit(3)",
+    "exit message": "import sys; sys.exit('no luck')",
+    "exception": "def inner():\n    raise ValueError('what happened')\ninner()",
+    "chained": "try:\n    1/0\nexcept ZeroDivisionError as error:\n    raise KeyError('x') from error",
+    "interrupt": "raise KeyboardInterrupt",
+    "os._exit": "import os; os._exit(5)",
+    "own excepthook": "import sys\nsys.excepthook = lambda *a: print('mine', a[0], a[2].tb_next)\n1/0",
+    "raising excepthook": "import sys\ndef hook(*a):\n    raise TypeError\nsys.excepthook = hook\n1/0",
+    "syntax": "def (",
+    "killed": "import os, signal; os.kill(os.getpid(), signal.SIGTERM)",
+    "thread": "import threading\ndef work():\n    1/0\nt = threading.Thread(target=work); t.start(); t.join()",
+    "atexit": "import atexit; atexit.register(print, 'bye')",
+    "exec": "import os; os.execv('/bin/echo', ['echo', 'replaced'])",
+}
+
+
+@pytest.mark.parametrize("ending", ENDINGS.values(), ids=ENDINGS.keys())
+def test_it_ends_as_without_us(program: Program, ending: str) -> None:
+    program.write(ending)
+    bare, run = program.bare(), program.run("--quiet")
+    assert run.returncode == bare.returncode
+    assert run.stdout == bare.stdout
+    assert run.stderr == bare.stderr
+
+
+REQUESTS = """
+import requests
+with requests.Session() as session:
+    for _ in range(3):
+        session.get("{url}")
+"""
+
+
+@pytest.mark.parametrize(
+    ("ending", "exit_code"),
+    [("", 0), ("import sys; sys.exit(3)", 3), ("1/0", 1), ("raise KeyboardInterrupt", -2)]
+    + [("import os; os._exit(7)", 7), ("import os; os.kill(os.getpid(), 15)", -15)],
+)
+def test_the_report_is_true_however_it_ends(
+    program: Program, accepted: Callable[[], int], ending: str, exit_code: int
+) -> None:
+    run = program.write(REQUESTS + ending).run()
+    assert "requests.Session" in run.stderr
+    summary = program.summary()
+    assert (summary.exit_code, summary.requests, summary.connections) == (exit_code, 3, accepted())
+    assert accepted() == 1
+
+
+def test_ctrl_c_reports_and_dies_by_sigint(program: Program) -> None:
+    program.write(REQUESTS + "print('ready', flush=True)\nimport time\ntime.sleep(60)")
+    with program.start() as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=30)
+    assert process.returncode == -signal.SIGINT
+    assert "KeyboardInterrupt" in stderr
+    assert "3 requests" in stderr
+    assert program.summary().requests == 3
+
+
+def test_a_handler_for_sigterm_stays_the_programs(program: Program) -> None:
+    program.write(
+        "import os, signal, sys\nsignal.signal(signal.SIGTERM, lambda *_: sys.exit(9))\n"
+        + REQUESTS
+        + "os.kill(os.getpid(), signal.SIGTERM)"
+    )
+    assert program.run().returncode == 9
+    assert program.summary().requests == 3
+
+
+@pytest.mark.parametrize("broken", ["closed", "full device", "reader gone", "sigpipe deadly"])
+def test_a_broken_stderr_never_changes_the_exit_code(program: Program, broken: str) -> None:
+    deadly = (
+        "import signal; signal.signal(signal.SIGPIPE, signal.SIG_DFL)\n" if broken == "sigpipe deadly" else ""
+    )
+    program.write(deadly + REQUESTS + "import sys; sys.exit(4)")
+    if broken == "closed":
+        command = ["sh", "-c", '"$@" 2>&-', "sh", *program.command()]
+        done = subprocess.run(command, env=program.environment(), check=False, timeout=60)
+        assert done.returncode == 4
+    elif broken == "full device":
+        with open("/dev/full", "w") as full:
+            assert program.run(stderr=full).returncode == 4
+    else:
+        with program.start() as process:
+            assert process.stderr is not None
+            process.stderr.close()
+            assert process.wait(60) == 4
+    assert program.summary().exit_code == 4
+
+
+def test_the_report_goes_where_it_is_asked_to(program: Program) -> None:
+    program.write(REQUESTS)
+    assert program.run("--quiet").stderr == ""
+    elsewhere = program.directory / "report.txt"
+    assert program.run("-o", str(elsewhere)).stderr == ""
+    assert "requests.Session" in elsewhere.read_text(encoding="utf-8")
+    as_json = program.run("--json").stderr
+    import json
+
+    assert json.loads(as_json)
+
+
+def test_colours_only_for_a_terminal_that_wants_them(program: Program) -> None:
+    import os
+    import pty
+
+    program.write(REQUESTS)
+    assert "\x1b" not in program.run().stderr
+
+    def on_a_terminal(*options: str, **env: str) -> str:
+        ours, theirs = pty.openpty()
+        with os.fdopen(theirs, "w") as terminal:
+            program.run(*options, stderr=terminal, env={"TERM": "xterm", **env})
+        text = b""
+        while True:
+            try:
+                part = os.read(ours, 65_536)
+            except OSError:  # Linux says so when the other side is closed
+                break
+            if not part:
+                break
+            text += part
+        os.close(ours)
+        return text.decode()
+
+    assert "\x1b[" in on_a_terminal()
+    assert "\x1b" not in on_a_terminal("--no-color")
+    assert "\x1b" not in on_a_terminal(NO_COLOR="1")
+
+
+def test_only_the_origins_asked_for(program: Program) -> None:
+    program.write(REQUESTS + f"requests.get('http://localhost:{program.server.port}/fixed/')")
+    program.run("--origin", "local*")
+    assert {e.origin for e in program.of(records.Exchange)} == {f"http://localhost:{program.server.port}"}
+    assert program.summary().requests == program.summary().connections == 1
+
+
+def test_query_values_are_kept_only_when_asked(program: Program) -> None:
+    program.write(REQUESTS.replace("{url}", "{url}?token=hidden"))
+    program.run()
+    assert "hidden" not in program.saved.read_text()
+    program.run("--keep-query")
+    assert "token=hidden" in program.saved.read_text()
+
+
+def test_nothing_happened_is_a_report_too(program: Program) -> None:
+    run = program.write("print('hello')").run()
+    assert "no HTTP connection was opened" in run.stderr
+    assert program.poolscope("view", str(program.saved)).stdout == run.stderr
+
+
+REFUSED = {
+    "missing script": (("nowhere.py",), "nowhere.py"),
+    "missing module": (("-m", "no.such.module"), "no module named 'no'"),
+    "package that cannot run": (("-m", "json"), "__main__"),
+    "unwritable": (("--save", "/nowhere/at/all", "-c", "print('ran')"), "/nowhere/at/all"),
+    "unwritable report": (("-o", "/nowhere/at/all", "-c", "print('ran')"), "/nowhere/at/all"),
+    "nothing to run": ((), "nothing to run"),
+    "unknown option": (("--wat", "x.py"), "--wat"),
+    "no value": (("--save",), "--save"),
+    "seconds": (("--every", "soon", "-c", ""), "soon"),
+    "signal": (("--dump-on", "KILL", "-c", ""), "KILL"),
+}
+
+
+@pytest.mark.parametrize(("words", "named"), REFUSED.values(), ids=REFUSED.keys())
+def test_what_cannot_be_is_refused_in_one_line(program: Program, words: tuple[str, ...], named: str) -> None:
+    done = program.poolscope("run", *words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("\n") == 1
+    assert named in done.stderr
+
+
+def test_the_saved_file_survives_sigkill(program: Program) -> None:
+    program.write(REQUESTS + "print('ready', flush=True)\nimport time\ntime.sleep(60)")
+    with program.start() as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        wait_for(lambda: program.saved.read_text().count('"exchange"') == 3)
+        process.kill()
+        process.communicate(timeout=30)
+    view = program.poolscope("view", str(program.saved))
+    assert "3 requests" in view.stdout
+    assert "killed" in view.stderr
+    assert view.returncode == 0
+
+
+def test_the_current_report_every_few_seconds_and_on_a_signal(program: Program) -> None:
+    program.write(REQUESTS + "print('ready', flush=True)\ninput()")
+    for options, provoke in ((("--every", "0.5"), False), (("--dump-on", "USR1"), True)):
+        with program.start(*options, stdin=subprocess.PIPE) as process:
+            assert process.stdout is not None and process.stderr is not None
+            assert process.stdout.readline() == "ready\n"
+            if provoke:
+                process.send_signal(signal.SIGUSR1)
+            lines = iter(process.stderr.readline, "")
+            assert any("3 requests" in line for line in lines)
+            assert process.poll() is None
+            _, rest = process.communicate("\n", timeout=30)
+        assert process.returncode == 0
+        assert "3 requests" in rest
+
+
+def test_a_long_wait_says_who_holds_the_connections(program: Program, tmp_path: Path) -> None:
+    program.write(
+        "import httpx, threading\n"
+        "client = httpx.Client(limits=httpx.Limits(max_connections=1), timeout=httpx.Timeout(10, pool=6.5))\n"
+        "with client.stream('GET', '{url}'):\n"
+        "    try:\n"
+        "        client.get('{url}')\n"
+        "    except httpx.PoolTimeout:\n"
+        "        print('gave up')\n"
+    )
+    run = program.run()
+    assert run.stdout == "gave up\n"
+    assert run.stderr.count("has waited") == 1
+    assert "is held for" in run.stderr
+    assert "program.py:3" in run.stderr
+
+
+def test_no_warning_of_a_fork_in_a_process_of_several_threads(program: Program) -> None:
+    program.write(
+        "import warnings, os, sys; warnings.simplefilter('error')\n"
+        + REQUESTS
+        + "pid = os.fork()\nif pid == 0: os._exit(0)\nprint(os.waitpid(pid, 0)[1], len(os.listdir('/proc/self/task')))"
+    )
+    assert program.run("--every", "60").stdout.startswith("0 ")
+
+
+def wait_for(condition: Callable[[], bool], timeout: float = 10.0) -> None:
+    from time import monotonic, sleep
+
+    deadline = monotonic() + timeout
+    while not condition():
+        assert monotonic() < deadline
+        sleep(0.02)
