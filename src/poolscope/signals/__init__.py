@@ -32,7 +32,7 @@ __all__ = ["Signals"]
 PUBLISH_AT: Final = 256
 """Drained samples from which on the next request passes them on."""
 ASK_EVERY: Final = 16
-"""Closed clients after which the rules are asked what they found, if nobody asked in the meantime."""
+"""Closed clients and connections after which the rules are asked what they found, if nobody asked in the meantime."""
 
 
 class Rule(Protocol):
@@ -125,9 +125,9 @@ class Signals:
     def _find(self, record: records.Record) -> None:
         for rule in self._rules:
             rule.consume(record)
-        if isinstance(record, records.Client) and record.closed_at is not None:
+        if isinstance(record, records.Client | records.Connection) and record.closed_at is not None:
             self._unasked += 1
-            # Asking walks over all habits, so a program that closes many clients is asked less often.
+            # Asking walks over all habits, so a program that closes many things is asked less often.
             if self._unasked >= ASK_EVERY:
                 self._ask()
 

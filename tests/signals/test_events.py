@@ -1,0 +1,132 @@
+"""Closes and findings as log records."""
+
+from __future__ import annotations
+
+import pytest
+
+from poolscope import records
+from poolscope.facts import now
+from poolscope.queue import FACTS
+from poolscope.signals.events import BURST, Limit
+from tests.signals import sheets
+from tests.signals.test_metrics import Program
+
+
+@pytest.fixture
+def program(telemetry):
+    running = Program(telemetry)
+    running.start()
+    yield running
+    running.stop()
+
+
+def finding(count=3, line=7):
+    return records.Finding(
+        pid=1, code="PS101", title="client per request", origin="http://shop.example", sdk_call_site=None,
+        call_site=records.CallSite("shop.py", line, "buy"), count=count, cost=1.5, saving=0.5, fix="share it",
+        sentence="shop.py builds a client for every request",
+    )  # fmt: skip
+
+
+class Rule:
+    """Finds what it is told to, as `poolscope.findings` would."""
+
+    def __init__(self) -> None:
+        self.found: list[records.Finding] = []
+
+    def consume(self, record) -> None:
+        self.record = record
+
+    def findings(self):
+        return self.found
+
+
+def client(program):
+    from poolscope.facts import BEGUN, ENDED, Client
+
+    sheet = Client("requests.get", FACTS.epoch, now())
+    FACTS.put(BEGUN, sheet)
+    sheet.closed_at, sheet.close_kind = now(), "close"
+    FACTS.put(ENDED, sheet)
+
+
+def test_a_close_is_told_with_its_reason_and_its_trace(program, telemetry) -> None:
+    span = telemetry.tracer.start_span("setup").get_span_context()
+    on = program.connection(span=span)
+    program.exchange(on)
+    program.close(on, "gc")
+    telemetry.points("poolscope.requests")  # any collection drains
+    (event,) = telemetry.events("poolscope.connection.closed")
+    assert (event.trace_id, event.span_id) == (span.trace_id, span.span_id)
+    about = dict(event.attributes)
+    assert about.pop("poolscope.connection.age") >= 0
+    assert about == {
+        "server.address": "shop.example",
+        "server.port": 80,
+        "poolscope.connection.id": on.id,
+        "poolscope.connection.requests": 1,
+        "poolscope.connection.via": "direct",
+        "poolscope.connection.close_reason": "gc",
+        "poolscope.connection.closed_by": "gc",
+        "network.peer.address": "192.0.2.1",
+        "network.peer.port": 80,
+        "network.type": "ipv4",
+        "network.protocol.version": "1.1",
+    }
+
+
+def test_events_are_limited_and_the_rest_is_counted(program, telemetry) -> None:
+    at = now()
+    for _ in range(int(BURST) + 5):
+        on = program.connection(opened_at=at)
+        on.close_trigger, on.closed_at = "client", at
+        FACTS.put("ended", on)
+    telemetry.points("poolscope.requests")
+    assert len(telemetry.events("poolscope.connection.closed")) == BURST
+    later = program.connection()
+    later.close_trigger, later.closed_at = "client", at + 1
+    FACTS.put("ended", later)
+    telemetry.points("poolscope.requests")
+    assert telemetry.events("poolscope.connection.closed")[-1].attributes["poolscope.event.withheld"] == 5
+    assert telemetry.total("poolscope.connections.closed") == BURST + 6
+
+
+def test_the_limit_refills_with_time() -> None:
+    limit = Limit(rate=2.0, burst=2.0)
+    assert [limit.allows(at) for at in (0.0, 0.0, 0.0, 0.5, 0.5, 10.0, 10.0, 10.0)] == [
+        True, True, False, True, False, True, True, False,
+    ]  # fmt: skip
+    assert limit.withheld == 3
+
+
+def test_a_finding_is_counted_once_and_told_again_when_it_has_doubled(telemetry) -> None:
+    rule = Rule()
+    program = Program(telemetry, rules=[rule])
+    program.start()
+    try:
+        for count in (3, 4, 6, 7):
+            rule.found = [finding(count)]
+            client(program)
+            assert telemetry.total("poolscope.findings", poolscope__finding__code="PS101") == 1
+        rule.found.append(finding(line=8))
+        client(program)
+        assert telemetry.total("poolscope.findings") == 2
+    finally:
+        program.stop()
+    told = telemetry.events("poolscope.finding")
+    assert [event.attributes["poolscope.finding.count"] for event in told] == [3, 6, 3]
+    first = told[0]
+    assert first.body == "shop.py builds a client for every request"
+    assert first.severity_text == "WARN"
+    assert dict(first.attributes) == {
+        "poolscope.finding.code": "PS101",
+        "poolscope.finding.count": 3,
+        "poolscope.finding.cost": 1.5,
+        "poolscope.finding.saving": 0.5,
+        "poolscope.finding.fix": "share it",
+        "server.address": "shop.example",
+        "server.port": 80,
+        "code.function.name": "buy",
+        "code.file.path": "shop.py",
+        "code.line.number": 7,
+    }

@@ -1,0 +1,307 @@
+"""Sums, histograms and gauges from sheets filled by hand, read through the real SDK."""
+
+from __future__ import annotations
+
+import pytest
+from opentelemetry import trace
+
+from poolscope.facts import BEGUN, ENDED, OPENED, Client, HookFailure, now
+from poolscope.ledger import Ledger
+from poolscope.queue import FACTS
+from poolscope.signals import Signals
+from poolscope.signals.metrics import LINGER
+from poolscope.signals.totals import ORIGINS
+from tests.signals import sheets
+from tests.signals.telemetry import Telemetry
+
+HERE = {"server.address": "shop.example", "server.port": 80}
+
+
+class Program:
+    """What a door wires together, without any hook."""
+
+    def __init__(self, telemetry: Telemetry, **options) -> None:
+        self.signals = Signals(**telemetry.providers, **options)
+        self.ledger = Ledger(self.signals.take)
+
+    def start(self) -> None:
+        FACTS.add_consumer(self.ledger.consume)
+        self.signals.start()
+
+    def stop(self) -> None:
+        self.signals.stop()
+        FACTS.remove_consumer(self.ledger.consume)
+
+    def exchange(self, on, status=200, **slots):
+        sheet = sheets.exchange(**slots)
+        FACTS.put(BEGUN, sheet)
+        on.in_flight.add(sheet.id)
+        sheets.answered(sheet, on, status, idle_time=slots.get("idle_time"))
+        sheet.finished_at, sheet.body_complete = now(), True
+        on.in_flight.discard(sheet.id)
+        FACTS.put(ENDED, sheet)
+        return sheet
+
+    def connection(self, origin=sheets.ORIGIN, **slots):
+        sheet = sheets.connection(origin, **slots)
+        FACTS.put(BEGUN, sheet)
+        FACTS.put(OPENED, sheet)
+        return sheet
+
+    def close(self, on, trigger="client"):
+        on.close_trigger, on.closed_at, on.body_complete = trigger, now(), True
+        FACTS.put(ENDED, on)
+
+
+@pytest.fixture
+def program(telemetry: Telemetry):
+    running = Program(telemetry)
+    running.start()
+    yield running
+    running.stop()
+
+
+def gauge(telemetry, metric, **having):
+    return [
+        point.value for point in telemetry.points(metric) if having.items() <= dict(point.attributes).items()
+    ]
+
+
+def test_connections_are_counted_from_open_to_close(program, telemetry) -> None:
+    on = program.connection()
+    assert telemetry.total("poolscope.connections.opened") == 1
+    state = "http.connection.state"
+    assert gauge(telemetry, "http.client.open_connections", **{state: "idle"}) == [1]
+    assert gauge(telemetry, "http.client.open_connections", **{state: "active"}) == [0]
+    on.in_flight.add(1)
+    assert gauge(telemetry, "http.client.open_connections", **{state: "active"}) == [1]
+    on.in_flight.clear()
+    program.exchange(on)
+    program.exchange(on, idle_time=0.5)
+    program.close(on)
+    assert (
+        telemetry.total("poolscope.connections.closed", poolscope__connection__close_reason="client_close")
+        == 1
+    )
+    assert telemetry.total("poolscope.connections.closed") == 1
+    assert telemetry.total("http.client.connection.duration") == 1
+    (served,) = telemetry.points("poolscope.connection.requests_served")
+    assert (served.sum, dict(served.attributes)) == (2, HERE)
+    assert telemetry.total("poolscope.requests", poolscope__connection__reused=True) == 1
+    assert telemetry.total("poolscope.requests", poolscope__connection__reused=False) == 1
+    assert telemetry.total("poolscope.reuse.idle_time") == 0.5
+    assert telemetry.total("poolscope.reuse.count") == 1
+
+
+def test_a_series_is_told_as_zero_before_it_vanishes(program, telemetry) -> None:
+    on = program.connection()
+    assert len(telemetry.points("http.client.open_connections")) == 2
+    program.close(on)
+    for _ in range(LINGER):
+        assert gauge(telemetry, "http.client.open_connections") == [0, 0]
+    assert gauge(telemetry, "http.client.open_connections") == []
+
+
+def test_counters_are_there_as_zero_once_a_server_is_known(program, telemetry) -> None:
+    FACTS.put(BEGUN, sheets.exchange())
+    for metric in ("opened", "failed", "closed"):
+        points = telemetry.points(f"poolscope.connections.{metric}")
+        assert points
+        assert {point.value for point in points} == {0}
+    assert [point.value for point in telemetry.points("poolscope.requests")] == [0, 0]
+
+
+def test_setups_are_told_by_phase(program, telemetry) -> None:
+    at = now()
+    program.connection(
+        setup_started_at=at - 0.3,
+        opened_at=at,
+        phases=[("dns", at - 0.3, at - 0.1), ("connect", at - 0.1, at)],
+    )
+    sums = {
+        p.attributes["poolscope.setup.phase"]: p.sum
+        for p in telemetry.points("poolscope.connection.setup.duration")
+    }
+    assert sums == {"dns": pytest.approx(0.2), "connect": pytest.approx(0.1), "total": pytest.approx(0.3)}
+    (dns,) = telemetry.points("dns.lookup.duration")
+    assert dict(dns.attributes) == {"dns.question.name": "shop.example"}
+    assert dns.sum == pytest.approx(0.2)
+
+
+def test_a_failed_setup_is_no_connection(program, telemetry) -> None:
+    at = now()
+    broken = sheets.connection(
+        opened_at=None, closed_at=at, failed_phase="dns", error="gaierror", phases=[("dns", at - 0.1, at)]
+    )
+    FACTS.put(BEGUN, broken)
+    FACTS.put(ENDED, broken)
+    assert telemetry.total("poolscope.connections.failed", poolscope__setup__phase="dns") == 1
+    assert telemetry.total("poolscope.connections.opened") == 0
+    assert telemetry.total("poolscope.connections.closed") == 0
+    assert telemetry.points("http.client.connection.duration") == []
+    (dns,) = telemetry.points("dns.lookup.duration")
+    assert dns.attributes["error.type"] == "gaierror"
+    assert telemetry.total("poolscope.connection.setup.duration", error__type="gaierror") == 2
+
+
+def test_the_duration_is_that_of_the_span(program, telemetry) -> None:
+    on = program.connection()
+    sheet = program.exchange(on, status=503)
+    (point,) = telemetry.points("http.client.request.duration")
+    assert point.sum == pytest.approx(sheet.headers_at - sheet.started_at)
+    assert dict(point.attributes) == {
+        **HERE,
+        "http.request.method": "GET",
+        "http.response.status_code": 503,
+        "error.type": "503",
+        "network.protocol.version": "1.1",
+    }
+    assert point.explicit_bounds == (
+        0.005,
+        0.01,
+        0.025,
+        0.05,
+        0.075,
+        0.1,
+        0.25,
+        0.5,
+        0.75,
+        1,
+        2.5,
+        5,
+        7.5,
+        10,
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "told"), [("httpcore.ReadError", "httpcore.ReadError"), ("trio.Cancelled", None)]
+)
+def test_a_failure_without_an_answer(program, telemetry, error, told) -> None:
+    sheet = sheets.exchange()
+    FACTS.put(BEGUN, sheet)
+    sheet.error, sheet.finished_at = error, now()
+    FACTS.put(ENDED, sheet)
+    (point,) = telemetry.points("http.client.request.duration")
+    assert point.attributes.get("error.type") == told
+    assert "http.response.status_code" not in point.attributes
+    assert telemetry.total("poolscope.requests") == 0  # it had no connection: neither reused nor not
+
+
+def test_waiting_and_active_requests(program, telemetry) -> None:
+    waiter = sheets.exchange(started_at=now() - 5)
+    connecting = sheets.exchange()
+    FACTS.put(BEGUN, waiter)
+    FACTS.put(BEGUN, connecting)
+    FACTS.put(BEGUN, sheets.connection(opened_at=None, opened_by=connecting.id))
+    assert gauge(telemetry, "poolscope.requests.waiting") == [1]
+    assert gauge(telemetry, "poolscope.requests.oldest_wait") == [pytest.approx(5, abs=1)]
+    assert gauge(telemetry, "http.client.active_requests") == [2]
+    waiter.pool_wait = 5.0
+    waiter.finished_at, waiter.error = now(), "httpcore.PoolTimeout"
+    FACTS.put(ENDED, waiter)
+    assert gauge(telemetry, "poolscope.requests.waiting") == [0]
+    assert gauge(telemetry, "poolscope.requests.oldest_wait") == [0]
+    (queued,) = telemetry.points("http.client.request.time_in_queue")
+    assert queued.sum == 5.0
+
+
+def test_clients(program, telemetry) -> None:
+    built, there = Client("requests.Session", FACTS.epoch, now()), Client("requests.Session", FACTS.epoch)
+    FACTS.put(BEGUN, built)
+    FACTS.put(BEGUN, there)
+    assert gauge(telemetry, "poolscope.clients.created") == [1]
+    assert gauge(telemetry, "poolscope.clients.alive") == [2]
+    built.closed_at, built.close_kind = now(), "gc"
+    FACTS.put(ENDED, built)
+    assert gauge(telemetry, "poolscope.clients.alive") == [1]
+    assert telemetry.total("poolscope.clients.closed", poolscope__client__close_kind="gc") == 1
+
+
+def test_a_hook_that_switched_itself_off(program, telemetry) -> None:
+    FACTS.put(BEGUN, HookFailure("urllib3.connect", "ValueError", disabled=False))
+    assert gauge(telemetry, "poolscope.hooks.disabled") == []
+    FACTS.put(BEGUN, HookFailure("urllib3.connect", "ValueError", disabled=True))
+    assert gauge(telemetry, "poolscope.hooks.disabled", **{"poolscope.hook.name": "urllib3.connect"}) == [1]
+
+
+def test_exemplars_belong_to_the_exchange_whoever_drains(program, telemetry) -> None:
+    span = telemetry.tracer.start_span("theirs")
+    on = program.connection(span=span.get_span_context())
+    program.exchange(on, span=span.get_span_context())
+    other = program.exchange(on)
+    assert other.span is None
+    with telemetry.tracer.start_as_current_span("drainer"):
+        points = telemetry.points("http.client.request.duration")
+        program.signals.metrics.publish()
+    exemplars = [exemplar for point in points for exemplar in point.exemplars]
+    assert {exemplar.span_id for exemplar in exemplars} == {span.get_span_context().span_id}
+    (setup, *_) = telemetry.points("poolscope.connection.setup.duration")
+    assert {exemplar.trace_id for exemplar in setup.exemplars} <= {span.get_span_context().trace_id}
+
+
+def test_several_readers_get_the_same_totals() -> None:
+    telemetry = Telemetry(readers=2)
+    program = Program(telemetry)
+    program.start()
+    try:
+        on = program.connection()
+        for _ in range(3):
+            program.exchange(on)
+        for _ in range(2):
+            for reader in range(2):
+                assert [p.value for p in telemetry.points("poolscope.requests", reader)] == [2, 1]
+                assert [p.count for p in telemetry.points("http.client.request.duration", reader)] == [3]
+    finally:
+        program.stop()
+
+
+def test_servers_beyond_the_limit_share_other(program, telemetry) -> None:
+    for number in range(ORIGINS + 5):
+        program.connection(("http", f"h{number}.example", None))
+    points = telemetry.points("poolscope.connections.opened")
+    assert len(points) == ORIGINS + 1
+    assert [p.value for p in points if p.attributes["server.address"] == "other"] == [5]
+
+
+def test_switching_off_keeps_sums_and_forgets_what_is_live(telemetry) -> None:
+    program = Program(telemetry)
+    program.start()
+    on = program.connection()
+    FACTS.put(BEGUN, sheets.exchange())
+    program.exchange(on)
+    program.stop()
+    assert telemetry.total("poolscope.connections.opened") == 1
+    assert telemetry.total("http.client.request.duration") == 1
+    assert gauge(telemetry, "http.client.open_connections") in ([], [0, 0])
+    again = Program(telemetry)
+    again.start()
+    again.connection()
+    assert [p.value for p in telemetry.points("poolscope.connections.opened")] == [2]
+    again.stop()
+
+
+def test_a_forked_child_starts_from_zero(program, telemetry) -> None:
+    inherited = program.connection()
+    program.exchange(inherited)
+    assert telemetry.total("poolscope.connections.opened") == 1
+    try:
+        FACTS.epoch += 1
+        program.signals._after_fork()
+        program.ledger.reset()
+        program.exchange(inherited)
+        program.close(inherited)
+        program.connection()
+        assert telemetry.total("poolscope.connections.opened") == 1
+        assert telemetry.total("poolscope.connections.closed") == 0
+        assert telemetry.total("poolscope.requests") == 1
+    finally:
+        FACTS.epoch -= 1
+
+
+def test_an_unsampled_exchange_gives_no_exemplar(program, telemetry) -> None:
+    unsampled = trace.SpanContext(1, 2, is_remote=False, trace_flags=trace.TraceFlags(0))
+    program.exchange(program.connection(), span=unsampled)
+    with telemetry.tracer.start_as_current_span("drainer"):
+        (point,) = telemetry.points("http.client.request.duration")
+    assert not point.exemplars

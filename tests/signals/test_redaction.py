@@ -1,0 +1,86 @@
+"""What may be said about a request."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from poolscope.signals.redaction import class_name, excluding, is_cancellation, method, server, url_full
+
+HTTP = ("http", "shop.example", None)
+
+
+@pytest.mark.parametrize(
+    ("origin", "target", "url"),
+    [
+        (HTTP, "/a?b=", "http://shop.example/a?b="),
+        ((b"https", b"shop.example", 8443), b"/a", "https://shop.example:8443/a"),
+        (("https", "shop.example", 443), "/", "https://shop.example/"),
+        (("http", "::1", 80), "/", "http://[::1]/"),
+        (HTTP, "/a?sig=secret&x=1#f", "http://shop.example/a?sig=REDACTED&x=1#f"),
+        (
+            HTTP,
+            "/a?Sig=kept&sig=&signature=kept",
+            "http://shop.example/a?Sig=kept&sig=REDACTED&signature=kept",
+        ),
+        (
+            HTTP,
+            "/?AWSAccessKeyId=1&Signature=2",
+            "http://shop.example/?AWSAccessKeyId=REDACTED&Signature=REDACTED",
+        ),
+        (
+            HTTP,
+            "/?X-Amz-Signature=1&X-Amz-Credential=2&X-Amz-Security-Token=3&X-Goog-Signature=4",
+            "http://shop.example/?X-Amz-Signature=REDACTED&X-Amz-Credential=REDACTED"
+            "&X-Amz-Security-Token=REDACTED&X-Goog-Signature=REDACTED",
+        ),
+        (HTTP, "http://u:p@shop.example/a@b?c=@", "http://REDACTED:REDACTED@shop.example/a@b?c=@"),
+        (HTTP, "http://u@shop.example", "http://REDACTED@shop.example"),
+        (HTTP, "http://shop.example/a?mail=u@x", "http://shop.example/a?mail=u@x"),
+        (HTTP, "*", "http://shop.example/*"),
+        (HTTP, None, "http://shop.example/"),
+    ],
+)
+def test_url_full_keeps_everything_but_secrets(origin, target, url) -> None:
+    assert url_full(origin, target) == url
+
+
+@pytest.mark.parametrize(
+    ("origin", "expected"),
+    [
+        ((b"http", b"h", None), ("h", 80)),
+        (("https", "h", None), ("h", 443)),
+        (("https", "[::1]", 1), ("::1", 1)),
+        (("ws+odd", "h", None), ("h", None)),
+    ],
+)
+def test_the_server_is_host_and_port(origin, expected) -> None:
+    assert server(origin) == expected
+
+
+def test_methods_outside_the_known_ones_are_other() -> None:
+    assert [method(name) for name in (b"GET", "QUERY", "get", "BREW", None)] == [
+        "GET", "QUERY", "_OTHER", "_OTHER", "_OTHER",
+    ]  # fmt: skip
+
+
+def test_cancellation_is_no_error() -> None:
+    import trio
+
+    assert is_cancellation(class_name(asyncio.CancelledError()))
+    assert is_cancellation(class_name(GeneratorExit()))
+    assert is_cancellation(class_name(trio.Cancelled._create(source="deadline")))
+    assert not is_cancellation(class_name(TimeoutError()))
+
+
+def test_excluded_urls_come_from_the_argument_or_the_environment(monkeypatch) -> None:
+    assert excluding("health, ^http://a/").search("http://a/b")
+    monkeypatch.setenv("OTEL_PYTHON_EXCLUDED_URLS", "general")
+    assert excluding(None).search("http://x/general")
+    monkeypatch.setenv("OTEL_PYTHON_POOLSCOPE_EXCLUDED_URLS", "own")
+    assert excluding(None).search("http://x/own")
+    assert not excluding(None).search("http://x/general")
+    assert excluding("") is None
+    with pytest.raises(ValueError, match=r"'\(' is not a regular expression"):
+        excluding("ok,(")
