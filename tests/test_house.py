@@ -28,7 +28,7 @@ MAY_IMPORT = {
 }
 """Part → the parts it may import besides itself. What is not named here is a door and may import all."""
 
-LONGEST_FILE = 340
+LONGEST_FILE = 350
 
 
 def part_of(module: str) -> str | None:
