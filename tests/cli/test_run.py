@@ -105,8 +105,14 @@ with requests.Session() as session:
 
 @pytest.mark.parametrize(
     ("ending", "exit_code"),
-    [("", 0), ("import sys; sys.exit(3)", 3), ("1/0", 1), ("raise KeyboardInterrupt", -2)]
-    + [("import os; os._exit(7)", 7), ("import os; os.kill(os.getpid(), 15)", -15)],
+    [
+        ("", 0),
+        ("import sys; sys.exit(3)", 3),
+        ("1/0", 1),
+        ("raise KeyboardInterrupt", -2),
+        ("import os; os._exit(7)", 7),
+        ("import os; os.kill(os.getpid(), 15)", -15),
+    ],
 )
 def test_the_report_is_true_however_it_ends(
     program: Program, accepted: Callable[[], int], ending: str, exit_code: int

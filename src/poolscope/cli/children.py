@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from poolscope import records
 from poolscope.cli.options import Options
-from poolscope.cli.reading import lines_of
+from poolscope.cli.reading import lines_of, parse
 from poolscope.cli.saving import LineFile
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class Spools:
 def _readable(path: str) -> Iterator[tuple[str, records.Record]]:
     try:
         for _, line in lines_of(path):
-            yield line, records.from_json(line)
+            yield line, parse(line)
     except (OSError, ValueError):
         return
 

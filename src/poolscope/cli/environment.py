@@ -11,10 +11,15 @@ import sys
 from typing import Final
 
 VARIABLE: Final = "POOLSCOPE"
+_tried = False
 
 
 def activate() -> None:
     """Start recording if the environment says so; never raises, never prints unless asked the impossible."""
+    global _tried
+    if _tried:  # where lib64 is a link to lib, the same .pth is read twice
+        return
+    _tried = True
     try:
         _activate()
     except Exception as error:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Final
+from dataclasses import dataclass, fields
+from typing import Final, get_args
 
 from poolscope import records
 
@@ -23,14 +23,13 @@ class Reading:
     """Which line is not a record, and why; everything from there on was left out."""
     cut: bool = False
     """The last line has no end: the program was killed, or is writing just now."""
-    pids: list[int] = field(default_factory=list)
 
     def records(self) -> Iterator[records.Record]:
         """The records up to the first line that is none. OSError if the file cannot be read."""
         number = 0
         for number, line in lines_of(self.path):
             try:
-                record = records.from_json(line)
+                record = parse(line)
                 _expect(number, record)
             except ValueError as error:
                 self.trouble = f"line {number} of {self.path} is no poolscope record ({error})"
@@ -38,6 +37,39 @@ class Reading:
             self.read += 1
             yield record
         self.cut = _is_cut(self.path)
+
+
+def parse(line: str) -> records.Record:
+    """The record of one line, every field of the type it must have; ValueError if it is not one of ours."""
+    try:
+        record = records.from_json(line)
+    except (TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(str(error)) from None
+    for name, kinds in _FIELDS[type(record)]:
+        if not isinstance(getattr(record, name), kinds):
+            raise ValueError(f"{name} is not what a {record.type} record has there")
+    return record
+
+
+def _kinds(annotation: str) -> tuple[type, ...]:
+    return tuple(
+        _KINDS[part.strip().partition("[")[0]] for part in annotation.split(" | ") if part.strip() != "float"
+    ) + ((int, float) if "float" in annotation else ())
+
+
+_KINDS: Final[dict[str, type]] = {
+    "int": int,
+    "str": str,
+    "bool": bool,
+    "None": type(None),
+    "dict": dict,
+    "list": list,
+    "CallSite": records.CallSite,
+}
+_FIELDS: Final = {
+    kind: tuple((field.name, _kinds(str(field.type))) for field in fields(kind))
+    for kind in get_args(records.Record)
+}
 
 
 def _expect(number: int, record: records.Record) -> None:

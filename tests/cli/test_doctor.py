@@ -1,0 +1,87 @@
+"""``poolscope doctor`` and ``demo``."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+from poolscope.cli import doctor
+from tests.cli.conftest import Program
+
+
+def test_everything_fits_here(program: Program) -> None:
+    done = program.poolscope("doctor", "--json")
+    found = {library["name"]: library for library in json.loads(done.stdout)["libraries"]}
+    for name in ("httpx", "httpcore", "requests", "urllib3"):
+        assert found[name]["status"] == "fits", found[name]
+        assert found[name]["hooks"] > 0
+    assert "requests" in program.poolscope("doctor").stdout
+
+
+def test_libraries_that_are_missing_are_no_trouble(program: Program) -> None:
+    code = (
+        "import sys\nfor name in ('requests', 'urllib3', 'httpx', 'httpx2', 'httpcore', 'httpcore2', 'anyio', 'trio'):\n"
+        "    sys.modules[name] = None\n"
+        "import importlib.metadata as m\n"
+        "def version(name): raise m.PackageNotFoundError(name)\n"
+        "m.version = version\n"
+        "from poolscope.cli.main import main\nmain(['doctor'])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=program.environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout.count("not installed") >= 8
+
+
+def test_a_library_without_a_hooks_place_says_what_would_be_missing(program: Program) -> None:
+    code = (
+        "import urllib3\ndel urllib3.connectionpool.HTTPConnectionPool._put_conn\n"
+        "from poolscope.cli.main import main\nmain(['doctor'])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=program.environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "HTTPConnectionPool._put_conn: when a connection becomes idle" in done.stdout
+
+
+def test_every_hook_point_has_a_meaning() -> None:
+    assert doctor.meaning_of("HTTPConnectionPool.urlopen").startswith("exchanges")
+    assert doctor.meaning_of("Client.__init__").startswith("clients")
+    assert doctor.meaning_of("nobody.knows") == "some facts would be missing"
+
+
+def test_versions_outside_the_tested_range_are_named() -> None:
+    assert doctor._untested("httpx", "0.24.1") == "older than 0.25, the oldest tested"
+    assert doctor._untested("httpx", "0.25.0") is None
+    assert doctor._untested("httpx", "0.28.9") is None
+    assert doctor._untested("httpx", "0.29.0") == "newer than 0.28.*, the newest tested"
+    assert doctor._untested("urllib3", "1.26.14") is not None
+    assert doctor._untested("urllib3", "3.0") is not None
+
+
+def test_the_demo_shows_the_seed_program_as_two_rows(program: Program) -> None:
+    done = program.poolscope("demo", "--requests", "50", "--delay", "0", "seed", stderr=subprocess.STDOUT)
+    assert done.returncode == 0, done.stdout
+    assert "The server counted 51 connections and 100 requests." in done.stdout
+    assert "100 requests · 51 connections · 51 clients" in done.stdout
+    assert "PS101" in done.stdout
+    assert "does not reach dns, connect" in done.stdout
+
+
+def test_the_demo_knows_its_examples(program: Program) -> None:
+    listed = program.poolscope("demo", "--list").stdout
+    assert "seed" in listed
+    refused = program.poolscope("demo", "nothing")
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)

@@ -1,0 +1,161 @@
+"""``poolscope view`` and ``diff``: the same report again, and two recordings compared."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from poolscope import records
+from tests.cli.conftest import Program
+
+PER_CALL = "import requests\nfor _ in range(10):\n    requests.get('{url}')\n"
+SESSION = "import requests\nwith requests.Session() as s:\n    for _ in range(10):\n        s.get('{url}')\n"
+MIXED = (
+    "import httpx, requests, os\n"
+    "def fetch():\n    with httpx.Client() as client:\n        client.get('{url}', params={'q': 'x'})\n"
+    "for _ in range(6): fetch()\n"
+    "leaked = httpx.Client(); leaked.get('{url}')\n"
+    "try:\n    requests.get('http://127.0.0.1:1/')\nexcept requests.ConnectionError:\n    pass\n"
+    "if os.fork() == 0:\n    requests.get('{url}'); os._exit(0)\nos.wait()\n"
+)
+
+
+@pytest.mark.parametrize("text", [PER_CALL, SESSION, MIXED], ids=["per call", "session", "mixed"])
+@pytest.mark.parametrize("columns", ["80", "140"])
+def test_view_is_the_live_report_byte_for_byte(program: Program, text: str, columns: str) -> None:
+    run = program.write(text).run(env={"COLUMNS": columns})
+    view = program.poolscope("view", str(program.saved), env={"COLUMNS": columns})
+    assert view.stdout == run.stderr
+    assert (view.stderr, view.returncode) == ("", 0)
+    as_json = program.poolscope("view", "--json", str(program.saved))
+    assert json.loads(as_json.stdout)
+
+
+def test_json_of_view_is_that_of_run(program: Program) -> None:
+    run = program.write(MIXED).run("--json")
+    assert program.poolscope("view", "--json", str(program.saved)).stdout == run.stderr
+
+
+def test_the_saved_file_is_in_order(program: Program) -> None:
+    program.write(MIXED).run()
+    kinds = [record.type for record in program.records()]
+    assert (kinds[0], kinds[-1]) == ("header", "summary")
+    assert kinds.count("header") == kinds.count("summary") == 2
+    last_child = max(n for n, r in enumerate(program.records()) if r.pid != program.records()[0].pid)
+    first_child = min(n for n, r in enumerate(program.records()) if r.pid != program.records()[0].pid)
+    assert set(kinds[last_child + 1 : -1]) <= {"finding"}
+    assert all(r.pid == program.records()[0].pid for r in program.records()[:first_child])
+
+
+def test_a_client_for_every_request_is_found_and_saved(program: Program) -> None:
+    run = program.write(PER_CALL).run()
+    assert "PS101" in run.stderr
+    (finding,) = program.of(records.Finding)
+    assert (finding.code, finding.call_site.line, finding.count) == ("PS101", 3, 10)
+
+
+def test_a_foreign_file_names_the_line(program: Program) -> None:
+    foreign = program.directory / "foreign.txt"
+    foreign.write_text("this is\nnothing of ours\n")
+    for words in (("view", str(foreign)), ("diff", str(foreign), str(foreign))):
+        done = program.poolscope(*words)
+        assert done.returncode == 1
+        assert "line 1 of" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_what_is_readable_before_a_foreign_line_is_shown(program: Program) -> None:
+    program.write(SESSION).run()
+    lines = program.saved.read_text().splitlines()
+    lines.insert(5, '{"type": "alien"}')
+    program.saved.write_text("\n".join(lines) + "\n")
+    done = program.poolscope("view", str(program.saved))
+    assert done.returncode == 1
+    assert "line 6 of" in done.stderr
+    assert "5 records" in done.stderr
+    assert "requests.Session" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"type":"header"}',
+        '{"type":"header","pid":1,"schema":"x","poolscope":"","python":"","wall_at_zero":0,"started_at":0}',
+        "[]",
+        "\x00\xff",
+        '{"type":"summary","pid":1,"ended_at":0,"wall_time":0,"exit_code":0,"requests":0,"connections":0,"clients":0}',
+        '{"type":["header"]}',
+    ],
+)
+def test_almost_ours_is_no_traceback(program: Program, line: str) -> None:
+    program.saved.write_text(line + "\n")
+    done = program.poolscope("view", str(program.saved))
+    assert done.returncode == 1
+    assert "line 1 of" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_cut_last_line_is_only_a_note(program: Program) -> None:
+    program.write(SESSION).run()
+    text = program.saved.read_text()
+    program.saved.write_text(text[: len(text) - 30])
+    done = program.poolscope("view", str(program.saved))
+    assert done.returncode == 0
+    assert "cut off" in done.stderr
+    assert "10 requests" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "status"), [(("view", "nowhere"), 2), (("diff", "nowhere", "nowhere"), 2), (("view", "."), 2)]
+)
+def test_what_cannot_be_read_is_a_line(program: Program, words: tuple[str, ...], status: int) -> None:
+    done = program.poolscope(*words)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (status, "", 1)
+
+
+def test_diff_shows_that_a_fix_works(program: Program) -> None:
+    program.write(PER_CALL).run()
+    before = program.saved.rename(program.directory / "before.jsonl")
+    program.write(SESSION).run()
+    done = program.poolscope("diff", str(before), str(program.saved))
+    assert done.returncode == 0
+    rows = {line[:14].strip(): line[14:].split() for line in done.stdout.splitlines() if line[:14].strip()}
+    assert rows["connections"] == ["10", "1", "−9", "(10.0×", "less)"]
+    assert rows["requests"] == ["10", "10", "same"]
+    assert rows["findings"] == ["1", "0", "−1"]
+    data = json.loads(program.poolscope("diff", "--json", str(before), str(program.saved)).stdout)
+    assert data["before"]["total"]["connections"] == 10
+    assert data["after"]["total"]["reused"] == 0.9
+
+
+def test_a_long_file_is_read_in_little_memory(tmp_path: Path, program: Program) -> None:
+    header = records.Header(1, 1, "0", "3", 0.0, 0.0)
+    saved = tmp_path / "long.jsonl"
+    with saved.open("w") as file:
+        file.write(records.to_json(header) + "\n")
+        for number in range(1, 20_001):
+            at = number / 100
+            connection = records.Connection(1, number, None, None, "http://a", "direct", opened_at=at)
+            file.write(records.to_json(connection) + "\n")
+            exchange = records.Exchange(
+                1, number, number, None, None, "http://a", "GET", None, 1, False, started_at=at
+            )
+            file.write(records.to_json(exchange) + "\n")
+            connection.closed_at, connection.close_reason = at + 0.001, "gc"
+            file.write(records.to_json(connection) + "\n")
+    measure = (
+        "import resource, sys\nfrom poolscope.cli.main import main\n"
+        "try:\n    main(sys.argv[1:])\nexcept SystemExit: pass\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, file=sys.stderr)"
+    )
+    for words in (["view", str(saved)], ["diff", str(saved), str(saved)]):
+        done = subprocess.run(
+            [sys.executable, "-c", measure, *words],
+            env=program.environment(), capture_output=True, text=True, check=True, timeout=60,
+        )  # fmt: skip
+        assert int(done.stderr.splitlines()[-1]) < 100
+        assert "20,000" in done.stdout
