@@ -6,6 +6,7 @@ place: they are other clients.
 
 from __future__ import annotations
 
+import itertools
 import sys
 from types import FrameType
 from typing import Any
@@ -14,6 +15,20 @@ from poolscope.facts import BEGUN, ENDED, Client, now
 from poolscope.hooks import callsite, settings
 from poolscope.hooks.patching import guard
 from poolscope.queue import FACTS
+
+_eras = itertools.count(1)
+_current_eras: dict[str, int] = {}
+
+
+def new_era(library: str) -> int:
+    """Begun when hooks go into a library: what is known from before has been out of sight since."""
+    era = _current_eras[library] = next(_eras)
+    return era
+
+
+def in_sight(era: int) -> bool:
+    """Whether things of ``era`` were watched without a gap; those traced one by one, of era 0, always are."""
+    return era == 0 or era in _current_eras.values()
 
 
 class ClientFacts:
@@ -72,7 +87,7 @@ class ClientMark:
 @guard("client.ended")
 def _client_ended(facts: ClientFacts, how: str) -> None:
     sheet = facts.sheet
-    if facts.stated and sheet.closed_at is None and sheet.epoch == FACTS.epoch:
+    if facts.stated and sheet.closed_at is None and sheet.epoch == FACTS.epoch and in_sight(facts.era):
         sheet.closed_at = now()
         sheet.close_kind = how
         FACTS.put(ENDED, sheet)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import itertools
 import sys
 from collections.abc import Callable
 from types import FrameType, ModuleType
@@ -18,7 +17,6 @@ from poolscope.hooks.settings import number_of_settings
 from poolscope.hooks.suppression import suppressed
 
 _KIND = "requests.Session"
-_eras = itertools.count(1)
 
 
 def install(module: ModuleType, patches: Patches) -> None:
@@ -26,7 +24,7 @@ def install(module: ModuleType, patches: Patches) -> None:
     session = importlib.import_module(f"{module.__name__}.sessions").Session
     api_file = importlib.import_module(f"{module.__name__}.api").request.__code__.co_filename
     patches.put(session, "_poolscope", None)
-    patches.put(session, "_poolscope_era", next(_eras))
+    patches.put(session, "_poolscope_era", clients.new_era("requests"))
     patches.replace(session, "__init__", lambda original: _wrap_init(original, api_file))
     patches.replace(session, "send", _wrap_send)
     patches.replace(session, "close", _wrap_close)
@@ -58,7 +56,11 @@ def _wrap_send(original: Callable[..., Any]) -> Callable[..., Any]:
     def send(self: Any, *args: Any, **kwargs: Any) -> Any:
         call = _call_begins(self, args, kwargs)
         if call is None:
-            return original(self, *args, **kwargs)
+            try:
+                return original(self, *args, **kwargs)
+            except BaseException as error:
+                hide_frame(error)
+                raise
         outer = CURRENT_CALL.get()
         CURRENT_CALL.set(call)
         try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import importlib
-import itertools
 from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any, Final
@@ -16,7 +15,8 @@ from poolscope.hooks import urllib3_pool as pool
 from poolscope.hooks.patching import Patches, TracedClasses, guard, hide_frame
 from poolscope.hooks.urllib3_close import wrap_close
 from poolscope.hooks.urllib3_connection import wrap_getresponse, wrap_request, wrap_response_init
-from poolscope.hooks.urllib3_setup import wrap_connect, wrap_handshake, wrap_new_conn, wrap_tunnel
+from poolscope.hooks.urllib3_phases import wrap_handshake, wrap_new_conn, wrap_tunnel
+from poolscope.hooks.urllib3_setup import wrap_connect
 
 Make = Callable[[Any], Any]
 
@@ -43,7 +43,6 @@ MANAGER: Final[Mapping[str, Make]] = {
     "urlopen": manager.wrap_manager_urlopen,
 }
 
-_eras = itertools.count(1)
 _originals: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
 
 
@@ -69,7 +68,7 @@ def install(module: ModuleType, patches: Patches) -> None:
         importlib.import_module(f"{module.__name__}.{name}")
         for name in ("connection", "connectionpool", "poolmanager", "util.ssl_", "response")
     )
-    era = next(_eras)
+    era = clients.new_era("urllib3")
     for owner, table in (
         (connection.HTTPConnection, CONNECTION),
         (connectionpool.HTTPConnectionPool, POOL),

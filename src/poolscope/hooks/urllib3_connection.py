@@ -9,6 +9,7 @@ from poolscope.facts import now
 from poolscope.hooks import callsite
 from poolscope.hooks.patching import guard, hide_frame
 from poolscope.hooks.suppression import suppressed
+from poolscope.hooks.urllib3_errors import note_error
 from poolscope.hooks.urllib3_setup import describe_socket, new_sheet
 from poolscope.hooks.urllib3_state import (
     CURRENT_ATTEMPT,
@@ -22,7 +23,6 @@ from poolscope.hooks.urllib3_state import (
     end_connection,
     fail,
     finish,
-    note_error,
     state_of,
 )
 from poolscope.queue import FACTS
@@ -236,14 +236,14 @@ def wrap_response_init(original: Callable[..., Any]) -> Callable[..., Any]:
 
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807  (it is that method)
         answer = kwargs.get("original_response")
-        if answer is None or not kwargs.get("preload_content", True):
-            original(self, *args, **kwargs)
-            return
-        _headers_before_body(answer)
+        body_is_read = answer is not None and kwargs.get("preload_content", True)
+        if body_is_read:
+            _headers_before_body(answer)
         try:
             original(self, *args, **kwargs)
         except BaseException as error:
-            _body_failed(answer, error)
+            if body_is_read:
+                _body_failed(answer, error)
             hide_frame(error)
             raise
 

@@ -23,6 +23,7 @@ from poolscope.hooks.urllib3_state import (
     fail,
     finish,
     state_of,
+    was_read,
 )
 from poolscope.queue import FACTS
 
@@ -219,7 +220,7 @@ def _given_back(connection: Any) -> None:
     at = now()
     attempt, state.attempt = state.attempt, None
     if attempt is not None and attempt.exchange is not None and not attempt.over:
-        finish(attempt, _was_read(attempt), at)
+        finish(attempt, was_read(attempt), at)
     sheet = state.sheet
     if sheet is None:
         return
@@ -227,17 +228,3 @@ def _given_back(connection: Any) -> None:
     if state.ending_since is not None:
         state.sheet = None
         end_connection(state, sheet, "response", at)
-
-
-def _was_read(attempt: Attempt) -> bool | None:
-    """Whether the body came to its end. urllib3 1.26 takes a body that was cut off for a whole one."""
-    answer, exchange = attempt.answer, attempt.exchange
-    if answer is None:
-        return None
-    if not answer.length:  # none left, or told by chunks or by the close
-        return True if answer.length == 0 or answer.isclosed() else None
-    if not answer.isclosed():
-        return None
-    if exchange is not None and exchange.connection is not None:
-        exchange.connection.eof = True
-    return False

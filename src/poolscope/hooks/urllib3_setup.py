@@ -1,76 +1,27 @@
-"""urllib3: a connection's setup and its phases.
-
-Where DNS ends and connecting begins is seen without replacing anything: ``create_connection`` (urllib3's
-and PySocks') iterates over ``socket_options`` once per address, after resolving and before connecting.
-"""
+"""urllib3: the setup of a connection, its outcome, and what the socket says about itself."""
 
 from __future__ import annotations
 
 import socket
-import sys
-from collections.abc import Callable, Iterator
-from contextvars import ContextVar
+from collections.abc import Callable
 from typing import Any
 
 from poolscope.facts import BEGUN, ENDED, OPENED, Connection, now
 from poolscope.hooks.live import LIVE
 from poolscope.hooks.patching import guard, hide_frame
 from poolscope.hooks.suppression import suppressed
+from poolscope.hooks.urllib3_errors import note_error
+from poolscope.hooks.urllib3_phases import CURRENT_SETUP, Setup, handshake_is_visible
 from poolscope.hooks.urllib3_state import (
     ConnectionState,
     assign,
     attempt_on,
     end_connection,
     fail,
-    note_error,
-    on_the_wire,
     silent_here,
     state_of,
 )
 from poolscope.queue import FACTS
-
-_CURRENT_SETUP: ContextVar[Any] = ContextVar("poolscope_urllib3_setup", default=None)
-
-
-class Setup:
-    """A connection's setup under way: which phase it is in, and since when."""
-
-    __slots__ = ("at", "in_lookup", "in_tunnel", "phase", "secure", "sheet")
-
-    def __init__(self, sheet: Connection, at: float, secure: bool) -> None:
-        self.sheet = sheet
-        self.phase = "connect"
-        self.at = at
-        self.secure = secure
-        self.in_lookup = False
-        self.in_tunnel = False
-
-    def __repr__(self) -> str:
-        return f"<Setup {self.phase} of {self.sheet!r}>"
-
-    def over(self, at: float) -> None:
-        """The phase it is in has ended; on the way to TLS the next one is making the context."""
-        self.sheet.phases.append((self.phase, self.at, at))
-        self.skip(at)
-
-    def skip(self, at: float) -> None:
-        """As `over`, where the phase could not be observed."""
-        self.phase, self.at = "tls_context" if self.secure else "connect", at
-
-
-class _TimedOptions(list[Any]):
-    """Socket options that know when they were read; true even when empty, as both readers ask first."""
-
-    def __init__(self, options: Any) -> None:
-        super().__init__(options or ())
-        self.read_at: list[float] = []
-
-    def __iter__(self) -> Iterator[Any]:
-        self.read_at.append(now())
-        return super().__iter__()
-
-    def __bool__(self) -> bool:
-        return True
 
 
 def wrap_connect(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -84,8 +35,8 @@ def wrap_connect(original: Callable[..., Any]) -> Callable[..., Any]:
             except BaseException as error:
                 hide_frame(error)
                 raise
-        token = _CURRENT_SETUP.get()
-        _CURRENT_SETUP.set(setup)
+        token = CURRENT_SETUP.get()
+        CURRENT_SETUP.set(setup)
         try:
             result = original(self)
         except BaseException as error:
@@ -93,7 +44,7 @@ def wrap_connect(original: Callable[..., Any]) -> Callable[..., Any]:
             hide_frame(error)
             raise
         finally:
-            _CURRENT_SETUP.set(token)
+            CURRENT_SETUP.set(token)
         _setup_succeeded(self, setup)
         return result
 
@@ -147,7 +98,7 @@ def _setup_failed(connection: Any, setup: Setup, error: BaseException) -> None:
     state = state_of(connection)
     state.setup = None
     sheet = setup.sheet
-    if setup.phase == "tls_context" and not _handshake_is_visible():
+    if setup.phase == "tls_context" and not handshake_is_visible():
         sheet.failed_phase = "tls"
     else:
         sheet.failed_phase = setup.phase
@@ -188,9 +139,19 @@ def describe_socket(sheet: Connection, sock: Any) -> None:
         sheet.alpn = _ask(sock, "selected_alpn_protocol")
         sheet.resumed = getattr(sock, "session_reused", None)
         sock = sock if hasattr(sock, "getpeername") else getattr(sock, "socket", None)  # TLS in TLS
-    sheet.local, sheet.peer = _ask(sock, "getsockname"), _ask(sock, "getpeername")
+    sheet.local, sheet.peer = _ask(sock, "getsockname"), _peer(sock)
     if getattr(sock, "family", None) == getattr(socket, "AF_UNIX", -1):
         sheet.via = "uds"
+
+
+def _peer(sock: Any) -> Any:
+    """The real peer: PySocks answers with what lies behind the proxy."""
+    if not hasattr(sock, "get_proxy_peername"):
+        return _ask(sock, "getpeername")
+    try:
+        return socket.socket.getpeername(sock)
+    except (OSError, TypeError):
+        return None
 
 
 def _ask(sock: Any, question: str) -> Any:
@@ -198,149 +159,3 @@ def _ask(sock: Any, question: str) -> Any:
         return getattr(sock, question)()
     except (AttributeError, OSError, ValueError):  # closed by the peer already, or not a real socket
         return None
-
-
-def wrap_new_conn(original: Callable[..., Any]) -> Callable[..., Any]:
-    """Tell name resolution from connecting."""
-
-    def _new_conn(self: Any) -> Any:
-        setup = _lookup_begins(self)
-        if setup is None:
-            try:
-                return original(self)
-            except BaseException as error:
-                hide_frame(error)
-                raise
-        options = self.socket_options
-        self.socket_options = timed = _TimedOptions(options)
-        try:
-            sock = original(self)
-        except BaseException as error:
-            _lookup_failed(self, setup, timed, error)
-            hide_frame(error)
-            raise
-        finally:
-            self.socket_options = options
-        _lookup_succeeded(self, setup, timed, sock)
-        return sock
-
-    return _new_conn
-
-
-@guard("urllib3.new_conn")
-def _lookup_begins(connection: Any) -> Setup | None:
-    state = connection._poolscope
-    setup: Setup | None = state.setup if state is not None else None
-    if setup is None or setup.in_lookup or not hasattr(connection, "socket_options"):
-        return None
-    setup.in_lookup = True
-    setup.at = now()
-    return setup
-
-
-def _resolved(connection: Any, setup: Setup, timed: _TimedOptions) -> bool:
-    """Whether addresses were tried; then the phase is ``connect``, since they were known."""
-    setup.in_lookup = False
-    if not timed.read_at:
-        return False
-    connected_from = timed.read_at[0]
-    setup.sheet.attempts = len(timed.read_at)
-    if not _is_address(connection.host):
-        setup.sheet.phases.append(("dns", setup.at, connected_from))
-    setup.phase, setup.at = "connect", connected_from
-    return True
-
-
-def _is_address(host: str) -> bool:
-    return ":" in host or host.replace(".", "").isdigit()
-
-
-@guard("urllib3.new_conn_failed")
-def _lookup_failed(connection: Any, setup: Setup, timed: _TimedOptions, error: BaseException) -> None:
-    if not _resolved(connection, setup, timed):
-        # Reading the options comes right after the answer: without it there was none, unless a subclass
-        # connects in its own way.
-        setup.phase = "dns" if isinstance(on_the_wire(error), socket.gaierror | UnicodeError) else "connect"
-
-
-@guard("urllib3.new_conn_done")
-def _lookup_succeeded(connection: Any, setup: Setup, timed: _TimedOptions, sock: Any) -> None:
-    if _resolved(connection, setup, timed) or getattr(sock, "family", None) == getattr(socket, "AF_UNIX", -1):
-        setup.over(now())
-    else:
-        setup.skip(now())
-
-
-def wrap_tunnel(original: Callable[..., Any]) -> Callable[..., Any]:
-    """Time the CONNECT request to a proxy."""
-
-    def _tunnel(self: Any) -> Any:
-        setup = _tunnel_begins(self)
-        try:
-            result = original(self)
-        except BaseException as error:
-            hide_frame(error)
-            raise
-        if setup is not None:
-            _tunnel_ended(setup)
-        return result
-
-    return _tunnel
-
-
-@guard("urllib3.tunnel")
-def _tunnel_begins(connection: Any) -> Setup | None:
-    state = connection._poolscope
-    setup: Setup | None = state.setup if state is not None else None
-    if setup is None or setup.in_tunnel:
-        return None
-    setup.in_tunnel = True
-    setup.phase, setup.at = "proxy_tunnel", now()
-    return setup
-
-
-@guard("urllib3.tunnel_done")
-def _tunnel_ended(setup: Setup) -> None:
-    setup.in_tunnel = False
-    setup.over(now())
-
-
-def wrap_handshake(original: Callable[..., Any]) -> Callable[..., Any]:
-    """Tell the TLS handshake from making its context and loading CA certificates before it."""
-
-    def _ssl_wrap_socket_impl(*args: Any, **kwargs: Any) -> Any:
-        setup = _handshake_begins()
-        try:
-            result = original(*args, **kwargs)
-        except BaseException as error:
-            hide_frame(error)
-            raise
-        if setup is not None:
-            _handshake_ended(setup)
-        return result
-
-    _ssl_wrap_socket_impl._poolscope = True  # type: ignore[attr-defined]
-    return _ssl_wrap_socket_impl
-
-
-def _handshake_is_visible() -> bool:
-    module = sys.modules.get("urllib3.util.ssl_")
-    return hasattr(getattr(module, "_ssl_wrap_socket_impl", None), "_poolscope")
-
-
-@guard("urllib3.handshake")
-def _handshake_begins() -> Setup | None:
-    setup: Setup | None = _CURRENT_SETUP.get()
-    if setup is not None:
-        at = now()
-        setup.phase = "tls_context"  # a plain connection to a proxy may still speak TLS to it
-        setup.over(at)
-        setup.phase = "tls"
-    return setup
-
-
-@guard("urllib3.handshake_done")
-def _handshake_ended(setup: Setup) -> None:
-    at = now()
-    setup.over(at)
-    setup.phase = "tls"  # what fails from here on is the check of the certificate

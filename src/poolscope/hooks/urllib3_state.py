@@ -12,10 +12,11 @@ from contextvars import ContextVar
 from typing import Any, Final, NamedTuple
 
 from poolscope.facts import BEGUN, ENDED, Connection, Exchange, Pool, now
-from poolscope.hooks.clients import ClientFacts
+from poolscope.hooks.clients import ClientFacts, in_sight
 from poolscope.hooks.live import LIVE
 from poolscope.hooks.patching import guard
 from poolscope.hooks.settings import current_task
+from poolscope.hooks.urllib3_errors import class_name, note_error
 from poolscope.queue import FACTS
 
 CURRENT_ATTEMPT: ContextVar[Any] = ContextVar("poolscope_urllib3_attempt", default=None)
@@ -121,6 +122,8 @@ class ConnectionState:
 @guard("urllib3.collected")
 def _collected(state: ConnectionState) -> None:
     sheet, state.sheet = state.sheet, None
+    if not in_sight(state.era):
+        return
     if sheet is not None:
         end_connection(state, sheet, "gc" if state.ending_since is None else "response", now())
     elif state.attempt is not None and not state.attempt.over:
@@ -131,6 +134,8 @@ def state_of(connection: Any) -> ConnectionState:
     """The state of an HTTPConnection object; a fresh one if hooks were out in the meantime."""
     state: ConnectionState | None = connection._poolscope
     if state is None or state.era != connection._poolscope_era:
+        if state is not None:
+            state.sheet = state.attempt = None  # what became of them nobody saw
         state = ConnectionState(connection._poolscope_era)
         connection._poolscope = state
     return state
@@ -139,14 +144,15 @@ def state_of(connection: Any) -> ConnectionState:
 def attempt_on(state: ConnectionState) -> Attempt | None:
     """The attempt that owns a connection now, if any."""
     attempt = state.attempt
-    if attempt is None or attempt.over:
-        current = CURRENT_ATTEMPT.get()
-        if current is not None and not current.over and not current.served:
-            attempt = state.attempt = current
-            current.served = True
-        elif current is not None and current.exchange is None:
-            attempt = current
-    return attempt
+    if attempt is not None and not attempt.over:
+        return attempt
+    current: Attempt | None = CURRENT_ATTEMPT.get()
+    if current is not None and current.exchange is not None:
+        if current.over or current.served:
+            return None
+        current.served = True
+        state.attempt = current
+    return current
 
 
 def silent_here(state: ConnectionState) -> bool:
@@ -202,44 +208,6 @@ def assign(exchange: Exchange, connection: Connection, reused: bool) -> None:
     connection.in_flight.add(exchange.id)
 
 
-def class_name(error: BaseException) -> str:
-    """The fully qualified name of an exception's class; builtins without their module."""
-    cls = type(error)
-    return cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
-
-
-_WRAPPERS: Final = frozenset(
-    (
-        "ConnectTimeoutError",
-        "NameResolutionError",
-        "NewConnectionError",
-        "ProtocolError",
-        "ProxyError",
-        "ReadTimeoutError",
-        "SSLError",
-    )
-)
-_MADE_BY_EOF: Final = frozenset(("IncompleteRead", "RemoteDisconnected"))
-
-
-def on_the_wire(error: BaseException) -> BaseException:
-    """What happened on the socket, under the exception that urllib3 wrapped it in."""
-    while type(error).__name__ in _WRAPPERS and type(error).__module__.startswith("urllib3"):
-        inner = error.__cause__ or error.__context__
-        if inner is None:
-            break
-        error = inner
-    return error
-
-
-def note_error(sheet: Connection, error: BaseException) -> None:
-    """Write down what went wrong on a connection's socket."""
-    name = type(on_the_wire(error)).__name__
-    sheet.error = name
-    if name in _MADE_BY_EOF:
-        sheet.eof = True
-
-
 def fail(attempt: Attempt, error: BaseException, at: float) -> None:
     """End an attempt by an exception; called in its own task, never by a close or a finalizer."""
     exchange = attempt.exchange
@@ -274,6 +242,20 @@ def _end(attempt: Attempt, exchange: Exchange, complete: bool | None, error: str
     FACTS.put(ENDED, exchange)
 
 
+def was_read(attempt: Attempt) -> bool | None:
+    """Whether the body came to its end. urllib3 1.26 takes a body that was cut off for a whole one."""
+    answer, exchange = attempt.answer, attempt.exchange
+    if answer is None:
+        return None
+    if not answer.length:  # none left, or told by chunks or by the close
+        return True if answer.length == 0 or answer.isclosed() else None
+    if not answer.isclosed():
+        return None
+    if exchange is not None and exchange.connection is not None:
+        exchange.connection.eof = True
+    return False
+
+
 def end_connection(
     state: ConnectionState,
     sheet: Connection,
@@ -289,7 +271,8 @@ def end_connection(
     attempt, state.attempt = state.attempt, None
     if attempt is not None and attempt.exchange is not None and attempt.exchange.connection is sheet:
         answered = attempt.exchange.headers_at is not None
-        finish(attempt, False if answered else None, at)
+        # Without a pool nobody tells that the body was read; with one, it would have been given back.
+        finish(attempt, was_read(attempt) if attempt.pool_id == 0 else False if answered else None, at)
     FACTS.put(ENDED, sheet)
 
 

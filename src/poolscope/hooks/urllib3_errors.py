@@ -1,0 +1,45 @@
+"""urllib3: what an exception says about the exchange, and what about the socket."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from poolscope.facts import Connection
+
+
+def class_name(error: BaseException) -> str:
+    """The fully qualified name of an exception's class; builtins without their module."""
+    cls = type(error)
+    return cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
+
+
+_WRAPPERS: Final = frozenset(
+    (
+        "ConnectTimeoutError",
+        "NameResolutionError",
+        "NewConnectionError",
+        "ProtocolError",
+        "ProxyError",
+        "ReadTimeoutError",
+        "SSLError",
+    )
+)
+_MADE_BY_EOF: Final = frozenset(("IncompleteRead", "RemoteDisconnected"))
+
+
+def on_the_wire(error: BaseException) -> BaseException:
+    """What happened on the socket, under the exception that urllib3 wrapped it in."""
+    while type(error).__name__ in _WRAPPERS and type(error).__module__.startswith("urllib3"):
+        inner = error.__cause__ or error.__context__
+        if inner is None:
+            break
+        error = inner
+    return error
+
+
+def note_error(sheet: Connection, error: BaseException) -> None:
+    """Write down what went wrong on a connection's socket."""
+    name = type(on_the_wire(error)).__name__
+    sheet.error = name
+    if name in _MADE_BY_EOF:
+        sheet.eof = True

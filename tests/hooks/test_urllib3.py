@@ -1,0 +1,430 @@
+"""What the hooks of urllib3 state about setup, waiting, reuse and chains of attempts."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import urllib3
+from urllib3.connection import HTTPConnection
+from urllib3.exceptions import EmptyPoolError, HTTPError, MaxRetryError
+from urllib3.util import Retry
+
+from poolscope.records import CallSite, Connection
+from poolscope.testing import Capture, capture
+from tests.servers import Certificates, Running, Scripted, ServerConfig, in_thread, scripted
+
+HERE = __file__
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Running]:
+    with in_thread() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def tls(certificates: Certificates) -> Iterator[Running]:
+    with in_thread(ServerConfig(certificate=certificates.server)) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def proxy() -> Iterator[Running]:
+    with in_thread(ServerConfig("proxy")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def socks() -> Iterator[Running]:
+    with in_thread(ServerConfig("socks", credentials=("user", "secret"))) as running:
+        yield running
+
+
+def one(captured: Capture) -> Connection:
+    (connection,) = captured.connections
+    return connection
+
+
+def phases_are_in_order(connection: Connection) -> bool:
+    setup = dict(connection.setup)
+    total = setup.pop("total")
+    at = total.start
+    for phase in sorted(setup.values(), key=lambda phase: phase.start):
+        if phase.start < at or phase.duration < 0:
+            return False
+        at = phase.start + phase.duration
+    return at <= total.start + total.duration
+
+
+def test_setup_of_a_plain_connection(server: Running) -> None:
+    with capture() as captured, urllib3.PoolManager() as http:
+        http.request("GET", f"http://localhost:{server.port}/fixed")
+    connection = one(captured)
+    assert set(connection.setup) == {"dns", "connect", "total"}
+    assert phases_are_in_order(connection)
+    assert connection.attempts in (1, 2)  # localhost may be ::1 first
+    assert (connection.via, connection.http_version) == ("direct", "1.1")
+    assert (connection.peer_address, connection.peer_port) == ("127.0.0.1", server.port)
+    assert connection.local_port in [seen.peer_port for seen in server.log().connections]
+    assert connection.opened_by == captured.exchanges[0].id
+    assert connection.origin == f"http://localhost:{server.port}"
+
+
+def test_an_address_needs_no_lookup(server: Running) -> None:
+    with capture() as captured, urllib3.PoolManager() as http:
+        http.request("GET", server.url("/fixed"))
+    assert set(one(captured).setup) == {"connect", "total"}
+
+
+def test_setup_of_a_tls_connection(tls: Running, certificates: Certificates) -> None:
+    with capture() as captured, urllib3.PoolManager(ca_certs=certificates.authority) as http:
+        for _ in range(2):
+            http.request("GET", tls.url("/fixed"))
+    connection = one(captured)
+    assert set(connection.setup) == {"dns", "connect", "tls_context", "tls", "total"}
+    assert phases_are_in_order(connection)
+    assert connection.tls_version == "TLSv1.3"
+    assert connection.cipher is not None
+    assert connection.cipher.startswith("TLS_")
+    assert connection.alpn == "http/1.1"
+    assert connection.resumed is False
+    assert [e.request_number for e in captured.exchanges] == [1, 2]
+
+
+def test_a_certificate_that_is_not_trusted(tls: Running) -> None:
+    with capture() as captured, urllib3.PoolManager(retries=False) as http, pytest.raises(HTTPError):
+        http.request("GET", tls.url("/fixed"))
+    connection = one(captured)
+    assert connection.failed_phase == "tls"
+    assert connection.opened_at is None
+    assert connection.error == "SSLCertVerificationError"
+    (exchange,) = captured.exchanges
+    assert (exchange.connection, exchange.request_number, exchange.reused) == (None, None, None)
+    assert exchange.error == "ssl.SSLCertVerificationError"
+
+
+def test_a_ca_file_that_is_none(tls: Running, tmp_path: Path) -> None:
+    nonsense = tmp_path / "ca.pem"
+    nonsense.write_text("nonsense")
+    with capture() as captured, urllib3.PoolManager(retries=False, ca_certs=str(nonsense)) as http:
+        with pytest.raises(HTTPError):
+            http.request("GET", tls.url("/fixed"))
+    assert one(captured).failed_phase == "tls_context"
+
+
+def test_a_port_where_nobody_listens() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    with capture() as captured, urllib3.PoolManager(retries=Retry(1)) as http:
+        with pytest.raises(MaxRetryError):
+            http.request("GET", f"http://127.0.0.1:{port}/")
+    assert [c.failed_phase for c in captured.connections] == ["connect", "connect"]
+    assert [c.error for c in captured.connections] == ["ConnectionRefusedError"] * 2
+    first, second = captured.exchanges
+    assert first.error == "urllib3.exceptions.NewConnectionError"
+    assert (second.previous, second.relation) == (first.id, "retry")
+    assert first.finished_at is not None
+    assert second.started_at is not None
+    assert first.finished_at <= second.started_at
+
+
+def test_a_name_that_does_not_resolve() -> None:
+    with capture() as captured, urllib3.PoolManager(retries=False) as http, pytest.raises(HTTPError):
+        http.request("GET", "http://no-such-host.invalid/")
+    connection = one(captured)
+    assert (connection.failed_phase, connection.error) == ("dns", "gaierror")
+    assert set(connection.setup) == {"dns", "total"}
+
+
+def test_time_backing_off_is_no_part_of_the_failed_exchange() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    retries = Retry(2, backoff_factor=0.15)
+    with capture() as captured, urllib3.PoolManager(retries=retries) as http, pytest.raises(MaxRetryError):
+        http.request("GET", f"http://127.0.0.1:{port}/")
+    assert len(captured.exchanges) == 3
+    for exchange in captured.exchanges:
+        assert exchange.finished_at is not None
+        assert exchange.started_at is not None
+        assert exchange.finished_at - exchange.started_at < 0.1
+
+
+def test_a_forward_proxy(server: Running, proxy: Running) -> None:
+    with capture() as captured, urllib3.ProxyManager(proxy.origin) as http:
+        http.request("GET", server.url("/fixed"))
+        http.request("GET", server.url("/fixed?x=1"))
+    connection = one(captured)
+    assert connection.via == "forward"
+    assert connection.peer_port == proxy.port
+    assert connection.origin == proxy.origin
+    assert [e.origin for e in captured.exchanges] == [server.origin] * 2
+    assert [e.url for e in captured.exchanges] == [server.url("/fixed"), server.url("/fixed?x=…")]
+    assert [e.reused for e in captured.exchanges] == [False, True]
+    assert captured.clients[0].kind == "urllib3.ProxyManager"
+
+
+def test_a_tunnel(tls: Running, proxy: Running, certificates: Certificates) -> None:
+    with capture() as captured:
+        with urllib3.ProxyManager(proxy.origin, ca_certs=certificates.authority) as http:
+            http.request("GET", tls.url("/fixed"))
+            http.request("GET", tls.url("/fixed"))
+    connection = one(captured)
+    assert connection.via == "tunnel"
+    assert set(connection.setup) == {"connect", "proxy_tunnel", "tls_context", "tls", "total"}
+    assert phases_are_in_order(connection)
+    assert connection.origin == tls.origin
+    assert connection.peer_port == proxy.port
+    assert [e.origin for e in captured.exchanges] == [tls.origin] * 2
+
+
+def test_a_tunnel_that_is_refused(proxy: Running) -> None:
+    with capture() as captured, urllib3.ProxyManager(proxy.origin, retries=False) as http:
+        with pytest.raises(HTTPError):
+            http.request("GET", "https://refused.test/")
+    connection = one(captured)
+    assert (connection.failed_phase, connection.origin) == ("proxy_tunnel", "https://refused.test")
+
+
+@pytest.mark.parametrize("secure", [False, True])
+def test_socks(
+    server: Running, tls: Running, socks: Running, certificates: Certificates, secure: bool
+) -> None:
+    from urllib3.contrib.socks import SOCKSProxyManager
+
+    target = tls if secure else server
+    url = f"socks5h://user:secret@127.0.0.1:{socks.port}"
+    with capture() as captured, SOCKSProxyManager(url, ca_certs=certificates.authority) as http:
+        http.request("GET", target.url("/fixed"))
+        http.request("GET", target.url("/fixed"))
+    connection = one(captured)
+    assert connection.via == "socks"
+    assert connection.origin == target.origin
+    assert connection.peer_port == socks.port
+    assert connection.attempts == 1
+    assert ("tls" in connection.setup) is secure
+    assert "secret" not in repr(captured.connections) + repr(captured.exchanges) + repr(captured.clients)
+
+
+def test_redirects_and_retries(server: Running) -> None:
+    with capture() as captured, urllib3.PoolManager() as http:
+        http.request("GET", server.url("/redirect/redirect/fixed"))
+        http.request("GET", server.url("/flaky/pm"), retries=Retry(1, status_forcelist=[503]))
+    one(captured)
+    assert [e.request_number for e in captured.exchanges] == [1, 2, 3, 4, 5]
+    assert [e.relation for e in captured.exchanges] == [None, "redirect", "redirect", None, "retry"]
+    ids = [e.id for e in captured.exchanges]
+    assert [e.previous for e in captured.exchanges] == [None, ids[0], ids[1], None, ids[3]]
+
+
+def test_redirects_and_retries_of_a_bare_pool(server: Running) -> None:
+    with capture() as captured, urllib3.HTTPConnectionPool("127.0.0.1", server.port) as pool:
+        pool.request("GET", "/redirect/fixed")
+        pool.request("GET", "/flaky/pool", retries=Retry(1, status_forcelist=[503]))
+    assert [e.relation for e in captured.exchanges] == [None, "redirect", None, "retry"]
+    (client,) = captured.clients
+    assert (client.kind, client.requests, client.close_kind) == ("urllib3.HTTPConnectionPool", 4, "close")
+    assert {e.client for e in captured.exchanges} == {client.id}
+
+
+def test_headers_come_before_a_body_that_is_read_at_once() -> None:
+    def script(server: Scripted) -> None:
+        with server.accept() as peer:
+            peer.read_head()
+            peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n")
+            threading.Event().wait(0.1)
+            peer.send(b"body")
+
+    with scripted(script) as server, capture() as captured, urllib3.PoolManager() as http:
+        http.request("GET", server.url())
+    (exchange,) = captured.exchanges
+    times = [exchange.started_at, exchange.sent_at, exchange.headers_at, exchange.finished_at]
+    assert times == sorted(times)  # type: ignore[type-var]
+    assert exchange.finished_at is not None
+    assert exchange.headers_at is not None
+    assert exchange.finished_at - exchange.headers_at > 0.08
+
+
+def test_setup_is_no_part_of_sending(server: Running) -> None:
+    with capture() as captured, urllib3.PoolManager() as http:
+        http.request("GET", server.url("/fixed"))
+    (exchange,) = captured.exchanges
+    opened = one(captured).opened_at
+    assert opened is not None
+    assert exchange.sent_at is not None
+    assert opened <= exchange.sent_at
+
+
+def test_waiting_for_a_connection(server: Running) -> None:
+    with capture() as captured, urllib3.PoolManager(maxsize=1, block=True) as http:
+        threads = [
+            threading.Thread(target=http.request, args=("GET", server.url("/slow/100"))) for _ in range(3)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert one(captured).requests == 3
+    waits = sorted(e.pool_wait or 0.0 for e in captured.exchanges)
+    assert waits[0] == 0.0
+    assert 0.05 < waits[1] < 0.18 < waits[2]
+    assert all(e.idle_time is None or 0 <= e.idle_time < 0.05 for e in captured.exchanges)
+    (pool,) = captured.pools
+    assert (pool.max_connections, pool.max_idle, pool.blocking) == (1, 1, True)
+
+
+def test_waiting_in_vain(server: Running) -> None:
+    with capture() as captured:
+        pool = urllib3.HTTPConnectionPool("127.0.0.1", server.port, maxsize=1, block=True)
+        held = pool.request("GET", "/fixed", preload_content=False)
+        with pytest.raises(EmptyPoolError):
+            pool.request("GET", "/fixed", pool_timeout=0.05, retries=False)
+        held.read()
+        pool.close()
+    one(captured)
+    refused, served = captured.exchanges
+    assert refused.error == "urllib3.exceptions.EmptyPoolError"
+    assert (refused.connection, refused.reused) == (None, None)
+    assert refused.pool_wait is not None
+    assert refused.pool_wait >= 0.05
+    assert served.pool_wait == 0.0
+
+
+def test_idle_time(server: Running) -> None:
+    with capture() as captured, urllib3.PoolManager() as http:
+        http.request("GET", server.url("/fixed"))
+        threading.Event().wait(0.06)
+        http.request("GET", server.url("/fixed"))
+    first, second = captured.exchanges
+    assert first.idle_time is None
+    assert second.idle_time is not None
+    assert 0.06 <= second.idle_time < 0.5
+
+
+def test_call_sites(server: Running) -> None:
+    def build() -> Any:
+        return urllib3.PoolManager()
+
+    def use(http: Any) -> None:
+        http.request("GET", server.url("/redirect/fixed"))
+
+    with capture() as captured:
+        http = build()
+        use(http)
+        http.clear()
+    (client,) = captured.clients
+    assert client.call_site == CallSite(HERE, build.__code__.co_firstlineno + 1, build.__qualname__)
+    for exchange in captured.exchanges:
+        assert exchange.call_site == CallSite(HERE, use.__code__.co_firstlineno + 1, use.__qualname__)
+        assert exchange.thread == threading.get_ident()
+    assert client.close_kind == "close"
+
+
+def test_a_connection_used_without_a_pool(server: Running) -> None:
+    with capture() as captured:
+        connection = HTTPConnection("127.0.0.1", server.port, timeout=5)
+        for _ in range(2):
+            connection.request("GET", "/fixed")
+            connection.getresponse().read()
+        connection.close()
+    opened = one(captured)
+    assert (opened.requests, opened.close_reason) == (2, "program_close")
+    assert [(e.request_number, e.reused, e.body_complete) for e in captured.exchanges] == [
+        (1, False, True),
+        (2, True, True),
+    ]
+
+
+class UnixConnection(HTTPConnection):
+    """As the packages for unix sockets do it: a ``connect`` of its own."""
+
+    def __init__(self, path: str, **options: Any) -> None:
+        super().__init__("localhost", **options)
+        self.path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.connect(self.path)
+
+
+class UnixPool(urllib3.HTTPConnectionPool):
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost")
+        self.path = path
+
+    def _new_conn(self) -> Any:
+        return UnixConnection(self.path)
+
+
+def test_a_unix_socket(tmp_path: Path) -> None:
+    path = str(tmp_path / "s")
+    with in_thread(ServerConfig(uds=path)), capture() as captured, UnixPool(path) as pool:
+        for _ in range(2):
+            pool.request("GET", "/fixed")
+    connection = one(captured)
+    assert (connection.via, connection.peer_address) == ("uds", path)
+    assert connection.opened_by == captured.exchanges[0].id
+    assert connection.close_reason == "client_close"
+    assert [(e.request_number, e.reused) for e in captured.exchanges] == [(1, False), (2, True)]
+
+
+def test_what_was_alive_before(server: Running) -> None:
+    http = urllib3.PoolManager()
+    http.request("GET", server.url("/fixed"))
+    with capture() as captured:
+        http.request("GET", server.url("/fixed"))
+        http.request("GET", server.url("/fixed"))
+        http.clear()
+    connection = one(captured)
+    assert (connection.opened_at, connection.setup, connection.opened_by) == (None, {}, None)
+    assert connection.local_port is not None
+    assert [e.request_number for e in captured.exchanges] == [None, None]
+    assert [e.reused for e in captured.exchanges] == [True, True]
+    assert captured.exchanges[0].idle_time is None
+    assert captured.exchanges[1].idle_time is not None
+    assert captured.clients[0].created_at is None
+    assert connection.close_reason is not None
+
+
+def test_hooks_out_and_in_again(server: Running) -> None:
+    with capture():
+        http = urllib3.PoolManager()
+        http.request("GET", server.url("/fixed"))
+    http.request("GET", server.url("/close"))
+    http.request("GET", server.url("/fixed"))
+    with capture() as captured:
+        http.request("GET", server.url("/fixed"))
+        http.clear()
+    (exchange,) = captured.exchanges
+    assert (exchange.request_number, exchange.reused) == (None, True)
+    assert one(captured).local_port == server.log().connections[-1].peer_port
+
+
+def test_an_upload_whose_body_is_another_answer(server: Running) -> None:
+    with capture() as captured, urllib3.PoolManager(maxsize=2) as http:
+
+        def body() -> Iterator[bytes]:
+            yield http.request("GET", server.url("/fixed")).data
+
+        http.request("POST", server.url("/fixed"), body=body())
+    inner, outer = captured.exchanges
+    assert (inner.method, outer.method) == ("GET", "POST")
+    assert inner.previous is outer.previous is None
+    assert inner.connection != outer.connection
+
+
+def test_tls_without_a_certificate_check(tls: Running) -> None:
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    pool = urllib3.HTTPSConnectionPool(
+        "localhost", tls.port, ssl_context=context, cert_reqs="CERT_NONE", assert_hostname=False
+    )
+    with capture() as captured, pytest.warns(urllib3.exceptions.InsecureRequestWarning), pool:
+        pool.request("GET", "/fixed")
+    assert one(captured).tls_version == "TLSv1.3"
