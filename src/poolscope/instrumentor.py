@@ -25,7 +25,8 @@ class Instrumentor:
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
-        self._holders: set[object] = set()
+        self._holders: dict[object, bool] = {}
+        """Who wants facts, and whether by means of the global hooks."""
         self._activation = Activation()
         self._listeners: tuple[Listener, ...] = ()
         self.ledger = Ledger()
@@ -36,30 +37,40 @@ class Instrumentor:
     @property
     def active(self) -> bool:
         """Whether the hooks are in."""
-        return bool(self._holders)
+        return any(self._holders.values())
 
-    def hold(self, holder: object) -> bool:
-        """Put the hooks in, or keep them in, for ``holder``; False if it holds them already."""
+    def hold(self, holder: object, *, hooks: bool = True) -> bool:
+        """Put the hooks in, or keep them in, for ``holder``; False if it holds them already.
+
+        Without ``hooks`` only the ledger is switched on, for objects that are observed one by one.
+        """
         with self._lock:
             if holder in self._holders:
                 return False
-            self._holders.add(holder)
-            if len(self._holders) == 1:
+            first, active = not self._holders, self.active
+            self._holders[holder] = hooks
+            if first:
                 for hook in HOOKS.values():
                     hook.reset()
                 self.ledger.reset()
                 FACTS.add_consumer(self.ledger.consume)
+            if hooks and not active:
                 self._activation.start()
             return True
+
+    def holds(self, holder: object) -> bool:
+        """Whether ``holder`` holds us."""
+        return holder in self._holders
 
     def release(self, holder: object) -> bool:
         """Let ``holder`` go; the last one takes the hooks out. False if it held nothing."""
         with self._lock:
             if holder not in self._holders:
                 return False
-            self._holders.discard(holder)
-            if not self._holders:
+            hooks = self._holders.pop(holder)
+            if hooks and not self.active:
                 self._activation.stop()
+            if not self._holders:
                 FACTS.settle()
                 FACTS.remove_consumer(self.ledger.consume)
             return True
@@ -94,6 +105,7 @@ INSTRUMENTOR = Instrumentor()
 FACTS.at_fork = (*FACTS.at_fork, INSTRUMENTOR.after_fork)
 
 _PROGRAM = object()
+_EXPLICIT = object()
 _signals: Any = None
 
 
@@ -111,12 +123,28 @@ def instrument(**options: Any) -> None:
         if started is not None:
             started.stop()
         return
+    _switch(started)
+
+
+def observe() -> None:
+    """Let objects that are observed one by one be heard, without any hook in their libraries."""
+    if INSTRUMENTOR.hold(_EXPLICIT, hooks=False) and _signals is None:
+        _switch(_signals_for({}, wanted=True))
+
+
+def _switch(signals: Any) -> None:
+    """Make ``signals`` (or None) the ones that are told everything, instead of those before."""
     global _signals
-    _signals = started
-    if started is not None:
-        started.start()
-        INSTRUMENTOR.listen(started.take)
-        LIVE.door = started.spans
+    before, _signals = _signals, signals
+    if before is not None:
+        if LIVE.door is before.spans:
+            LIVE.door = None
+        before.stop()
+        INSTRUMENTOR.unlisten(before.take)
+    if signals is not None:
+        signals.start()
+        INSTRUMENTOR.listen(signals.take)
+        LIVE.door = signals.spans
 
 
 def _signals_for(options: dict[str, Any], wanted: bool) -> Any:
@@ -136,14 +164,16 @@ def _signals_for(options: dict[str, Any], wanted: bool) -> Any:
 
 
 def uninstrument() -> None:
-    """Take the hooks out again, restoring only what is still ours; connections alive go on unobserved."""
-    global _signals
-    if INSTRUMENTOR.release(_PROGRAM) and _signals is not None:
-        if LIVE.door is _signals.spans:
-            LIVE.door = None
-        _signals.stop()
-        INSTRUMENTOR.unlisten(_signals.take)
-        _signals = None
+    """Take the hooks out again, restoring only what is still ours; connections alive go on unobserved.
+
+    Transports, adapters and clients observed one by one go on; without `instrument()` before it, this call
+    silences those.
+    """
+    was_global = INSTRUMENTOR.release(_PROGRAM)
+    if was_global and INSTRUMENTOR.holds(_EXPLICIT):
+        return
+    if was_global or INSTRUMENTOR.release(_EXPLICIT):
+        _switch(None)
 
 
 def snapshot() -> Snapshot:

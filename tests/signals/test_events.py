@@ -8,7 +8,6 @@ from poolscope import records
 from poolscope.facts import now
 from poolscope.queue import FACTS
 from poolscope.signals.events import BURST, Limit
-from tests.signals import sheets
 from tests.signals.test_metrics import Program
 
 

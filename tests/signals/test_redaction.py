@@ -32,8 +32,10 @@ HTTP = ("http", "shop.example", None)
         (
             HTTP,
             "/?X-Amz-Signature=1&X-Amz-Credential=2&X-Amz-Security-Token=3&X-Goog-Signature=4",
-            "http://shop.example/?X-Amz-Signature=REDACTED&X-Amz-Credential=REDACTED"
-            "&X-Amz-Security-Token=REDACTED&X-Goog-Signature=REDACTED",
+            (
+                "http://shop.example/?X-Amz-Signature=REDACTED&X-Amz-Credential=REDACTED"
+                "&X-Amz-Security-Token=REDACTED&X-Goog-Signature=REDACTED"
+            ),
         ),
         (HTTP, "http://u:p@shop.example/a@b?c=@", "http://REDACTED:REDACTED@shop.example/a@b?c=@"),
         (HTTP, "http://u@shop.example", "http://REDACTED@shop.example"),

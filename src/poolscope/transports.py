@@ -1,0 +1,87 @@
+"""Observed transports for httpx and httpx2, and `trace` for what exists already: no global patch.
+
+`HTTPTransport` and `AsyncHTTPTransport` are httpx's, or httpx2's where only that is installed; the names
+ending in 2 are always httpx2's. Spans, metrics and events go where `poolscope.instrument` sends them, or to
+the global providers if that was not called. Together with it nothing is counted twice.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from poolscope.hooks.httpcore import trace_pool
+from poolscope.hooks.httpx import trace_client
+from poolscope.instrumentor import observe
+
+if TYPE_CHECKING:
+    from httpx import AsyncHTTPTransport, HTTPTransport
+
+    AsyncHTTPTransport2 = AsyncHTTPTransport
+    HTTPTransport2 = HTTPTransport
+
+__all__ = ["AsyncHTTPTransport", "AsyncHTTPTransport2", "HTTPTransport", "HTTPTransport2", "trace"]
+
+_T = TypeVar("_T")
+
+
+def trace(client: _T) -> _T:
+    """Observe one client that exists already, and return it.
+
+    Takes a client of httpx or httpx2, a ``requests.Session`` and a urllib3 ``PoolManager``; raises TypeError
+    for anything else.
+    """
+    if not (trace_client(client) or _trace_managers(client)):
+        raise TypeError(
+            "poolscope.trace() takes a client of httpx or httpx2, a requests.Session or a urllib3 PoolManager, "
+            f"not {type(client).__name__}"
+        )
+    observe()
+    return client
+
+
+def _trace_managers(client: Any) -> bool:
+    adapters = getattr(client, "adapters", None)
+    if isinstance(adapters, dict):
+        managers = [getattr(adapter, "poolmanager", None) for adapter in adapters.values()]
+        kind = "requests.Session"
+    else:
+        managers, kind = [client], "urllib3.PoolManager"
+    managers = [manager for manager in managers if hasattr(manager, "connection_from_url")]
+    if managers:
+        from poolscope.hooks.urllib3 import trace_manager
+
+        for manager in managers:
+            trace_manager(manager, kind)
+    return bool(managers)
+
+
+def _observed(base: type[Any]) -> type[Any]:
+    class Observed(base):  # type: ignore[misc]
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options)
+            trace_pool(self._pool)
+            observe()
+
+    Observed.__name__ = Observed.__qualname__ = base.__name__
+    Observed.__doc__ = (
+        f"``{base.__module__.partition('.')[0]}.{base.__name__}`` whose connections are observed."
+    )
+    return Observed
+
+
+def __getattr__(name: str) -> Any:
+    """Make a transport class when it is first asked for: the library it extends may not be installed."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name.endswith("2"):
+        library = importlib.import_module("httpx2")
+    else:
+        try:
+            library = importlib.import_module("httpx")
+        except ImportError:
+            library = importlib.import_module("httpx2")
+    made = _observed(getattr(library, name.removesuffix("2")))
+    made.__module__ = __name__
+    globals()[name] = made
+    return made
