@@ -63,10 +63,11 @@ class ClientFacts:
 class ClientMark:
     """Lives exactly as long as its client and says so when that is collected without a close."""
 
-    __slots__ = ("__weakref__", "facts", "sent")
+    __slots__ = ("facts", "owner", "sent")
 
-    def __init__(self, facts: ClientFacts) -> None:
+    def __init__(self, client: Any, facts: ClientFacts) -> None:
         self.facts = facts
+        self.owner = id(client)
         self.sent = False
         """Whether it has sent a request: settings are read then, not when it is built."""
 
@@ -93,29 +94,35 @@ def _client_ended(facts: ClientFacts, how: str) -> None:
         FACTS.put(ENDED, sheet)
 
 
-def built(kind: str, era: int, started_at: float, site: callsite.Site) -> ClientMark:
+def mark_of(client: Any) -> ClientMark | None:
+    """The mark on ``client``, unless a shallow copy brought along another's."""
+    mark: ClientMark | None = client._poolscope
+    return mark if mark is not None and mark.owner == id(client) else None
+
+
+def built(client: Any, kind: str, era: int, started_at: float, site: callsite.Site) -> ClientMark:
     """A mark for a client whose construction began at ``started_at`` and has just ended."""
     sheet = Client(kind, FACTS.epoch, started_at)
     sheet.construction_time = now() - started_at
     sheet.call_site, sheet.sdk_call_site = site.user, site.sdk
     sheet.loop = settings.current_loop()
     FACTS.put(BEGUN, sheet)
-    return ClientMark(ClientFacts(sheet, era))
+    return ClientMark(client, ClientFacts(sheet, era))
 
 
-def adopted(kind: str, era: int) -> ClientMark:
+def adopted(client: Any, kind: str, era: int) -> ClientMark:
     """A mark for a client that was there before us: its past is unknown."""
     sheet = Client(kind, FACTS.epoch)
     FACTS.put(BEGUN, sheet)
-    return ClientMark(ClientFacts(sheet, era))
+    return ClientMark(client, ClientFacts(sheet, era))
 
 
-def stand_in(kind: str, era: int, site: callsite.Site) -> ClientMark:
+def stand_in(client: Any, kind: str, era: int, site: callsite.Site) -> ClientMark:
     """A mark for a client that is stated only if no other turns out to be behind its requests."""
     sheet = Client(kind, FACTS.epoch, now())
     sheet.call_site, sheet.sdk_call_site = site.user, site.sdk
     sheet.loop = settings.current_loop()
-    return ClientMark(ClientFacts(sheet, era, stated=False))
+    return ClientMark(client, ClientFacts(sheet, era, stated=False))
 
 
 def construction_site(client: Any) -> callsite.Site:

@@ -11,7 +11,6 @@ from typing import Any
 from poolscope.facts import now
 from poolscope.hooks import callsite, clients
 from poolscope.hooks.calls import CURRENT_CALL, Call
-from poolscope.hooks.clients import ClientMark
 from poolscope.hooks.patching import Patches, guard, hide_frame
 from poolscope.hooks.settings import number_of_settings
 from poolscope.hooks.suppression import suppressed
@@ -49,7 +48,7 @@ def _built(session: Any, started_at: float, api_file: str) -> None:
     entry = site.entry
     one_off = entry is not None and entry.co_filename == api_file
     kind = f"requests.{entry.co_name}" if one_off and entry is not None else _KIND
-    session._poolscope = clients.built(kind, session._poolscope_era, started_at, site)
+    session._poolscope = clients.built(session, kind, session._poolscope_era, started_at, site)
 
 
 def _wrap_send(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -81,9 +80,9 @@ def _call_begins(session: Any, args: Any, kwargs: Any) -> Call | None:
         return None
     if suppressed():
         return None
-    mark: ClientMark | None = session._poolscope
+    mark = clients.mark_of(session)
     if mark is None:
-        mark = session._poolscope = clients.adopted(_KIND, session._poolscope_era)
+        mark = session._poolscope = clients.adopted(session, _KIND, session._poolscope_era)
     client = mark.facts.current(session._poolscope_era)
     if not mark.sent:
         mark.sent = True
@@ -137,5 +136,6 @@ def _wrap_close(original: Callable[..., Any]) -> Callable[..., Any]:
 
 @guard("requests.close")
 def _closed(session: Any) -> None:
-    if session._poolscope is not None:
-        session._poolscope.closed()
+    mark = clients.mark_of(session)
+    if mark is not None:
+        mark.closed()

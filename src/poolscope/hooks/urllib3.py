@@ -156,4 +156,4 @@ def trace_manager(traced: Any, kind: str = "urllib3.PoolManager") -> None:
     neither is stated.
     """
     if _managers().adopt(traced) and traced._poolscope_stand_in is None:
-        traced._poolscope_stand_in = clients.stand_in(kind, 0, clients.construction_site(traced))
+        traced._poolscope_stand_in = clients.stand_in(traced, kind, 0, clients.construction_site(traced))

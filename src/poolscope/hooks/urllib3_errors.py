@@ -39,7 +39,21 @@ def on_the_wire(error: BaseException) -> BaseException:
 
 def note_error(sheet: Connection, error: BaseException) -> None:
     """Write down what went wrong on a connection's socket."""
-    name = type(on_the_wire(error)).__name__
+    cause = on_the_wire(error)
+    name = type(cause).__name__
+    if name == "IncompleteRead" and _read_a_false_chunk_size(cause):
+        name = "InvalidChunkLength"
     sheet.error = name
     if name in _MADE_BY_EOF:
         sheet.eof = True
+
+
+def _read_a_false_chunk_size(error: BaseException | None) -> bool:
+    """Whether http.client's IncompleteRead means a chunk whose size is no number, not the end of the stream."""
+    while error is not None and not isinstance(error, ValueError):
+        error = error.__cause__ or error.__context__
+    traceback = None if error is None else error.__traceback__
+    while traceback is not None and traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    # http.client makes the same exception of both; only the line that it could not read tells them apart.
+    return traceback is not None and bool(traceback.tb_frame.f_locals.get("line"))

@@ -40,7 +40,7 @@ def _manager_built(manager: Any, started_at: float) -> None:
     if not _below_requests(sys._getframe(3)):
         kind = _kind(manager, "PoolManager")
         site = clients.construction_site(manager)
-        manager._poolscope = mark = clients.built(kind, manager._poolscope_era, started_at, site)
+        manager._poolscope = mark = clients.built(manager, kind, manager._poolscope_era, started_at, site)
         mark.facts.sheet.settings = _settings(manager.connection_pool_kw, getattr(manager, "proxy", None))
 
 
@@ -87,7 +87,7 @@ def wrap_new_pool(original: Callable[..., Any]) -> Callable[..., Any]:
 
 @guard("urllib3.new_pool")
 def _pool_made(manager: Any, pool: Any) -> None:
-    mark: ClientMark | None = manager._poolscope
+    mark = clients.mark_of(manager)
     instead: ClientMark | None = manager._poolscope_stand_in
     pool._poolscope = PoolState(
         pool._poolscope_era,
@@ -97,9 +97,8 @@ def _pool_made(manager: Any, pool: Any) -> None:
     # The manager's lock is held and the key is new: what follows is the insertion. Watching
     # ``dispose_func`` instead would leave a function of ours on every manager.
     pools = manager.pools
-    if len(pools._container) >= pools._maxsize:
-        oldest = next(iter(pools._container.values()), pool)
-        _end_pool(oldest, "manager_eviction")
+    if isinstance(pools._maxsize, int) and len(pools._container) >= pools._maxsize:
+        _end_pool(next(iter(pools._container.values()), pool), "manager_eviction")
 
 
 def _end_pool(pool: Any, trigger: str) -> None:
@@ -128,7 +127,7 @@ def _cleared(manager: Any) -> None:
         pools = list(manager.pools._container.values())
     for pool in pools:
         _end_pool(pool, "client")
-    for mark in (manager._poolscope, manager._poolscope_stand_in):
+    for mark in (clients.mark_of(manager), manager._poolscope_stand_in):
         if mark is not None:
             mark.closed()
 
@@ -164,9 +163,10 @@ def _call_begins(manager: Any) -> Call | None:
         return None  # following a redirect
     if suppressed():
         return None
-    mark: ClientMark | None = manager._poolscope
+    mark: ClientMark | None = clients.mark_of(manager) or manager._poolscope_stand_in
     if mark is None:
-        mark = manager._poolscope = clients.adopted(_kind(manager, "PoolManager"), manager._poolscope_era)
+        kind = _kind(manager, "PoolManager")
+        mark = manager._poolscope = clients.adopted(manager, kind, manager._poolscope_era)
     client = mark.facts.current(manager._poolscope_era)
     return Call(id(manager), client.id, callsite.find().user)
 
@@ -195,7 +195,8 @@ def _pool_built(pool: Any, started_at: float) -> None:
     if managed or CURRENT_CALL.get() is not None or _below_requests(frame):
         return
     era = pool._poolscope_era
-    mark = clients.built(_kind(pool, "HTTPConnectionPool"), era, started_at, clients.construction_site(pool))
+    site = clients.construction_site(pool)
+    mark = clients.built(pool, _kind(pool, "HTTPConnectionPool"), era, started_at, site)
     mark.facts.sheet.settings = _settings({**vars(pool), **pool.conn_kw}, pool.proxy)
     pool._poolscope = PoolState(era, mark.facts)
     pool._poolscope_client = mark
