@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from poolscope import records
-from tests.cli.conftest import Program
+from tests.cli.conftest import SOURCE, Program
 
 WORLD = """
 import sys
@@ -314,3 +314,21 @@ def wait_for(condition: Callable[[], bool], timeout: float = 10.0) -> None:
     while not condition():
         assert monotonic() < deadline
         sleep(0.02)
+
+
+def test_the_line_is_the_programs_or_none(program: Program) -> None:
+    """What starts a program is not part of it: neither ours, nor the command's own script."""
+    tool = program.directory / "site-packages" / "tool.py"
+    tool.parent.mkdir()
+    tool.write_text(REQUESTS.replace("{url}", program.server.url("/fixed/")))
+    starter = program.directory / "poolscope"
+    starter.write_text("from poolscope.cli.main import main\nmain()\n")
+    path = f"{SOURCE}:{tool.parent}"
+    done = subprocess.run(
+        [sys.executable, str(starter), "run", "--save", str(program.saved), "-m", "tool"],
+        env=program.environment(PYTHONPATH=path), cwd=program.directory, capture_output=True, timeout=60, check=True,
+    )  # fmt: skip
+    (client,) = {c.id: c for c in program.of(records.Client)}.values()
+    assert done.returncode == 0
+    assert client.call_site is None
+    assert client.sdk_call_site.file == str(tool)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -89,7 +90,8 @@ def _show(example: Example, server: Server, count: int) -> None:
     if example.scheme not in server.ports:
         click.echo("trustme is not installed, so there is no certificate: skipped")
         return
-    script = os.path.join(directory(), f"{example.name}.py")
+    # A copy: what lies inside the installed package would pass for a library, not for a program.
+    script = shutil.copy(os.path.join(directory(), f"{example.name}.py"), server.keep)
     arguments = [server.url(example.scheme), *([str(count)] if example.counted else [])]
     shown = f"$ poolscope run examples/{example.name}.py {' '.join(arguments)}"
     click.echo(click.style(shown, dim=True))
@@ -108,6 +110,7 @@ class Server:
     """The embedded server, in a process of its own, so that it does not share the example's interpreter."""
 
     def __init__(self, delay: float, keep: str) -> None:
+        self.keep = keep
         self._authority = os.path.join(keep, "authority.pem")
         command = [sys.executable, "-m", "poolscope.cli.demo_server", str(delay), *self._certificate(keep)]
         self._process = subprocess.Popen(  # noqa: S603  (our own interpreter, our own server)

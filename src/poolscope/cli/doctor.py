@@ -11,8 +11,10 @@ import json
 import os
 import re
 import sys
+import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from importlib.util import find_spec
 from types import ModuleType
 from typing import Any, Final
 
@@ -92,7 +94,9 @@ def _examine(name: str) -> Finding:
     except importlib.metadata.PackageNotFoundError:
         version = None
     try:
-        module = importlib.import_module(name)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # urllib3's socks module warns where PySocks is missing
+            module = importlib.import_module(name)
     except ImportError as error:
         if version is None or name != package:
             return Finding(name, version, "absent", note=None if name == package else "an optional part")
@@ -111,7 +115,9 @@ def _try_hooks(name: str, version: str | None, module: ModuleType) -> Finding:
         trial.restore()
     if not trial.placed and not trial.missing:
         return Finding(name, version, "incomplete", 0, [f"nothing to hook was found: {_NO_LOOKUPS}"])
-    missing = [f"{point}: {meaning_of(point)}" for point in trial.missing]
+    # Without socksio httpcore has no SOCKS proxies, only classes of that name that refuse.
+    optional = ("SOCKSProxy", "AsyncSOCKSProxy") if find_spec("socksio") is None else ()
+    missing = [f"{p}: {meaning_of(p)}" for p in trial.missing if p.partition(".")[0] not in optional]
     untested = None if version is None else _untested(name, version)
     status = "incomplete" if missing else "untested" if untested else "fits"
     return Finding(name, version, status, trial.placed, missing, untested)

@@ -19,7 +19,7 @@ from poolscope.queue import FACTS
 if TYPE_CHECKING:
     from poolscope.reports.picture import Picture
 
-CLIENTS: Final = tuple(name for name in LIBRARIES if name not in ("anyio", "trio"))
+CLIENTS: Final = tuple(name for name in LIBRARIES if name != "trio" and "." not in name)
 
 
 class Stream:

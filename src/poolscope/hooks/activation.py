@@ -26,7 +26,7 @@ LIBRARIES: Final[dict[str, str]] = {
     "urllib3": "poolscope.hooks.urllib3",
     "urllib3.contrib.socks": "poolscope.hooks.urllib3",
     "requests": "poolscope.hooks.requests",
-    "anyio": "poolscope.hooks.resolver",
+    "anyio._core._sockets": "poolscope.hooks.resolver",
     "trio": "poolscope.hooks.resolver",
 }
 """Library → the file of ours that knows it; each has ``install(module, patches)``."""

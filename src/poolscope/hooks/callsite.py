@@ -20,6 +20,8 @@ LIBRARY: Final = 0
 PACKAGE: Final = 1
 """Anything else from site-packages or the standard library."""
 USER: Final = 2
+RUNNER: Final = 3
+"""What ``poolscope run`` starts the program from: whatever lies further out is not the program."""
 
 _PATHS: Final = sysconfig.get_paths()
 _INSTALLED: Final = tuple(
@@ -31,11 +33,13 @@ _HTTP_LIBRARIES: Final = frozenset(
 )
 OWN: Final = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "")
 
+_RUNNER: Final = os.path.join(OWN, "cli", "target.py")
+
 _kinds: dict[str, int] = {}
 
 
 def kind_of(filename: str) -> int:
-    """LIBRARY, PACKAGE or USER, by where the file lies."""
+    """LIBRARY, PACKAGE, USER or RUNNER, by where the file lies."""
     kind = _kinds.get(filename)
     if kind is None:
         if len(_kinds) > 10_000:
@@ -46,7 +50,7 @@ def kind_of(filename: str) -> int:
 
 def _classify(filename: str) -> int:
     if filename.startswith(OWN):
-        return LIBRARY
+        return RUNNER if filename == _RUNNER else LIBRARY
     parts = filename.replace("\\", "/").split("/")
     installed = "site-packages" in parts or "dist-packages" in parts or filename.startswith(_INSTALLED)
     if not installed and not filename.startswith("<frozen"):
@@ -80,6 +84,8 @@ def find(depth: int = 1) -> Site:
         if kind == PACKAGE:
             if sdk is None:
                 sdk = (code, frame.f_lineno)
+        elif kind == RUNNER:
+            break
         elif sdk is None:
             entry = code
         frame = frame.f_back

@@ -26,10 +26,8 @@ LOOKUPS: ContextVar[list[Lookup] | None] = ContextVar("poolscope_lookups", defau
 
 def install(module: ModuleType, patches: Patches) -> None:
     """Watch the lookups of anyio or trio, whichever ``module`` is."""
-    if module.__name__ == "anyio":
-        owner = getattr(getattr(module, "_core", None), "_sockets", None)
-    else:
-        owner = getattr(module, "_highlevel_open_tcp_stream", None)
+    # anyio comes as the module of its sockets, which newer versions import when they are first used.
+    owner = getattr(module, "_highlevel_open_tcp_stream", None) if module.__name__ == "trio" else module
     if owner is not None:
         patches.replace(owner, "getaddrinfo", _watched_async)
 
