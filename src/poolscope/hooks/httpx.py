@@ -60,7 +60,7 @@ def library_of(module: ModuleType) -> Library:
 def install(module: ModuleType, patches: Patches) -> None:
     """Hook both client classes of ``module``, httpx or httpx2; clients alive are observed from their next use on."""
     library = library_of(module)
-    library.era += 1
+    library.era = clients.new_era(library.name)
     for cls in (module.Client, module.AsyncClient):
         patches.replace(cls, "__init__", _init(library, f"{library.name}.{cls.__name__}"))
     patches.replace(module.Client, "send", _send(library))
@@ -121,7 +121,7 @@ def _built(library: Library, kind: str, client: Any, started_at: float, options:
             site.entry if site.entry is not None and site.entry.co_filename == library.api_file else caller
         )
         kind = f"{library.name}.{entry.co_name}"
-    mark = clients.built(kind, library.era, started_at, site)
+    mark = clients.built(client, kind, library.era, started_at, site)
     vars(client)["_poolscope"] = mark
     if options.get("transport") is None and not options.get("mounts"):
         mark.facts.sheet.settings = number_of_settings(
@@ -134,7 +134,7 @@ def _mark_of(library: Library, client: Any) -> ClientMark:
     mark: ClientMark | None = vars(client).get("_poolscope")
     if mark is None:
         kind = "AsyncClient" if hasattr(client, "aclose") else "Client"
-        mark = vars(client)["_poolscope"] = clients.adopted(f"{library.name}.{kind}", library.era)
+        mark = vars(client)["_poolscope"] = clients.adopted(client, f"{library.name}.{kind}", library.era)
         _claim_pools(client, mark)
     return mark
 
