@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import os
-import threading
+from _thread import allocate_lock, get_ident  # the real ones, whatever gevent has put into threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -41,7 +41,7 @@ class FactQueue:
 
     def _reset(self) -> None:
         self._facts: deque[tuple[Moment, Sheet]] = deque()
-        self._lock = threading.Lock()
+        self._lock = allocate_lock()
         self._drops = itertools.count(1)
         self.dropped = 0
         """Facts lost because the queue was full."""
@@ -101,14 +101,14 @@ class FactQueue:
 
         A signal handler may interrupt a drain; what waits for its end must not wait inside it.
         """
-        if self._drainer == threading.get_ident():
+        if self._drainer == get_ident():
             self._after_drain.append(action)
         else:
             action()
 
     @contextmanager
     def _draining(self) -> Iterator[None]:
-        self._drainer = threading.get_ident()
+        self._drainer = get_ident()
         try:
             yield
         finally:

@@ -332,3 +332,37 @@ def test_the_line_is_the_programs_or_none(program: Program) -> None:
     assert done.returncode == 0
     assert client.call_site is None
     assert client.sdk_call_site.file == str(tool)
+
+
+def test_a_full_disk_is_told_and_nothing_else(program: Program) -> None:
+    program.write(REQUESTS + "import sys; sys.exit(6)")
+    done = program.poolscope("run", "--save", "/dev/full", str(program.path))
+    assert done.returncode == 6
+    assert "3 requests" in done.stderr
+    assert "--save '/dev/full' is not complete: No space left on device" in done.stderr
+
+
+def test_a_program_that_becomes_a_daemon_keeps_its_descriptors(program: Program) -> None:
+    """Closing every descriptor, then using those numbers for something else, must not mix with the saved file."""
+    program.write(
+        "import os\n"
+        + REQUESTS
+        + "os.closerange(3, 256)\nmine = [open(f'mine{n}', 'w') for n in range(8)]\n"
+        + REQUESTS
+    )
+    program.run("--every", "0.1")
+    assert program.summary().requests == 6
+    assert all((program.directory / f"mine{n}").read_text() == "" for n in range(8))
+
+
+def test_greenlets_are_no_obstacle(program: Program) -> None:
+    pytest.importorskip("gevent")
+    program.write(
+        "from gevent import monkey; monkey.patch_all()\nimport gevent, os, requests\n"
+        "def call(n=2):\n    with requests.Session() as s:\n        for _ in range(n): s.get('{url}')\n"
+        "gevent.joinall([gevent.spawn(call) for _ in range(5)])\n"
+        "pid = os.fork()\nif pid == 0:\n    call(); os._exit(0)\nos.waitpid(pid, 0)\n"
+    )
+    run = program.run()
+    assert run.returncode == 0
+    assert "12 requests · 6 connections · 6 clients" in run.stderr
