@@ -143,6 +143,22 @@ def test_as_many_as_the_peak_in_flight_are_not_avoidable() -> None:
     assert finding.saving == pytest.approx(45 * cost_of_one / 5)
 
 
+def test_building_side_by_side_is_not_saved_in_full() -> None:
+    story = Story()
+    for _ in range(10):
+        start = story.now
+        for slot in range(4):
+            story.now = start
+            client = story.client(built_in=1.0)
+            connection = story.connect(client, connect=0.0)
+            story.exchange(client, connection, took=0.001, in_flight=slot + 1)
+            story.disconnect(connection)
+            story.close(client)
+    (finding,) = found(story)
+    assert finding.cost == pytest.approx(40.0)
+    assert finding.saving == pytest.approx(36 / 4)
+
+
 def test_avoidable_below_and_at_the_threshold() -> None:
     story = throwaways(4, exchange={"in_flight": 3})
     assert not found(story)
@@ -238,6 +254,7 @@ def late(reason: str) -> Story:
         connection = story.connect(client)
         story.exchange(client, connection)
         story.close(client)
+        story.now += 0.005
         story.disconnect(connection, reason, close_time=0.005)
     return story
 

@@ -11,8 +11,9 @@ from poolscope.reports.words import Paths, count, most, seconds, share
     ("value", "written"),
     [
         (None, "–"),
-        (0.0, "0.0 ms"),
-        (0.00004, "0.0 ms"),
+        (0.0, "0 µs"),
+        (0.00004, "40 µs"),
+        (0.00012, "0.1 ms"),
         (0.0042, "4.2 ms"),
         (0.00996, "10 ms"),
         (0.5, "500 ms"),

@@ -16,8 +16,17 @@ class ShortLife(NamedTuple):
     """(started_at, finished_at) of its exchanges."""
     keepalive: float
     """Seconds that a connection of its pool may stay idle."""
-    cost: float
-    """Seconds of its construction, connection setup and close."""
+    built_at: float
+    construction: float
+    setup: float
+    """Seconds, as construction; setup lies within the exchange that waited for it."""
+    closes: tuple[tuple[float, float], ...]
+    """When the library's closing of its connections began and ended."""
+
+    @property
+    def cost(self) -> float:
+        """Seconds that would not have been spent on a request of a client that was there already."""
+        return self.construction + self.setup + sum(end - start for start, end in self.closes)
 
 
 class Churn:
@@ -76,7 +85,9 @@ class Churn:
         self.clients += 1
         self.calls += len(life.spans)
         self.cost += life.cost
-        for start, end in life.spans:
+        # All that cost is made of is busy time too, so that what was built in parallel is not counted in full.
+        self.busy.add(life.built_at, life.built_at + life.construction)
+        for start, end in (*life.closes, *life.spans):
             self.busy.add(start, end)
         self._ends.add(max(end for _, end in life.spans))
         insort(self._waiting, (min(start for start, _ in life.spans), life.keepalive, life.cost))

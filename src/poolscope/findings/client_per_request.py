@@ -54,22 +54,22 @@ KEEPS_ALIVE: Final = frozenset(
 class _Use:
     """What one client did on one origin."""
 
-    __slots__ = ("closing", "ended_well", "peak", "refused", "setup", "spans")
+    __slots__ = ("closes", "ended_well", "peak", "refused", "setup", "spans")
 
     def __init__(self) -> None:
         self.spans: list[tuple[float, float]] = []
         self.ended_well = True
         self.refused = False
         self.setup: dict[int, float] = {}
-        self.closing: dict[int, float] = {}
+        self.closes: dict[int, tuple[float, float]] = {}
         self.peak: int | None = 0
 
     def add_connection(self, record: Connection) -> None:
         total = record.setup.get("total")
         if total is not None:
             self.setup[record.id] = total.duration
-        if record.close_time is not None:
-            self.closing[record.id] = record.close_time
+        if record.close_time is not None and record.closed_at is not None:
+            self.closes[record.id] = record.closed_at - record.close_time, record.closed_at
         if record.close_reason not in KEEPS_ALIVE:
             self.refused = True
 
@@ -240,8 +240,16 @@ def _judge(client: Client, life: _Life, habits: Habits) -> None:
             churn.refused += 1
         elif use.spans and use.ended_well:
             keepalive = DEFAULT_KEEPALIVE if life.keepalive is None else life.keepalive
-            cost = construction + sum(use.setup.values()) + sum(use.closing.values())
-            churn.add(ShortLife(tuple(use.spans), keepalive, cost))
+            churn.add(
+                ShortLife(
+                    spans=tuple(use.spans),
+                    keepalive=keepalive,
+                    built_at=client.created_at or 0.0,
+                    construction=construction,
+                    setup=sum(use.setup.values()),
+                    closes=tuple(use.closes.values()),
+                )
+            )
             construction = 0.0  # it was built once, whatever the number of origins
 
 

@@ -26,7 +26,8 @@ def process(picture: Picture) -> Process:
     if first is not None:
         words.append(first.program or "a program without a name")
         words.append(f"Python {first.python}")
-        words += [f"{name} {version}" for name, version in sorted(first.libraries.items())]
+        used = {row.site.kind.partition(".")[0] for row in picture.rows()}
+        words += [f"{name} {version}" for name, version in sorted(first.libraries.items()) if name in used]
     if len(picture.headers) > 1:
         words.append(count(len(picture.headers), "process", "processes"))
     summary = picture.summaries.get(first.pid) if first is not None else None

@@ -181,6 +181,9 @@ class Table:
         parts = [f"{plain(phase)} {seconds(tally.setup[phase])}" for phase in PHASES if phase in tally.setup]
         if not parts:
             return []
+        other = tally.setup_total - sum(tally.setup.values())
+        if other >= 0.1 * tally.setup_total:
+            parts.append(f"other {seconds(other)}")
         number = tally.opened + tally.failed
         each = f", {seconds(tally.setup_total / number)} per connection" if number > 1 else ""
         return [("setup", " · ".join(parts)), ("", each)]

@@ -30,7 +30,7 @@ STYLES: Final = {
     "finding": "bold yellow",
     "fix": "bold",
 }
-NARROWEST: Final = 60
+NARROWEST: Final = 72
 DETAILED_ORIGINS: Final = 8
 """Origins whose connections are drawn; after them only their numbers are shown."""
 LISTED_ORIGINS: Final = 40
@@ -39,7 +39,7 @@ LISTED_FINDINGS: Final = 20
 
 
 def render(picture: Picture, width: int = 100, color: bool = False) -> str:
-    """The report as text, every line at most ``width`` (at least 60) columns wide."""
+    """The report as text, every line at most ``width`` (but at least 72) columns wide."""
     page = Page(max(NARROWEST, width), color)
     _Report(picture, page).write()
     return page.text()

@@ -12,10 +12,11 @@ _INSTALLED: Final = re.compile(r".*/(?:site-packages|dist-packages|lib/python\d+
 
 
 def seconds(value: float | None, space: str = " ") -> str:
-    """A duration for people: ``0.4 ms``, ``12 ms``, ``1.92 s``, ``153 s``; a dash for None."""
+    """A duration for people: ``40 µs``, ``0.4 ms``, ``12 ms``, ``1.92 s``, ``153 s``; a dash for None."""
     if value is None:
         return NOTHING
     for limit, factor, digits, unit in (
+        (0.0000995, 1e6, 0, "µs"),
         (0.00995, 1e3, 1, "ms"),
         (0.9995, 1e3, 0, "ms"),
         (9.995, 1.0, 2, "s"),

@@ -1,0 +1,239 @@
+"""The text report: what a reader must find in it, at every width, and that it is plain where asked to be."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from poolscope.records import CallSite, Record, Summary
+from poolscope.reports import picture, text
+from tests.reports.stories import LINE, Story
+
+SHARED = CallSite("/srv/.../app/deep/er/shared.py", 40, "Api.fetch")
+
+
+def seed(number: int = 1_000) -> Story:
+    """The two ways: a client per request, and one for all of them."""
+    story = Story()
+    story.header()
+    for _ in range(number):
+        story.throwaway(kind="requests.get")
+    client = story.client("requests.Session", built_in=0.0, call_site=SHARED)
+    connection = story.connect(client)
+    for _ in range(number):
+        story.exchange(client, connection)
+    story.disconnect(connection)
+    story.close(client, number)
+    story.summary()
+    return story
+
+
+def report(records: list[Record], width: int = 100, color: bool = False) -> str:
+    return text.render(picture.of(records), width, color)
+
+
+def line_with(word: str, lines: str) -> str:
+    (found,) = [line for line in lines.splitlines() if re.search(word, line)]
+    return found
+
+
+def test_the_seed_program_is_two_rows() -> None:
+    shown = report(seed().records)
+    assert line_with(r"^  requests\.get ", shown).split() == [
+        "requests.get", "1,000", "1,000", "1,000", "0", "%", "10.0", "s", "–"
+    ]  # fmt: skip
+    assert line_with(r"^  requests\.Session ", shown).split() == [
+        "requests.Session", "1", "1,000", "1", "99.9", "%", "10", "ms", "–"
+    ]  # fmt: skip
+    assert "files below /srv/.../app" in shown
+    assert "    load.py:12 in fetch" in shown
+    assert "    deep/er/shared.py:40 in Api.fetch" in shown
+    assert "1,000 × client close" in shown
+    assert "4 of 1,000 connections drawn" in shown
+
+
+def test_the_finding_has_line_cost_saving_and_fix() -> None:
+    shown = report(seed().records)
+    assert "PS101 client per request  load.py:12 in fetch" in shown
+    assert "cost    25.0 s of building, setup and closing" in shown
+    assert "saving  at least 25.0 s of the run's 45.0 s" in shown
+    assert "fix     Create one requests.Session()" in shown
+
+
+def test_the_totals_are_the_last_line() -> None:
+    assert report(seed(3).records, 140).splitlines()[-1] == (
+        "total  6 requests · 4 connections · 4 clients · 33 % reused · 40 ms in setup · 30 ms building clients"
+    )
+
+
+@pytest.mark.parametrize("width", [40, 72, 80, 100, 140, 200])
+def test_no_line_is_too_wide_and_numbers_stand_under_their_titles(width: int) -> None:
+    lines = report(seed().records, width).splitlines()
+    assert max(map(len, lines)) <= max(text.NARROWEST, width)
+    heading = next(line for line in lines if "REQUESTS" in line)
+    for kind in ("  requests.get ", "  requests.Session "):
+        row = next(line for line in lines if line.startswith(kind))
+        assert row.rstrip("–").rstrip().endswith("s")
+        end = heading.index("REQUESTS") + len("REQUESTS")
+        assert row[:end].endswith(" 1,000")
+
+
+def test_plain_text_has_no_escape_codes_and_colour_changes_nothing_else() -> None:
+    records = seed(5).records
+    plain, coloured = report(records), report(records, color=True)
+    assert "\x1b" not in plain
+    assert "\x1b[" in coloured
+    bare = re.sub(r"\x1b\[[0-9;]*m", "", coloured)
+    assert [line.rstrip() for line in bare.splitlines()] == plain.splitlines()
+
+
+def test_the_environment_does_not_decide(monkeypatch: pytest.MonkeyPatch) -> None:
+    records = seed(5).records
+    before = report(records)
+    for name, value in {"FORCE_COLOR": "1", "COLUMNS": "40", "TERM": "dumb", "NO_COLOR": "1"}.items():
+        monkeypatch.setenv(name, value)
+    assert report(records) == before
+
+
+def test_the_same_records_give_the_same_text_and_rendering_changes_nothing() -> None:
+    records = seed(20).records
+    drawn = picture.of(records)
+    assert text.render(drawn) == text.render(drawn) == report(records)
+
+
+def test_nothing_happened() -> None:
+    story = Story()
+    story.header()
+    story.summary()
+    shown = report(story.records)
+    assert "No HTTP connection was opened" in shown
+    assert "total" not in shown
+
+
+def test_nothing_at_all() -> None:
+    assert "No HTTP connection was opened" in report([])
+
+
+def test_clients_that_nobody_used() -> None:
+    story = Story()
+    story.header()
+    story.close(story.client(), 0)
+    story.summary()
+    assert "1 client built in 10 ms, none of them used." in report(story.records)
+
+
+def test_only_failures() -> None:
+    story = Story()
+    story.header()
+    client = story.client()
+    for phase in ("dns", "connect", "connect"):
+        story.failure(client, phase)
+    story.close(client, 3)
+    story.summary(exit_code=1)
+    shown = report(story.records)
+    assert "exit code 1" in shown
+    assert line_with(r"^  httpx\.Client ", shown).split() == [
+        "httpx.Client", "1", "3", "0", "–", "60", "ms", "–"
+    ]  # fmt: skip
+    assert "failed   2 × setup in connect · 1 × setup in dns · 3 × ConnectError" in shown
+    assert "✕ failed in dns (ConnectError)" in shown
+    assert "total  3 requests · 0 connections" in shown
+
+
+def test_waiting_names_the_limit() -> None:
+    story = Story()
+    story.header()
+    client = story.client()
+    story.pool(client, most=5)
+    connection = story.connect(client)
+    for wait in (0.0, 0.5, 1.5):
+        story.exchange(client, connection, pool_wait=wait)
+    shown = report(story.records)
+    assert "2 requests waited for a connection, at most 1.50 s; the pool allows 5 connections" in shown
+    assert line_with(r"^  httpx\.Client ", shown).endswith("2.00 s")
+    assert "no end recorded" in shown
+    assert "1 still open" in shown
+
+
+def test_two_hundred_origins() -> None:
+    story = Story()
+    story.header()
+    for number in range(200):
+        story.throwaway(origin=f"http://host{number:03}.test", kind="requests.get")
+    story.summary()
+    lines = report(story.records).splitlines()
+    assert len(lines) < 130
+    assert any(line.startswith("other origins") for line in lines)
+    assert line_with(r"more origins", "\n".join(lines)).split()[:4] == ["…", "160", "more", "origins"]
+    assert "total  200 requests · 200 connections" in "\n".join(lines)
+
+
+def test_a_long_origin_stands_above_its_numbers() -> None:
+    story = Story()
+    origin = f"https://{'very-long-' * 4}name.test:8443"
+    client = story.client()
+    story.exchange(client, story.connect(client, origin))
+    lines = report(story.records, 80).splitlines()
+    at = lines.index(origin)
+    assert lines[at + 1].split()[0] == "CLIENTS"
+
+
+def test_several_processes() -> None:
+    stories = [Story(pid=pid) for pid in (11, 12)]
+    records: list[Record] = []
+    for story in stories:
+        story.header()
+        for _ in range(5):
+            story.throwaway(kind="requests.get")
+        story.summary()
+        records += story.records
+    shown = report(records)
+    assert "2 processes" in shown
+    assert shown.count("PS101") == 1
+    assert "10 calls" not in shown
+    assert "11#" in shown
+    assert "12#" in shown
+    assert "cost    250 ms" in shown
+    assert "saving  at least 100 ms" in shown
+
+
+def test_a_client_that_was_not_seen() -> None:
+    story = Story()
+    connection = story.connect(None)
+    story.exchange(None, connection)
+    shown = report(story.records)
+    assert line_with("client not seen", shown).split()[:6] == ["client", "not", "seen", "–", "1", "1"]
+
+
+def test_the_package_that_stands_between() -> None:
+    story = Story()
+    sdk = CallSite("/lib/site-packages/somesdk/http.py", 7, "Api._client")
+    for _ in range(5):
+        story.throwaway(sdk_call_site=sdk)
+    shown = report(story.records)
+    assert "    through somesdk/http.py:7 in Api._client" in shown
+    assert "(at somesdk/http.py:7)" in shown
+
+
+def test_what_was_not_seen() -> None:
+    story = seed(1)
+    summary = story.records[-1]
+    assert isinstance(summary, Summary)
+    story.records[-1] = replace(
+        summary, facts_dropped=12, hooks_disabled=["urllib3.close"], children_not_followed=1
+    )
+    other = Story(pid=7)
+    other.header()
+    shown = report(story.records + other.records)
+    assert "not seen  12 facts dropped because the queue was full" in shown
+    assert "switched themselves off: urllib3.close." in shown
+    assert "1 child process not followed" in shown
+    assert "The end of 1 process" in shown
+
+
+def test_lines_of_one_file_only() -> None:
+    story = Story()
+    story.throwaway(call_site=replace(LINE, file="<string>", function="<module>"))
+    assert "    <string>:12 in <module>" in report(story.records)
