@@ -1,0 +1,288 @@
+"""Every hook is made to raise in turn: the program does not notice, the hook gives up, and it is said."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import importlib
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+import pytest
+import requests
+import urllib3
+
+from poolscope.hooks.activation import LIBRARIES
+from poolscope.hooks.live import LIVE
+from poolscope.hooks.patching import FAILURES_ALLOWED, HOOKS, Hook
+from poolscope.testing import capture
+from tests.compat.alike import described, outcome_of
+from tests.servers import Certificates, Running, ServerConfig, in_thread
+
+for _home in set(LIBRARIES.values()):
+    importlib.import_module(_home)
+
+# Without those whose outcome depends on when a FIN or RST arrives: the runs must be comparable.
+PATHS = ("/fixed", "/redirect/chunked", "/size/100000", "/close", "/http10", "/drop", "/cut", "/fixed")
+CLOSED = "http://127.0.0.1:1/"
+
+
+class Injected(Exception):
+    """Raised by a hook; nobody outside may ever see it."""
+
+
+@contextmanager
+def failing(hook: Hook, error: type[BaseException] = Injected) -> Iterator[list[str]]:
+    """Make ``hook`` raise from now on, also across `Hook.reset`; yields a list with an entry for each call."""
+    calls: list[str] = []
+
+    def raiser(*arguments: Any) -> None:
+        calls.append(hook.name)
+        raise error("injected")
+
+    genuine = hook.original
+    hook.original = hook.body = raiser
+    try:
+        yield calls
+    finally:
+        hook.original = genuine
+        hook.reset()
+
+
+class Places:
+    """Where the programs go: the same servers for the bare run and all watched ones."""
+
+    def __init__(self, plain: Running, tls: Running, proxy: Running, certificates: Certificates) -> None:
+        self.plain, self.tls, self.proxy = plain, tls, proxy
+        self.authority = certificates.authority
+        self.context = certificates.trusting()
+
+    def stale(self, get: Callable[[str], Any]) -> list[Any]:
+        """Use a connection that the server closes right after, and then find it closed."""
+        first = get(self.plain.url("/last"))
+        self.plain.settled(lambda log: log.connections[-1].ended is not None)
+        return [first, get(self.plain.url("/fixed"))]
+
+    def urls(self) -> list[str]:
+        return [self.plain.url(path) for path in PATHS] + [self.tls.url("/fixed")] * 2 + [CLOSED]
+
+
+class Door:
+    """Listens on the live path, so that the hooks there have something to do."""
+
+    def request_started(self, exchange: Any, request: Any) -> None:
+        """Adds no header."""
+
+    def setup_ended(self, connection: Any, exchange: Any) -> None:
+        """Sees a setup."""
+
+    def headers_received(self, exchange: Any, response: Any) -> None:
+        """Sees an answer."""
+
+    def request_failed(self, exchange: Any, error: BaseException) -> None:
+        """Sees a failure."""
+
+
+@pytest.fixture(autouse=True)
+def door(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(LIVE, "door", Door())
+
+
+@pytest.fixture(scope="module")
+def places(certificates: Certificates) -> Iterator[Places]:
+    tls = ServerConfig(certificate=certificates.server)
+    with in_thread() as plain, in_thread(tls) as secure, in_thread(ServerConfig(kind="proxy")) as proxy:
+        yield Places(plain, secure, proxy, certificates)
+
+
+def with_requests(places: Places) -> list[Any]:
+    with requests.Session() as session:
+        session.verify = places.authority
+        told = [outcome_of(lambda url=url: session.get(url, timeout=5).status_code) for url in places.urls()]
+        session.get(places.plain.url("/size/100000"), stream=True).close()
+        proxies = {"http": places.proxy.origin, "https": places.proxy.origin}
+        for url in (places.plain.url("/fixed"), places.tls.url("/fixed")):
+            told.append(outcome_of(lambda url=url: session.get(url, proxies=proxies).status_code))
+        session.get(places.plain.url("/size/100000"), stream=True)
+    told.append(requests.post(places.plain.url("/fixed"), data=b"x" * 1000).status_code)
+    return told
+
+
+def with_urllib3(places: Places) -> list[Any]:
+    with urllib3.PoolManager(maxsize=1, num_pools=1, ssl_context=places.context, retries=False) as manager:
+        told = [outcome_of(lambda url=url: manager.request("GET", url).status) for url in places.urls()]
+        held = [
+            manager.request("GET", places.plain.url("/size/9999"), preload_content=False) for _ in range(2)
+        ]
+        told += [len(answer.read()) for answer in held]
+        told += places.stale(lambda url: manager.request("GET", url).status)
+    with urllib3.HTTPConnectionPool("127.0.0.1", places.plain.port, maxsize=1, block=True) as pool:
+        answer = pool.urlopen("GET", "/size/9999", preload_content=False)
+        told.append(outcome_of(lambda: pool.urlopen("GET", "/fixed", pool_timeout=0.01, retries=False))[1][0])
+        told.append(len(answer.read()))
+    told.append(
+        urllib3.request("GET", places.plain.url("/flaky/fault"), retries=urllib3.Retry(2)).status
+        in (200, 503)
+    )
+    return told
+
+
+def with_httpx(places: Places) -> list[Any]:
+    with httpx.Client(verify=places.context, follow_redirects=True) as client:
+        told = [outcome_of(lambda url=url: client.get(url).status_code) for url in places.urls()]
+        with client.stream("GET", places.plain.url("/size/100000")) as answer:
+            told.append(answer.status_code)
+        told += places.stale(lambda url: client.get(url).status_code)
+    with httpx.Client(verify=places.context, proxy=places.proxy.origin) as client:
+        for url in (places.plain.url("/fixed"), places.tls.url("/fixed")):
+            told.append(outcome_of(lambda url=url: client.get(url).status_code))
+    told.append(httpx.post(places.plain.url("/fixed"), content=b"x" * 1000).status_code)
+    return told
+
+
+def with_httpx_async(places: Places) -> list[Any]:
+    async def outcome(client: httpx.AsyncClient, url: str) -> Any:
+        try:
+            return (await client.get(url)).status_code
+        except Exception as error:
+            return described(error)
+
+    async def fetch() -> list[Any]:
+        async with httpx.AsyncClient(verify=places.context, follow_redirects=True) as client:
+            told = [await outcome(client, url) for url in places.urls()]
+            parallel = [client.get(places.plain.url(f"/slow/5/{number}")) for number in range(5)]
+            told += [answer.status_code for answer in await asyncio.gather(*parallel)]
+            task = asyncio.ensure_future(client.get(places.plain.url("/silence")))
+            await asyncio.wait([task], timeout=0.05)
+            task.cancel()
+            told.append((await asyncio.gather(task, return_exceptions=True))[0].__class__)
+        async with httpx.AsyncClient(verify=places.context, proxy=places.proxy.origin) as client:
+            for url in (places.plain.url("/fixed"), places.tls.url("/fixed")):
+                told.append(await outcome(client, url))
+        return told
+
+    return asyncio.run(fetch())
+
+
+PROGRAMS: dict[str, Callable[[Places], list[Any]]] = {
+    "requests": with_requests,
+    "urllib3": with_urllib3,
+    "httpx": with_httpx,
+    "httpx async": with_httpx_async,
+}
+
+
+def differences(watched: dict[str, list[Any]], bare: dict[str, list[Any]]) -> list[Any]:
+    """(program, step, outcome watched, outcome bare) wherever the two are not the same."""
+    return [
+        (program, step, *pair)
+        for program in bare
+        for step, pair in enumerate(zip(watched[program], bare[program], strict=True))
+        if pair[0] != pair[1]
+    ]
+
+
+@pytest.fixture(scope="module")
+def bare(places: Places) -> dict[str, list[Any]]:
+    """What each program does without poolscope; twice, so that it is known to be the same each time."""
+    outcomes = {name: program(places) for name, program in PROGRAMS.items()}
+    assert not differences({name: program(places) for name, program in PROGRAMS.items()}, outcomes)
+    return outcomes
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.parametrize("name", sorted(HOOKS))
+def test_a_failing_hook_is_not_noticed(name: str, bare: dict[str, list[Any]], places: Places) -> None:
+    hook = HOOKS[name]
+    with failing(hook) as calls:
+        with capture():
+            watched = {name: program(places) for name, program in PROGRAMS.items()}
+            gc.collect()
+        failures, disabled = hook.failures, hook.disabled
+    assert not differences(watched, bare)
+    assert failures == len(calls) <= FAILURES_ALLOWED, "a hook that gave up is not called again"
+    assert disabled == (failures == FAILURES_ALLOWED)
+
+
+RARE = {
+    "a proxy that speaks SOCKS": ("socks",),
+    "HTTP/2": ("h2", "http2"),
+    "a unix socket": ("uds", "unix"),
+    "trio": ("trio",),
+}
+
+
+def test_the_programs_reach_the_hooks(places: Places) -> None:
+    """Otherwise the test above would hold because nothing happened."""
+    reached: set[str] = set()
+
+    def spy(name: str, body: Callable[..., Any]) -> Callable[..., Any]:
+        def noted(*arguments: Any) -> Any:
+            reached.add(name)
+            return body(*arguments)
+
+        return noted
+
+    genuine = {name: hook.original for name, hook in HOOKS.items()}
+    for name, hook in HOOKS.items():
+        hook.original = hook.body = spy(name, hook.original)
+    try:
+        with capture():
+            for program in PROGRAMS.values():
+                program(places)
+            gc.collect()
+    finally:
+        for name, hook in HOOKS.items():
+            hook.original = genuine[name]
+            hook.reset()
+    rare = {name for name in HOOKS for words in RARE.values() if any(word in name for word in words)}
+    assert not sorted(set(HOOKS) - reached - rare - NOT_IN_THESE_PROGRAMS)
+
+
+NOT_IN_THESE_PROGRAMS = {"urllib3.adopt", "urllib3.urlopen_unserved"}
+"""They need a connection that was open before `instrument()`, and a tool that replays answers."""
+
+
+def test_all_hooks_failing_at_once_is_not_noticed(bare: dict[str, list[Any]], places: Places) -> None:
+    from contextlib import ExitStack
+
+    with ExitStack() as stack:
+        for name, hook in HOOKS.items():
+            if name != "install":
+                stack.enter_context(failing(hook))
+        with capture() as seen:
+            watched = {name: program(places) for name, program in PROGRAMS.items()}
+    assert not differences(watched, bare)
+    assert seen.exchanges == []
+
+
+PROGRAM = """
+import sys
+import requests
+from poolscope.hooks.patching import HOOKS
+
+def broken(*arguments):
+    raise LookupError("on purpose")
+
+hook = HOOKS[sys.argv[1]]
+hook.body = broken
+with requests.Session() as session:
+    print([session.get(sys.argv[2]).status_code for _ in range(5)])
+"""
+
+
+@pytest.mark.parametrize("name", ["requests.send", "urllib3.urlopen", "urllib3.answer"])
+def test_the_report_says_which_hook_gave_up(name: str, places: Places, tmp_path: Any) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(textwrap.dedent(PROGRAM), encoding="utf-8")
+    command = [sys.executable, "-m", "poolscope", "run", str(script), name, places.plain.url("/fixed")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "[200, 200, 200, 200, 200]\n"
+    assert name in done.stderr
+    assert "LookupError" not in done.stdout
