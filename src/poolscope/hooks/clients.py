@@ -82,7 +82,8 @@ class ClientMark:
         _client_ended(self.facts, "close")
 
     def __del__(self) -> None:
-        _client_ended(self.facts, "gc")
+        if _client_ended is not None:  # as all globals may be while the interpreter shuts down
+            _client_ended(self.facts, "gc")
 
 
 @guard("client.ended")

@@ -64,7 +64,8 @@ def guard(name: str) -> Callable[[_F], _F]:
             try:
                 return hook.body(*args)
             except Exception as error:
-                hook.failed(error)
+                if FACTS is not None:  # as all globals may be while the interpreter shuts down
+                    hook.failed(error)
                 return None
 
         return cast(_F, guarded)

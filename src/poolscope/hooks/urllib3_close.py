@@ -23,16 +23,19 @@ Closing = tuple[ConnectionState, Connection, str, float]
 def wrap_close(original: Callable[..., Any]) -> Callable[..., Any]:
     """State a connection's close, and who called it."""
 
+    # Responses left over are closed while the interpreter shuts down, when globals are gone.
+    getframe, begins, ended, hide = sys._getframe, _closing, _closed, hide_frame
+
     def close(self: Any) -> Any:
-        closing = _closing(self, sys._getframe(1)) if self._poolscope is not None else None
+        closing = begins(self, getframe(1)) if self._poolscope is not None else None
         try:
             return original(self)
         except BaseException as error:
-            hide_frame(error)
+            hide(error)
             raise
         finally:
             if closing is not None:
-                _closed(closing)
+                ended(closing)
 
     return close
 

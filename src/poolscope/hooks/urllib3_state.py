@@ -116,7 +116,8 @@ class ConnectionState:
         return f"<ConnectionState {self.sheet!r}>"
 
     def __del__(self) -> None:
-        _collected(self)
+        if _collected is not None:  # as all globals may be while the interpreter shuts down
+            _collected(self)
 
 
 @guard("urllib3.collected")
