@@ -96,13 +96,21 @@ class Patches:
         """Replace ``owner.name`` by ``make(original)``; False if there is no such name.
 
         A method that ``owner`` only inherits is wrapped in ``owner`` itself, and removed again on restore.
+        Where somebody wrapped it with wrapt before us, ours goes below theirs: nearer to the library, and
+        where the span they made can be seen.
         """
         original = vars(owner).get(name, _MISSING)
         inherited: Any = getattr(owner, name, _MISSING) if original is _MISSING else original
         if inherited is _MISSING:
             return False
+        above = _innermost_wrapper(inherited)
+        if above is not None:
+            original = inherited = above.__wrapped__
         replacement = functools.wraps(inherited)(make(inherited))
-        setattr(owner, name, replacement)
+        if above is None:
+            setattr(owner, name, replacement)
+        else:
+            above.__wrapped__ = replacement
         self._done.append((owner, name, original, replacement))
         return True
 
@@ -115,7 +123,11 @@ class Patches:
         """Undo everything that nobody replaced after us; what was, keeps running over a hook without consumers."""
         while self._done:
             owner, name, original, replacement = self._done.pop()
-            if vars(owner).get(name) is not replacement:
+            there = vars(owner).get(name)
+            above = _innermost_wrapper(there)
+            if above is not None and above.__wrapped__ is replacement:
+                above.__wrapped__ = original
+            if there is not replacement:
                 continue
             if original is _MISSING:
                 delattr(owner, name)
@@ -123,7 +135,17 @@ class Patches:
                 setattr(owner, name, original)
 
 
+def _innermost_wrapper(wrapped: Any) -> Any:
+    """The wrapt wrapper next to the function itself; None where ``wrapped`` is no such wrapper."""
+    innermost = None
+    while type(wrapped).__module__.partition(".")[0] in _WRAPT:
+        innermost, wrapped = wrapped, wrapped.__wrapped__
+    return innermost
+
+
 _MISSING: Final = object()
+_WRAPT: Final = ("wrapt", "_wrappers")
+"""Modules of its wrappers' classes; the second is the C extension's."""
 
 
 class TracedClasses:
