@@ -17,7 +17,7 @@ _LIBRARIES = frozenset(("httpcore", "httpcore2"))
 def account(wire: Wire, flight: Flight, stream_id: int | None = None) -> None:
     """``flight`` has really got this connection: called at its first write there."""
     connection, sheet = wire.sheet, flight.sheet
-    if connection is None:
+    if connection is None or connection.closed_at is not None:
         return
     if stream_id is None:
         connection.requests = number = connection.requests + 1
@@ -43,6 +43,7 @@ def account(wire: Wire, flight: Flight, stream_id: int | None = None) -> None:
     if not wire.h2:
         connection.error, connection.eof = None, False
     wire.flight = flight
+    wire.mistaken = False
     if not wire.silent:
         sheet.connection = connection
 
@@ -82,6 +83,8 @@ def trigger_of(wire: Wire, connection: Connection, caller: str) -> str:
         return "program"  # an upgraded one is the program's to close
     closer = CLOSER.get()
     if closer is not None:
+        if closer == "maintenance" and (wire.mistaken or connection.in_flight):
+            return "mistake"
         if closer == "maintenance" and _evicted(wire, connection):
             return "eviction"
         return closer
@@ -123,10 +126,17 @@ def note_close(wire: Wire, connection: Connection, trigger: str, error: BaseExce
         connection.request_closes = peek.asks_to_close(flight.request_headers)
 
 
-def closed(wire: Wire, connection: Connection, at: float, took: float | None) -> None:
-    """The connection is closed: state it, once."""
-    if connection.closed_at is None:
+def claim(wire: Wire, connection: Connection, at: float) -> bool:
+    """Whether the caller is the one that closes the connection; two threads may try at once."""
+    with wire.lock:
+        if connection.closed_at is not None:
+            return False
         connection.closed_at = at
-        connection.close_time = took
-        wire.open = False
-        put(ENDED, connection, wire.silent)
+    return True
+
+
+def closed(wire: Wire, connection: Connection, took: float | None) -> None:
+    """The connection is closed: state it. Called by the one that claimed it."""
+    connection.close_time = took
+    wire.open = False
+    put(ENDED, connection, wire.silent)

@@ -124,6 +124,7 @@ class Wire:
         "flight",
         "h2",
         "lock",
+        "mistaken",
         "numbered",
         "open",
         "origin",
@@ -153,7 +154,7 @@ class Wire:
         self.phase_at = 0.0
         self.prior_knowledge = self.via != "forward" and peek.prior_knowledge(pool)
         self.lock = threading.RLock()
-        """For counting streams on HTTP/2 only: an HTTP/1 connection has one owner at a time."""
+        """For what may happen in two threads at once: counting HTTP/2 streams, and closing."""
         self.sheet: Connection | None = None
         self.silent = False
         self.open = False
@@ -167,6 +168,8 @@ class Wire:
         """End of the newest read while setup is under way."""
         self.flight: Flight | None = None
         """The newest exchange on it."""
+        self.mistaken = False
+        """The pool took a running request's answer for the server's close."""
 
     def __repr__(self) -> str:
         return f"<Wire {self.sheet!r}>"

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from poolscope.facts import Connection, now
 from poolscope.hooks import httpcore_peek as peek
-from poolscope.hooks.httpcore_exchange import account, closed, note_close, trigger_of
+from poolscope.hooks.httpcore_exchange import account, claim, closed, note_close, trigger_of
 from poolscope.hooks.httpcore_h2 import trace_protocol
 from poolscope.hooks.httpcore_setup import (
     handshake_begins,
@@ -35,8 +35,8 @@ def writing(stream: Any, flight: Flight) -> None:
     if wire is None or flight.wire is not wire or wire.stream != id(stream):
         return
     if not wire.open:
-        if wire.sheet is None or peek.protocol_of(flight.holder) is None:
-            return  # the write belongs to the setup: CONNECT or SOCKS
+        if wire.sheet is None or wire.sheet.closed_at is not None or peek.protocol_of(flight.holder) is None:
+            return  # closed meanwhile, or the write belongs to the setup: CONNECT or SOCKS
         opened_late(wire)
     # On HTTP/2 streams are counted where they get their ids; the connection's preface comes before that.
     if wire.h2 and trace_protocol(peek.protocol_of(flight.holder)):
@@ -49,7 +49,7 @@ def writing(stream: Any, flight: Flight) -> None:
 def stream_failed(stream: Any, error: BaseException) -> None:
     """Reading or writing raised."""
     wire: Wire | None = stream._poolscope
-    if wire is not None and wire.sheet is not None:
+    if wire is not None and wire.sheet is not None and wire.sheet.closed_at is None:
         wire.sheet.error = type(error).__name__
 
 
@@ -57,15 +57,23 @@ def stream_failed(stream: Any, error: BaseException) -> None:
 def stream_ended(stream: Any) -> None:
     """A read returned no bytes."""
     wire: Wire | None = stream._poolscope
-    if wire is not None and wire.sheet is not None and wire.open:
+    if wire is not None and wire.sheet is not None and wire.open and wire.sheet.closed_at is None:
         wire.sheet.eof = True
 
 
 @guard("httpcore.readable")
-def stream_readable(stream: Any) -> None:
-    """The pool found an idle socket readable: the server said or closed something."""
+def stream_readable(stream: Any, served: int | None) -> None:
+    """The pool found an idle socket readable: the server said or closed something.
+
+    Unless a request came in between (``served`` is how many there had been, None while one runs): then it
+    is its answer that was there, and the pool will take it for a disconnect all the same.
+    """
     wire: Wire | None = stream._poolscope
-    if wire is not None and wire.sheet is not None and wire.sheet.readable_at is None:
+    if wire is None or wire.sheet is None or sys._getframe(3).f_code.co_name != "has_expired":
+        return  # somebody else may look at any time
+    if served is None or served != wire.sheet.requests:
+        wire.mistaken = True
+    elif wire.sheet.readable_at is None:
         wire.sheet.readable_at = now()
 
 
@@ -79,8 +87,12 @@ def closing(stream: Any) -> tuple[Wire, Connection, float] | None:
     if connection.closed_at is not None:
         return None
     caller = str(sys._getframe(3).f_globals.get("__name__"))  # of this body's guard's wrapper's caller
-    note_close(wire, connection, trigger_of(wire, connection, caller), sys.exc_info()[1])
-    return wire, connection, now()
+    trigger, at = trigger_of(wire, connection, caller), now()
+    # Claimed before the socket goes: a request on it in another thread will fail by it and close it again.
+    if not claim(wire, connection, at):
+        return None
+    note_close(wire, connection, trigger, sys.exc_info()[1])
+    return wire, connection, at
 
 
 @guard("httpcore.closed")
@@ -88,7 +100,7 @@ def was_closed(close: tuple[Wire, Connection, float] | None) -> None:
     """The library's close has returned."""
     if close is not None:
         wire, connection, at = close
-        closed(wire, connection, at, now() - at)
+        closed(wire, connection, now() - at)
 
 
 @guard("httpcore.collected")
@@ -100,7 +112,8 @@ def collected(stream: Any) -> None:
     connection = wire.sheet
     if connection is not None and connection.closed_at is None:
         connection.close_trigger = "gc"
-        closed(wire, connection, now(), None)
+        connection.closed_at = now()
+        closed(wire, connection, None)
 
 
 @guard("httpcore.handshake")
@@ -292,13 +305,16 @@ def _async_close(original: Callable[..., Any]) -> Callable[..., Any]:
 
 def _get_extra_info(original: Callable[..., Any]) -> Callable[..., Any]:
     def get_extra_info(self: Any, info: str) -> Any:
+        wire = self._poolscope
+        connection = None if wire is None else wire.sheet
+        served = None if connection is None or connection.in_flight else connection.requests
         try:
             value = original(self, info)
         except BaseException as error:
             hide_frame(error)
             raise
         if value and info == "is_readable":
-            stream_readable(self)
+            stream_readable(self, served)
         return value
 
     return get_extra_info

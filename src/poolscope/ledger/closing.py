@@ -9,6 +9,7 @@ Triggers, stated by hooks:
 - ``checkout``: taken out of the pool and found dropped (urllib3 ``_get_conn``)
 - ``checkin``: given back to a pool that was full or closed (urllib3 ``_put_conn``)
 - ``maintenance``: closed by the pool's own housekeeping (httpcore)
+- ``mistake``: closed by that housekeeping in spite of a request running on it (httpcore)
 - ``eviction``: closed by the pool to make room for another connection (httpcore)
 - ``client``: the client, session, pool or manager was closed by the program
 - ``manager_eviction``: its pool fell out of the manager's ``num_pools`` newest (urllib3)
@@ -29,7 +30,7 @@ REASONS: Final[dict[str, str]] = {
     "keepalive_expired": "idle for longer than the client's keepalive_expiry",
     "max_keepalive_surplus": "more idle connections than the client keeps",
     "evicted_max_connections": "idle, closed to make room for another origin at max_connections",
-    "closed_under_request": "the pool's housekeeping closed it with a request running on it",
+    "closed_under_request": "a race: the pool's housekeeping closed it although a request had been given it",
     "pool_full": "given back to a pool that was already full",
     "pool_closed": "given back to a pool that was already closed",
     "pool_evicted": "its pool was dropped from the manager's newest num_pools",
@@ -83,6 +84,8 @@ def classify(connection: Connection) -> tuple[str, str | None]:
         return "pool_closed", CLIENT
     if trigger == "eviction":
         return "evicted_max_connections", CLIENT
+    if trigger == "mistake":  # a race in httpcore's pool: encode/httpcore#1110
+        return "closed_under_request", CLIENT
     if trigger == "maintenance":
         return _maintenance(connection)
     return _with_exchange(connection)
@@ -92,8 +95,6 @@ def _maintenance(connection: Connection) -> tuple[str, str | None]:
     idle_since, closed_at, expiry = connection.idle_since, connection.closed_at, connection.keepalive_expiry
     if connection.error is not None or connection.eof:
         return _with_exchange(connection)  # a broken connection that housekeeping swept up later
-    if connection.in_flight:  # a race in httpcore's pool: encode/httpcore#1110
-        return "closed_under_request", CLIENT
     if (
         expiry is not None
         and idle_since is not None
