@@ -1,0 +1,197 @@
+"""The table in names.py, the registry in semconv/, the official conventions and what is really sent agree."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import re
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import requests
+import yaml
+from opentelemetry.sdk.metrics.export import Gauge, Histogram, Sum
+
+from poolscope.facts import BEGUN, ENDED, OPENED, HookFailure
+from poolscope.hooks.live import LIVE
+from poolscope.queue import FACTS
+from poolscope.signals import names
+from tests.signals import sheets
+from tests.signals.telemetry import Telemetry
+from tests.signals.test_events import Rule, finding
+
+REGISTRY = Path(__file__).resolve().parents[2] / "semconv"
+PYTHON = {"string": str, "int": int, "double": (float, int), "boolean": bool}
+
+
+def groups(name: str) -> list[dict[str, Any]]:
+    return yaml.safe_load((REGISTRY / f"{name}.yaml").read_text(encoding="utf-8"))["groups"]
+
+
+def refs(group: dict[str, Any]) -> dict[str, Any]:
+    return {each["ref"]: each["requirement_level"] for each in group.get("attributes", ())}
+
+
+METRICS = {group["metric_name"]: group for group in groups("metrics")}
+SPANS = {group["id"].removeprefix("span.poolscope."): group for group in groups("spans")}
+EVENTS = {group["name"]: group for group in groups("events")}
+
+
+def official(package: str) -> set[str]:
+    """Every string constant of the conventions' own Python package."""
+    found = set()
+    home = importlib.import_module(package)
+    for module in pkgutil.iter_modules(home.__path__):
+        if not module.ispkg:
+            found |= {
+                v
+                for v in vars(importlib.import_module(f"{package}.{module.name}")).values()
+                if isinstance(v, str)
+            }
+    return found
+
+
+class TestTheRegistryAndTheTable:
+    def test_attributes(self) -> None:
+        (group,) = groups("attributes")
+        told = {each["id"]: (each["type"], each["brief"]) for each in group["attributes"]}
+        own = {key: (a.type, a.brief) for key, a in names.ATTRIBUTES.items() if a.source == "poolscope"}
+        assert told == own
+        assert all(key.startswith("poolscope.") for key in own)
+
+    def test_metrics(self) -> None:
+        assert set(METRICS) == set(names.METRICS)
+        for name, group in METRICS.items():
+            metric = names.METRICS[name]
+            buckets = group.get("annotations", {}).get("poolscope", {}).get("buckets")
+            assert (group["instrument"], group["unit"], group["brief"]) == (
+                metric.kind,
+                metric.unit,
+                metric.brief,
+            )
+            assert tuple(refs(group)) == metric.attributes
+            assert (None if buckets is None else tuple(buckets)) == metric.buckets
+
+    def test_spans(self) -> None:
+        assert set(SPANS) == set(names.SPANS)
+        for name, group in SPANS.items():
+            assert (group["span_kind"], tuple(refs(group))) == (
+                names.SPANS[name].kind,
+                names.SPANS[name].attributes,
+            )
+            assert f"`{names.SPANS[name].name}`" in group["note"]
+
+    def test_events(self) -> None:
+        assert {name: tuple(refs(group)) for name, group in EVENTS.items()} == {
+            name: event.attributes for name, event in names.EVENTS.items()
+        }
+
+    def test_what_is_said_to_be_official_is(self) -> None:
+        stable = official("opentelemetry.semconv.attributes")
+        known = stable | official("opentelemetry.semconv._incubating.attributes")
+        for name, attribute in names.ATTRIBUTES.items():
+            if attribute.source == "semconv":
+                assert name in stable, name
+            elif attribute.source == "semconv-dev":
+                assert name in known, name
+            else:
+                assert name not in known, name
+        metrics = official("opentelemetry.semconv._incubating.metrics") | official(
+            "opentelemetry.semconv.metrics"
+        )
+        for name, metric in names.METRICS.items():
+            assert (name in metrics) == (metric.source in ("semconv", "semconv-dev")), name
+
+
+def pattern(name: str) -> re.Pattern[str]:
+    parts = re.split(r"(\{[^}]+\})", name)
+    return re.compile("".join(".+" if part.startswith("{") else re.escape(part) for part in parts))
+
+
+def check(about: Any, group: dict[str, Any], where: str) -> None:
+    allowed = refs(group)
+    assert set(about) <= set(allowed), where
+    missing = {key for key, level in allowed.items() if level == "required"} - set(about)
+    assert not missing, where
+    for key, value in about.items():
+        assert isinstance(value, PYTHON[names.ATTRIBUTES[key].type]), f"{where}: {key}={value!r}"
+        assert isinstance(value, bool) == (names.ATTRIBUTES[key].type == "boolean"), (
+            f"{where}: {key}={value!r}"
+        )
+
+
+@pytest.fixture
+def busy(telemetry: Telemetry, server: Any, monkeypatch: pytest.MonkeyPatch) -> Telemetry:
+    """Telemetry of a program that did a bit of everything."""
+    import poolscope.findings
+
+    rule = Rule()
+    rule.found = [finding()]
+    monkeypatch.setattr(poolscope.findings, "new_rules", lambda: (rule,))
+    with telemetry.instrumented():
+        with requests.Session() as session:
+            for path in ("/a", "/b", "/500", "/redirect"):
+                session.get(server.url(path))
+            with pytest.raises(requests.ConnectionError):
+                session.request("BREW", "http://127.0.0.1:1/")
+        with httpx.Client(trust_env=False) as client:
+            client.get(f"http://localhost:{server.port}/")
+        waiter = sheets.exchange()
+        door = LIVE.door
+        door.request_started(waiter, None)
+        on = sheets.connection(
+            ("https", "shop.example", None), via="tunnel", tls_version="TLSv1.3", cipher="c", resumed=True, alpn="h2",
+            http_version="2", opened_by=waiter.id,
+        )  # fmt: skip
+        at = on.opened_at
+        on.phases += [("proxy_tunnel", at, at), ("tls_context", at, at), ("tls", at, at)]
+        door.setup_ended(on, waiter)
+        door.headers_received(sheets.answered(waiter, on, pool_wait=0.5, joined=True), None)
+        FACTS.put(BEGUN, waiter)
+        waiter.finished_at = waiter.headers_at
+        FACTS.put(ENDED, waiter)
+        FACTS.put(BEGUN, sheets.exchange())
+        FACTS.put(OPENED, sheets.connection())
+        FACTS.put(BEGUN, HookFailure("urllib3.connect", "ValueError", disabled=True))
+        telemetry.metrics = telemetry.everything()
+    return telemetry
+
+
+def test_spans_are_as_described(busy: Telemetry) -> None:
+    kinds = {name: pattern(span.name) for name, span in names.SPANS.items() if name != "request"}
+    kinds["dns"] = re.compile(r"DNS lookup( .+)?")
+    kinds["connect"] = re.compile(r"socket connect( .+)?")
+    seen = set()
+    for span in busy.spans:
+        kind = next((name for name, shape in kinds.items() if shape.fullmatch(span.name)), "request")
+        seen.add(kind)
+        if kind == "request":
+            assert span.name in (span.attributes[names.METHOD], "HTTP")
+        assert span.kind.name.lower() == SPANS[kind]["span_kind"]
+        assert span.instrumentation_scope.name in ("poolscope", "test")
+        check(span.attributes, SPANS[kind], span.name)
+    assert seen == set(names.SPANS)
+
+
+def test_metrics_are_as_described(busy: Telemetry) -> None:
+    assert {metric.name for metric in busy.metrics} == set(names.METRICS)
+    for metric in busy.metrics:
+        group = METRICS[metric.name]
+        kind = {Histogram: "histogram", Gauge: "gauge"}.get(type(metric.data))
+        if kind is None:
+            assert isinstance(metric.data, Sum)
+            kind = "counter" if metric.data.is_monotonic else "updowncounter"
+        assert (kind, metric.unit, metric.description) == (group["instrument"], group["unit"], group["brief"])
+        for point in metric.data.data_points:
+            check(point.attributes, group, metric.name)
+            if kind == "histogram":
+                assert tuple(point.explicit_bounds) == names.METRICS[metric.name].buckets
+
+
+def test_events_are_as_described(busy: Telemetry) -> None:
+    records = [each.log_record for each in busy.log_exporter.get_finished_logs()]
+    assert {record.event_name for record in records} == set(names.EVENTS)
+    for record in records:
+        check(record.attributes, EVENTS[record.event_name], record.event_name)
