@@ -151,10 +151,24 @@ def test_waiting_names_the_limit() -> None:
     for wait in (0.0, 0.5, 1.5):
         story.exchange(client, connection, pool_wait=wait)
     shown = report(story.records)
-    assert "2 requests waited for a connection, at most 1.50 s; the pool allows 5 connections" in shown
+    assert "waiting  2 requests for a connection, at most 1.50 s each; the pool allows 5 connections" in shown
     assert line_with(r"^  httpx\.Client ", shown).endswith("2.00 s")
     assert "no end recorded" in shown
     assert "1 still open" in shown
+
+
+def test_long_details_are_folded_not_cut() -> None:
+    story = Story()
+    client = story.client()
+    for reason in ("server_closed_idle", "server_closed_mid_body", "keepalive_expired", "response_not_read"):
+        connection = story.connect(client)
+        story.exchange(client, connection)
+        story.disconnect(connection, reason)
+    lines = report(story.records, 80).splitlines()
+    at = next(number for number, line in enumerate(lines) if line.startswith("    closed   "))
+    assert lines[at + 1].startswith(" " * 13)
+    assert "… " not in lines[at] + lines[at + 1]
+    assert "1 × server closed mid body" in f"{lines[at].strip()} {lines[at + 1].strip()}"
 
 
 def test_two_hundred_origins() -> None:

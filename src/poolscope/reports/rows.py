@@ -13,6 +13,8 @@ from poolscope.reports.words import NOTHING, Paths, count, most, plain, seconds,
 
 LANES: Final = 4
 """Connections drawn per row."""
+DETAIL: Final = 13
+"""Width of the titles below a row; a line that begins so may be folded."""
 PHASES: Final = ("dns", "connect", "proxy_tunnel", "tls_context", "tls")
 Line = list[Segment]
 
@@ -147,7 +149,7 @@ class Table:
                   ("", self.columns.numbers_line(sums.cells()))]]  # fmt: skip
         lines += self._where(row)
         lines += [
-            [("label", f"    {title:<9}"), *words]
+            [("label", f"    {title}".ljust(DETAIL)), *words]
             for title, words in (
                 ("building", self._building(row)),
                 ("setup", self._setup(tally)),
@@ -193,11 +195,8 @@ class Table:
             return []
         limit = row.limits.max_connections if row.limits else None
         allowed = f"; the pool allows {count(limit, 'connection')}" if limit else ""
-        longest = f"at most {seconds(row.slowest_wait)}"
-        return [
-            ("failed", f"{count(row.waited, 'request')} waited for a connection, {longest}"),
-            ("", allowed),
-        ]
+        longest = f", at most {seconds(row.slowest_wait)} each" if row.waited > 1 else ""
+        return [("failed", f"{count(row.waited, 'request')} for a connection{longest}"), ("", allowed)]
 
     def _failed(self, row: Row, tally: Tally) -> Line:
         parts = [f"{number:,} × setup in {plain(phase)}" for phase, number in most(tally.failed_phases)]

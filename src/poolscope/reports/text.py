@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from io import StringIO
 from typing import Final
 
@@ -11,7 +12,7 @@ from rich.text import Text
 from poolscope.records import CallSite, Finding
 from poolscope.reports.merging import Process, merged, notes, process
 from poolscope.reports.picture import Picture
-from poolscope.reports.rows import Columns, Line, Table
+from poolscope.reports.rows import DETAIL, Columns, Line, Table
 from poolscope.reports.words import Paths, count, seconds, share
 
 STYLES: Final = {
@@ -30,6 +31,9 @@ STYLES: Final = {
     "finding": "bold yellow",
     "fix": "bold",
 }
+NOTHING_SEEN: Final = (
+    "No HTTP connection was opened and no request was made through httpx, requests or urllib3."
+)
 NARROWEST: Final = 72
 DETAILED_ORIGINS: Final = 8
 """Origins whose connections are drawn; after them only their numbers are shown."""
@@ -70,19 +74,24 @@ class Page:
 
     def line(self, *segments: tuple[str, str]) -> None:
         """One line of (style, text); cut at the page's edge."""
-        line = Text(no_wrap=True, overflow="ellipsis")
-        for style, text in segments:
-            line.append(text, STYLES.get(style, ""))
+        line = _styled(segments)
         line.truncate(self.width, overflow="ellipsis")
-        self._console.print(line)
+        self._console.print(line, no_wrap=True)
 
-    def paragraph(self, style: str, lead: str, text: str, lead_style: str = "label") -> None:
-        """Text folded at blanks, its following lines indented to where it began."""
-        folded = Text(text, STYLES.get(style, "")).wrap(self._console, max(20, self.width - len(lead)))
-        for number, part in enumerate(folded):
+    def folded(self, lead: tuple[str, str], *segments: tuple[str, str]) -> None:
+        """Text after a lead, folded at blanks; the following lines begin where it began."""
+        indent = len(lead[1])
+        for number, part in enumerate(_styled(segments).wrap(self._console, max(20, self.width - indent))):
             part.rstrip()
-            line = Text(lead if number == 0 else " " * len(lead), STYLES.get(lead_style, ""))
-            self._console.print(line + part, no_wrap=True, overflow="ignore", crop=False)
+            first = _styled([lead]) if number == 0 else Text(" " * indent)
+            self._console.print(first + part, no_wrap=True, overflow="ignore", crop=False)
+
+
+def _styled(segments: Iterable[tuple[str, str]]) -> Text:
+    line = Text()
+    for style, text in segments:
+        line.append(text, STYLES.get(style, ""))
+    return line
 
 
 class _Report:
@@ -110,14 +119,13 @@ class _Report:
             self._totals()
 
     def _head(self) -> None:
-        self.page.paragraph("", "poolscope  ", " · ".join(self.process.words), "title")
+        self.page.folded(("title", "poolscope  "), ("", " · ".join(self.process.words)))
         if self.paths.base:
             self.page.line(("label", f"files below {self.paths.base}"))
         self.page.line()
 
     def _nothing(self) -> None:
-        self.page.paragraph("", "", "No HTTP connection was opened and no request was made through httpx, requests "
-                            "or urllib3.")  # fmt: skip
+        self.page.folded(("", ""), ("", NOTHING_SEEN))
         if self.picture.clients:
             built = f"{count(self.picture.clients, 'client')} built in {seconds(self.picture.construction)}"
             self.page.line(("", f"{built}, none of them used."))
@@ -142,7 +150,10 @@ class _Report:
 
     def _lines(self, lines: list[Line]) -> None:
         for line in lines:
-            self.page.line(*line)
+            if len(line[0][1]) == DETAIL:
+                self.page.folded(*line)
+            else:
+                self.page.line(*line)
 
     def _findings(self) -> None:
         for finding in self.findings[:LISTED_FINDINGS]:
@@ -157,7 +168,7 @@ class _Report:
         self.page.line(("finding", f"{finding.code} {finding.title}"), ("site", at))
         if finding.call_site is not None and finding.sdk_call_site is not None:
             self.page.line(("label", f"  through {self._site(finding.sdk_call_site)}"))
-        self.page.paragraph("", "  ", finding.sentence)
+        self.page.folded(("", "  "), ("", finding.sentence))
         self.page.line(
             ("label", "  cost    "), ("bad", seconds(finding.cost)), ("", " of building, setup and closing")
         )
@@ -168,7 +179,7 @@ class _Report:
         for site in (finding.sdk_call_site, finding.call_site):
             if site is not None:
                 fix = fix.replace(site.file, self.paths.short(site.file))
-        self.page.paragraph("fix", "  fix     ", fix)
+        self.page.folded(("label", "  fix     "), ("fix", fix))
         self.page.line()
 
     def _of_wall_time(self) -> str:
@@ -181,7 +192,7 @@ class _Report:
 
     def _unseen(self) -> None:
         for note in notes(self.picture):
-            self.page.paragraph("", "not seen  ", note, "bad")
+            self.page.folded(("bad", "not seen  "), ("", note))
 
     def _totals(self) -> None:
         sums = self.table.sums(self.table.rows)
@@ -194,4 +205,4 @@ class _Report:
             words.append(f"{seconds(self.picture.construction)} building clients")
         if self.picture.still_open:
             words.append(f"{self.picture.still_open:,} still open")
-        self.page.paragraph("title", "total  ", " · ".join(words))
+        self.page.folded(("title", "total  "), ("title", " · ".join(words)))

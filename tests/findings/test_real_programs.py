@@ -1,0 +1,209 @@
+"""PS101 on real clients and a real server: it fires where it should, and well-behaved programs hear nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx
+import pytest
+import requests
+
+from poolscope import testing
+from poolscope.records import Finding
+from tests.servers import Running, in_thread
+
+Program = Callable[[str], None]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Running]:
+    with in_thread() as running:
+        yield running
+
+
+def found(program: Program, *urls: str) -> list[Finding]:
+    with testing.capture() as captured:
+        for url in urls:
+            program(url)
+    assert captured.exchanges
+    return captured.findings
+
+
+def requests_get(url: str) -> None:
+    for _ in range(5):
+        requests.get(url, timeout=5)
+
+
+def requests_session_each(url: str) -> None:
+    for _ in range(5):
+        with requests.Session() as session:
+            session.get(url, timeout=5)
+
+
+def httpx_get(url: str) -> None:
+    for _ in range(5):
+        httpx.get(url)
+
+
+def httpx_client_each(url: str) -> None:
+    for _ in range(5):
+        with httpx.Client() as client:
+            client.get(url)
+
+
+def httpx_clients_left_to_the_collector(url: str) -> None:
+    for _ in range(5):
+        httpx.Client().get(url)
+
+
+def async_client_each(url: str) -> None:
+    async def main() -> None:
+        for _ in range(5):
+            async with httpx.AsyncClient() as client:
+                await client.get(url)
+
+    asyncio.run(main())
+
+
+# Clients that nobody closes are the point of one of them.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
+@pytest.mark.parametrize(
+    ("program", "kind"),
+    [
+        (requests_get, "requests.get"),
+        (requests_session_each, "requests.Session"),
+        (httpx_get, "httpx.get"),
+        (httpx_client_each, "httpx.Client"),
+        (httpx_clients_left_to_the_collector, "httpx.Client"),
+        (async_client_each, "httpx.AsyncClient"),
+    ],
+)
+def test_a_client_per_request(server: Running, program: Program, kind: str) -> None:
+    (finding,) = found(program, server.url("/"))
+    assert (finding.code, finding.count, finding.origin) == ("PS101", 5, server.origin)
+    assert finding.call_site is not None
+    assert finding.call_site.file == __file__
+    lines, first = inspect.getsourcelines(program)
+    assert first < finding.call_site.line < first + len(lines)
+    assert kind in finding.sentence
+    assert finding.cost is not None and finding.saving is not None
+    assert 0 < finding.saving < finding.cost
+
+
+def loop_inside_one_client(url: str) -> None:
+    with httpx.Client() as client:
+        for _ in range(20):
+            client.get(url)
+
+
+def one_session(url: str) -> None:
+    with requests.Session() as session:
+        for _ in range(20):
+            session.get(url, timeout=5)
+
+
+def client_per_event_loop(url: str) -> None:
+    async def main() -> None:
+        async with httpx.AsyncClient() as client:
+            await client.get(url)
+
+    for _ in range(5):
+        asyncio.run(main())
+
+
+def different_credentials(url: str) -> None:
+    for number in range(5):
+        with httpx.Client(auth=("user", f"password {number}")) as client:
+            client.get(url)
+
+
+def different_credentials_of_sessions(url: str) -> None:
+    for number in range(5):
+        with requests.Session() as session:
+            session.auth = ("user", f"password {number}")
+            session.get(url, timeout=5)
+
+
+def clients_kept(url: str) -> None:
+    clients = [httpx.Client() for _ in range(4)]
+    for client in clients:
+        client.get(url)
+    kept.extend(clients)
+
+
+kept: list[httpx.Client] = []
+
+
+@pytest.fixture(autouse=True)
+def close_what_was_kept() -> Iterator[None]:
+    yield
+    while kept:
+        kept.pop().close()
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        loop_inside_one_client,
+        one_session,
+        client_per_event_loop,
+        different_credentials,
+        different_credentials_of_sessions,
+        clients_kept,
+    ],
+)
+def test_well_behaved_programs(server: Running, program: Program) -> None:
+    assert not found(program, server.url("/"))
+
+
+def one_call(url: str) -> None:
+    requests.get(url, timeout=5)
+
+
+def test_five_hosts() -> None:
+    with in_thread() as a, in_thread() as b, in_thread() as c, in_thread() as d, in_thread() as e:
+        assert not found(one_call, *(server.url("/") for server in (a, b, c, d, e)))
+
+
+def test_all_at_once_is_not_avoidable(server: Running) -> None:
+    async def main() -> None:
+        arrived = asyncio.Barrier(6)
+
+        async def one() -> None:
+            async with httpx.AsyncClient() as client:
+                await arrived.wait()
+                await client.get(server.url("/slow/200/x"))
+
+        await asyncio.gather(*(one() for _ in range(6)))
+
+    def program(_: str) -> None:
+        asyncio.run(main())
+
+    assert not found(program, server.url("/"))
+
+
+def test_a_server_that_closes(server: Running) -> None:
+    def program(url: str) -> None:
+        for _ in range(5):
+            requests.get(url, timeout=5)
+
+    assert not found(program, server.url("/close"))
+
+
+def test_threads_share_the_saving(server: Running) -> None:
+    def one(_: Any) -> None:
+        with httpx.Client() as client:
+            client.get(server.url("/"))
+
+    def program(_: str) -> None:
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(one, range(24)))
+
+    (finding,) = found(program, server.url("/"))
+    assert finding.count == 24
+    assert finding.cost is not None and finding.saving is not None
+    assert finding.saving < finding.cost
