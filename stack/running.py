@@ -1,0 +1,129 @@
+"""Starting programs, waiting until they answer, ending them: what the local stack and its tests share."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+
+class CannotRunError(Exception):
+    """The stack cannot start or go on; the text says in one line what to do."""
+
+
+def answers(url: str, seconds: float = 2.0) -> bytes | None:
+    """The body of a 200 answer, or None."""
+    try:
+        with urllib.request.urlopen(url, timeout=seconds) as answer:
+            body: bytes = answer.read()
+            return body
+    except (OSError, urllib.error.URLError, ValueError):
+        return None
+
+
+def ask(url: str, seconds: float = 20.0) -> Any:
+    """What a JSON API answers; raises OSError where there is none."""
+    with urllib.request.urlopen(url, timeout=seconds) as answer:
+        return json.load(answer)
+
+
+def until(condition: Callable[[], Any], seconds: float, what: str, every: float = 0.2) -> Any:
+    """Ask again and again until the answer is true, and return it; CannotRunError names what did not come."""
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        if time.monotonic() > deadline:
+            raise CannotRunError(f"{what} did not come within {seconds:.0f} s")
+        time.sleep(every)
+    return found
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody has right now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def require_free(ports: Mapping[str, int]) -> None:
+    """Raise CannotRunError naming the first port that somebody listens on."""
+    for name, port in ports.items():
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                raise CannotRunError(
+                    f"port {port}, wanted for {name}, is in use: end what listens there (ss -ltnp 'sport = :{port}'), "
+                    "or let free ports be chosen with --any-ports"
+                ) from None
+
+
+class Program:
+    """One started program, its output in a log file."""
+
+    def __init__(
+        self, name: str, command: list[str], log: Path, environment: Mapping[str, str] | None = None
+    ) -> None:
+        self.name = name
+        self.command = command
+        self.log = log
+        self.environment = {**os.environ, **(environment or {})}
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        with self.log.open("ab") as output:
+            self.process = subprocess.Popen(
+                self.command,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                # Ctrl-C at the terminal is ours to pass on, in the order in which things must end.
+                start_new_session=True,
+            )
+
+    @property
+    def running(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    def said(self, line: str) -> bool:
+        return line in self.log.read_text(encoding="utf-8", errors="replace")
+
+    def wait_for(self, ready: Callable[[], Any], seconds: float = 60.0) -> None:
+        """Block until `ready`; a program that ended instead is quoted."""
+
+        def ready_or_gone() -> bool:
+            return bool(ready()) or not self.running
+
+        until(ready_or_gone, seconds, f"{self.name}'s first answer (its log: {self.log})")
+        if not self.running:
+            lines = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+            raise CannotRunError(
+                f"{self.name} ended at once: {lines[-1][:300] if lines else 'it said nothing'} ({self.log})"
+            )
+
+    def stop(self, seconds: float = 15.0) -> None:
+        """Ask it to end, and end it if it does not."""
+        if self.process is None:
+            return
+        if self.running:
+            self.process.send_signal(signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(seconds)
+        self.kill()
+
+    def kill(self) -> None:
+        """End it as a crash would."""
+        if self.process is not None:
+            if self.running:
+                self.process.kill()
+            self.process.wait()
+            self.process = None

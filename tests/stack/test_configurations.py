@@ -1,0 +1,46 @@
+"""The Collector itself says whether a configuration is one."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+HOUSE = Path(__file__).resolve().parent.parent.parent
+VARIANTS = sorted(
+    path.stem for path in (HOUSE / "stack" / "collector").glob("*.yaml") if path.stem != "builder"
+)
+
+
+def validate(program, *files):
+    words = [word for file in files for word in ("--config", str(file))]
+    return subprocess.run(
+        [program("otelcol"), "validate", *words], capture_output=True, text=True, timeout=60
+    )
+
+
+def test_the_base_is_valid(program):
+    checked = validate(program, HOUSE / "otel-collector.yaml")
+    assert checked.returncode == 0, checked.stderr
+
+
+def test_there_are_variants():
+    assert {"scraped", "tail-sampling", "vendor"} <= set(VARIANTS)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_each_variant_is_valid_over_the_base(program, variant):
+    checked = validate(
+        program, HOUSE / "otel-collector.yaml", HOUSE / "stack" / "collector" / f"{variant}.yaml"
+    )
+    assert checked.returncode == 0, checked.stderr
+
+
+def test_a_wrong_name_is_refused(program, tmp_path):
+    text = (HOUSE / "otel-collector.yaml").read_text(encoding="utf-8")
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text(text.replace("otlp_http/metrics", "otlphttps/metrics"), encoding="utf-8")
+    checked = validate(program, wrong)
+    assert checked.returncode != 0
+    assert "otlphttps" in checked.stderr
