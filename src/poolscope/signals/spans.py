@@ -7,16 +7,17 @@ below a hook of ours reads it.
 
 from __future__ import annotations
 
+import functools
 import logging
 import re
 from collections.abc import Callable, Iterable
 from time import time_ns
-from typing import Any
+from typing import Any, Final, TypeVar, cast
 
 from opentelemetry import trace
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
 
-from poolscope.facts import Connection, Exchange, now
+from poolscope.facts import BEGUN, Connection, Exchange, HookFailure, now
 from poolscope.ledger.urls import text
 from poolscope.queue import FACTS
 from poolscope.signals import names
@@ -27,6 +28,8 @@ from poolscope.signals.redaction import class_name, is_cancellation, method, ser
 from poolscope.signals.setup_spans import setup_span, wait_span
 
 log = logging.getLogger("poolscope")
+
+FAILURES_ALLOWED: Final = 3
 
 RequestHook = Callable[[Span, Any], None]
 ResponseHook = Callable[[Span, Any, Any], None]
@@ -56,8 +59,29 @@ class Live:
         return f"<Live {'own' if self.own else 'foreign'} span={self.span!r}>"
 
 
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def _harmless(method_: _F) -> _F:
+    """A tracer that raises must not take the hook down that called us: what it saw is still true."""
+
+    @functools.wraps(method_)
+    def guarded(self: RequestSpans, *args: Any) -> Any:
+        if self.failures >= FAILURES_ALLOWED:
+            return None
+        try:
+            return method_(self, *args)
+        except Exception as error:
+            self.failures += 1
+            disabled = self.failures >= FAILURES_ALLOWED
+            FACTS.put(BEGUN, HookFailure("signals.spans", type(error).__name__, disabled))
+            return None
+
+    return cast(_F, guarded)
+
+
 class RequestSpans:
-    """Implements `poolscope.hooks.live.Door`."""
+    """Implements `poolscope.hooks.live.Door`. After three failures it makes no more spans."""
 
     def __init__(
         self,
@@ -76,10 +100,12 @@ class RequestSpans:
         self._tick = tick
         self._propagation = Propagation()
         self._complained: set[str] = set()
+        self.failures = 0
 
     def __repr__(self) -> str:
         return f"<RequestSpans by {self._tracer!r}>"
 
+    @_harmless
     def request_started(self, exchange: Exchange, request: Any) -> Iterable[tuple[str, str]] | None:
         """Make the request's span, or find whose it is; returns propagation headers when it is ours."""
         if self._tick is not None:
@@ -112,6 +138,7 @@ class RequestSpans:
                 live.request = request
         return self._propagation.headers(span, context)
 
+    @_harmless
     def setup_ended(self, connection: Connection, exchange: Exchange | None) -> None:
         """Tell a setup as a child of the request that waited for it, if that one records."""
         live = None if exchange is None else exchange.live
@@ -119,6 +146,7 @@ class RequestSpans:
             context = setup_span(self._tracer, live.span, connection, live.anchor)
             connection.span = context if context.is_valid else None
 
+    @_harmless
     def headers_received(self, exchange: Exchange, response: Any) -> None:
         """Put the facts on the request's span, and end it if it is ours."""
         live: Live | None = exchange.live
@@ -146,6 +174,7 @@ class RequestSpans:
         at = exchange.headers_at
         span.end(end_time=live.anchor + int((now() if at is None else at) * 1e9))
 
+    @_harmless
     def request_failed(self, exchange: Exchange, error: BaseException) -> None:
         """End the request's span with the error, unless the caller merely changed its mind."""
         live: Live | None = exchange.live
