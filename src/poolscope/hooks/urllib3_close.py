@@ -22,7 +22,6 @@ Closing = tuple[ConnectionState, Connection, str, float]
 
 def wrap_close(original: Callable[..., Any]) -> Callable[..., Any]:
     """State a connection's close, and who called it."""
-
     # Responses left over are closed while the interpreter shuts down, when globals are gone.
     getframe, begins, ended, hide = sys._getframe, _closing, _closed, hide_frame
 

@@ -9,7 +9,6 @@ from poolscope import facts, records
 from poolscope.ledger.closing import classify
 from poolscope.ledger.urls import format_origin, format_url, text
 
-
 SITES_KEPT = 4_096
 # By identity, because hashing a code object hashes its whole bytecode; the code is kept so that its id is its own.
 _sites: dict[tuple[int, int], tuple[CodeType, records.CallSite]] = {}
