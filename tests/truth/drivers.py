@@ -19,7 +19,7 @@ import urllib3
 
 from tests.truth.workload import Job
 
-PATIENCE = 20.0
+PATIENCE = 8.0
 """Seconds that a request may take which nobody meant to fail."""
 
 
@@ -38,7 +38,7 @@ def _httpx_settings(module: Any, load: Load) -> dict[str, Any]:
     # httpcore counts every connection against the idle limit, so a low one leaves hardly any reuse to check.
     most, idle = (8, 8) if load.small_pool else (load.in_flight, load.in_flight - 8)
     return {
-        "limits": module.Limits(max_connections=most, max_keepalive_connections=idle),
+        "limits": module.Limits(max_connections=most, max_keepalive_connections=idle, keepalive_expiry=60),
         "timeout": PATIENCE,
         "follow_redirects": True,
         "trust_env": False,

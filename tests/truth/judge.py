@@ -27,6 +27,8 @@ QUIET_CLOSES = {
 """Closes by the client of a connection that nothing was wrong with."""
 NOT_FOUND_OUT = {"server_closed_no_response", "reset"}
 """How a connection ends whose server had left before the request came."""
+RACE = "closed_under_request"
+"""httpcore 1 in threads, with or without us: https://github.com/encode/httpcore/issues/1110."""
 
 CAUSED: dict[str, set[str]] = {
     "close": {"connection_close_header"},
@@ -148,15 +150,17 @@ def _connection(
     verdict.reasons[reason] += 1
     verdict.check(reason in REASONS and reason != "unknown", "reason", ours, mine[-1:])
     if mine:
-        expected = _reasons(mine[-1], len(mine) > len(theirs.requests))
+        expected = _reasons(mine[-1], reason, theirs, len(mine) > len(theirs.requests))
         verdict.check(reason in expected, "reason", reason, sorted(expected), ours, mine[-1], theirs)
 
 
-def _reasons(newest: records.Exchange, unanswered: bool) -> set[str]:
+def _reasons(newest: records.Exchange, reason: str, theirs: SeenConnection, unanswered: bool) -> set[str]:
     path = path_of(newest)
     behaviour = path.split("/")[1]
     if newest.error is not None and "ancel" in newest.error:
         return {"cancelled"}
+    if reason == RACE and (newest.error is not None or theirs.ended == "client" or "/last/" in path):
+        return {RACE}
     if unanswered:
         return NOT_FOUND_OUT
     if path.startswith("/size/400000"):

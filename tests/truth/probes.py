@@ -157,7 +157,8 @@ class Httpx(Probe):
         return self.run(lambda: self.client.send(request, stream=True))
 
     def reading(self, response: Any) -> Callable[[], Any]:
-        return response.aread if self.portal else response.read
+        move: Callable[[], Any] = response.aread if self.portal else response.read
+        return move
 
     def leave(self, response: Any) -> None:
         self.run(response.aclose if self.portal else response.close)
@@ -227,7 +228,11 @@ class Urllib3(Probe):
     tags = frozenset({"urllib3", "urllib3 itself", "sync"})
 
     def build(self, options: Options) -> None:
-        common = {"num_pools": options.num_pools, "maxsize": options.max_idle, "ssl_context": options.trust}
+        common: dict[str, Any] = {
+            "num_pools": options.num_pools,
+            "maxsize": options.max_idle,
+            "ssl_context": options.trust,
+        }
         if options.proxy and options.proxy.startswith("socks"):
             from urllib3.contrib.socks import SOCKSProxyManager
 

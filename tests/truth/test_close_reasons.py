@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Iterator
 
+import httpx
 import pytest
 
 from poolscope.ledger.closing import REASONS
@@ -84,6 +86,28 @@ def test_evicted_max_connections(name: str) -> None:
         probe.get(two.url("/fixed/2"))
         probe.close()
     assert ends(captured) == [("evicted_max_connections", "client"), ("client_close", "client")]
+
+
+def test_closed_under_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What httpcore's race comes to, decided here: https://github.com/encode/httpcore/issues/1110."""
+
+    def script(server: Scripted) -> None:
+        with server.accept() as peer:
+            peer.read_head()
+            server.reached.set()
+            peer.wait_for_close()
+
+    with in_thread() as other, scripted(script) as server, watch("httpx-sync") as (probe, captured):
+        # A thread in recv() is not woken by a close in another one, so this one gives up by itself.
+        asked = probe.begin(probe.getting(server.url(), timeout=0.3))
+        server.wait_for_script()
+        (running,) = probe.client._transport._pool.connections
+        monkeypatch.setattr(running, "has_expired", lambda: True)
+        assert probe.get(other.url("/fixed/1")) is None
+        with pytest.raises(httpx.HTTPError):
+            asked.result(10)
+        probe.close()
+    assert ends(captured) == [("closed_under_request", "client"), ("client_close", "client")]
 
 
 @on_urllib3
@@ -308,12 +332,12 @@ def test_exchange_failed(name: str) -> None:
         with server.accept() as peer:
             peer.wait_for_close()
 
-    def body() -> object:
+    def body() -> Iterator[bytes]:
         yield b"first"
         raise LookupError("the program's own")
 
     with scripted(script) as server, watch(name) as (probe, captured):
-        assert probe.get(server.url(), body=body()) == "LookupError"  # type: ignore[arg-type]
+        assert probe.get(server.url(), body=body()) == "LookupError"
     assert ends(captured) == [("exchange_failed", "client")]
 
 

@@ -14,7 +14,7 @@ import poolscope.testing
 from poolscope.queue import FACTS
 from tests.servers import in_process
 from tests.truth.drivers import DRIVERS, Driver, Load
-from tests.truth.judge import judge
+from tests.truth.judge import RACE, judge
 from tests.truth.workload import jobs
 
 FULL = os.environ.get("POOLSCOPE_TRUTH") == "full"
@@ -45,3 +45,4 @@ def test_no_fact_is_wrong(driver: Driver, small_pool: bool, caplog: pytest.LogCa
     assert not verdict.wrong, str(verdict)
     assert verdict.exchanges >= 0.9 * share
     assert FACTS.dropped == dropped
+    assert not verdict.reasons[RACE] or str(driver) == "httpx-threads"
