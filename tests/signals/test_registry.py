@@ -195,3 +195,10 @@ def test_events_are_as_described(busy: Telemetry) -> None:
     assert {record.event_name for record in records} == set(names.EVENTS)
     for record in records:
         check(record.attributes, EVENTS[record.event_name], record.event_name)
+
+
+def test_the_documentation_has_every_metric() -> None:
+    page = (REGISTRY.parent / "docs" / "opentelemetry.md").read_text(encoding="utf-8")
+    for name, metric in names.METRICS.items():
+        attributes = ", ".join(f"`{attribute}`" for attribute in metric.attributes)
+        assert f"| `{name}` | {metric.kind} | {metric.unit} | {attributes} |" in page

@@ -31,6 +31,8 @@ __all__ = ["Signals"]
 
 PUBLISH_AT: Final = 256
 """Drained samples from which on the next request passes them on."""
+LOOK_EVERY: Final = 32
+"""Requests between two looks for a LoggerProvider."""
 ASK_EVERY: Final = 16
 """Closed clients and connections after which the rules are asked what they found, if nobody asked in the meantime."""
 
@@ -75,6 +77,7 @@ class Signals:
         self._unasked = 0
         self._logger_provider = logger_provider
         self._exit_registered = False
+        self._ticks = 0
         self.totals, self.metrics = _instruments(meter_provider)
         self._events = Events(
             _logs.get_logger(names.SCOPE, poolscope.__version__, logger_provider, schema_url=names.SCHEMA_URL)
@@ -155,7 +158,11 @@ class Signals:
     def _tick(self) -> None:
         """At the start of each request, in its own task and holding no lock."""
         if not self._exit_registered:
-            self._register_exit()
+            # Most programs set their providers up before their first request; the others are looked at now
+            # and then, because asking costs more than all the rest of this.
+            if self._ticks % LOOK_EVERY == 0:
+                self._register_exit()
+            self._ticks += 1
         if len(self.totals.pending) >= PUBLISH_AT:
             self.metrics.publish()
 
