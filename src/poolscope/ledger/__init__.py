@@ -99,7 +99,7 @@ class Ledger:
     def _pool(self, sheet: facts.Pool) -> None:
         limit = LIVE_LIMIT
         if sheet.client in self.live_clients:
-            self._pools_of.setdefault(sheet.client, []).append(sheet.id)  # type: ignore[arg-type]
+            self._pools_of.setdefault(sheet.client, []).append(sheet.id)
         else:
             limit = CLIENTLESS_POOLS
         _remember(self.live_pools, sheet.id, sheet, limit)
