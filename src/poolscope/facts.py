@@ -48,13 +48,18 @@ _connection_ids = itertools.count(1)
 _exchange_ids = itertools.count(1)
 
 
-def _slots(sheet: Any) -> str:
-    known = ((name, getattr(sheet, name, None)) for name in sheet.__slots__ if name[0] != "_")
-    shown = " ".join(f"{name}={value!r}" for name, value in known if value not in (None, [], False))
-    return f"<{type(sheet).__name__} {shown}>"
+class _Sheet:
+    """Slots, shown by name where they hold something."""
+
+    __slots__: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        known = ((name, getattr(self, name, None)) for name in self.__slots__ if name[0] != "_")
+        shown = " ".join(f"{name}={value!r}" for name, value in known if value not in (None, [], False))
+        return f"<{type(self).__name__} {shown}>"
 
 
-class Client:
+class Client(_Sheet):
     """What the user builds: ``httpx.Client``, ``requests.Session``, ``urllib3.PoolManager``, …
 
     Queued BEGUN when constructed, ENDED when closed or garbage-collected.
@@ -94,10 +99,8 @@ class Client:
         self.close_kind: str | None = None
         """``close`` (close, aclose or the end of a with block) or ``gc``."""
 
-    __repr__ = _slots
 
-
-class Pool:
+class Pool(_Sheet):
     """What holds connections inside a client. Queued BEGUN once, when it is first used."""
 
     __slots__ = (
@@ -119,10 +122,8 @@ class Pool:
         self.keepalive_expiry: float | None = None
         self.blocking: bool | None = None
 
-    __repr__ = _slots
 
-
-class Connection:
+class Connection(_Sheet):
     """One socket, from the start of its setup to its close.
 
     Queued BEGUN when setup starts, OPENED when it is usable, ENDED when setup failed or it was closed.
@@ -225,10 +226,8 @@ class Connection:
         self.request_closes: bool | None = None
         """The newest request asked for that itself."""
 
-    __repr__ = _slots
 
-
-class Exchange:
+class Exchange(_Sheet):
     """One request and its response on one connection: one hop, one attempt.
 
     Queued BEGUN when the request asks for a connection, ENDED when its body was read, closed or dropped,
@@ -311,10 +310,8 @@ class Exchange:
         self.live: Any = None
         """What the live path's door remembers about it from start to headers."""
 
-    __repr__ = _slots
 
-
-class HookFailure:
+class HookFailure(_Sheet):
     """A hook of ours raised: queued BEGUN each time, with ``disabled`` set once it switched itself off."""
 
     __slots__ = ("disabled", "error", "hook")
@@ -323,8 +320,6 @@ class HookFailure:
         self.hook = hook
         self.error = error
         self.disabled = disabled
-
-    __repr__ = _slots
 
 
 Sheet: TypeAlias = Client | Pool | Connection | Exchange | HookFailure

@@ -24,7 +24,8 @@ class Propagation:
 
     def headers(self, span: Span, context: SpanContext) -> Iterable[tuple[str, str]] | None:
         """What to add to a request whose span is ``span``."""
-        propagator = propagate.get_global_textmap()
+        # Any: the API's own default setter does not fit the parameter it is the default of.
+        propagator: Any = propagate.get_global_textmap()
         if propagator is not self._seen:
             self._seen, self._plain = propagator, _is_plain(propagator)
         if not context.is_valid:
