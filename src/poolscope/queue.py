@@ -63,6 +63,10 @@ class FactQueue:
         else:
             self.dropped = next(self._drops)
 
+    def rearm(self) -> None:
+        """Call `at_first_request` for the next request as well."""
+        self._relief_at = 0
+
     def relieve(self) -> None:
         """Drain a batch when the queue has grown long; called where a request starts, in its own task."""
         if len(self._facts) >= self._relief_at:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol
 
 from poolscope.cli.children import FOLLOW
-from poolscope.hooks.patching import Patches, guard
+from poolscope.hooks.patching import Patches, guard, hide_frame
 
 _HELPERS: Final = ("multiprocessing.resource_tracker", "multiprocessing.semaphore_tracker")
 """Python processes that the standard library starts for itself; no program runs in them."""
@@ -70,15 +70,19 @@ def _after_fork_in_parent() -> None:
 
 
 def _exit(original: Callable[..., Any]) -> Callable[..., Any]:
-    def _exit(status: int) -> None:
-        _tell_exit(status)
-        original(status)
+    def _exit(*args: Any, **keywords: Any) -> None:
+        _tell_exit(*args, *keywords.values())
+        try:
+            original(*args, **keywords)
+        except BaseException as error:  # a status that is none: the program goes on
+            hide_frame(error)
+            raise
 
     return _exit
 
 
 @guard("os._exit")
-def _tell_exit(status: Any) -> None:
+def _tell_exit(status: Any = None) -> None:
     if _recording is not None and isinstance(status, int):
         _recording.before_exit(status)
 
@@ -86,7 +90,11 @@ def _tell_exit(status: Any) -> None:
 def _exec(original: Callable[..., Any]) -> Callable[..., Any]:
     def execute(*args: Any, **keywords: Any) -> Any:
         _tell_exec()
-        return original(*args, **keywords)
+        try:
+            return original(*args, **keywords)
+        except BaseException as error:
+            hide_frame(error)
+            raise
 
     return execute
 
@@ -98,25 +106,44 @@ def _tell_exec() -> None:
 
 
 def _posix_spawn(original: Callable[..., Any]) -> Callable[..., Any]:
-    def posix_spawn(path: Any, argv: Any, env: Any, /, **keywords: Any) -> Any:
-        pid = original(path, argv, env, **keywords)
-        _tell_child([path], argv, [f"{os.fsdecode(key)}=" for key in env])
+    def posix_spawn(*args: Any, **keywords: Any) -> Any:
+        try:
+            pid = original(*args, **keywords)
+        except BaseException as error:
+            hide_frame(error)
+            raise
+        _tell_spawn(*args)
         return pid
 
     return posix_spawn
 
 
+@guard("os.posix_spawn")
+def _tell_spawn(path: Any, argv: Sequence[Any], environment: Any) -> None:
+    # From 3.13 on None is the environment of this process.
+    names = None if environment is None else [f"{os.fsdecode(name)}=" for name in environment]
+    _tell_child([path], argv, names)
+
+
 def _fork_exec(original: Callable[..., Any]) -> Callable[..., Any]:
-    def fork_exec(args: Any, executables: Any, *rest: Any) -> Any:
-        pid = original(args, executables, *rest)
-        # rest: close_fds, pass_fds, cwd, env, …: the order since Python 3.2
-        _tell_child(executables, args, rest[3])
+    def fork_exec(*args: Any) -> Any:
+        try:
+            pid = original(*args)
+        except BaseException as error:
+            hide_frame(error)
+            raise
+        _tell_fork_exec(args)
         return pid
 
     return fork_exec
 
 
-@guard("subprocess")
+@guard("_posixsubprocess.fork_exec")
+def _tell_fork_exec(args: Sequence[Any]) -> None:
+    # args, executables, close_fds, pass_fds, cwd, env, …: the order since Python 3.2
+    _tell_child(args[1], args[0], args[5])
+
+
 def _tell_child(executables: Sequence[Any], argv: Sequence[Any], environment: Sequence[Any] | None) -> None:
     if _recording is None or not _runs_python(executables):
         return

@@ -46,7 +46,6 @@ class Session:
         """Print no report when no connection was seen: nobody asked about this very program."""
         self._spools = children.Spools(spools or children.place_for(options.save))
         self._heartbeat = Heartbeat(self._beat)
-        self._resume_heartbeat = False
         self._finished = False
         self._dump = False
         self._begin()
@@ -157,13 +156,16 @@ class Session:
 
     def before_fork(self) -> None:
         """Python warns of forks in a process of several threads; ours must not be the second."""
-        self._resume_heartbeat = self._heartbeat.running
-        self._heartbeat.stop()
+        if self._heartbeat.running:
+            self._heartbeat.stop()
+            self.flush()
 
     def after_fork_in_parent(self) -> None:
-        """Go on as before the fork."""
-        if self._resume_heartbeat:
+        """Go on as before the fork, but not at once: Python 3.13 counts the threads after this."""
+        if self.options.every is not None:
             self._heartbeat.start()
+        else:
+            FACTS.rearm()
 
     def _after_fork(self) -> None:
         """In the child: a spool of its own, and nothing of the parent's."""
@@ -184,7 +186,11 @@ class Session:
 
     def before_exec(self) -> None:
         """The process may become another program, whose end we shall not see."""
-        FACTS.settle(1.0)
+        self.flush()
+
+    def flush(self) -> None:
+        """Bring the file up to date."""
+        FACTS.drain()
         if self._file is not None:
             self._file.flush()
 
