@@ -1,0 +1,56 @@
+"""Small means that the tests of httpcore's hooks share."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from poolscope.records import Connection
+from poolscope.testing import Capture
+from tests.truth.probes import ASYNC, HTTPX
+
+on_all = pytest.mark.parametrize("name", HTTPX)
+on_async = pytest.mark.parametrize("name", ASYNC)
+on_libraries = pytest.mark.parametrize("library", ["httpcore", "httpcore2"])
+
+
+def one(captured: Capture) -> Connection:
+    (connection,) = captured.connections
+    return connection
+
+
+def assert_phases(connection: Connection, *names: str) -> None:
+    """Exactly these, one after the other, within the setup's own time."""
+    phases = {name: phase for name, phase in connection.setup.items() if name != "total"}
+    assert list(phases) == list(names)
+    total = connection.setup["total"]
+    at = total.start
+    for phase in phases.values():
+        assert phase.start >= at
+        assert phase.duration >= 0
+        at = phase.start + phase.duration
+    assert at <= total.start + total.duration + 1e-9
+
+
+def closed_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def pool_of(probe: Any) -> Any:
+    return probe.client._transport._pool
+
+
+def until(condition: Callable[[], Any]) -> None:
+    """Wait for another thread's move; the pool has nothing to wait on."""
+    patience = threading.Event()
+    for _ in range(1_000):
+        if condition():
+            return
+        patience.wait(0.01)
+    raise AssertionError("it never came so far")
