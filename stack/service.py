@@ -6,10 +6,12 @@ python -m stack.service --name billing --habit sick         a client per request
 
 import argparse
 import contextlib
+import contextvars
 import signal
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -24,19 +26,29 @@ from stack import telemetry
 Way = Callable[[], None]
 THREADS = 8
 """How many requests a service handles at once: the load generator sends no more."""
+WIDTH = 3
+"""Parts that a request is answered from, asked for at once."""
+PARTS = ThreadPoolExecutor(THREADS * WIDTH, thread_name_prefix="part")
+
+
+def at_once(ask: Callable[[], object]) -> None:
+    """Ask for all parts of an answer at the same time, as part of the current trace."""
+    asked = [PARTS.submit(contextvars.copy_context().run, ask) for _ in range(WIDTH)]
+    for each in asked:
+        each.result()
 
 
 def healthy(plain: str, secure: str, authority: str) -> dict[str, Way]:
     """Every client is built once, shared, and as large as the service is wide."""
     client = httpx.Client(verify=authority, limits=httpx.Limits(max_keepalive_connections=THREADS))
     session = requests.Session()
-    session.mount("http://", HTTPAdapter(pool_maxsize=THREADS))
+    session.mount("http://", HTTPAdapter(pool_maxsize=THREADS * WIDTH))
 
     def with_httpx() -> None:
         client.get(f"{secure}/order").raise_for_status()
 
     def with_requests() -> None:
-        session.get(f"{plain}/stock", timeout=10).raise_for_status()
+        at_once(lambda: session.get(f"{plain}/stock?wait=0.02", timeout=10).raise_for_status())
 
     return {"order": with_httpx, "stock": with_requests}
 
@@ -45,6 +57,7 @@ def sick(plain: str, secure: str, authority: str) -> dict[str, Way]:
     """Three habits that open a connection per request, and an address where nobody listens."""
     small = requests.Session()
     small.mount("http://", HTTPAdapter(pool_maxsize=1))
+    wide = requests.Session()
     narrow = httpx.Client(limits=httpx.Limits(max_connections=1), timeout=10)
 
     def client_per_request() -> None:
@@ -55,13 +68,13 @@ def sick(plain: str, secure: str, authority: str) -> dict[str, Way]:
         requests.get(f"{plain}/price", timeout=10).raise_for_status()
 
     def pool_too_small() -> None:
-        small.get(f"{plain}/stock?wait=0.02", timeout=10).raise_for_status()
+        at_once(lambda: small.get(f"{plain}/stock?wait=0.02", timeout=10).raise_for_status())
 
     def one_connection_for_all() -> None:
-        narrow.get(f"{plain}/stock?wait=0.02").raise_for_status()
+        at_once(lambda: narrow.get(f"{plain}/stock?wait=0.02").raise_for_status())
 
     def unread_body() -> None:
-        response = small.get(f"{plain}/report?bytes=100000", stream=True, timeout=10)
+        response = wide.get(f"{plain}/report?bytes=100000", stream=True, timeout=10)
         response.raise_for_status()
         response.close()
 

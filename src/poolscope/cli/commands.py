@@ -131,6 +131,22 @@ def demo(delay: float, count: int, only_list: bool, names: tuple[str, ...]) -> N
         raise SystemExit(2) from None
 
 
+@commands.command()
+@click.option("--prometheus", required=True, metavar="URL", help="Where Prometheus answers: http://host:9090.")
+@click.option("--since", default="1h", show_default=True, help="How far to look back: 15m, 1h, 7d.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def report(prometheus: str, since: str, as_json: bool) -> None:
+    """Rank the services that send their metrics to a Prometheus by the seconds they spend on setup."""
+    from poolscope.cli import fleet
+
+    try:
+        services = fleet.read(prometheus, since)
+    except fleet.FleetError as error:
+        click.echo(f"poolscope: {error}", err=True)
+        raise SystemExit(2) from None
+    click.echo(fleet.as_json(services, since) if as_json else fleet.text(services, since), nl=False)
+
+
 def _say(notes: list[str]) -> None:
     for text in notes:
         click.echo(f"poolscope: {text}", err=True)

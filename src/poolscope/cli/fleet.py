@@ -1,0 +1,138 @@
+"""The fleet's report: what many processes told Prometheus, put together. No state is kept here."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import math
+import re
+import urllib.error
+import urllib.parse
+import urllib.request
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final
+
+SINCE: Final = re.compile(r"[1-9][0-9]*[smhdw]")
+PATIENCE: Final = 30.0
+
+QUESTIONS: Final[dict[str, str]] = {
+    "requests": "sum by (service_name) (increase(poolscope_requests_total[{since}]))",
+    "reused": 'sum by (service_name) (increase(poolscope_requests_total{{poolscope_connection_reused="true"}}[{since}]))',
+    "opened": "sum by (service_name) (increase(poolscope_connections_opened_total[{since}]))",
+    "failed": "sum by (service_name) (increase(poolscope_connections_failed_total[{since}]))",
+    "setup_seconds": "sum by (service_name) (increase("
+    'poolscope_connection_setup_duration_seconds_sum{{poolscope_setup_phase="total"}}[{since}]))',
+    "dropped": "sum by (service_name) (increase(poolscope_facts_dropped_total[{since}]))",
+    # A finding often comes once, in its series' first sample, where `increase` sees none: so what the processes
+    # of the range counted since they started.
+    "findings": "sum by (service_name, poolscope_finding_code) (max_over_time(poolscope_findings_total[{since}]))",
+}
+"""Number → how Prometheus is asked for it; `increase` extrapolates to the ends of the range: an estimate."""
+
+
+class FleetError(Exception):
+    """Prometheus could not be asked; the text says in one line what to do."""
+
+
+@dataclass
+class Service:
+    """One service over the range. Numbers are Prometheus's estimates; None means it has no such series."""
+
+    name: str
+    requests: float | None = None
+    reused: float | None = None
+    opened: float | None = None
+    failed: float | None = None
+    setup_seconds: float | None = None
+    """Summed over threads and tasks; those of the few connections that were needed are among them."""
+    dropped: float | None = None
+    findings: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def reuse_ratio(self) -> float | None:
+        """Share of requests on a connection that was ready before; None without requests."""
+        return (self.reused or 0.0) / self.requests if self.requests else None
+
+
+def _ask(url: str, expression: str) -> list[dict[str, Any]]:
+    address = f"{url.rstrip('/')}/api/v1/query?{urllib.parse.urlencode({'query': expression})}"
+    try:
+        # `read` lets only http addresses through.
+        with urllib.request.urlopen(address, timeout=PATIENCE) as answer:  # noqa: S310
+            found = json.load(answer)
+        result: list[dict[str, Any]] = list(found["data"]["result"])
+    except urllib.error.HTTPError as error:
+        error.close()
+        raise FleetError(
+            f"{url} answered {error.code}: is this Prometheus's own address, without a path?"
+        ) from None
+    except (OSError, http.client.HTTPException) as error:
+        reason = getattr(error, "reason", error)
+        raise FleetError(f"no answer from {url} ({reason}): is Prometheus running there?") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise FleetError(
+            f"{url} is no Prometheus: what it answered is not its API's JSON ({error})"
+        ) from None
+    return result
+
+
+def read(url: str, since: str) -> list[Service]:
+    """Ask the Prometheus at ``url`` about the last ``since`` (``15m``, ``1h``, ``7d``), the one with most setup seconds first."""
+    if not url.startswith(("http://", "https://")):
+        raise FleetError(f"{url!r} is no address: write it as http://host:9090")
+    if not SINCE.fullmatch(since):
+        raise FleetError(f"{since!r} is no time range: write it as 15m, 1h or 7d")
+    services: dict[str, Service] = {}
+    for number, question in QUESTIONS.items():
+        for series in _ask(url, question.format(since=since)):
+            labels, value = series["metric"], float(series["value"][1])
+            # A service without a name is one too; a ratio of nothing is no number.
+            name = labels.get("service_name", "(no service.name)")
+            service = services.setdefault(name, Service(name))
+            if not math.isfinite(value):
+                continue
+            if number != "findings":
+                setattr(service, number, value)
+            elif value > 0:
+                service.findings[labels.get("poolscope_finding_code", "")] = value
+    if not services:
+        raise FleetError(
+            f"the Prometheus at {url} has nothing of poolscope's in the last {since}: "
+            "take a longer --since, or see whether the services export metrics to it"
+        )
+    return sorted(services.values(), key=lambda service: (-(service.setup_seconds or 0.0), service.name))
+
+
+def as_json(services: list[Service], since: str) -> str:
+    """The report for programs; all numbers are estimates over the range."""
+    told = [{**asdict(service), "reuse_ratio": service.reuse_ratio} for service in services]
+    return json.dumps({"since": since, "services": told}, indent=2) + "\n"
+
+
+def _number(value: float | None, form: str) -> str:
+    return "–" if value is None else format(value, form)
+
+
+def text(services: list[Service], since: str) -> str:
+    """The report for people."""
+    width = max(len("service"), *(len(service.name) for service in services))
+    lines = [
+        f"The last {since}, as Prometheus estimates it; most seconds of connection setup first.",
+        "",
+        f"{'service':<{width}}  {'setup':>10}  {'reuse':>6}  {'requests':>9}  {'opened':>8}  {'failed':>7}  findings",
+    ]
+    for service in services:
+        ratio = service.reuse_ratio
+        findings = (
+            ", ".join(f"{code} ×{count:.0f}" for code, count in sorted(service.findings.items())) or "none"
+        )
+        lines.append(
+            f"{service.name:<{width}}  {_number(service.setup_seconds, '.3f'):>8} s  "
+            f"{'–' if ratio is None else f'{ratio:.0%}':>6}  {_number(service.requests, ',.0f'):>9}  "
+            f"{_number(service.opened, ',.0f'):>8}  {_number(service.failed, ',.0f'):>7}  {findings}"
+        )
+        if service.dropped:
+            lines.append(
+                f"{'':<{width}}  {service.dropped:,.0f} facts were lost: the numbers above are too small"
+            )
+    return "\n".join(lines) + "\n"
