@@ -12,7 +12,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 TESTS ?= tests
 SUITES ?= httpx httpcore requests urllib3
 
-.PHONY: help print-python demo test lint format types check bench upstream readme clean
+.PHONY: help print-python demo test lint format types check bench upstream readme stack stack-local dashboards clean
 
 help:
 	@echo 'make demo      the report of the seed programs, against an embedded server'
@@ -22,6 +22,8 @@ help:
 	@echo 'make check     lint, types and test'
 	@echo 'make bench     what observing costs, beside the official packages'
 	@echo 'make upstream  the libraries'"'"' own test suites with and without poolscope (SUITES="httpx urllib3")'
+	@echo 'make stack     services, Collector, Jaeger, Prometheus and Grafana in containers; stack-local without'
+	@echo 'make dashboards  write stack/grafana/dashboards from stack/queries.py'
 	@echo 'make readme    put the newest report of the seed program into README.md'
 
 print-python:
@@ -73,6 +75,22 @@ upstream: $(VENV)/dev.stamp
 
 readme: $(VENV)/demo.stamp
 	$(BIN)/python tools/readme_report.py
+
+stack:
+	@docker compose version >/dev/null 2>&1 || { echo 'docker compose is not here: make stack-local needs no containers' >&2; exit 2; }
+	docker compose up --build --detach
+	@echo 'Grafana     http://localhost:3000'
+	@echo 'Jaeger      http://localhost:16686'
+	@echo 'Prometheus  http://localhost:9090'
+	@echo 'OTLP        localhost:4317 (gRPC), http://localhost:4318 (HTTP)'
+	@echo 'what the downstream counted  http://localhost:8901'
+
+# STACK='--seconds 60 --any-ports' for example; what is missing of the components is built first.
+stack-local: $(VENV)/dev.stamp
+	@$(BIN)/python -m stack.local $(STACK)
+
+dashboards: $(VENV)/dev.stamp
+	$(BIN)/python -m stack.dashboards
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache

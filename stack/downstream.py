@@ -119,14 +119,21 @@ class Control(BaseHTTPRequestHandler):
 
 def certificate(folder: Path, names: list[str]) -> ssl.SSLContext:
     """A server context for these names; its CA lands in `folder`/ca.pem for the clients."""
-    authority = trustme.CA()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert(*names).configure_cert(context)
+    own, public = folder / "server.pem", folder / "ca.pem"
+    if own.exists() and public.exists():
+        # Started again: clients that read the CA before must not have to read another.
+        context.load_cert_chain(own)
+        return context
+    authority = trustme.CA()
+    issued = authority.issue_cert(*names)
+    issued.configure_cert(context)
     folder.mkdir(parents=True, exist_ok=True)
+    issued.private_key_and_cert_chain_pem.write_to_path(str(own))
     # Renamed into place: a service that waits for the file must never read half of it.
     unfinished = folder / "ca.pem.part"
     authority.cert_pem.write_to_path(str(unfinished))
-    os.replace(unfinished, folder / "ca.pem")
+    os.replace(unfinished, public)
     return context
 
 

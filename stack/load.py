@@ -76,13 +76,13 @@ class Load:
                 outcome.failed += 1
         connection.close()
 
-    def _drive(self, service: str) -> None:
+    def _drive(self, service: str, ways: list[str]) -> None:
         jobs: queue.Queue[str | None] = queue.Queue(maxsize=WORKERS)
         workers = [threading.Thread(target=self._work, args=(service, jobs)) for _ in range(WORKERS)]
         for worker in workers:
             worker.start()
         began = time.monotonic()
-        for number, way in enumerate(itertools.cycle(ways_of(service))):
+        for number, way in enumerate(itertools.cycle(ways)):
             due = began + number / self.rate
             if due > began + self.seconds or self.stopped.wait(max(0.0, due - time.monotonic())):
                 break
@@ -94,7 +94,9 @@ class Load:
 
     def run(self) -> dict[str, dict[str, float]]:
         """Block until the load has been sent and answered."""
-        drivers = [threading.Thread(target=self._drive, args=(service,)) for service in self.services]
+        # Asked here, so that a service that is not there is the caller's to handle.
+        asked = [(service, ways_of(service)) for service in self.services]
+        drivers = [threading.Thread(target=self._drive, args=each) for each in asked]
         for driver in drivers:
             driver.start()
         for driver in drivers:

@@ -1,0 +1,54 @@
+"""Asks a Prometheus every question of a dashboard, and prints the answers as a Markdown table.
+
+python -m stack.tables http://127.0.0.1:9090
+"""
+
+import argparse
+import math
+import re
+import sys
+import urllib.parse
+
+from stack.queries import BOARDS
+from stack.running import ask
+
+ANYTHING = (("$__rate_interval", "1m"), ("$service", ".*"), ("$instance", ".*"), ("$server", ".*"))
+
+
+def answers(prometheus: str, expression: str, legend: str) -> list[str]:
+    """Each series as `name value`, the largest first."""
+    for name, value in ANYTHING:
+        expression = expression.replace(name, value)
+    asked = urllib.parse.urlencode({"query": expression})
+    told = []
+    for series in ask(f"{prometheus}/api/v1/query?{asked}")["data"]["result"]:
+        labels, value = series["metric"], float(series["value"][1])
+        name = re.sub(r"\{\{(\w+)\}\}", lambda found, labels=labels: labels.get(found[1], ""), legend)
+        told.append((-value if math.isfinite(value) else math.inf, f"{name} {value:.4g}"))
+    return [text for _, text in sorted(told)]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m stack.tables", description=(__doc__ or "").splitlines()[0]
+    )
+    parser.add_argument("prometheus", metavar="URL")
+    options = parser.parse_args()
+    # Both dashboards have the same panels; the first compares the services.
+    print("| panel | unit | series and values |\n|---|---|---|")
+    try:
+        for panel in BOARDS[0].panels:
+            told = [
+                text
+                for each in panel.questions
+                for text in answers(options.prometheus, each.expression, each.legend)
+            ]
+            print(f"| {panel.title} | {panel.unit} | {'<br>'.join(told) or 'no data'} |")
+    except OSError as error:
+        print(f"no answer from {options.prometheus}: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
