@@ -206,8 +206,9 @@ class Connection(_Sheet):
         """What the live path's door remembers about it: plain values only."""
         # What was seen before and at the close; ledger/closing.py draws the conclusion.
         self.closed_at: float | None = None
+        """When the library's close of the socket began; when its setup failed; when it was collected."""
         self.close_time: float | None = None
-        """Seconds the library's close took."""
+        """Seconds that close took from there; None where nobody called it (setup failed, collected)."""
         self.close_trigger: str | None = None
         """Who called close: see ledger/closing.py."""
         self.keepalive_expiry: float | None = None

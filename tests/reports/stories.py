@@ -124,8 +124,8 @@ class Story:
         connection = self.connect(client, origin)
         for _ in range(requests):
             self.records.append(replace(self._taken_back(client, connection), **(exchange or {})))
-        self.now += close_time or 0.0
         self.disconnect(connection, reason, close_time=close_time)
+        self.now += close_time or 0.0
         self.close(client, requests)
 
     def _taken_back(self, client: Client, connection: Connection) -> Exchange:

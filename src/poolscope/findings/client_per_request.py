@@ -69,7 +69,7 @@ class _Use:
         if total is not None:
             self.setup[record.id] = total.duration
         if record.close_time is not None and record.closed_at is not None:
-            self.closes[record.id] = record.closed_at - record.close_time, record.closed_at
+            self.closes[record.id] = record.closed_at, record.closed_at + record.close_time
         if record.close_reason not in KEEPS_ALIVE:
             self.refused = True
 

@@ -63,8 +63,7 @@ def _closing(connection: Any, caller: FrameType) -> Closing | None:
 @guard("urllib3.closed")
 def _closed(closing: Closing) -> None:
     state, sheet, trigger, began_at = closing
-    at = now()
-    end_connection(state, sheet, trigger, at, at - began_at)
+    end_connection(state, sheet, trigger, began_at, now() - began_at)
 
 
 def _trigger(
