@@ -20,11 +20,11 @@ def answers(prometheus: str, expression: str, legend: str) -> list[str]:
     for name, value in ANYTHING:
         expression = expression.replace(name, value)
     asked = urllib.parse.urlencode({"query": expression})
-    told = []
+    told: list[tuple[float, str]] = []
     for series in ask(f"{prometheus}/api/v1/query?{asked}")["data"]["result"]:
-        labels, value = series["metric"], float(series["value"][1])
-        name = re.sub(r"\{\{(\w+)\}\}", lambda found, labels=labels: labels.get(found[1], ""), legend)
-        told.append((-value if math.isfinite(value) else math.inf, f"{name} {value:.4g}"))
+        labels, number = series["metric"], float(series["value"][1])
+        called = re.sub(r"\{\{(\w+)\}\}", lambda found, labels=labels: labels.get(found[1], ""), legend)
+        told.append((-number if math.isfinite(number) else math.inf, f"{called} {number:.4g}"))
     return [text for _, text in sorted(told)]
 
 
