@@ -87,6 +87,8 @@ def wrap_new_pool(original: Callable[..., Any]) -> Callable[..., Any]:
 
 @guard("urllib3.new_pool")
 def _pool_made(manager: Any, pool: Any) -> None:
+    if not hasattr(pool, "_poolscope_era"):  # of a class that is not urllib3's
+        return
     mark = clients.mark_of(manager)
     instead: ClientMark | None = manager._poolscope_stand_in
     pool._poolscope = PoolState(
