@@ -5,7 +5,6 @@ python -m stack.tables http://127.0.0.1:9090
 
 import argparse
 import math
-import re
 import sys
 import urllib.parse
 
@@ -23,7 +22,9 @@ def answers(prometheus: str, expression: str, legend: str) -> list[str]:
     told: list[tuple[float, str]] = []
     for series in ask(f"{prometheus}/api/v1/query?{asked}")["data"]["result"]:
         labels, number = series["metric"], float(series["value"][1])
-        called = re.sub(r"\{\{(\w+)\}\}", lambda found, labels=labels: labels.get(found[1], ""), legend)
+        called = legend
+        for name, text in labels.items():
+            called = called.replace(f"{{{{{name}}}}}", text)
         told.append((-number if math.isfinite(number) else math.inf, f"{called} {number:.4g}"))
     return [text for _, text in sorted(told)]
 

@@ -1,0 +1,82 @@
+"""What goes wrong at the start is said in one line that says what to do."""
+
+from __future__ import annotations
+
+import socket
+import sys
+
+import pytest
+
+pytest.importorskip("trustme")
+
+from stack import binaries, load, local
+from stack.running import CannotRunError, Program, require_free
+
+
+def test_a_port_in_use_is_named():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(
+            CannotRunError, match=rf"port {port}, wanted for jaeger query, is in use.*--any-ports"
+        ):
+            require_free({"jaeger query": port})
+
+
+def test_a_port_is_refused_before_anything_starts(monkeypatch, capsys):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        monkeypatch.setattr(
+            local.Ports, "any", classmethod(lambda cls: cls(otlp_grpc=taken.getsockname()[1]))
+        )
+        monkeypatch.setattr(sys, "argv", ["stack.local", "--any-ports"])
+        # The handlers that main sets are this process's own.
+        monkeypatch.setattr(local.signal, "signal", lambda *_: None)
+        assert local.main() == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.count("\n") == 1
+    assert "wanted for otlp grpc" in said.err
+
+
+def test_a_program_that_ends_at_once_is_quoted(tmp_path):
+    program = Program(
+        "broken", [sys.executable, "-c", "raise SystemExit('no such setting')"], tmp_path / "log"
+    )
+    program.start()
+    try:
+        with pytest.raises(CannotRunError, match="broken ended at once: no such setting"):
+            program.wait_for(lambda: False, 30)
+    finally:
+        program.kill()
+
+
+def test_a_prometheus_without_the_receiver_is_told_so(program, tmp_path):
+    for name in ("otelcol", "jaeger", "prometheus"):
+        program(name)
+    stack = local.Stack(tmp_path, local.Ports.any(), may_build=False)
+    stack.prometheus.command.remove("--web.enable-otlp-receiver")
+    try:
+        with pytest.raises(CannotRunError, match="has no OTLP receiver: take version 3"):
+            stack.start_component(stack.prometheus)
+    finally:
+        stack.stop()
+
+
+def test_a_component_that_is_missing_is_named(monkeypatch, tmp_path):
+    monkeypatch.setenv("POOLSCOPE_STACK_CACHE", str(tmp_path))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(binaries.MissingError, match=r"jaeger 1\.76\.0 is not in"):
+        binaries.need("jaeger", may_build=False)
+    with pytest.raises(binaries.MissingError, match=r"to build it Go 1\.26 is needed"):
+        binaries.need("jaeger", may_build=True)
+
+
+def test_a_load_without_a_service(monkeypatch, capsys):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        monkeypatch.setattr(sys, "argv", ["stack.load", f"http://127.0.0.1:{probe.getsockname()[1]}"])
+        assert load.main() == 1
+    assert capsys.readouterr().err.startswith("no answer from")
