@@ -132,7 +132,9 @@ def demo(delay: float, count: int, only_list: bool, names: tuple[str, ...]) -> N
 
 
 @commands.command()
-@click.option("--prometheus", required=True, metavar="URL", help="Where Prometheus answers: http://host:9090.")
+@click.option(
+    "--prometheus", required=True, metavar="URL", help="Where Prometheus answers: http://host:9090."
+)
 @click.option("--since", default="1h", show_default=True, help="How far to look back: 15m, 1h, 7d.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def report(prometheus: str, since: str, as_json: bool) -> None:
