@@ -11,7 +11,7 @@ from typing import Any
 
 from requests import adapters
 
-from poolscope.hooks.urllib3 import trace_manager
+from poolscope.hooks.urllib3.install import trace_manager
 from poolscope.instrumentor import observe
 
 __all__ = ["AdapterMixin", "HTTPAdapter"]

@@ -185,7 +185,7 @@ class Connection(_Sheet):
         self.phases: list[tuple[str, float, float]] = []
         """(phase, started_at, ended_at); phases: dns, connect, proxy_tunnel, tls_context, tls."""
         self.attempts: int | None = None
-        """Addresses tried, counted where the library lets us see them."""
+        """urllib3: addresses tried; httpcore, which keeps those to itself: tries at connecting."""
         self.failed_phase: str | None = None
         self.http_version: str | None = None
         """``1.0``, ``1.1`` or ``2``."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from poolscope.hooks.httpcore import trace_pool
+from poolscope.hooks.httpcore.install import trace_pool
 from poolscope.hooks.httpx import trace_client
 from poolscope.instrumentor import observe
 
@@ -49,7 +49,7 @@ def _trace_managers(client: Any) -> bool:
         managers, kind = [client], "urllib3.PoolManager"
     managers = [manager for manager in managers if hasattr(manager, "connection_from_url")]
     if managers:
-        from poolscope.hooks.urllib3 import trace_manager
+        from poolscope.hooks.urllib3.install import trace_manager
 
         for manager in managers:
             trace_manager(manager, kind)

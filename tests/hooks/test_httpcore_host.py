@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 
-from poolscope.hooks.httpcore import trace_pool
+from poolscope.hooks.httpcore.install import trace_pool
 from poolscope.hooks.live import LIVE
 from poolscope.ledger import Ledger
 from poolscope.queue import FACTS

@@ -23,7 +23,7 @@ import urllib3
 from poolscope.facts import Connection, Exchange
 from poolscope.hooks.live import LIVE
 from poolscope.hooks.patching import HOOKS
-from poolscope.hooks.urllib3 import trace_manager
+from poolscope.hooks.urllib3.install import trace_manager
 from poolscope.ledger import Ledger
 from poolscope.queue import FACTS
 from poolscope.testing import capture

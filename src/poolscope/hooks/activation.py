@@ -19,12 +19,12 @@ from poolscope.hooks.patching import Patches, guard
 Install = Callable[[ModuleType, Patches], None]
 
 LIBRARIES: Final[dict[str, str]] = {
-    "httpcore": "poolscope.hooks.httpcore",
-    "httpcore2": "poolscope.hooks.httpcore",
+    "httpcore": "poolscope.hooks.httpcore.install",
+    "httpcore2": "poolscope.hooks.httpcore.install",
     "httpx": "poolscope.hooks.httpx",
     "httpx2": "poolscope.hooks.httpx",
-    "urllib3": "poolscope.hooks.urllib3",
-    "urllib3.contrib.socks": "poolscope.hooks.urllib3",
+    "urllib3": "poolscope.hooks.urllib3.install",
+    "urllib3.contrib.socks": "poolscope.hooks.urllib3.install",
     "requests": "poolscope.hooks.requests",
     "anyio._core._sockets": "poolscope.hooks.resolver",
     "trio": "poolscope.hooks.resolver",

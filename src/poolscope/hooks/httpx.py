@@ -16,8 +16,8 @@ from poolscope.facts import now
 from poolscope.hooks import callsite, clients
 from poolscope.hooks.calls import CURRENT_CALL, Call
 from poolscope.hooks.clients import ClientMark
-from poolscope.hooks.httpcore import trace_pool
-from poolscope.hooks.httpcore_state import pool_state
+from poolscope.hooks.httpcore.install import trace_pool
+from poolscope.hooks.httpcore.state import pool_state
 from poolscope.hooks.patching import Patches, TracedClasses, guard, hide_frame
 from poolscope.hooks.settings import number_of_settings
 from poolscope.hooks.suppression import suppressed

@@ -1,4 +1,4 @@
-"""urllib3 1.26.15+ and 2.x: which method is wrapped by what, for all of it or for one manager."""
+"""Which of urllib3's methods is wrapped by what, for all of urllib3 or for one manager."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 from poolscope.hooks import clients
-from poolscope.hooks import urllib3_manager as manager
-from poolscope.hooks import urllib3_pool as pool
 from poolscope.hooks.patching import Patches, TracedClasses, guard, hide_frame
-from poolscope.hooks.urllib3_close import wrap_close
-from poolscope.hooks.urllib3_connection import wrap_getresponse, wrap_request, wrap_response_init
-from poolscope.hooks.urllib3_phases import wrap_handshake, wrap_new_conn, wrap_tunnel
-from poolscope.hooks.urllib3_setup import wrap_connect
+from poolscope.hooks.urllib3 import manager, pool
+from poolscope.hooks.urllib3.close import wrap_close
+from poolscope.hooks.urllib3.connection import wrap_getresponse, wrap_request, wrap_response_init
+from poolscope.hooks.urllib3.phases import wrap_handshake, wrap_new_conn, wrap_socks_request, wrap_tunnel
+from poolscope.hooks.urllib3.setup import wrap_connect
 
 Make = Callable[[Any], Any]
 
@@ -63,6 +62,7 @@ def install(module: ModuleType, patches: Patches) -> None:
     """Put the hooks into all of urllib3; what is alive is observed from its next use on."""
     if module.__name__.endswith(".contrib.socks"):  # an import of its own: it warns where PySocks is missing
         _wrap_own(module.SOCKSConnection, patches)
+        patches.replace(module.socks.socksocket, "_SOCKS5_request", _ours(wrap_socks_request))
         return
     connection, connectionpool, poolmanager, ssl_, response = (
         importlib.import_module(f"{module.__name__}.{name}")

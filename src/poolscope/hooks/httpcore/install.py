@@ -14,12 +14,12 @@ from types import ModuleType
 from typing import Any, Final
 
 from poolscope.hooks import resolver
-from poolscope.hooks.httpcore_adopt import adopt_connections
-from poolscope.hooks.httpcore_answer import answered
-from poolscope.hooks.httpcore_backend import WatchedBackend, backend_classes
-from poolscope.hooks.httpcore_peek import origin_of
-from poolscope.hooks.httpcore_requests import assigned, begin, departed, failed, lost
-from poolscope.hooks.httpcore_state import CLOSER, CURRENT, Flight, Wire, pool_state
+from poolscope.hooks.httpcore.adopt import adopt_connections
+from poolscope.hooks.httpcore.answer import answered
+from poolscope.hooks.httpcore.backend import WatchedBackend, backend_classes
+from poolscope.hooks.httpcore.peek import origin_of
+from poolscope.hooks.httpcore.requests import assigned, begin, departed, failed, lost
+from poolscope.hooks.httpcore.state import CLOSER, CURRENT, Flight, Wire, pool_state
 from poolscope.hooks.patching import Patches, TracedClasses, guard, hide_frame
 
 _POOLS: Final = ("ConnectionPool", "HTTPProxy", "SOCKSProxy")

@@ -7,8 +7,8 @@ when the connecting task fails is the one that failed.
 from __future__ import annotations
 
 from poolscope.facts import BEGUN, ENDED, OPENED, Connection, now
-from poolscope.hooks import httpcore_peek as peek
-from poolscope.hooks.httpcore_state import CURRENT, Flight, Wire, put
+from poolscope.hooks.httpcore import peek
+from poolscope.hooks.httpcore.state import CURRENT, Flight, Wire, put
 from poolscope.hooks.live import LIVE
 from poolscope.hooks.patching import guard
 from poolscope.hooks.resolver import Lookup

@@ -14,8 +14,8 @@ from typing import Any
 
 from poolscope.facts import Connection, now
 from poolscope.hooks.patching import guard, hide_frame
-from poolscope.hooks.urllib3_errors import class_name, note_error
-from poolscope.hooks.urllib3_state import ConnectionState, end_connection, finish
+from poolscope.hooks.urllib3.errors import class_name, note_error
+from poolscope.hooks.urllib3.state import ConnectionState, end_connection, finish
 
 Closing = tuple[ConnectionState, Connection, str, float]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from poolscope.facts import Connection
-from poolscope.hooks import httpcore_peek as peek
-from poolscope.hooks.httpcore_state import PoolState, Wire
-from poolscope.hooks.httpcore_stream import note_addresses, note_tls, trace_stream
+from poolscope.hooks.httpcore import peek
+from poolscope.hooks.httpcore.state import PoolState, Wire
+from poolscope.hooks.httpcore.stream import note_addresses, note_tls, trace_stream
 from poolscope.queue import FACTS
 
 

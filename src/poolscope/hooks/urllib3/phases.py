@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from poolscope.facts import Connection, now
 from poolscope.hooks.patching import guard, hide_frame
-from poolscope.hooks.urllib3_errors import on_the_wire
+from poolscope.hooks.urllib3.errors import on_the_wire
 
 CURRENT_SETUP: Final[ContextVar[Any]] = ContextVar("poolscope_urllib3_setup", default=None)
 """The `Setup` whose ``connect`` we are in, or None."""
@@ -23,7 +23,7 @@ CURRENT_SETUP: Final[ContextVar[Any]] = ContextVar("poolscope_urllib3_setup", de
 class Setup:
     """A connection's setup under way: which phase it is in, and since when."""
 
-    __slots__ = ("at", "in_lookup", "in_tunnel", "phase", "secure", "sheet")
+    __slots__ = ("at", "in_lookup", "in_tunnel", "negotiated_from", "phase", "secure", "sheet")
 
     def __init__(self, sheet: Connection, at: float, secure: bool) -> None:
         self.sheet = sheet
@@ -32,6 +32,8 @@ class Setup:
         self.secure = secure
         self.in_lookup = False
         self.in_tunnel = False
+        self.negotiated_from: float | None = None
+        """When a SOCKS proxy was reached and asked."""
 
     def __repr__(self) -> str:
         return f"<Setup {self.phase} of {self.sheet!r}>"
@@ -106,10 +108,20 @@ def _resolved(connection: Any, setup: Setup, timed: _TimedOptions) -> bool:
         return False
     connected_from = timed.read_at[0]
     setup.sheet.attempts = len(timed.read_at)
-    if not _is_address(connection.host):
+    if not _is_address(_host_looked_up(connection)):
         setup.sheet.phases.append(("dns", setup.at, connected_from))
     setup.phase, setup.at = "connect", connected_from
+    negotiated_from = setup.negotiated_from
+    if negotiated_from is not None and negotiated_from > timed.read_at[-1]:
+        setup.over(negotiated_from)
+        setup.phase = "proxy_tunnel"
     return True
+
+
+def _host_looked_up(connection: Any) -> str:
+    """What is connected to; PySocks asks for the proxy's address only, or for the origin's much later."""
+    socks = getattr(connection, "_socks_options", None)
+    return connection.host if socks is None else str(socks.get("proxy_host"))
 
 
 def _is_address(host: str) -> bool:
@@ -130,6 +142,27 @@ def _lookup_succeeded(connection: Any, setup: Setup, timed: _TimedOptions, sock:
         setup.over(now())
     else:
         setup.skip(now())
+
+
+def wrap_socks_request(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Tell PySocks' talk with a SOCKS5 proxy from connecting to it: both happen in one ``connect``."""
+
+    def _SOCKS5_request(self: Any, *args: Any, **kwargs: Any) -> Any:
+        _negotiation_begins()
+        try:
+            return original(self, *args, **kwargs)
+        except BaseException as error:
+            hide_frame(error)
+            raise
+
+    return _SOCKS5_request
+
+
+@guard("urllib3.socks")
+def _negotiation_begins() -> None:
+    setup: Setup | None = CURRENT_SETUP.get()
+    if setup is not None:
+        setup.negotiated_from = now()
 
 
 def wrap_tunnel(original: Callable[..., Any]) -> Callable[..., Any]:

@@ -9,9 +9,9 @@ from poolscope.facts import now
 from poolscope.hooks import callsite
 from poolscope.hooks.patching import guard, hide_frame
 from poolscope.hooks.suppression import suppressed
-from poolscope.hooks.urllib3_errors import note_error
-from poolscope.hooks.urllib3_setup import describe_socket, new_sheet
-from poolscope.hooks.urllib3_state import (
+from poolscope.hooks.urllib3.errors import note_error
+from poolscope.hooks.urllib3.setup import describe_socket, new_sheet
+from poolscope.hooks.urllib3.state import (
     CURRENT_ATTEMPT,
     Attempt,
     ConnectionState,

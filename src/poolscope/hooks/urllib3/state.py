@@ -16,7 +16,7 @@ from poolscope.hooks.clients import ClientFacts, in_sight
 from poolscope.hooks.live import LIVE
 from poolscope.hooks.patching import guard
 from poolscope.hooks.settings import current_task
-from poolscope.hooks.urllib3_errors import class_name, note_error
+from poolscope.hooks.urllib3.errors import class_name, note_error
 from poolscope.queue import FACTS
 
 CURRENT_ATTEMPT: ContextVar[Any] = ContextVar("poolscope_urllib3_attempt", default=None)

@@ -11,8 +11,8 @@ from contextvars import ContextVar
 from typing import Any
 
 from poolscope.facts import BEGUN, Connection, Exchange, Pool, RawOrigin
-from poolscope.hooks import httpcore_peek as peek
 from poolscope.hooks.clients import ClientFacts
+from poolscope.hooks.httpcore import peek
 from poolscope.queue import FACTS
 
 CURRENT: ContextVar[Any] = ContextVar("poolscope_httpcore_flight", default=None)

@@ -14,7 +14,7 @@ from poolscope.hooks.clients import ClientMark
 from poolscope.hooks.patching import guard, hide_frame
 from poolscope.hooks.settings import number_of_settings
 from poolscope.hooks.suppression import suppressed
-from poolscope.hooks.urllib3_state import PoolState
+from poolscope.hooks.urllib3.state import PoolState
 
 _REQUESTS = "requests.adapters"
 _FRAMES_TO_SEARCH = 12

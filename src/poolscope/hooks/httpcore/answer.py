@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from poolscope.facts import now
-from poolscope.hooks import httpcore_peek as peek
-from poolscope.hooks.httpcore_exchange import class_name, finish, release
-from poolscope.hooks.httpcore_requests import settle_wait
-from poolscope.hooks.httpcore_state import CLOSER, Flight
+from poolscope.hooks.httpcore import peek
+from poolscope.hooks.httpcore.exchange import class_name, finish, release
+from poolscope.hooks.httpcore.requests import settle_wait
+from poolscope.hooks.httpcore.state import CLOSER, Flight
 from poolscope.hooks.live import LIVE
 from poolscope.hooks.patching import TracedClasses, guard, hide_frame
 

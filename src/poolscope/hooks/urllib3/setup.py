@@ -10,9 +10,9 @@ from poolscope.facts import BEGUN, ENDED, OPENED, Connection, now
 from poolscope.hooks.live import LIVE
 from poolscope.hooks.patching import guard, hide_frame
 from poolscope.hooks.suppression import suppressed
-from poolscope.hooks.urllib3_errors import note_error
-from poolscope.hooks.urllib3_phases import CURRENT_SETUP, Setup, handshake_is_visible
-from poolscope.hooks.urllib3_state import (
+from poolscope.hooks.urllib3.errors import note_error
+from poolscope.hooks.urllib3.phases import CURRENT_SETUP, Setup, handshake_is_visible
+from poolscope.hooks.urllib3.state import (
     ConnectionState,
     assign,
     attempt_on,

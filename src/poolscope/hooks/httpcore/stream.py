@@ -12,17 +12,17 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from poolscope.facts import Connection, now
-from poolscope.hooks import httpcore_peek as peek
-from poolscope.hooks.httpcore_exchange import account, claim, closed, note_close, trigger_of
-from poolscope.hooks.httpcore_h2 import trace_protocol
-from poolscope.hooks.httpcore_setup import (
+from poolscope.hooks.httpcore import peek
+from poolscope.hooks.httpcore.exchange import account, claim, closed, note_close, trigger_of
+from poolscope.hooks.httpcore.h2 import trace_protocol
+from poolscope.hooks.httpcore.setup import (
     handshake_begins,
     handshake_ends,
     opened,
     opened_late,
     setup_is_over,
 )
-from poolscope.hooks.httpcore_state import CURRENT, Flight, Wire
+from poolscope.hooks.httpcore.state import CURRENT, Flight, Wire
 from poolscope.hooks.patching import TracedClasses, guard, hide_frame
 
 # What is seen on a stream

@@ -34,7 +34,9 @@ def on_the_wire(error: BaseException) -> BaseException:
         if inner is None:
             break
         error = inner
-    return error
+    # PySocks keeps its cause in an attribute of its own.
+    beneath = getattr(error, "socket_err", None)
+    return beneath if isinstance(beneath, BaseException) else error
 
 
 def note_error(sheet: Connection, error: BaseException) -> None:

@@ -8,11 +8,11 @@ from typing import Any
 
 from poolscope.facts import BEGUN, Exchange, now
 from poolscope.hooks import callsite
-from poolscope.hooks import httpcore_peek as peek
 from poolscope.hooks.calls import CURRENT_CALL
-from poolscope.hooks.httpcore_exchange import class_name, finish, release
-from poolscope.hooks.httpcore_setup import setup_failed
-from poolscope.hooks.httpcore_state import CURRENT, Flight, PoolState, Wire
+from poolscope.hooks.httpcore import peek
+from poolscope.hooks.httpcore.exchange import class_name, finish, release
+from poolscope.hooks.httpcore.setup import setup_failed
+from poolscope.hooks.httpcore.state import CURRENT, Flight, PoolState, Wire
 from poolscope.hooks.live import LIVE
 from poolscope.hooks.patching import guard
 from poolscope.hooks.settings import current_task

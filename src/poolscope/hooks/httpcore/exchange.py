@@ -8,8 +8,8 @@ and it is released before httpcore's own release, after which the next owner may
 from __future__ import annotations
 
 from poolscope.facts import ENDED, Connection, now
-from poolscope.hooks import httpcore_peek as peek
-from poolscope.hooks.httpcore_state import CLOSER, Flight, Wire, put
+from poolscope.hooks.httpcore import peek
+from poolscope.hooks.httpcore.state import CLOSER, Flight, Wire, put
 
 _LIBRARIES = frozenset(("httpcore", "httpcore2"))
 

@@ -11,7 +11,7 @@ from poolscope.hooks import callsite
 from poolscope.hooks.calls import CURRENT_CALL, Call
 from poolscope.hooks.patching import guard, hide_frame
 from poolscope.hooks.suppression import suppressed
-from poolscope.hooks.urllib3_state import (
+from poolscope.hooks.urllib3.state import (
     CURRENT_ATTEMPT,
     Attempt,
     ConnectionState,

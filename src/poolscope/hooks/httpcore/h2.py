@@ -10,8 +10,8 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from poolscope.facts import now
-from poolscope.hooks.httpcore_exchange import account
-from poolscope.hooks.httpcore_state import CURRENT, Flight
+from poolscope.hooks.httpcore.exchange import account
+from poolscope.hooks.httpcore.state import CURRENT, Flight
 from poolscope.hooks.patching import TracedClasses, guard, hide_frame
 
 STREAM: Final = object()
