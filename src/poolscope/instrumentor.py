@@ -107,6 +107,7 @@ FACTS.at_fork = (*FACTS.at_fork, INSTRUMENTOR.after_fork)
 _PROGRAM = object()
 _EXPLICIT = object()
 _signals: Any = None
+_carried: tuple[Any, ...] = ()
 
 
 def instrument(**options: Any) -> None:
@@ -136,15 +137,34 @@ def _switch(signals: Any) -> None:
     """Make ``signals`` (or None) the ones that are told everything, instead of those before."""
     global _signals
     before, _signals = _signals, signals
+    _change_door(before, signals)
+
+
+def carry(signals: Any) -> None:
+    """Let ``signals`` be told everything beside the program's own, whose are the requests' spans if it has any."""
+    global _carried
+    _carried = (*_carried, signals)
+    _change_door(None, signals)
+
+
+def drop(signals: Any) -> None:
+    """Tell ``signals`` nothing any more."""
+    global _carried
+    _carried = tuple(known for known in _carried if known is not signals)
+    _change_door(signals, None)
+
+
+def _change_door(before: Any, after: Any) -> None:
     if before is not None:
         if LIVE.door is before.spans:
             LIVE.door = None
         before.stop()
         INSTRUMENTOR.unlisten(before.take)
-    if signals is not None:
-        signals.start()
-        INSTRUMENTOR.listen(signals.take)
-        LIVE.door = signals.spans
+    if after is not None:
+        after.start()
+        INSTRUMENTOR.listen(after.take)
+    chosen = _signals or (_carried[-1] if _carried else None)
+    LIVE.door = None if chosen is None else chosen.spans
 
 
 def _signals_for(options: dict[str, Any], wanted: bool) -> Any:

@@ -96,7 +96,12 @@ def picture_of(file: LineFile | None) -> Picture:
 
 def follow(options: Options, directory: str) -> None:
     """Set the environment so that Python children record into ``directory``."""
-    shared = {"spools": directory, "origin": options.origin, "keep_query": options.keep_query}
+    shared = {
+        "spools": directory,
+        "origin": options.origin,
+        "keep_query": options.keep_query,
+        "otlp": options.otlp,
+    }
     os.environ[FOLLOW] = json.dumps(shared)
     if not pth_is_installed():
         ours = os.path.join(os.path.dirname(os.path.abspath(__file__)), "follow")
@@ -108,7 +113,9 @@ def follow(options: Options, directory: str) -> None:
 def followed(value: str) -> tuple[Options, str]:
     """What `follow` put into the variable; ValueError if it is not that."""
     shared = json.loads(value)
-    options = Options(origin=list(shared["origin"]), keep_query=bool(shared["keep_query"]))
+    options = Options(
+        origin=list(shared["origin"]), keep_query=bool(shared["keep_query"]), otlp=shared["otlp"]
+    )
     return options, str(shared["spools"])
 
 

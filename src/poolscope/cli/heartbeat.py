@@ -57,14 +57,14 @@ class Heartbeat:
         except RuntimeError:  # nudged already
             return
 
-    def stop(self) -> None:
-        """End the thread and wait until the system has forgotten it."""
+    def stop(self, timeout: float = STOP_TIMEOUT) -> None:
+        """End the thread and wait until the system has forgotten it, or ``timeout`` seconds."""
         if not self.running:
             return
         self._stopping = True
         self.nudge()
         self.running = False
-        if self._done.acquire(timeout=STOP_TIMEOUT):
+        if self._done.acquire(timeout=timeout):
             _wait_until_gone(self._native_id)
 
     def _run(self, wake: object, done: object) -> None:

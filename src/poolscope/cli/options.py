@@ -139,6 +139,11 @@ def _store(options: Options, option: Option, value: str) -> None:
         options.every = _seconds(value)
     elif option.attribute == "dump_on":
         options.dump_on = _signal(value)
+    elif option.attribute == "otlp":
+        from poolscope.cli.endpoint import parse_endpoint
+
+        parse_endpoint(value)
+        options.otlp = value
     elif option.attribute in ("save", "output"):
         if not value:
             raise UsageError(f"{option.names[0]} needs a file name")

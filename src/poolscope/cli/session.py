@@ -46,6 +46,7 @@ class Session:
         """Print no report when no connection was seen: nobody asked about this very program."""
         self._spools = children.Spools(spools or children.place_for(options.save))
         self._heartbeat = Heartbeat(self._beat)
+        self._collector: Any = None
         self._finished = False
         self._dump = False
         self._begin()
@@ -73,11 +74,16 @@ class Session:
             self._spools.remove()  # of a run before us that was killed
             if self.options.follow:
                 children.follow(self.options, self._spools.directory)
+        if self.options.otlp is not None:
+            from poolscope.cli.otlp import collector
+
+            self._collector = collector(self.options.otlp, self.program)
+            self._collector.start()
         _active = self
         INSTRUMENTOR.ledger.keep_query = self.options.keep_query
         INSTRUMENTOR.hold(self)
         INSTRUMENTOR.listen(self._stream.take)
-        FACTS.at_first_request = self._heartbeat.start
+        FACTS.at_first_request = self._first_request
         FACTS.at_fork = (*FACTS.at_fork, self._after_fork)
         processes.watch(self)
         self._handle_signals()
@@ -105,6 +111,11 @@ class Session:
                 signal.signal(self.options.dump_on, self._dump_asked)
         except ValueError:  # not in the main thread: the program is embedded in something else
             return
+
+    def _first_request(self) -> None:
+        self._heartbeat.start()
+        if self._collector is not None:
+            self._collector.first_request()
 
     def _beat(self) -> None:
         """Once a second, in a thread of ours: drain, flush, and print what was asked for."""
@@ -159,6 +170,8 @@ class Session:
         if self._heartbeat.running:
             self._heartbeat.stop()
             self.flush()
+        if self._collector is not None:
+            self._collector.before_fork()
 
     def after_fork_in_parent(self) -> None:
         """Go on as before the fork, but not at once: Python 3.13 counts the threads after this."""
@@ -177,6 +190,8 @@ class Session:
         self._begin()
         INSTRUMENTOR.listen(self._stream.take)
         self._heartbeat.reset()
+        if self._collector is not None:
+            self._collector.after_fork()
 
     def before_exit(self, status: int) -> None:
         """``os._exit``: no atexit handler will run."""
@@ -207,6 +222,7 @@ class Session:
         self._finished = True
         try:
             self._heartbeat.stop()
+            self._deliver()
             self._settle()
             if self.first:
                 self._finish_first()
@@ -216,6 +232,11 @@ class Session:
             note(f"the report could not be made ({type(error).__name__}: {error})")
         if interrupted(self.exit_code):
             remember_interrupt()
+
+    def _deliver(self) -> None:
+        lost = None if self._collector is None else self._collector.finish()
+        if lost is not None:
+            note(lost)
 
     def _settle(self) -> None:
         FACTS.settle(1.0)

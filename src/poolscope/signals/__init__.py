@@ -65,7 +65,10 @@ class Signals:
         request_hook: RequestHook | None = None,
         response_hook: ResponseHook | None = None,
         rules: Iterable[Rule] = (),
+        *,
+        apart: bool = False,
     ) -> None:
+        """``apart``: make every request's span, and leave those that others make as they are."""
         for name, hook in (("request_hook", request_hook), ("response_hook", response_hook)):
             if hook is not None and not callable(hook):
                 raise TypeError(f"{name} is not callable: {hook!r}")
@@ -91,6 +94,7 @@ class Signals:
             request_hook,
             response_hook,
             self._tick,
+            apart=apart,
         )
         """The live path's door."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
@@ -103,17 +103,24 @@ def _opted_in() -> bool:
     return any(f"{_OFFICIAL}{name}" in sys.modules for name in ("httpx", "requests", "urllib3"))
 
 
+def is_traced(request: Any) -> bool:
+    """Whether somebody has given the request a propagation header already."""
+    return any(True for _ in _carried(request))
+
+
 def _carries(request: Any, span_id: int) -> bool:
     """Whether one of the request's propagation headers has ``span_id`` in it already."""
     wanted = f"{span_id:016x}"
+    return any(wanted in (text(value) or "").lower() for value in _carried(request))
+
+
+def _carried(request: Any) -> Iterator[Any]:
+    """The values of the request's propagation headers."""
     headers = getattr(request, "headers", request)
     items = headers.items() if hasattr(headers, "items") else headers
-    if items is None:
-        return False
-    for name, value in items:
-        if (text(name) or "").lower() in _CARRIERS and wanted in (text(value) or "").lower():
-            return True
-    return False
+    for name, value in items or ():
+        if (text(name) or "").lower() in _CARRIERS:
+            yield value
 
 
 _CARRIERS: Final = frozenset(

@@ -22,7 +22,7 @@ from poolscope.ledger.urls import text
 from poolscope.queue import FACTS
 from poolscope.signals import names
 from poolscope.signals.describe import WAITED, Attributes, exchange_facts
-from poolscope.signals.owner import find_owner
+from poolscope.signals.owner import find_owner, is_traced
 from poolscope.signals.propagation import Propagation
 from poolscope.signals.redaction import class_name, is_cancellation, method, server, url_full
 from poolscope.signals.setup_spans import setup_span, wait_span
@@ -91,8 +91,11 @@ class RequestSpans:
         request_hook: RequestHook | None = None,
         response_hook: ResponseHook | None = None,
         tick: Callable[[], None] | None = None,
+        *,
+        apart: bool = False,
     ) -> None:
         self._tracer = tracer
+        self._apart = apart
         self._there = explicit
         self._excluded = excluded
         self._request_hook = request_hook
@@ -120,7 +123,7 @@ class RequestSpans:
         if not self._there and not self._look_for_provider():
             return None
         exchange.live = live = Live()
-        owner = find_owner(trace.get_current_span(), exchange, request)
+        owner = None if self._apart else find_owner(trace.get_current_span(), exchange, request)
         if owner is not None:
             live.span, live.described, live.duration_told = owner
             if owner.span is not None:
@@ -136,7 +139,7 @@ class RequestSpans:
                 self._call("request_hook", self._request_hook, span, request)
             if self._response_hook is not None:
                 live.request = request
-        return self._propagation.headers(span, context)
+        return None if self._apart and is_traced(request) else self._propagation.headers(span, context)
 
     @_harmless
     def setup_ended(self, connection: Connection, exchange: Exchange | None) -> None:

@@ -1,0 +1,211 @@
+"""``--otlp``: spans, metrics and events to a collector, from a program that knows nothing of OpenTelemetry.
+
+The providers are ours alone, so that whatever the program sets up for itself stays as it is. In a forked
+child providers and exporters are new: a connection to the collector cannot be shared, and what the SDK has
+summed up is the parent's to tell.
+"""
+
+from __future__ import annotations
+
+import os
+from _thread import allocate_lock, get_ident
+from typing import Any, Final
+from uuid import uuid4
+
+from poolscope import instrumentor
+from poolscope.cli.endpoint import parse_endpoint
+from poolscope.cli.heartbeat import Heartbeat
+from poolscope.cli.options import UsageError
+from poolscope.facts import now
+
+EXIT_TIMEOUT: Final = 5.0
+"""Seconds the program's end waits for the last delivery."""
+FORK_TIMEOUT: Final = 0.2
+"""Seconds a fork waits for a delivery under way."""
+
+
+def collector(endpoint: str, program: str) -> Collector:
+    """Telemetry of this process for ``endpoint``; UsageError if there is none to be had, and why."""
+    from poolscope.cli import exporting
+
+    parsed = parse_endpoint(endpoint)
+    exporting.check(parsed)
+    try:
+        return Collector(exporting, parsed, program)
+    except ImportError as error:
+        raise UsageError(f"--otlp needs more packages: pip install 'poolscope[otlp]' ({error})") from None
+    except Exception as error:  # mostly a variable that the SDK cannot read
+        raise UsageError(f"--otlp: {type(error).__name__}: {error}") from None
+
+
+class Collector:
+    """Telemetry of one process on its way to the collector."""
+
+    def __init__(self, exporting: Any, endpoint: Any, program: str) -> None:
+        from opentelemetry.sdk.resources import SERVICE_NAME, Resource
+
+        self._exporting = exporting
+        self._endpoint = endpoint
+        self._metrics_every = _seconds("OTEL_METRIC_EXPORT_INTERVAL", 60.0)
+        self._heartbeat = Heartbeat(self._send_due, _seconds("OTEL_BSP_SCHEDULE_DELAY", 5.0))
+        self._resource = Resource.create()
+        if str(self._resource.attributes.get(SERVICE_NAME, "unknown_service")).startswith("unknown_service"):
+            name = "python" if program == "-c" else program.removesuffix(".py")
+            self._resource = self._resource.merge(Resource({SERVICE_NAME: name}))
+        self._begin()
+
+    def __repr__(self) -> str:
+        return f"<Collector {self._endpoint.url}, {len(self._spans)} spans waiting>"
+
+    def _begin(self) -> None:
+        """New providers, with nothing in them."""
+        # The exporters need it, and it cannot be imported any more once the interpreter is ending.
+        import concurrent.futures.thread  # noqa: F401
+
+        from opentelemetry.sdk._logs import LoggerProvider
+        from opentelemetry.sdk._logs.export import SimpleLogRecordProcessor
+        from opentelemetry.sdk.metrics import MeterProvider
+        from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+        from opentelemetry.sdk.resources import Resource
+        from opentelemetry.sdk.trace import TracerProvider
+        from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+
+        from poolscope.findings import new_rules
+        from poolscope.signals import Signals
+
+        exporting = self._exporting
+        # Sums of several processes under one name would be taken for one sum that jumps.
+        own: dict[str, Any] = {"process.pid": os.getpid()}
+        if "service.instance.id" not in os.environ.get("OTEL_RESOURCE_ATTRIBUTES", ""):
+            own["service.instance.id"] = str(uuid4())
+        resource = self._resource.merge(Resource(own))
+        self._exporters: dict[str, Any] = {}
+        self._problem: str | None = None
+        self._spans: Any = exporting.Waiting(self._heartbeat.nudge)
+        self._events: Any = exporting.Waiting(self._heartbeat.nudge)
+        self._metrics_lost = False
+        self._metrics_due = now() + self._metrics_every
+        self._thread: int | None = None
+        self._last = self._finished = False
+        self._delivered = allocate_lock()
+        self._delivered.acquire()
+        tracers = TracerProvider(resource=resource, shutdown_on_exit=False)
+        tracers.add_span_processor(SimpleSpanProcessor(self._spans))
+        self._reader = InMemoryMetricReader(
+            exporting.preferred_temporality(), exporting.preferred_aggregation()
+        )
+        meters = MeterProvider([self._reader], resource=resource, shutdown_on_exit=False)
+        loggers = LoggerProvider(resource=resource, shutdown_on_exit=False)
+        loggers.add_log_record_processor(SimpleLogRecordProcessor(self._events))
+        self._signals = Signals(tracers, meters, loggers, rules=new_rules(), apart=True)
+
+    def start(self) -> None:
+        """Observe from now on."""
+        instrumentor.carry(self._signals)
+
+    # The program's life ------------------------------------------------------------------------
+
+    def first_request(self) -> None:
+        """There will be something to send."""
+        self._heartbeat.start()
+
+    def before_fork(self) -> None:
+        """Be out of the way, but do not hold the fork up. The next request starts the thread again."""
+        self._heartbeat.stop(FORK_TIMEOUT)
+
+    def after_fork(self) -> None:
+        """In the child: everything anew."""
+        self._heartbeat.reset()
+        instrumentor.drop(self._signals)
+        self._begin()
+        self.start()
+
+    def finish(self) -> str | None:
+        """Deliver the rest, within `EXIT_TIMEOUT`; returns what there is to say about what is lost."""
+        if self._finished:
+            return None
+        self._finished = True
+        self._settle()
+        arrived = self._deliver() if self._anything() else True
+        instrumentor.drop(self._signals)
+        self._thread = get_ident()  # what is said about closing is about our own deliveries, too
+        for exporter in self._exporters.values():
+            exporter.shutdown()
+        self._thread = None
+        lost = self._spans.lost + self._events.lost
+        if not arrived:
+            lost += len(self._spans) + len(self._events)
+        if arrived and not lost and not self._metrics_lost and self._problem is None:
+            return None
+        what = f"{lost} spans and events" if lost else "everything"
+        why = f" ({self._problem})" if self._problem is not None else ""
+        return f"the collector at {self._endpoint.url} did not get {what}{why}"
+
+    def _deliver(self) -> bool:
+        self._last = True
+        self._heartbeat.start()
+        self._heartbeat.nudge()
+        if not self._heartbeat.running:  # no thread to be had at the end: the exporters' own time limits hold
+            self._send_due()
+        return self._delivered.acquire(timeout=EXIT_TIMEOUT)
+
+    def _anything(self) -> bool:
+        totals = self._signals.totals
+        return bool(self._spans or self._events or totals.servers or totals.clients_created)
+
+    # In our own thread -------------------------------------------------------------------------
+
+    def _settle(self) -> None:
+        self._signals.settle()
+        self._signals.metrics.publish()
+
+    def _send_due(self) -> None:
+        from opentelemetry.context import attach, detach, set_value
+
+        last, self._thread = self._last, get_ident()
+        token = attach(set_value("suppress_instrumentation", True))
+        try:
+            self._settle()
+            if self._connect():
+                self._send(self._spans, "traces")
+                self._send(self._events, "logs")
+                if last or now() >= self._metrics_due:
+                    self._metrics_due = now() + self._metrics_every
+                    data = self._reader.get_metrics_data()
+                    self._metrics_lost = data is not None and not self._export("metrics", data)
+        finally:
+            detach(token)
+            self._thread = None
+            if last:
+                self._delivered.release()
+
+    def _connect(self) -> bool:
+        """Have exporters; without them what waits is dropped from the buffers' other ends."""
+        if not self._exporters and self._problem is None:
+            try:
+                exporters = self._exporting.new_exporters(self._endpoint)
+                self._exporting.silence(exporters, lambda: self._thread == get_ident())
+                self._exporters = exporters
+            except Exception as error:  # mostly a variable that the exporter cannot read
+                self._problem = f"{type(error).__name__}: {error}"
+        return bool(self._exporters)
+
+    def _send(self, waiting: Any, signal: str) -> None:
+        while batch := waiting.take(self._exporting.BATCH):
+            if not self._export(signal, batch):
+                waiting.lost += len(batch)
+                return  # the rest gets its turn later, if there is a later
+
+    def _export(self, signal: str, batch: Any) -> bool:
+        try:
+            return bool(self._exporters[signal].export(batch).name == "SUCCESS")
+        except Exception:
+            return False
+
+
+def _seconds(variable: str, default: float) -> float:
+    """A duration that the environment gives in milliseconds, as OpenTelemetry's are."""
+    try:
+        return max(float(os.environ.get(variable, "")) / 1e3, 0.1)
+    except ValueError:
+        return default
