@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import socket
-import threading
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -44,13 +42,3 @@ def closed_port() -> int:
 
 def pool_of(probe: Any) -> Any:
     return probe.client._transport._pool
-
-
-def until(condition: Callable[[], Any]) -> None:
-    """Wait for another thread's move; the pool has nothing to wait on."""
-    patience = threading.Event()
-    for _ in range(1_000):
-        if condition():
-            return
-        patience.wait(0.01)
-    raise AssertionError("it never came so far")

@@ -22,11 +22,10 @@ from tests.hooks.httpcore_means import (
     on_libraries,
     one,
     pool_of,
-    until,
 )
 from tests.servers import Running, in_thread
 from tests.truth.probes import PROBES, Options
-from tests.truth.watching import watch
+from tests.truth.watching import until, watch
 
 
 @pytest.fixture(scope="module")

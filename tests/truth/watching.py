@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -26,3 +27,13 @@ def ends(captured: poolscope.testing.Capture) -> list[End]:
     """(close reason, closed by) of every connection that was open once, in the order of their opening."""
     opened = [connection for connection in captured.connections if connection.opened_at is not None]
     return [(connection.close_reason, connection.closed_by) for connection in opened]
+
+
+def until(condition: Callable[[], Any]) -> None:
+    """Wait for another thread's move; a library has nothing to wait on."""
+    patience = threading.Event()
+    for _ in range(1_000):
+        if condition():
+            return
+        patience.wait(0.01)
+    raise AssertionError("it never came so far")

@@ -71,9 +71,17 @@ def finish(flight: Flight, error: str | None, body_complete: bool | None) -> Non
     put(ENDED, sheet, flight.silent)
 
 
+def class_of(error: BaseException) -> type[BaseException]:
+    """An exception's class; of a group whose members are all of one class, theirs."""
+    # anyio on trio wraps even the cancellation of a single connect in groups.
+    while isinstance(error, BaseExceptionGroup) and len(set(map(type, error.exceptions))) == 1:
+        error = error.exceptions[0]
+    return type(error)
+
+
 def class_name(error: BaseException) -> str:
     """The fully qualified name of an exception's class; builtins without their module."""
-    cls = type(error)
+    cls = class_of(error)
     return cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
 
 
@@ -115,7 +123,7 @@ def note_close(wire: Wire, connection: Connection, trigger: str, error: BaseExce
     flight = wire.flight
     if trigger == "exchange" and error is not None:
         if connection.error is None:
-            connection.error = type(error).__name__
+            connection.error = class_of(error).__name__
         if flight is not None and not wire.h2 and flight.sheet.error is None:
             flight.sheet.error = class_name(error)
     if flight is None or wire.h2:

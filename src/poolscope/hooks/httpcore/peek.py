@@ -49,16 +49,20 @@ def via_of(connection: Any, pool: Any) -> str:
 
 def phases_of(connection: Any, via: str, origin: RawOrigin) -> tuple[str, ...]:
     """The phases of this connection's setup, in order, by the library's own rules."""
-    tls = ("tls",)
-    # Without a context given, setup loads the CA certificates itself.
-    own_tls = ("tls_context", "tls") if getattr(connection, "_ssl_context", tls) is None else tls
+    tls = _tls_phases(connection)
     if via in ("forward", "tunnel"):
         to_proxy = getattr(getattr(connection, "_proxy_origin", None), "scheme", b"http")
-        before = ("connect", *tls) if to_proxy == b"https" else ("connect",)
-        return (*before, "proxy_tunnel", *own_tls) if via == "tunnel" else before  # TLS inside, ws or not
+        inner = getattr(connection, "_connection", None)  # to the proxy, with a context of its own
+        before = ("connect", *_tls_phases(inner)) if to_proxy == b"https" else ("connect",)
+        return (*before, "proxy_tunnel", *tls) if via == "tunnel" else before  # TLS inside, ws or not
     if via == "socks":
-        return ("connect", "proxy_tunnel", *(own_tls if origin[0] == b"https" else ()))
-    return ("connect", *(own_tls if origin[0] in (b"https", b"wss") else ()))
+        return ("connect", "proxy_tunnel", *(tls if origin[0] == b"https" else ()))
+    return ("connect", *(tls if origin[0] in (b"https", b"wss") else ()))
+
+
+def _tls_phases(connection: Any) -> tuple[str, ...]:
+    """Without a context given, setup loads the CA certificates itself."""
+    return ("tls_context", "tls") if getattr(connection, "_ssl_context", "given") is None else ("tls",)
 
 
 def prior_knowledge(pool: Any) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from poolscope.facts import BEGUN, ENDED, OPENED, Connection, now
 from poolscope.hooks.httpcore import peek
+from poolscope.hooks.httpcore.exchange import class_of
 from poolscope.hooks.httpcore.state import CURRENT, Flight, Wire, put
 from poolscope.hooks.live import LIVE
 from poolscope.hooks.patching import guard
@@ -122,7 +123,7 @@ def setup_failed(wire: Wire, flight: Flight, error: BaseException) -> None:
     sheet.failed_phase = wire.phase
     if wire.phase != "dns":
         sheet.phases.append((wire.phase, wire.phase_at, at))
-    sheet.error = type(error).__name__
+    sheet.error = class_of(error).__name__
     sheet.closed_at = at
     put(ENDED, sheet, wire.silent)
     setup_ended(wire, sheet, flight)

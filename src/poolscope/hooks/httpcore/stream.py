@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from poolscope.facts import Connection, now
 from poolscope.hooks.httpcore import peek
-from poolscope.hooks.httpcore.exchange import account, claim, closed, note_close, trigger_of
+from poolscope.hooks.httpcore.exchange import account, claim, class_of, closed, note_close, trigger_of
 from poolscope.hooks.httpcore.h2 import trace_protocol
 from poolscope.hooks.httpcore.setup import (
     handshake_begins,
@@ -50,7 +50,7 @@ def stream_failed(stream: Any, error: BaseException) -> None:
     """Reading or writing raised."""
     wire: Wire | None = stream._poolscope
     if wire is not None and wire.sheet is not None and wire.sheet.closed_at is None:
-        wire.sheet.error = type(error).__name__
+        wire.sheet.error = class_of(error).__name__
 
 
 @guard("httpcore.eof")

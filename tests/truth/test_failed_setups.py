@@ -1,0 +1,219 @@
+"""Every way in which setup fails, on every library and style: the phase that failed, and nothing left over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+import poolscope.testing
+from poolscope.queue import FACTS
+from poolscope.records import Connection, Exchange
+from tests.servers import Certificates
+from tests.truth import setup_failures as ways
+from tests.truth.probes import ALL, ASYNC, HTTPX, URLLIB3
+from tests.truth.setup_failures import Failure, Names
+from tests.truth.watching import until, watch
+
+PATIENCE = 0.3
+"""Seconds until the client gives up where nobody answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A failure and what is to be said about it; errors as urllib3 and as httpcore call them."""
+
+    way: Failure
+    phases: tuple[str, ...]
+    """Those that ran, in order; the last one failed."""
+    urllib3: str
+    httpcore: str
+    exchange: str | None = None
+    """Where urllib3 gives the exchange's end a name other than its cause's."""
+    names: tuple[str, ...] = tuple(ALL)
+
+
+NEW = "urllib3.exceptions.NewConnectionError"
+TIMED = "urllib3.exceptions.ConnectTimeoutError"
+NAME = "urllib3.exceptions.NameResolutionError"
+CONNECT = ("dns", "connect")
+TLS = (*CONNECT, "tls")
+TUNNEL = ("connect", "proxy_tunnel")
+
+CASES = {
+    "name not resolved": Case(ways.name_not_resolved, ("dns",), "gaierror", "ConnectError", NAME),
+    "refused": Case(ways.refused, CONNECT, "ConnectionRefusedError", "ConnectError", NEW),
+    "connect unanswered": Case(
+        ways.connect_unanswered, ("connect",), "TimeoutError", "ConnectTimeout", TIMED
+    ),
+    "untrusted": Case(ways.untrusted, TLS, "ssl.SSLCertVerificationError", "ConnectError"),
+    "speaks plain": Case(ways.speaks_plain, TLS, "ssl.SSLError", "ConnectError"),
+    "hangs up": Case(ways.hangs_up_in_the_handshake, TLS, "ssl.SSLEOFError", "ConnectError"),
+    "resets": Case(ways.resets_in_the_handshake, TLS, "ConnectionResetError", "ConnectError"),
+    "handshake unanswered": Case(ways.handshake_unanswered, TLS, "TimeoutError", "ConnectTimeout"),
+    "proxy down": Case(ways.proxy_down, CONNECT, "ConnectionRefusedError", "ConnectError", NEW),
+    "proxy untrusted": Case(
+        ways.untrusted_proxy, (*CONNECT, "tls_context", "tls"), "ssl.SSLCertVerificationError", "ConnectError"
+    ),
+    "tunnel forbidden": Case(ways.tunnel_forbidden, TUNNEL, "OSError", "ProxyError"),
+    "tunnel unauthorised": Case(ways.tunnel_unauthorised, TUNNEL, "OSError", "ProxyError"),
+    "tunnel hung up": Case(
+        ways.tunnel_hung_up, TUNNEL, "http.client.RemoteDisconnected", "RemoteProtocolError"
+    ),
+    "tunnel unanswered": Case(ways.tunnel_unanswered, TUNNEL, "TimeoutError", "ReadTimeout"),
+    "untrusted behind a tunnel": Case(
+        ways.tls_behind_a_tunnel, (*TUNNEL, "tls"), "ssl.SSLCertVerificationError", "ConnectError"
+    ),
+    "socks refused": Case(ways.socks_refused, TUNNEL, "socks.SOCKS5Error", "ProxyError", NEW),
+    "socks unauthorised": Case(ways.socks_unauthorised, TUNNEL, "socks.SOCKS5AuthError", "ProxyError", NEW),
+    "socks unanswered": Case(
+        ways.socks_unanswered,
+        TUNNEL,
+        "TimeoutError",
+        "ReadTimeout",
+        TIMED,
+        # httpcore 1.0.9 reads a SOCKS proxy's answers without any timeout.
+        names=tuple(name for name in ALL if not name.startswith("httpx-")),
+    ),
+}
+
+LEAVES = pytest.mark.filterwarnings(
+    "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+)
+"""For libraries that leave a socket to the garbage collector."""
+
+GIVEN_UP = {
+    "in the lookup": (ways.lookup_unanswered, ("dns",)),
+    "while connecting": (ways.connect_unanswered, ("connect",)),
+    "in the handshake": (ways.handshake_unanswered, TLS),
+    "in the tunnel": (ways.tunnel_unanswered, TUNNEL),
+    "in the SOCKS negotiation": (ways.socks_unanswered, TUNNEL),
+}
+
+
+@pytest.fixture(autouse=True)
+def names(monkeypatch: pytest.MonkeyPatch) -> Iterator[Names]:
+    with ways.names_of_our_own(monkeypatch) as ours:
+        yield ours
+
+
+def _each() -> Iterator[Any]:
+    for case, expected in CASES.items():
+        for name in expected.names:
+            # After a SOCKS proxy's refusal httpcore leaves the socket to the collector, with and without us.
+            leaves = LEAVES if case.startswith("socks") and name in HTTPX else ()
+            yield pytest.param(case, name, marks=leaves)
+
+
+@pytest.mark.parametrize(("case", "name"), [*_each()])
+def test_a_setup_that_fails(case: str, name: str, certificates: Certificates) -> None:
+    expected = CASES[case]
+    with expected.way(certificates) as cause, watch(name, **cause.options) as (probe, captured):
+        assert probe.get(cause.url, timeout=PATIENCE) is not None
+    connection, exchange = _failed(captured)
+    if name in URLLIB3:
+        error, of_exchange = expected.urllib3, expected.exchange or expected.urllib3
+    else:
+        error = expected.httpcore
+        of_exchange = f"{'httpcore2' if name.startswith('httpx2') else 'httpcore'}.{error}"
+    assert (connection.error, exchange.error) == (error.rpartition(".")[2], of_exchange)
+    _assert_phases(name, connection, expected.phases)
+    assert connection.attempts == (None if name in URLLIB3 and connection.failed_phase == "dns" else 1)
+
+
+@pytest.mark.parametrize("name", ASYNC)
+@pytest.mark.parametrize("when", GIVEN_UP)
+@LEAVES
+def test_a_setup_that_is_cancelled(name: str, when: str, names: Names, certificates: Certificates) -> None:
+    way, phases = GIVEN_UP[when]
+    with way(certificates) as cause, watch(name, **cause.options) as (probe, captured):
+        asked = probe.begin(probe.getting(cause.url))
+        stuck = names.pondering if way is ways.lookup_unanswered else cause.stuck
+        if stuck is not None:
+            assert stuck.wait(10)
+        until(lambda: _connecting(captured))
+        asked.cancel()
+        until(lambda: _over(captured))
+        names.told.set()
+        probe.drop()
+    connection, exchange = _failed(captured)
+    error = "trio.Cancelled" if name.endswith("trio") else "asyncio.exceptions.CancelledError"
+    assert (connection.error, exchange.error) == (error.rpartition(".")[2], error)
+    _assert_phases(name, connection, phases)
+
+
+@pytest.mark.parametrize("name", HTTPX)
+def test_a_lookup_that_takes_too_long(name: str, names: Names, certificates: Certificates) -> None:
+    """Only asynchronous clients have a say in how long a lookup may take."""
+    with ways.lookup_unanswered(certificates) as cause, watch(name) as (probe, captured):
+        asked = probe.begin(probe.getting(cause.url, timeout=PATIENCE))
+        assert names.pondering.wait(10)
+        if name in ASYNC:
+            assert type(asked.exception(10)).__name__ == "ConnectTimeout"
+        names.told.set()
+        assert asked.exception(10) is not None
+    connection, _ = _failed(captured)
+    assert connection.error == ("ConnectTimeout" if name in ASYNC else "ConnectError")
+    _assert_phases(name, connection, ("dns",))
+
+
+def _connecting(captured: poolscope.testing.Capture) -> bool:
+    FACTS.settle()
+    return [live.state for live in captured.ledger.snapshot().connections] == ["connecting"]
+
+
+def _over(captured: poolscope.testing.Capture) -> bool:
+    FACTS.settle()
+    return bool(captured.exchanges)
+
+
+def _failed(captured: poolscope.testing.Capture) -> tuple[Connection, Exchange]:
+    """The one connection and the one exchange of a failed setup, once everything they have in common is checked."""
+    (connection,), (exchange,) = captured.connections, captured.exchanges
+    assert captured.ledger.connections == 0, "none was ever open"
+    assert (connection.opened_at, connection.requests) == (None, 0)
+    assert (connection.close_reason, connection.closed_by, connection.close_time) == (None, None, None)
+    assert connection.opened_by == exchange.id
+    assert (exchange.connection, exchange.request_number, exchange.stream_id) == (None, None, None)
+    assert (exchange.reused, exchange.joined, exchange.idle_time) == (None, None, None)
+    assert (exchange.sent_at, exchange.headers_at, exchange.status) == (None, None, None)
+    assert exchange.body_complete is None
+    live = captured.ledger.snapshot()
+    assert (live.connections, live.waiters, live.holders, live.clients) == ((), (), (), ())
+    started, ended = connection.setup_started_at, connection.closed_at
+    assert exchange.started_at is not None and exchange.finished_at is not None
+    assert started is not None and ended is not None
+    assert exchange.started_at <= started <= ended <= exchange.finished_at
+    assert exchange.pool_wait is not None
+    assert exchange.started_at + exchange.pool_wait <= started, "setup is no part of the wait"
+    return connection, exchange
+
+
+def _assert_phases(name: str, connection: Connection, expected: tuple[str, ...]) -> None:
+    """Exactly these phases, one after the other, within the setup's own time."""
+    if name in URLLIB3 and "tls" in expected and "tls_context" not in expected:
+        at = expected.index("tls")
+        expected = (
+            *expected[:at],
+            "tls_context",
+            *expected[at:],
+        )  # it checks and completes what it was given
+    phases = {phase: span for phase, span in connection.setup.items() if phase != "total"}
+    assert tuple(phases) == expected
+    assert connection.failed_phase == expected[-1]
+    total = connection.setup["total"]
+    assert (total.start, total.start + total.duration) == pytest.approx(
+        (connection.setup_started_at, connection.closed_at), abs=1e-9
+    )
+    at_last = total.start
+    for span in phases.values():
+        assert span.start >= at_last
+        assert span.duration >= 0
+        at_last = span.start + span.duration
+    assert at_last <= total.start + total.duration + 1e-9
+    if connection.error in ("TimeoutError", "ConnectTimeout", "ReadTimeout"):
+        assert phases[expected[-1]].duration >= 0.9 * PATIENCE, (
+            "the phase that waited is the one that took long"
+        )
