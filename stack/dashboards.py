@@ -1,11 +1,10 @@
-"""Writes the dashboards of stack/queries.py as Grafana reads them.
+"""Writes the dashboards of stack/queries.py as Grafana reads them, and as one page that Prometheus serves.
 
-python -m stack.dashboards            write stack/grafana/dashboards/*.json
+python -m stack.dashboards            write stack/grafana/dashboards/*.json and stack/prometheus/consoles
 python -m stack.dashboards --check    say whether the files in the repository are what would be written
 """
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from grafana_foundation_sdk.models.dashboard import (
 )
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
+from stack import pages
 from stack.queries import BOARDS, Board, Panel
 
 FOLDER = Path(__file__).resolve().parent / "grafana" / "dashboards"
@@ -90,10 +90,18 @@ def document(board: Board) -> str:
     return JSONEncoder(sort_keys=True, indent=2).encode(built.build()) + "\n"
 
 
+def documents() -> dict[Path, str]:
+    """Every generated file with its text."""
+    return {
+        **{FOLDER / f"{board.uid}.json": document(board) for board in BOARDS},
+        pages.PATH: pages.document(),
+    }
+
+
 def disagreements() -> list[str]:
     """The files that are not what would be written, or that nobody writes."""
-    wanted = {FOLDER / f"{board.uid}.json": document(board) for board in BOARDS}
-    there = set(FOLDER.glob("*.json"))
+    wanted = documents()
+    there = {*FOLDER.glob("*.json"), *pages.PATH.parent.glob("*")}
     wrong = [
         path for path, text in wanted.items() if path not in there or path.read_text(encoding="utf-8") != text
     ]
@@ -113,11 +121,10 @@ def main() -> int:
         for name in wrong:
             print(f"{name} is not what the generator writes: run python -m stack.dashboards", file=sys.stderr)
         return 1 if wrong else 0
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    for board in BOARDS:
-        path = FOLDER / f"{board.uid}.json"
-        path.write_text(document(board), encoding="utf-8")
-        print(f"{path.name}: {len(json.loads(path.read_text(encoding='utf-8'))['panels'])} panels")
+    for path, text in documents().items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        print(path)
     return 0
 
 

@@ -181,7 +181,7 @@ def panels(selector: str, service: str, by: str) -> tuple[Panel, ...]:
         ),
         Panel(
             "Idle time at reuse",
-            "Average rest before a reuse; near httpx's limit of 5 s (the line) connections are lost just before use.",
+            "Average rest before a reuse; at httpx's limit of 5 s the connection is dropped instead.",
             "s",
             (
                 Question(
@@ -193,7 +193,7 @@ def panels(selector: str, service: str, by: str) -> tuple[Panel, ...]:
         ),
         Panel(
             "Request duration, 95th centile",
-            "From asking for a connection to the response headers; the dots open the trace in Jaeger.",
+            "From asking for a connection to the response headers; exemplars open the trace in Jaeger.",
             "s",
             (Question(centile(0.95, names.REQUEST_DURATION, selector, by), shown, exemplars=True),),
         ),
@@ -219,7 +219,12 @@ def panels(selector: str, service: str, by: str) -> tuple[Panel, ...]:
             "Clients built",
             "A client per request shows here as a rate like the requests'.",
             "cps",
-            (Question(rate(names.CLIENTS_CREATED, service, f"service_name, {KIND}"), f"{{{{{KIND}}}}}"),),
+            (
+                Question(
+                    rate(names.CLIENTS_CREATED, service, f"service_name, {KIND}"),
+                    f"{{{{service_name}}}} {{{{{KIND}}}}}",
+                ),
+            ),
         ),
         Panel(
             "Facts lost",

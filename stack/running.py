@@ -52,6 +52,13 @@ def free_port() -> int:
         return port
 
 
+def listens(port: int) -> bool:
+    """Whether somebody accepts connections on this port of 127.0.0.1."""
+    with socket.socket() as probe:
+        probe.settimeout(2)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 def require_free(ports: Mapping[str, int]) -> None:
     """Raise CannotRunError naming the first port that somebody listens on."""
     for name, port in ports.items():
@@ -77,9 +84,12 @@ class Program:
         self.log = log
         self.environment = {**os.environ, **(environment or {})}
         self.process: subprocess.Popen[bytes] | None = None
+        self.before = 0
+        """Where the log of an earlier start ends."""
 
     def start(self) -> None:
         with self.log.open("ab") as output:
+            self.before = output.tell()
             self.process = subprocess.Popen(
                 self.command,
                 env=self.environment,
@@ -94,8 +104,12 @@ class Program:
     def running(self) -> bool:
         return self.process is not None and self.process.poll() is None
 
+    def told(self) -> str:
+        """What it has printed since it was started last."""
+        return self.log.read_bytes()[self.before :].decode(errors="replace")
+
     def said(self, line: str) -> bool:
-        return line in self.log.read_text(encoding="utf-8", errors="replace")
+        return line in self.told()
 
     def wait_for(self, ready: Callable[[], Any], seconds: float = 60.0) -> None:
         """Block until `ready`; a program that ended instead is quoted."""
@@ -105,7 +119,7 @@ class Program:
 
         until(ready_or_gone, seconds, f"{self.name}'s first answer (its log: {self.log})")
         if not self.running:
-            lines = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+            lines = self.told().strip().splitlines()
             raise CannotRunError(
                 f"{self.name} ended at once: {lines[-1][:300] if lines else 'it said nothing'} ({self.log})"
             )

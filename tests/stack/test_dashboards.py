@@ -15,11 +15,13 @@ def test_what_is_committed_is_what_is_generated():
 
 def test_a_changed_file_is_noticed(tmp_path, monkeypatch):
     monkeypatch.setattr(dashboards, "FOLDER", tmp_path)
+    monkeypatch.setattr(dashboards.pages, "PATH", tmp_path / "consoles" / "poolscope.html")
     (tmp_path / "poolscope-left-over.json").write_text("{}", encoding="utf-8")
     assert dashboards.disagreements() == [
         "poolscope-connections.json",
         "poolscope-left-over.json",
         "poolscope-service.json",
+        "poolscope.html",
     ]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import re
 import time
@@ -17,62 +16,33 @@ pytest.importorskip("opentelemetry.exporter.otlp.proto.http", reason="needs open
 
 from poolscope.cli.commands import commands
 from stack.load import Load
-from stack.local import HEALTHY, ROOT, SICK, Ports, Stack
+from stack.programs import HEALTHY, ROOT, SICK, Ports, Stack
 from stack.queries import BOARDS
-from stack.running import answers, ask, until
+from stack.running import answers, ask
+from stack.searches import SEARCHES, by_connection
+from stack.searches import tags_of as tags
+from tests.stack.asking import Asking
 
 SECONDS = 20.0
 RATE = 12.0
 
 
-class Ran:
+class Ran(Asking):
     """What is known after the services ended: the load's answers, the downstream's counts, and whom to ask."""
 
     def __init__(self, stack: Stack) -> None:
-        ports = stack.ports
-        self.stack = stack
-        self.prometheus = ports.url("prometheus")
-        self.outcomes = Load([ports.url("healthy"), ports.url("sick")], RATE, SECONDS).run()
+        super().__init__(stack)
+        healthy, sick = stack.ports.url("healthy"), stack.ports.url("sick")
+        self.outcomes = list(Load([healthy, sick], RATE, SECONDS).run().values())
         self.ended = time.time()
+        # A new version is rolled out: the same service is two instances, and totals are sums over both.
+        stack.sick.stop(30)
+        stack.start_service(stack.sick)
+        self.outcomes += Load([sick], RATE, 3.0).run().values()
         stack.stop_services()
-        self.counted = ask(ports.url("downstream_control"))
-        # The Collector batches for a second; delivered is when Prometheus has what the downstream counted last.
-        until(
-            lambda: (
-                self.total("poolscope_requests_total", SICK) >= self.counted["requests"][SICK]
-                and self.total("poolscope_requests_total", HEALTHY) >= self.counted["requests"][HEALTHY]
-            ),
-            30,
-            "the last metrics",
-        )
-        for service, outcome in zip((HEALTHY, SICK), self.outcomes.values(), strict=True):
-            until(
-                lambda: len(self.traces(service)) >= outcome["answered"], 30, f"the last traces of {service}"
-            )
-
-    def query(self, expression: str) -> list[dict]:
-        return ask(f"{self.prometheus}/api/v1/query?{urllib.parse.urlencode({'query': expression})}")["data"][
-            "result"
-        ]
-
-    def total(self, metric: str, service: str, labels: str = "") -> float:
-        found = self.query(f'sum({metric}{{service_name="{service}"{labels}}})')
-        return float(found[0]["value"][1]) if found else 0.0
-
-    def traces(self, service: str, tags: dict[str, str] | None = None, limit: int = 1500) -> list[dict]:
-        asked = {"service": service, "limit": limit, "lookback": "1h"}
-        if tags:
-            asked["tags"] = json.dumps(tags)
-        return ask(f"{self.stack.ports.url('jaeger_query')}/api/traces?{urllib.parse.urlencode(asked)}")[
-            "data"
-        ]
-
-    def spans(self, service: str) -> list[dict]:
-        return list(itertools.chain.from_iterable(trace["spans"] for trace in self.traces(service)))
-
-
-def tags(span: dict) -> dict[str, object]:
-    return {tag["key"]: tag["value"] for tag in span["tags"]}
+        self.seen = self.counted()
+        healthy_traces, *sick_traces = [int(outcome["answered"]) for outcome in self.outcomes]
+        self.delivered(self.seen["requests"], {HEALTHY: healthy_traces, SICK: sum(sick_traces)})
 
 
 @pytest.fixture(scope="module")
@@ -84,19 +54,21 @@ def ran(program, tmp_path_factory):
 
 
 def test_the_load_was_answered(ran):
-    for outcome in ran.outcomes.values():
+    for outcome, seconds in zip(ran.outcomes, (SECONDS, SECONDS, 3.0), strict=True):
         assert outcome["failed"] == 0
-        assert outcome["answered"] >= SECONDS * RATE * 0.9
+        assert outcome["answered"] >= seconds * RATE * 0.9
 
 
 @pytest.mark.parametrize("service", [HEALTHY, SICK])
 def test_totals_are_the_downstreams_to_the_unit(ran, service):
-    told = {
-        "connections": ran.total("poolscope_connections_opened_total", service),
-        "requests": ran.total("poolscope_requests_total", service),
-        "reused": ran.total("poolscope_requests_total", service, ',poolscope_connection_reused="true"'),
-    }
-    assert told == {number: ran.counted[number].get(service, 0) for number in told}
+    assert ran.totals(service) == {number: ran.seen[number].get(service, 0) for number in ran.totals(service)}
+
+
+def test_totals_are_sums_over_instances(ran):
+    found = ran.query(f'sum by (service_instance_id) (poolscope_requests_total{{service_name="{SICK}"}})')
+    parts = [float(series["value"][1]) for series in found]
+    assert len(parts) == 2
+    assert min(parts) > 0
 
 
 def test_the_sick_one_is_told_from_the_healthy(ran):
@@ -161,7 +133,7 @@ def test_rates_are_within_a_fifth_of_the_truth(ran):
     """`increase` extrapolates to the ends of its range: exact only for what came evenly."""
     since = int(time.time() - ran.ended + SECONDS + 30)
     (series,) = ran.query(f'sum(increase(poolscope_requests_total{{service_name="{HEALTHY}"}}[{since}s]))')
-    assert float(series["value"][1]) == pytest.approx(ran.counted["requests"][HEALTHY], rel=0.2)
+    assert float(series["value"][1]) == pytest.approx(ran.seen["requests"][HEALTHY], rel=0.2)
 
 
 def test_exemplars_lead_to_traces_in_jaeger(ran):
@@ -181,13 +153,18 @@ def test_exemplars_lead_to_traces_in_jaeger(ran):
 
 def test_jaeger_has_a_setup_span_for_every_connection(ran):
     for service in (HEALTHY, SICK):
-        setups = [
-            span for span in ran.spans(service) if span["operationName"].startswith("HTTP connection_setup ")
-        ]
-        opened = [span for span in setups if "error.type" not in tags(span)]
-        assert len(opened) == ran.counted["connections"][service]
-        ids = [tags(span)["poolscope.connection.id"] for span in opened]
-        assert len(set(ids)) == len(ids)
+        opened = []
+        for trace in ran.traces(service):
+            instances = {name: str(process["tags"]) for name, process in trace["processes"].items()}
+            opened += [
+                (instances[span["processID"]], tags(span)["poolscope.connection.id"])
+                for span in trace["spans"]
+                if span["operationName"].startswith("HTTP connection_setup ")
+                and "error.type" not in tags(span)
+            ]
+        assert len(opened) == ran.seen["connections"][service]
+        # An id is one connection of one process.
+        assert len(set(opened)) == len(opened)
 
 
 def test_setups_have_their_phases_below_them(ran):
@@ -209,7 +186,7 @@ def test_later_requests_link_to_the_setup_of_their_connection(ran):
         if span["operationName"].startswith("HTTP connection_setup ")
     }
     reused = [span for span in spans if tags(span).get("poolscope.connection.reused") is True]
-    assert len(reused) == ran.counted["reused"][HEALTHY]
+    assert len(reused) == ran.seen["reused"][HEALTHY]
     for span in reused:
         linked = [each["spanID"] for each in span["references"] if each["refType"] == "FOLLOWS_FROM"]
         assert [setups[each]["poolscope.connection.id"] for each in linked] == [
@@ -225,7 +202,32 @@ def test_the_saved_search_finds_the_unreused(ran):
         for span in trace["spans"]
         if tags(span).get("poolscope.connection.reused") is False
     ]
-    assert len(unreused) == ran.counted["connections"][SICK]
+    assert len(unreused) == ran.seen["connections"][SICK]
+
+
+@pytest.mark.parametrize("search", SEARCHES, ids=lambda search: search.asks)
+def test_every_saved_search_finds_spans(ran, search):
+    assert search.found(ran.jaeger)
+
+
+def test_statistics_by_connection_tell_the_sick_one(ran):
+    """Few connections with many requests, against one with one request each."""
+    healthy = by_connection(ran.spans(HEALTHY))
+    assert sum(healthy.values()) == ran.seen["requests"][HEALTHY]
+    assert len(healthy) == ran.seen["connections"][HEALTHY]
+    first = SEARCHES[0].found(ran.jaeger)
+    assert len(first) == ran.seen["connections"][SICK]
+    assert {tags(span)["poolscope.connection.request_number"] for span in first} == {1}
+
+
+def test_prometheus_serves_the_page_of_both_services(ran):
+    page = (answers(f"{ran.prometheus}/consoles/poolscope.html") or b"").decode()
+    assert page.count("<section>") == len(BOARDS[0].panels) + 1
+    assert "no data" not in page
+    ratios = dict(re.findall(r"<tr><td>(\w+)</td><td>([0-9.]+)%</td></tr>", page))
+    assert set(ratios) == {HEALTHY, SICK}
+    assert float(ratios[SICK]) < 60 < 90 < float(ratios[HEALTHY])
+    assert f'href="{ran.jaeger}/api/traces?service={SICK}' in page
 
 
 def test_only_edges_become_span_metrics(ran):

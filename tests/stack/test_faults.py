@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("opentelemetry.exporter.otlp.proto.http", reason="needs opentelemetry-exporter-otlp")
 
 from stack.load import Load
-from stack.local import HEALTHY, SICK, Ports, Stack
+from stack.programs import HEALTHY, SICK, Ports, Stack
 from stack.running import answers, ask, until
 
 # The load of a minute and more is in the first test's set-up, whichever that is.

@@ -11,7 +11,7 @@ pytest.importorskip("opentelemetry.exporter.otlp.proto.http", reason="needs open
 
 from poolscope.signals import names
 from stack.load import Load
-from stack.local import HEALTHY, Ports, Stack
+from stack.programs import HEALTHY, Ports, Stack
 from stack.queries import metric
 from stack.running import answers, ask, until
 

@@ -1,0 +1,74 @@
+"""What to ask Jaeger, as data: docs/jaeger.md, the page in Prometheus and the tests ask the same."""
+
+import json
+import urllib.parse
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from poolscope.signals import names
+from stack.programs import HEALTHY, SICK
+from stack.running import ask
+
+Span = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Search:
+    """One saved search; an operation that starts with this word is told apart here, for Jaeger wants whole names."""
+
+    asks: str
+    service: str
+    tags: dict[str, str] = field(default_factory=dict)
+    operation: str = ""
+
+    def _words(self, limit: int) -> str:
+        words = {"service": self.service, "lookback": "1h", "limit": str(limit)}
+        if self.tags:
+            words["tags"] = json.dumps(self.tags)
+        return urllib.parse.urlencode(words)
+
+    def page(self, jaeger: str) -> str:
+        """Address of the search in Jaeger's page."""
+        return f"{jaeger}/search?{self._words(200)}"
+
+    def api(self, jaeger: str) -> str:
+        """Address of the same traces as JSON."""
+        return f"{jaeger}/api/traces?{self._words(1500)}"
+
+    def fits(self, span: Span) -> bool:
+        """Whether this span is what the search is for; Jaeger answers with all spans of its trace."""
+        known = tags_of(span)
+        return span["operationName"].startswith(self.operation) and all(
+            str(known.get(name)).lower() == value.lower() for name, value in self.tags.items()
+        )
+
+    def found(self, jaeger: str) -> list[Span]:
+        return [span for trace in ask(self.api(jaeger))["data"] for span in trace["spans"] if self.fits(span)]
+
+
+SEARCHES = (
+    Search("Which requests opened a connection?", SICK, {names.REUSED: "false"}),
+    Search("The same, of the healthy service", HEALTHY, {names.REUSED: "false"}),
+    Search("Which were served by a connection that was ready?", HEALTHY, {names.REUSED: "true"}),
+    Search("Everything on one connection", HEALTHY, {names.CONNECTION_ID: "1"}),
+    Search("Who waited for the pool?", SICK, operation=names.SPANS["wait"].name.split("{")[0]),
+    # Not by error=true, which Jaeger's memory never finds: it compares a boolean with this word.
+    Search(
+        "Which setups were refused?",
+        SICK,
+        {names.ERROR_TYPE: "ConnectionRefusedError"},
+        operation=names.SPANS["setup"].name.split("{")[0],
+    ),
+)
+
+
+def tags_of(span: Span) -> dict[str, Any]:
+    return {tag["key"]: tag["value"] for tag in span["tags"]}
+
+
+def by_connection(spans: Iterable[Span]) -> Counter[int]:
+    """Jaeger's trace statistics grouped by connection: how many requests each one served."""
+    told = [tags_of(span) for span in spans if names.REQUEST_NUMBER in tags_of(span)]
+    return Counter(tags[names.CONNECTION_ID] for tags in told)

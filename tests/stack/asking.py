@@ -1,0 +1,63 @@
+"""What the tests ask of the running stack, and how they wait until everything has been delivered."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import urllib.parse
+
+from stack.programs import HEALTHY, SICK, Stack
+from stack.running import ask, until
+
+
+class Asking:
+    """Prometheus, Jaeger and the downstream of one stack, as the tests ask them."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+        self.prometheus = stack.ports.url("prometheus")
+        self.jaeger = stack.ports.url("jaeger_query")
+
+    def counted(self) -> dict[str, dict[str, int]]:
+        """Requests, connections and reuses by service, as the downstream saw them."""
+        return ask(self.stack.ports.url("downstream_control"))
+
+    def query(self, expression: str) -> list[dict]:
+        asked = urllib.parse.urlencode({"query": expression})
+        return ask(f"{self.prometheus}/api/v1/query?{asked}")["data"]["result"]
+
+    def total(self, metric: str, service: str, labels: str = "") -> float:
+        """A cumulative value summed over the service's instances."""
+        found = self.query(f'sum({metric}{{service_name="{service}"{labels}}})')
+        return float(found[0]["value"][1]) if found else 0.0
+
+    def totals(self, service: str) -> dict[str, float]:
+        """The numbers that the downstream counts as well."""
+        return {
+            "connections": self.total("poolscope_connections_opened_total", service),
+            "requests": self.total("poolscope_requests_total", service),
+            "reused": self.total("poolscope_requests_total", service, ',poolscope_connection_reused="true"'),
+        }
+
+    def traces(self, service: str, tags: dict[str, str] | None = None, **words: int) -> list[dict]:
+        asked = {"service": service, "limit": 1500, "lookback": "1h", **words}
+        if tags:
+            asked["tags"] = json.dumps(tags)
+        return ask(f"{self.jaeger}/api/traces?{urllib.parse.urlencode(asked)}")["data"]
+
+    def spans(self, service: str) -> list[dict]:
+        return list(itertools.chain.from_iterable(trace["spans"] for trace in self.traces(service)))
+
+    def delivered(self, requests: dict[str, int], traces: dict[str, int]) -> None:
+        """Wait until Prometheus and Jaeger have as much of every service; the Collector batches for a second."""
+        for service in (HEALTHY, SICK):
+            until(
+                lambda name=service: self.total("poolscope_requests_total", name) >= requests[name],
+                30,
+                f"the last metrics of {service}",
+            )
+            until(
+                lambda name=service: len(self.traces(name)) >= traces[name],
+                60,
+                f"the last traces of {service}",
+            )

@@ -1,0 +1,86 @@
+"""A second run with the real Caddy before the downstream: its access log is the truth about the connections."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+
+pytest.importorskip("opentelemetry.exporter.otlp.proto.http", reason="needs opentelemetry-exporter-otlp")
+
+from stack.load import Load
+from stack.programs import HEALTHY, SICK, Ports, Stack
+from tests.stack.asking import Asking
+
+SECONDS = 12.0
+RATE = 10.0
+
+
+class Behind(Asking):
+    """What Caddy wrote down, and what the downstream behind it counted."""
+
+    def __init__(self, stack: Stack) -> None:
+        super().__init__(stack)
+        urls = [stack.ports.url("healthy"), stack.ports.url("sick")]
+        self.outcomes = Load(urls, RATE, SECONDS).run()
+        stack.stop_services()
+        lines = [json.loads(line) for line in stack.access_log.read_text(encoding="utf-8").splitlines()]
+        self.log = [line["request"] for line in lines]
+        self.servers = {line["resp_headers"]["Server"][0] for line in lines}
+        self.behind = self.counted()
+        answered = [int(outcome["answered"]) for outcome in self.outcomes.values()]
+        self.delivered(self.behind["requests"], dict(zip((HEALTHY, SICK), answered, strict=True)))
+
+    def seen(self, service: str) -> dict[str, int]:
+        """Linux gives out the ports to one destination in ascending order: none twice within a few hundred."""
+        told = [entry for entry in self.log if entry["uri"].startswith(f"/{service}/")]
+        connections = {(entry["host"], entry["remote_port"]) for entry in told}
+        return {
+            "connections": len(connections),
+            "requests": len(told),
+            "reused": len(told) - len(connections),
+        }
+
+
+@pytest.fixture(scope="module")
+def ran(program, tmp_path_factory):
+    for name in ("otelcol", "jaeger", "prometheus"):
+        program(name)
+    if not shutil.which("caddy"):
+        pytest.skip("caddy is not on the PATH: on Debian, apt-get install caddy")
+    folder = tmp_path_factory.mktemp("caddy")
+    with Stack(folder, Ports.any(), may_build=False, behind_caddy=True) as stack:
+        yield Behind(stack)
+
+
+def test_the_load_was_answered_through_caddy(ran):
+    for outcome in ran.outcomes.values():
+        assert outcome["failed"] == 0
+        assert outcome["answered"] >= SECONDS * RATE * 0.9
+    assert ran.servers == {"Caddy"}
+
+
+@pytest.mark.parametrize("service", [HEALTHY, SICK])
+def test_totals_are_caddys_to_the_unit(ran, service):
+    assert ran.totals(service) == ran.seen(service)
+
+
+def test_caddy_hides_the_sick_one_from_the_downstream(ran):
+    """It keeps its own connections: whoever only looks at the server behind a proxy sees nothing wrong."""
+    assert ran.behind["requests"][SICK] == ran.seen(SICK)["requests"]
+    assert ran.behind["connections"][SICK] < ran.seen(SICK)["connections"] / 5
+    assert ran.totals(SICK)["connections"] == ran.seen(SICK)["connections"]
+
+
+def test_tls_ends_at_caddy(ran):
+    """The setup's spans are of the connection to Caddy, with its handshake."""
+    secure = {entry["uri"] for entry in ran.log if "tls" in entry}
+    assert secure == {f"/{HEALTHY}/order", f"/{SICK}/order"}
+    handshakes = [
+        span for span in ran.spans(SICK) if span["operationName"].startswith("TLS client handshake")
+    ]
+    once = {
+        (entry["host"], entry["remote_port"]) for entry in ran.log if "tls" in entry and SICK in entry["uri"]
+    }
+    assert len(handshakes) == len(once)
