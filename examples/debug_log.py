@@ -23,10 +23,10 @@ log.addHandler(handler)
 
 for _ in range(count):
     requests.get(url, timeout=10)
-print(f"requests.get: {handler.started} new connections in the log for {count} requests")
+print(f"requests.get: {count} requests, new connections in the log: {handler.started}")
 
 handler.started = 0
 with requests.Session() as session:
     for _ in range(count):
         session.get(url, timeout=10)
-print(f"Session:      {handler.started} new connections in the log for {count} requests")
+print(f"Session:      {count} requests, new connections in the log: {handler.started}")

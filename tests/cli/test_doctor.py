@@ -5,7 +5,11 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
+import certifi
+
+from poolscope.cli import demo as showing
 from poolscope.cli import doctor
 from tests.cli.conftest import Program
 
@@ -78,6 +82,17 @@ def test_the_demo_shows_the_seed_program_as_two_rows(program: Program) -> None:
     assert "100 requests · 51 connections · 51 clients" in done.stdout
     assert "PS101" in done.stdout
     assert "does not reach dns, connect" in done.stdout
+    assert "PS101 client per request  examples/seed.py:17" in done.stdout
+    assert "→ CONNECTIONS: one for each request in the first row" in done.stdout
+    assert done.stdout.endswith("poolscope run your_program.py\n")
+
+
+def test_the_demo_loads_as_many_authorities_as_a_program_does(tmp_path: Path) -> None:
+    with showing.Server(0, str(tmp_path)) as server:
+        bundle = Path(server.environment()["REQUESTS_CA_BUNDLE"]).read_bytes()
+    own = bundle.removeprefix(certifi.contents().encode())
+    assert own.count(b"BEGIN CERTIFICATE") == 1
+    assert len(own) < len(bundle)
 
 
 def test_the_demo_knows_its_examples(program: Program) -> None:

@@ -157,6 +157,44 @@ def test_waiting_names_the_limit() -> None:
     assert "1 still open" in shown
 
 
+def test_waiting_in_vain_is_counted() -> None:
+    story = Story()
+    story.header()
+    client = story.client()
+    story.pool(client)
+    connection = story.connect(client)
+    for lost in (0, 3, 1):
+        story.exchange(client, connection, pool_wait=0.1, failed_attempts=lost)
+    shown = " ".join(report(story.records).split())
+    assert "the pool allows 10 connections; 4 × the assigned one was taken already" in shown
+
+
+def test_a_surplus_names_what_the_pool_keeps() -> None:
+    story = Story()
+    story.header()
+    client = story.client()
+    story.pool(client)
+    story.disconnect(story.connect(client), "max_keepalive_surplus")
+    story.disconnect(story.connect(client))
+    assert "closed   1 × client close · 1 × max keepalive surplus (the pool keeps 10)" in report(
+        story.records
+    )
+
+
+def test_limits_that_differ_are_not_told() -> None:
+    story = Story()
+    story.header()
+    for allowed in (5, 6):
+        client = story.client()
+        story.pool(client, most=allowed)
+        connection = story.connect(client)
+        story.exchange(client, connection, pool_wait=0.5)
+        story.disconnect(connection, "max_keepalive_surplus")
+    shown = report(story.records)
+    assert "the pool allows" not in shown
+    assert "2 × max keepalive surplus (the pool keeps 10)" in shown
+
+
 def test_long_details_are_folded_not_cut() -> None:
     story = Story()
     client = story.client()

@@ -8,8 +8,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from types import TracebackType
 from typing import Final, Self
@@ -28,19 +29,79 @@ class Example:
     name: str
     library: str
     shows: str
+    look: str
+    """What to see in its report, and what follows from it."""
     scheme: str = "http"
-    counted: bool = False
-    """Takes the number of requests that was asked for."""
+    path: str = ""
+    count: int | None = None
+    """How many requests to ask for; None for the example's own number."""
 
 
 EXAMPLES: Final = (
-    Example("seed", "requests", "both ways: 1,000 requests on 1,000 connections, and on one", counted=True),
-    Example("https_both_ways", "requests", "what a connection for every request costs with TLS", "https"),
-    Example("httpx_client_per_call", "httpx", "httpx.get, a client in a function, and one client"),
-    Example("httpx_shared", "httpx", "one AsyncClient for parallel requests"),
-    Example("unread_body", "requests", "responses that are not read to the end"),
-    Example("pool_too_small", "requests", "more threads than the pool keeps connections"),
-    Example("server_closes", "requests", "a server that does not keep connections"),
+    Example(
+        "seed",
+        "requests",
+        "both ways: 1,000 requests on 1,000 connections, and on one",
+        "CONNECTIONS: one for each request in the first row, 1 in the second for as many. response.elapsed begins when"
+        " a request is sent, so it does not show the difference; the finding names the line to change.",
+    ),
+    Example(
+        "https_both_ways",
+        "requests",
+        "what a connection for every request costs with TLS",
+        "SETUP: with https every new connection also loads the CA certificates (tls context, the client's own CPU)"
+        " and shakes hands (tls). On a network each of its round trips would come on top.",
+        scheme="https",
+    ),
+    Example(
+        "httpx_client_per_call",
+        "httpx",
+        "httpx.get, a client in a function, and one client",
+        "building: httpx.Client() loads the CA certificates, for plain http as well, so a client for every call"
+        " costs more than its connection. `with httpx.Client()` belongs around the loop, not into the function.",
+    ),
+    Example(
+        "httpx_shared",
+        "httpx",
+        "one AsyncClient for parallel requests",
+        "CONNECTIONS: as many as requests run at a time (10), however many requests there are. No finding.",
+    ),
+    Example(
+        "httpx_all_at_once",
+        "httpx",
+        "one by one, all at once, and 20 at a time",
+        "CONNECTIONS of all_at_once: the client may open 100 and keeps 20, so under a burst most are closed after"
+        " a request (max keepalive surplus) and opened again. 20 at a time need 20.",
+        path="slow",
+        count=200,
+    ),
+    Example(
+        "debug_log",
+        "requests",
+        "what urllib3's DEBUG log tells",
+        'The log has one "Starting new HTTP connection" for every connection in the report: it counts them, but'
+        " does not say whose they are, what they cost, or why they were closed.",
+    ),
+    Example(
+        "unread_body",
+        "requests",
+        "responses that are not read to the end",
+        "closed: a connection whose response was not read cannot be used again. Read it, or ask with HEAD.",
+    ),
+    Example(
+        "pool_too_small",
+        "requests",
+        "more threads than the pool keeps connections",
+        "closed: 20 threads, but the pool keeps 10, so each connection given back to a full pool is closed"
+        " (pool full). HTTPAdapter(pool_maxsize=20) keeps them all.",
+    ),
+    Example(
+        "server_closes",
+        "requests",
+        "a server that does not keep connections",
+        "closed: the server said `Connection: close`. The client's code is right, so there is no finding; ask"
+        " whoever runs the server or the proxy before it.",
+    ),
 )
 
 
@@ -67,9 +128,12 @@ def show(names: Sequence[str], delay: float, count: int) -> None:
         raise NotPossibleError("--delay must not be negative, --requests must be at least 1")
     chosen = [example for example in EXAMPLES if not names or example.name in names]
     with tempfile.TemporaryDirectory() as keep, Server(delay, keep) as server:
+        # A copy: what lies inside the installed package would pass for a library, not for a program.
+        shutil.copytree(directory(), os.path.join(keep, "examples"))
         click.echo(reach(delay, tls="https" in server.ports))
         for example in chosen:
-            _show(example, server, count)
+            _show(replace(example, count=count) if example.name == "seed" else example, server)
+    click.echo(click.style("\nNext, a program of yours:", bold=True) + "  poolscope run your_program.py")
 
 
 def reach(delay: float, *, tls: bool) -> str:
@@ -81,7 +145,7 @@ def reach(delay: float, *, tls: bool) -> str:
     )
 
 
-def _show(example: Example, server: Server, count: int) -> None:
+def _show(example: Example, server: Server) -> None:
     click.echo("\n" + click.style(f"── {example.name}: {example.shows} ", bold=True), nl=False)
     click.echo("─" * max(2, 76 - len(example.name) - len(example.shows)))
     if find_spec(example.library) is None:
@@ -90,20 +154,22 @@ def _show(example: Example, server: Server, count: int) -> None:
     if example.scheme not in server.ports:
         click.echo("trustme is not installed, so there is no certificate: skipped")
         return
-    # A copy: what lies inside the installed package would pass for a library, not for a program.
-    script = shutil.copy(os.path.join(directory(), f"{example.name}.py"), server.keep)
-    arguments = [server.url(example.scheme), *([str(count)] if example.counted else [])]
-    shown = f"$ poolscope run examples/{example.name}.py {' '.join(arguments)}"
-    click.echo(click.style(shown, dim=True))
+    count = [] if example.count is None else [str(example.count)]
+    command = ["run", f"examples/{example.name}.py", server.url(example.scheme) + example.path, *count]
+    click.echo(click.style(f"$ poolscope {' '.join(command)}", dim=True))
     sys.stdout.flush()
     before = server.counts(example.scheme)
     status = subprocess.run(  # noqa: S603  (our own interpreter, our own examples)
-        [sys.executable, "-m", "poolscope", "run", script, *arguments], env=server.environment(), check=False
+        [sys.executable, "-m", "poolscope", *command], cwd=server.keep, env=server.environment(), check=False
     ).returncode
     accepted, served = (now - was for now, was in zip(server.counts(example.scheme), before, strict=True))
     click.echo(f"The server counted {accepted:,} connections and {served:,} requests.")
     if status != 0:
         raise NotPossibleError(f"the example {example.name} ended with status {status}")
+    look = textwrap.fill(
+        example.look, 96, initial_indent="→ ", subsequent_indent="  ", break_on_hyphens=False
+    )
+    click.echo(click.style(look, bold=True))
 
 
 class Server:
@@ -128,7 +194,8 @@ class Server:
         import trustme
 
         authority = trustme.CA()
-        authority.cert_pem.write_to_path(self._authority)
+        with open(self._authority, "wb") as file:
+            file.write(_public_authorities() + authority.cert_pem.bytes())
         issued = authority.issue_cert("localhost", "127.0.0.1")
         certificate, key = os.path.join(keep, "server.pem"), os.path.join(keep, "server.key")
         with open(certificate, "wb") as file:
@@ -158,6 +225,9 @@ class Server:
     def environment(self) -> dict[str, str]:
         """The examples' environment: they trust the server's certificate."""
         environment = _without_recording()
+        if "PYTHONPATH" in environment:  # its entries count from here, not from where the examples run
+            entries = environment["PYTHONPATH"].split(os.pathsep)
+            environment["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, entries))
         if "https" in self.ports:
             environment |= {"SSL_CERT_FILE": self._authority, "REQUESTS_CA_BUNDLE": self._authority}
         return environment
@@ -173,6 +243,15 @@ class Server:
         self._process.stdin.close()
         self._process.wait(10)
         self._process.stdout.close()
+
+
+def _public_authorities() -> bytes:
+    """What clients load by default, so that loading takes as long as it does elsewhere."""
+    if find_spec("certifi") is None:
+        return b""
+    import certifi
+
+    return certifi.contents().encode()
 
 
 def _without_recording() -> dict[str, str]:

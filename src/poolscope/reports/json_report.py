@@ -82,6 +82,7 @@ def _row(row: Row, tally: Tally, lanes: LaneSample) -> dict[str, Any]:
         "without_connection": row.unconnected,
         "errors": dict(sorted(row.errors.items())),
         "waited": {"requests": row.waited, "time": row.wait_time, "longest": row.slowest_wait},
+        "assignments_lost": row.lost,
         **_connections(tally),
         "lanes": {"of": lanes.seen, "shown": [_lane(lane) for lane in lanes.chosen(LANES)]},
     }

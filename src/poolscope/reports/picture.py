@@ -166,7 +166,7 @@ class Picture:
         if known is not None:
             known.limits = Limits.of(record)
             for row in known.rows.values():
-                row.limits = known.limits
+                row.limits = known.limits.shared(row.limits)
 
     def _connection(self, record: Connection) -> None:
         key = (record.pid, record.id)
@@ -230,7 +230,8 @@ class Picture:
         row.clients += 1
         if not known.rows:
             row.construction += known.construction
-        row.limits = known.limits or row.limits
+        if known.limits is not None:
+            row.limits = known.limits.shared(row.limits)
         known.rows[origin] = row
         return row
 

@@ -16,6 +16,8 @@ LANES: Final = 4
 DETAIL: Final = 13
 """Width of the titles below a row; a line that begins so may be folded."""
 PHASES: Final = ("dns", "connect", "proxy_tunnel", "tls_context", "tls")
+SURPLUS: Final = frozenset({"max_keepalive_surplus", "pool_full"})
+"""Close reasons that the pool's limit of idle connections explains."""
 Line = list[Segment]
 
 
@@ -155,7 +157,7 @@ class Table:
                 ("setup", self._setup(tally)),
                 ("waiting", self._waiting(row)),
                 ("failed", self._failed(row, tally)),
-                ("closed", self._closed(tally)),
+                ("closed", self._closed(row, tally)),
             )
             if words
         ]
@@ -196,15 +198,21 @@ class Table:
         limit = row.limits.max_connections if row.limits else None
         allowed = f"; the pool allows {count(limit, 'connection')}" if limit else ""
         longest = f", at most {seconds(row.slowest_wait)} each" if row.waited > 1 else ""
-        return [("failed", f"{count(row.waited, 'request')} for a connection{longest}"), ("", allowed)]
+        lost = f"; {row.lost:,} × the assigned one was taken already" if row.lost else ""
+        return [("failed", f"{count(row.waited, 'request')} for a connection{longest}"), ("", allowed + lost)]
 
     def _failed(self, row: Row, tally: Tally) -> Line:
         parts = [f"{number:,} × setup in {plain(phase)}" for phase, number in most(tally.failed_phases)]
         parts += [f"{number:,} × {name.rpartition('.')[2]}" for name, number in most(row.errors)]
         return [("failed", " · ".join(parts))] if parts else []
 
-    def _closed(self, tally: Tally) -> Line:
-        parts = [f"{number:,} × {plain(reason)}" for reason, number in most(tally.closes)]
+    def _closed(self, row: Row, tally: Tally) -> Line:
+        kept = row.limits.max_idle if row.limits else None
+        parts = [
+            f"{number:,} × {plain(reason)}"
+            + (f" (the pool keeps {kept})" if kept is not None and reason in SURPLUS else "")
+            for reason, number in most(tally.closes)
+        ]
         still_open = tally.opened + tally.unseen + tally.inherited - sum(tally.closes.values())
         if still_open > 0:
             parts.append(f"{still_open:,} still open")

@@ -35,6 +35,12 @@ class Limits(NamedTuple):
         """The limits of one pool."""
         return cls(pool.max_connections, pool.max_idle, pool.keepalive_expiry, pool.blocking)
 
+    def shared(self, other: Limits | None) -> Limits:
+        """What both allow; None where they differ."""
+        if other is None or other == self:
+            return self
+        return Limits(*(mine if mine == theirs else None for mine, theirs in zip(self, other, strict=True)))
+
 
 class Tally:
     """Plain sums over connections; `Row` adds those still open when it is asked."""
@@ -120,6 +126,7 @@ class Row:
         "kept",
         "lanes",
         "limits",
+        "lost",
         "origin",
         "requests",
         "reused",
@@ -137,6 +144,7 @@ class Row:
         self.construction = 0.0
         """Seconds in which its clients were built, each counted with the first origin it talked to."""
         self.limits: Limits | None = None
+        """What all its pools have in common."""
         self.requests = 0
         self.kept = 0
         """Requests known to have run on a connection, reused or not."""
@@ -148,6 +156,8 @@ class Row:
         self.waited = 0
         self.wait_time = 0.0
         self.slowest_wait = 0.0
+        self.lost = 0
+        """Times a request was assigned a connection that another one took first."""
         self.finished = Tally()
         self.lanes = LaneSample()
 
@@ -167,6 +177,7 @@ class Row:
                 self.joined += 1
         if exchange.error is not None:
             bump(self.errors, exchange.error)
+        self.lost += exchange.failed_attempts
         wait = exchange.pool_wait
         if wait is not None and wait >= WAITED:
             self.waited += 1
