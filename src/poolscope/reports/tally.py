@@ -39,7 +39,8 @@ class Limits(NamedTuple):
         """What both allow; None where they differ."""
         if other is None or other == self:
             return self
-        return Limits(*(mine if mine == theirs else None for mine, theirs in zip(self, other, strict=True)))
+        differing = {name: None for name in self._fields if getattr(self, name) != getattr(other, name)}
+        return self._replace(**differing)
 
 
 class Tally:
