@@ -142,6 +142,8 @@ def with_httpx(places: Places) -> list[Any]:
         told = [outcome_of(lambda url=url: client.get(url).status_code) for url in places.urls()]
         with client.stream("GET", places.plain.url("/size/100000")) as answer:
             told.append(answer.status_code)
+        dropped = client.build_request("GET", places.plain.url("/size/100000"))
+        told.append(client.send(dropped, stream=True).status_code)
         told += places.stale(lambda url: client.get(url).status_code)
     with httpx.Client(verify=places.context, proxy=places.proxy.origin) as client:
         for url in (places.plain.url("/fixed"), places.tls.url("/fixed")):

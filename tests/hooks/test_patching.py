@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
+import signal
 import traceback
 
 import pytest
@@ -61,6 +64,32 @@ def test_what_belongs_to_the_host_passes(flaky):
     assert HOOKS["test.flaky"].failures == 0
 
 
+def handler(signum, frame):
+    raise TimeoutError("the host's deadline")
+
+
+class Handler:
+    def __call__(self, *details):
+        raise TimeoutError("the host's deadline")
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="no such signal on this system")
+@pytest.mark.parametrize("handle", [handler, Handler(), functools.partial(handler)])
+def test_what_a_signal_handler_raises_passes(flaky, handle):
+    def interrupted(value):
+        signal.raise_signal(signal.SIGUSR1)
+        return value
+
+    HOOKS["test.flaky"].body = interrupted
+    before = signal.signal(signal.SIGUSR1, handle)
+    try:
+        with pytest.raises(TimeoutError, match="the host's deadline"):
+            flaky(1)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert HOOKS["test.flaky"].failures == 0
+
+
 def test_a_wrapper_leaves_no_frame_in_a_traceback():
     def library():
         raise ValueError("from the library")
@@ -96,6 +125,22 @@ def test_a_coroutine_wrapper_leaves_no_frame_either():
     names = [frame.name for frame in traceback.extract_tb(caught.value.__traceback__)]
     assert "wrapper" not in names
     assert names[-1] == "library"
+
+
+def test_an_exception_that_cannot_be_changed_passes_as_it_is():
+    @dataclasses.dataclass(frozen=True)
+    class Frozen(Exception):
+        code: int
+
+    def wrapper():
+        try:
+            raise Frozen(3)
+        except BaseException as error:
+            hide_frame(error)
+            raise
+
+    with pytest.raises(Frozen):
+        wrapper()
 
 
 def test_restore_puts_back_what_was():
@@ -143,6 +188,19 @@ def test_a_traced_class_looks_like_the_original():
     assert (type(thing).__name__, type(thing).__module__) == ("Thing", __name__)
     assert traced.of(type(thing)) is type(thing)
     assert not hasattr(thing, "missing")
+
+
+def test_a_thing_that_is_given_up_is_what_it_was():
+    collected = []
+    traced = TracedClasses({"speak": shout}, finalizer=collected.append)
+    thing = Thing()
+    traced.adopt(thing)
+    thing._poolscope = "a mark"
+    traced.give_up(thing)
+    traced.give_up(thing)
+    assert (type(thing), vars(thing), thing.speak()) == (Thing, {}, "original")
+    del thing
+    assert collected == []
 
 
 def test_a_thing_that_cannot_change_its_class_is_left():

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar, cast
 
 from poolscope.facts import BEGUN, HookFailure
-from poolscope.queue import FACTS
+from poolscope.queue import FACTS, is_the_hosts
 
 FAILURES_ALLOWED: Final = 3
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -52,6 +52,7 @@ def guard(name: str) -> Callable[[_F], _F]:
     """Make a hook body that never raises an Exception: it yields None instead and is counted.
 
     KeyboardInterrupt and other BaseExceptions pass: they are the host's, delivered while we happened to run.
+    So does whatever a signal handler raises, as those do that end a call at a deadline.
     """
 
     def decorate(body: _F) -> _F:
@@ -65,6 +66,8 @@ def guard(name: str) -> Callable[[_F], _F]:
                 return hook.body(*args)
             except Exception as error:
                 if FACTS is not None:  # as all globals may be while the interpreter shuts down
+                    if is_the_hosts(error):
+                        raise
                     hook.failed(error)
                 return None
 
@@ -80,7 +83,8 @@ def hide_frame(error: BaseException) -> None:
     """
     traceback = error.__traceback__
     if traceback is not None:
-        error.__traceback__ = traceback.tb_next
+        # Not by assignment: exceptions that are frozen dataclasses refuse it, and would be lost to that refusal.
+        BaseException.with_traceback(error, traceback.tb_next)
 
 
 class Patches:
@@ -192,6 +196,13 @@ class TracedClasses:
         except TypeError:
             return False
         return True
+
+    def give_up(self, thing: Any) -> None:
+        """Make ``thing`` what it was: its finalizer has nothing left to say, and need not run."""
+        cls = type(thing)
+        if vars(cls).get("_poolscope_traced") is self:
+            vars(thing).pop("_poolscope", None)
+            thing.__class__ = cls.__bases__[0]
 
 
 def _finalizer(

@@ -19,7 +19,7 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
 
 from poolscope.facts import BEGUN, Connection, Exchange, HookFailure, now
 from poolscope.ledger.urls import text
-from poolscope.queue import FACTS
+from poolscope.queue import FACTS, is_the_hosts
 from poolscope.signals import names
 from poolscope.signals.describe import WAITED, Attributes, exchange_facts
 from poolscope.signals.owner import find_owner, is_traced
@@ -72,6 +72,8 @@ def _harmless(method_: _F) -> _F:
         try:
             return method_(self, *args)
         except Exception as error:
+            if is_the_hosts(error):
+                raise
             self.failures += 1
             disabled = self.failures >= FAILURES_ALLOWED
             FACTS.put(BEGUN, HookFailure("signals.spans", type(error).__name__, disabled))
@@ -252,7 +254,9 @@ class RequestSpans:
     def _call(self, name: str, hook: Callable[..., None], *args: Any) -> None:
         try:
             hook(*args)
-        except Exception:
+        except Exception as error:
+            if is_the_hosts(error):
+                raise
             if name not in self._complained:
                 self._complained.add(name)
                 log.warning("%s raised; the request goes on (said once)", name, exc_info=True)

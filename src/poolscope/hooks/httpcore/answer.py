@@ -86,9 +86,11 @@ def leaked(body: Any) -> None:
         finish(flight, flight.sheet.error, complete)
 
 
-def _forget(flight: Flight | None) -> None:
+@guard("httpcore.closed_answer")
+def _forget(bodies: TracedClasses, body: Any, flight: Flight | None) -> None:
     if flight is not None:
         flight.answer_headers = flight.request_headers = None
+        bodies.give_up(body)
 
 
 def _close(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -103,7 +105,7 @@ def _close(original: Callable[..., Any]) -> Callable[..., Any]:
             raise
         finally:
             CLOSER.set(before)
-            _forget(flight)
+            _forget(BODIES, self, flight)
 
     return close
 
@@ -120,7 +122,7 @@ def _async_close(original: Callable[..., Any]) -> Callable[..., Any]:
             raise
         finally:
             CLOSER.set(before)
-            _forget(flight)
+            _forget(ASYNC_BODIES, self, flight)
 
     return aclose
 

@@ -24,6 +24,7 @@ from poolscope.hooks.httpcore.setup import (
 )
 from poolscope.hooks.httpcore.state import CURRENT, Flight, Wire
 from poolscope.hooks.patching import TracedClasses, guard, hide_frame
+from poolscope.queue import is_the_hosts
 
 # What is seen on a stream
 
@@ -96,11 +97,12 @@ def closing(stream: Any) -> tuple[Wire, Connection, float] | None:
 
 
 @guard("httpcore.closed")
-def was_closed(close: tuple[Wire, Connection, float] | None) -> None:
+def was_closed(streams: TracedClasses, stream: Any, close: tuple[Wire, Connection, float] | None) -> None:
     """The library's close has returned."""
     if close is not None:
         wire, connection, at = close
         closed(wire, connection, now() - at)
+        streams.give_up(stream)
 
 
 @guard("httpcore.collected")
@@ -165,7 +167,9 @@ def note_addresses(stream: Any, connection: Connection) -> None:
     for name, slot in (("client_addr", "local"), ("server_addr", "peer")):
         try:
             setattr(connection, slot, stream.get_extra_info(name))
-        except Exception:
+        except Exception as error:
+            if is_the_hosts(error):
+                raise
             setattr(connection, slot, None)
 
 
@@ -284,7 +288,7 @@ def _close(original: Callable[..., Any]) -> Callable[..., Any]:
             hide_frame(error)
             raise
         finally:
-            was_closed(close)
+            was_closed(STREAMS, self, close)
 
     return close
 
@@ -298,7 +302,7 @@ def _async_close(original: Callable[..., Any]) -> Callable[..., Any]:
             hide_frame(error)
             raise
         finally:
-            was_closed(close)
+            was_closed(ASYNC_STREAMS, self, close)
 
     return aclose
 
