@@ -11,8 +11,9 @@ PYTHON ?= $(shell $(find_python))
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 TESTS ?= tests
 SUITES ?= httpx httpcore requests urllib3
+VERSIONS ?= oldest older old
 
-.PHONY: help print-python demo test lint format types check bench upstream readme stack stack-local dashboards clean
+.PHONY: help print-python demo test lint format types check bench upstream versions readme stack stack-local dashboards clean
 
 help:
 	@echo 'make demo      the report of the seed programs, against an embedded server'
@@ -22,6 +23,7 @@ help:
 	@echo 'make check     lint, types and test'
 	@echo 'make bench     what observing costs, beside the official packages'
 	@echo 'make upstream  the libraries'"'"' own test suites with and without poolscope (SUITES="httpx urllib3")'
+	@echo 'make versions  the tests of the hooks over old versions of the libraries (VERSIONS=oldest)'
 	@echo 'make stack     services, Collector, Jaeger, Prometheus and Grafana in containers; stack-local without'
 	@echo 'make dashboards  write stack/grafana/dashboards from stack/queries.py'
 	@echo 'make readme    put the newest report of the seed program into README.md'
@@ -72,6 +74,9 @@ bench: $(VENV)/dev.stamp
 
 upstream: $(VENV)/dev.stamp
 	$(BIN)/python -m tests.upstream $(SUITES)
+
+versions: $(VENV)/dev.stamp
+	$(BIN)/python -m tests.versions $(VERSIONS)
 
 readme: $(VENV)/demo.stamp
 	$(BIN)/python tools/readme_report.py

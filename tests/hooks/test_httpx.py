@@ -205,7 +205,7 @@ def test_a_transport_that_clients_share_is_nobodys(library: str, httpx: Any, ser
 @on_libraries
 def test_mounts_belong_to_their_client(library: str, httpx: Any, server: Running) -> None:
     with in_thread(ServerConfig("proxy")) as proxy, capture() as captured:
-        mounted = httpx.HTTPTransport(proxy=f"http://127.0.0.1:{proxy.port}")
+        mounted = httpx.HTTPTransport(proxy=httpx.Proxy(f"http://127.0.0.1:{proxy.port}"))
         with httpx.Client(mounts={"all://127.0.0.1": mounted}) as client:
             client.get(server.url("/fixed/1"))
     (pool,) = captured.pools

@@ -287,8 +287,10 @@ def test_a_closed_session_goes_on(server: Running) -> None:
 
 def test_a_session_shared_by_threads(server: Running) -> None:
     with capture() as captured, requests.Session() as session:
+        all_there = threading.Barrier(4)  # a thread that ends early leaves its id to the next
 
         def work() -> None:
+            all_there.wait()
             for _ in range(5):
                 session.get(server.url("/fixed"))
 

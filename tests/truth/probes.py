@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import importlib
+import inspect
 import ssl
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -130,8 +131,14 @@ class Httpx(Probe):
         )
         kind = self.module.AsyncClient if self.portal else self.module.Client
         verify = options.trust or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        # httpx 0.25 knows the plural only.
+        proxy = "proxy" if "proxy" in inspect.signature(kind).parameters else "proxies"
         self.client = kind(
-            limits=limits, verify=verify, http1=not options.http2, http2=options.http2, proxy=options.proxy
+            limits=limits,
+            verify=verify,
+            http1=not options.http2,
+            http2=options.http2,
+            **{proxy: options.proxy},
         )
 
     def begin(self, move: Callable[[], Any]) -> Future[Any]:

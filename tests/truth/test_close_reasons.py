@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
+import urllib3
 
 from poolscope.ledger.closing import REASONS
 from tests.servers import Certificates, Scripted, ServerConfig, in_thread, scripted
@@ -214,7 +215,9 @@ def test_server_closed_no_response(name: str, reused: bool) -> None:
 @on_all
 def test_server_closed_mid_body(name: str) -> None:
     with in_thread() as server, watch(name) as (probe, captured):
-        assert probe.get(server.url("/cut/1")) is not None
+        failed = probe.get(server.url("/cut/1"))
+    # Over urllib3 1.26 requests takes what came for the whole body.
+    assert (failed is None) is (name == "requests" and urllib3.__version__.startswith("1."))
     assert ends(captured) == [("server_closed_mid_body", "server")]
 
 

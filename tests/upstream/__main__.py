@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ HOUSE = Path(__file__).resolve().parents[2]
 PLUGIN = Path(__file__).resolve().parent / "plugin"
 TIME_LIMIT = 1200.0
 BARE_RUNS = 3
+AT_ONCE = 3
+"""Runs side by side, each in a network of its own: the slow suites mostly wait."""
 RECHECKS = 5
 """How often a test that changed is run bare again, by itself."""
 
@@ -49,7 +52,7 @@ class Run:
 
 
 def run(suite: Suite, *, watched: bool, only: tuple[str, ...] = ()) -> Run:
-    """Run the suite, or ``only`` some of its tests; exits when it could not be run at all."""
+    """Run the suite, or ``only`` some of its tests; RuntimeError when it could not be run at all."""
     python, folder = environment(suite), sources(suite)
     inherited = {key: value for key, value in os.environ.items() if not key.upper().startswith(NOT_INHERITED)}
     with tempfile.TemporaryDirectory() as scratch:
@@ -88,22 +91,24 @@ def run(suite: Suite, *, watched: bool, only: tuple[str, ...] = ()) -> Run:
         )
         seconds = time.monotonic() - began
         if not target.exists():
-            sys.exit(f"{suite.name}: the suite did not run\n{process.stdout[-4000:]}")
+            raise RuntimeError(f"{suite.name}: the suite did not run\n{process.stdout[-4000:]}")
         left: dict[str, Any] = json.loads(target.read_text(encoding="utf-8"))
     return Run(left["outcomes"], left["seen"], left["hook_failures"], seconds)
 
 
-def compare(suite: Suite) -> bool:
-    """Run it all, print what came out; False if poolscope changed anything or too little could be compared."""
-    title = f"{suite.name} {suite.version}"
-    print(f"{title}: sources and environment", flush=True)
+def start(suite: Suite, pool: Executor) -> list[Future[Run]]:
+    """Have every run of the suite begin when ``pool`` has room for it: the watched one last."""
     sources(suite)
     environment(suite)
-    bare = []
-    for number in range(1, BARE_RUNS + 1):
-        bare.append(run(suite, watched=False))
-        print(f"{title}: bare {number}/{BARE_RUNS}: {counted(bare[-1])}", flush=True)
-    watched = run(suite, watched=True)
+    return [pool.submit(run, suite, watched=number == BARE_RUNS) for number in range(BARE_RUNS + 1)]
+
+
+def compare(suite: Suite, runs: list[Future[Run]]) -> bool:
+    """Print what came out of it all; False if poolscope changed anything or too little could be compared."""
+    title = f"{suite.name} {suite.version}"
+    *bare, watched = (future.result() for future in runs)
+    for number, one in enumerate(bare, 1):
+        print(f"{title}: bare {number}/{BARE_RUNS}: {counted(one)}")
     print(f"{title}: watched:  {counted(watched)}; saw {watched.seen}", flush=True)
     verdict = judge([one.outcomes for one in bare], watched.outcomes)
     recheck(suite, verdict)
@@ -168,7 +173,10 @@ def main(names: list[str]) -> int:
             file=sys.stderr,
         )
         return 2
-    good = [compare(SUITES[name]) for name in names or SUITES]
+    suites = [SUITES[name] for name in names or SUITES]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        runs = [start(suite, pool) for suite in suites]
+        good = [compare(*each) for each in zip(suites, runs, strict=True)]
     print(f"upstream: {sum(good)} passed, {len(good) - sum(good)} failed")
     return 0 if all(good) else 1
 

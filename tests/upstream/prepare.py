@@ -1,4 +1,4 @@
-"""A suite's sources and its own environment, made once and kept outside the checkout."""
+"""A suite's sources, and environments of their own, made once and kept outside the checkout."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from pathlib import Path
 
 from tests.upstream.suites import Suite
 
-CACHE = Path(os.environ.get("POOLSCOPE_CACHE") or Path.home() / ".cache" / "poolscope") / "upstream"
+HOME = Path(os.environ.get("POOLSCOPE_CACHE") or Path.home() / ".cache" / "poolscope")
+CACHE = HOME / "upstream"
 
 
 def sources(suite: Suite) -> Path:
@@ -30,15 +31,19 @@ def sources(suite: Suite) -> Path:
 
 def environment(suite: Suite) -> Path:
     """The Python of a virtual environment with the suite's pinned requirements and nothing of poolscope's."""
-    wanted = "\n".join([sys.version, *suite.requirements])
-    digest = hashlib.sha256(wanted.encode()).hexdigest()[:12]
-    folder = CACHE / f"{suite.name}-{suite.version}-{digest}"
+    return python_with(suite.requirements, CACHE / f"{suite.name}-{suite.version}")
+
+
+def python_with(requirements: tuple[str, ...], folder: Path) -> Path:
+    """The Python of a virtual environment with ``requirements``, made once and kept in ``folder-DIGEST``."""
+    wanted = "\n".join([sys.version, *requirements])
+    folder = folder.with_name(f"{folder.name}-{hashlib.sha256(wanted.encode()).hexdigest()[:12]}")
     complete = folder / "complete"
     python = folder / "bin" / "python"
     if not complete.exists():
         shutil.rmtree(folder, ignore_errors=True)
         subprocess.run([sys.executable, "-m", "venv", folder], check=True)
         pip = [python, "-m", "pip", "--quiet", "--disable-pip-version-check", "install"]
-        subprocess.run([*pip, *suite.requirements], check=True)
+        subprocess.run([*pip, *requirements], check=True)
         complete.write_text(wanted, encoding="utf-8")
     return python

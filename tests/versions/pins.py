@@ -1,0 +1,54 @@
+"""The oldest libraries that poolscope knows, and some between those and the newest, which `make test` takes.
+
+Each set is one environment: the four libraries do not care for each other's age.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Pins:
+    """One environment's libraries."""
+
+    name: str
+    libraries: tuple[str, ...]
+
+
+TOOLS = (
+    "pytest>=8.3",
+    "pytest-timeout>=2.3",
+    "jsonschema>=4.23",
+    "h2>=4.1",
+    "hypercorn>=0.17",
+    "uvicorn>=0.30",
+    "trustme>=1.2",
+    "trio>=0.27",
+    "pysocks>=1.7",
+    "click>=8.1",
+    "rich>=13.7",
+    "wrapt>=1.14",
+    "opentelemetry-sdk>=1.38",
+    "opentelemetry-exporter-otlp-proto-http>=1.38",
+    "opentelemetry-instrumentation-httpx>=0.59b0",
+    "opentelemetry-instrumentation-requests>=0.59b0",
+    "opentelemetry-instrumentation-urllib3>=0.59b0",
+)
+"""What the tests themselves need."""
+
+SETS = {
+    pins.name: pins
+    for pins in (
+        Pins(
+            "oldest",
+            ("httpx[http2,socks]==0.25.2", "httpcore==1.0.0", "requests==2.31.0", "urllib3==1.26.15"),
+        ),
+        Pins(
+            "older", ("httpx[http2,socks]==0.26.0", "httpcore==1.0.4", "requests==2.31.0", "urllib3==1.26.20")
+        ),
+        Pins("old", ("httpx[http2,socks]==0.27.2", "httpcore==1.0.6", "requests==2.32.3", "urllib3==2.0.7")),
+    )
+}
+
+TESTS = ("tests/hooks", "tests/truth/test_close_reasons.py")

@@ -1,0 +1,74 @@
+"""A pytest plugin for the environments with old libraries: what those cannot do, and why.
+
+Every entry must match a test, so that none of them outlives what it was made for.
+"""
+
+from __future__ import annotations
+
+import re
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from typing import NamedTuple
+
+import pytest
+
+
+class Cannot(NamedTuple):
+    """Tests that say nothing about a library before a version."""
+
+    tests: str
+    """A regular expression that is searched for in the test's id."""
+    library: str
+    before: tuple[int, ...]
+    because: str
+
+
+CANNOT = (
+    Cannot(
+        r"test_an_untrusted_certificate\[httpx-asyncio\]",
+        "httpcore",
+        (1, 0, 6),
+        "on asyncio the error of a failed handshake is not turned into a ConnectError",
+    ),
+    Cannot(
+        r"test_cancelled_while_waiting\[httpx-",
+        "httpcore",
+        (1, 0, 3),
+        "a request that is cancelled while it waits stays in the pool's queue",
+    ),
+)
+UNCLOSED_BEFORE = (1, 26, 16)
+"""Up to here urllib3 leaves the sockets of a forgotten pool to the garbage collector, which warns of them."""
+
+
+def installed(library: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", version(library))[:3])
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if find_spec("httpx2") is None:  # it is younger than all of these
+        theirs = [item for item in items if re.search(r"\bhttp(x|core)2\b", item.nodeid)]
+        config.hook.pytest_deselected(items=theirs)
+        items[:] = [item for item in items if item not in theirs]
+    cannot = [entry for entry in CANNOT if installed(entry.library) < entry.before]
+    matched = set()
+    for item in items:
+        for entry in cannot:
+            if re.search(entry.tests, item.nodeid):
+                matched.add(entry)
+                item.add_marker(pytest.mark.skip(reason=f"{entry.library}: {entry.because}"))
+        if installed("urllib3") < UNCLOSED_BEFORE:
+            item.add_marker(pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"))
+    idle = set(cannot) - matched
+    if idle:
+        raise pytest.UsageError(f"no test matches {', '.join(entry.tests for entry in idle)}")
+
+
+def pytest_report_header() -> str:
+    found = []
+    for library in ("httpx", "httpcore", "requests", "urllib3"):
+        try:
+            found.append(f"{library} {version(library)}")
+        except PackageNotFoundError:
+            found.append(f"no {library}")
+    return ", ".join(found)
