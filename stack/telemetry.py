@@ -1,7 +1,10 @@
 """OpenTelemetry as a service sets it up: three providers that export over OTLP, and poolscope."""
 
+import socket
+import sys
 import uuid
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
 from opentelemetry import trace
 from opentelemetry._logs import set_logger_provider
@@ -20,8 +23,25 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 import poolscope
 
 
+def collector_listens(endpoint: str) -> bool:
+    """Whether anybody accepts connections there."""
+    url = urlsplit(endpoint)
+    try:
+        socket.create_connection((url.hostname or "", url.port or 4318), timeout=2).close()
+    except (OSError, ValueError):
+        return False
+    return True
+
+
 def start(service: str, endpoint: str, every: float) -> Callable[[], None]:
     """Export to the Collector at `endpoint` (OTLP/HTTP), metrics every `every` seconds; returns the shutdown."""
+    if not collector_listens(endpoint):
+        print(
+            f"{service}: no Collector at {endpoint}: serving without it, exports are tried again and then dropped; "
+            "start one (make stack-local) or name another with --otlp",
+            file=sys.stderr,
+            flush=True,
+        )
     resource = Resource.create({"service.name": service, "service.instance.id": str(uuid.uuid4())})
     tracing = TracerProvider(resource=resource)
     tracing.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(f"{endpoint}/v1/traces")))

@@ -18,13 +18,14 @@ from poolscope.signals import names
 
 
 @contextmanager
-def answering(status, body):
+def answering(status, body, flags=b""):
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
+            told = flags if self.path == "/api/v1/status/flags" else body
             self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
+            self.send_header("Content-Length", str(len(told)))
             self.end_headers()
-            self.wfile.write(body)
+            self.wfile.write(told)
 
         def log_message(self, *words):
             pass
@@ -78,7 +79,21 @@ def test_json_of_something_else(body):
 
 def test_an_empty_range():
     with answering(200, json.dumps({"data": {"result": []}}).encode()) as url:
-        refused(report("--prometheus", url, "--since", "5m"), "nothing of poolscope's in the last 5m")
+        refused(
+            report("--prometheus", url, "--since", "5m"),
+            "nothing of poolscope's in the last 5m",
+            "take a longer --since",
+        )
+
+
+@pytest.mark.parametrize(
+    ("flag", "advice"), [("false", "start it with --web.enable-otlp-receiver"), ("true", "a longer --since")]
+)
+def test_a_prometheus_without_the_receiver(flag, advice):
+    nothing = json.dumps({"data": {"result": []}}).encode()
+    flags = json.dumps({"data": {"web.enable-otlp-receiver": flag}}).encode()
+    with answering(200, nothing, flags) as url:
+        refused(report("--prometheus", url), advice)
 
 
 @pytest.mark.parametrize("since", ["", "0m", "1", "h", "1h]", "-1h"])

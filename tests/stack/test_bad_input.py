@@ -10,7 +10,9 @@ import pytest
 pytest.importorskip("trustme")
 
 from stack import binaries, load, local
-from stack.running import CannotRunError, Program, require_free
+from stack.downstream import certificate
+from stack.programs import ROOT
+from stack.running import CannotRunError, Program, answers, free_port, require_free
 
 
 def test_a_port_in_use_is_named():
@@ -80,3 +82,24 @@ def test_a_load_without_a_service(monkeypatch, capsys):
         monkeypatch.setattr(sys, "argv", ["stack.load", f"http://127.0.0.1:{probe.getsockname()[1]}"])
         assert load.main() == 1
     assert capsys.readouterr().err.startswith("no answer from")
+
+
+def test_a_service_without_a_collector_says_so_and_serves(tmp_path):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        nobody = f"http://127.0.0.1:{probe.getsockname()[1]}"
+    port = free_port()
+    certificate(tmp_path, ["localhost"])
+    command = [sys.executable, "-m", "stack.service", "--name", "alone", "--habit", "healthy"]
+    command += ["--port", str(port), "--certs", str(tmp_path), "--otlp", nobody]
+    path = f"{ROOT}:{ROOT / 'src'}"
+    service = Program("alone", command, tmp_path / "log", {"PYTHONPATH": path})
+    service.start()
+    try:
+        service.wait_for(lambda: service.said("alone ready"), 30)
+        (said,) = [line for line in service.told().splitlines() if "Collector" in line]
+        assert said.startswith(f"alone: no Collector at {nobody}")
+        assert "--otlp" in said
+        assert answers(f"http://127.0.0.1:{port}/") == b"order stock"
+    finally:
+        service.kill()

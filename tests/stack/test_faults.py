@@ -44,7 +44,9 @@ class Faulty(Asking):
         for service in (HEALTHY, SICK):
             # A program's spans are sent in order: a later one in Jaeger means that no earlier one is under way.
             until(
-                lambda name=service: self.traces(name, start=int(crashes_ended * 1e6)), 20, f"{service}'s next"
+                lambda name=service: self.traces(name, start=int(crashes_ended * 1e6)),
+                20,
+                f"{service}'s next",
             )
         # Lost by the crash of the Collector: answered, and not in Jaeger.
         self.lost = {

@@ -76,6 +76,18 @@ def _ask(url: str, expression: str) -> list[dict[str, Any]]:
     return result
 
 
+def _advice(url: str) -> str:
+    try:
+        with urllib.request.urlopen(f"{url.rstrip('/')}/api/v1/status/flags", timeout=PATIENCE) as answer:  # noqa: S310
+            takes_otlp = json.load(answer)["data"]["web.enable-otlp-receiver"]
+    # Something in between may hide its flags, an older one has no such flag: then nothing is known.
+    except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError):
+        takes_otlp = None
+    if takes_otlp == "false":
+        return "its OTLP receiver is off, so start it with --web.enable-otlp-receiver, or let it scrape the Collector"
+    return "take a longer --since, or see whether the services export metrics to it"
+
+
 def read(url: str, since: str) -> list[Service]:
     """Ask the Prometheus at ``url`` about the last ``since`` (``15m``, ``1h``, ``7d``), the one with most setup seconds first."""
     if not url.startswith(("http://", "https://")):
@@ -97,8 +109,7 @@ def read(url: str, since: str) -> list[Service]:
                 service.findings[labels.get("poolscope_finding_code", "")] = value
     if not services:
         raise FleetError(
-            f"the Prometheus at {url} has nothing of poolscope's in the last {since}: "
-            "take a longer --since, or see whether the services export metrics to it"
+            f"the Prometheus at {url} has nothing of poolscope's in the last {since}: {_advice(url)}"
         )
     return sorted(services.values(), key=lambda service: (-(service.setup_seconds or 0.0), service.name))
 
