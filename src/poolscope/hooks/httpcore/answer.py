@@ -25,7 +25,7 @@ def answered(flight: Flight | None, response: Any) -> None:
     sheet.headers_at = now()
     sheet.status = response.status
     settle_wait(flight)
-    flight.request = flight.holder = None
+    flight.request = flight.holder = flight.sender = None
     extensions = response.extensions
     flight.http_version = extensions.get("http_version", b"")
     flight.answer_headers = response.headers

@@ -37,7 +37,7 @@ def stream_begins(stream_id: int | None) -> None:
 
 @guard("httpcore.h2_sent")
 def sent() -> None:
-    """The current exchange has sent its headers, or its body."""
+    """The current exchange has sent its body, which may be none, after its headers."""
     flight: Flight | None = CURRENT.get()
     if flight is not None:
         flight.sheet.sent_at = now()
@@ -54,7 +54,8 @@ def _sends(original: Callable[..., Any]) -> Callable[..., Any]:
         except BaseException as error:
             hide_frame(error)
             raise
-        sent()
+        if not begins:
+            sent()
         return result
 
     return send
@@ -71,7 +72,8 @@ def _async_sends(original: Callable[..., Any]) -> Callable[..., Any]:
         except BaseException as error:
             hide_frame(error)
             raise
-        sent()
+        if not begins:
+            sent()
         return result
 
     return send

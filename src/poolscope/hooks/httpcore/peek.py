@@ -14,6 +14,7 @@ from poolscope.facts import RawOrigin
 
 DEFAULT_PORTS: Final = {b"http": 80, b"https": 443, b"ws": 80, b"wss": 443}
 _READ_TO_END: Final = frozenset(("DONE", "MUST_CLOSE", "CLOSED"))
+_SENT: Final = frozenset(("DONE", "MUST_CLOSE", "CLOSED", "MIGHT_SWITCH_PROTOCOL"))
 _ENDED_BY_FLAG: Final = frozenset(("RECV_END_STREAM", "SEND_END_STREAM"))
 _UNLIMITED: Final = sys.maxsize
 
@@ -91,6 +92,16 @@ def remote_origin_of(connection: Any) -> RawOrigin:
     """Where a connection of a pool leads, whatever proxy stands between."""
     origin = getattr(connection, "_remote_origin", None)
     return origin_of(connection._origin if origin is None else origin)
+
+
+def sender_of(connection: Any) -> Any:
+    """What on a connection of a pool knows how far an HTTP/1.1 request was written."""
+    return getattr(protocol_of(connection), "_h11_state", None)
+
+
+def has_sent(sender: Any) -> bool:
+    """Whether the whole request was handed to the socket, its body included."""
+    return getattr(getattr(sender, "our_state", None), "__name__", None) in _SENT
 
 
 def body_was_read(body: Any) -> bool | None:

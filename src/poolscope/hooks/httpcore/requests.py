@@ -86,7 +86,7 @@ def lost(flight: Flight | None) -> None:
     sheet.failed_attempts += 1
     sheet.connection = sheet.request_number = sheet.stream_id = sheet.sent_at = None
     sheet.reused = sheet.joined = sheet.idle_time = None
-    flight.wire = flight.holder = flight.bound = None
+    flight.wire = flight.holder = flight.bound = flight.sender = None
 
 
 @guard("httpcore.departed")
@@ -103,7 +103,7 @@ def failed(flight: Flight | None, error: BaseException) -> None:
     if flight is None:
         return
     settle_wait(flight)
-    flight.holder = None
+    flight.holder = flight.sender = None
     finish(flight, class_name(error), None)
     if LIVE.door is not None and not flight.silent:
         _tell_failure(flight, error)

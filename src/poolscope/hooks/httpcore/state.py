@@ -87,6 +87,7 @@ class Flight:
         "pool_state",
         "request",
         "request_headers",
+        "sender",
         "sheet",
         "silent",
         "wire",
@@ -106,6 +107,8 @@ class Flight:
         """The connection object it was assigned to, until the answer's headers are there."""
         self.bound: Any = None
         """The wire that its writes count for, once it has really got it."""
+        self.sender: Any = None
+        """What knows how far it was written, until the answer's headers are there."""
         self.over = False
         self.request_headers: Any = request.headers
         self.answer_headers: Any = None

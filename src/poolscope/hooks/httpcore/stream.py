@@ -44,6 +44,14 @@ def writing(stream: Any, flight: Flight) -> None:
         return
     account(wire, flight)
     flight.bound = wire
+    flight.sender = peek.sender_of(flight.holder)
+
+
+@guard("httpcore.written")
+def written(flight: Flight) -> None:
+    """``flight`` has written something: perhaps the last byte of its request."""
+    if peek.has_sent(flight.sender):
+        flight.sheet.sent_at = now()
 
 
 @guard("httpcore.stream_error")
@@ -225,7 +233,7 @@ def _write(original: Callable[..., Any]) -> Callable[..., Any]:
             hide_frame(error)
             raise
         if flight is not None and flight.bound is self._poolscope:
-            flight.sheet.sent_at = now()
+            written(flight)
         return result
 
     return write
@@ -243,7 +251,7 @@ def _async_write(original: Callable[..., Any]) -> Callable[..., Any]:
             hide_frame(error)
             raise
         if flight is not None and flight.bound is self._poolscope:
-            flight.sheet.sent_at = now()
+            written(flight)
         return result
 
     return write

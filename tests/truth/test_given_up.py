@@ -1,0 +1,136 @@
+"""Requests that are given up once their connection stands: in which phase, by what, and nothing left over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+
+import pytest
+
+import poolscope.testing
+from poolscope.queue import FACTS
+from poolscope.records import Exchange
+from tests.servers import Scripted, scripted
+from tests.truth.probes import ALL, ASYNC, URLLIB3
+from tests.truth.watching import ends, until, watch
+
+PHASES = {"writing": "sending", "waiting": "waiting", "reading": "reading"}
+"""What the exchange is at, and the snapshot's word for it."""
+TIMEOUTS = {"writing": "WriteTimeout", "waiting": "ReadTimeout", "reading": "ReadTimeout"}
+PATIENCE = 0.2
+PART = b"x" * 65_536
+PARTS = 1_000
+"""So many are more than the sockets on both sides will hold."""
+
+on_all = pytest.mark.parametrize("name", ALL)
+on_async = pytest.mark.parametrize("name", ASYNC)
+in_phases = pytest.mark.parametrize("phase", PHASES)
+# httpx leaves a request's body that it gave up to the garbage collector, which trio remarks upon.
+LEAVES = pytest.mark.filterwarnings(
+    "ignore:.*async_generator object:pytest.PytestUnraisableExceptionWarning",
+    "ignore:Async generator:ResourceWarning",
+)
+
+
+def body() -> Iterator[bytes]:
+    for _ in range(PARTS):
+        yield PART
+
+
+def stopping_in(phase: str) -> AbstractContextManager[Scripted]:
+    """A server that goes on up to a phase and then does nothing until the client has gone."""
+
+    def script(server: Scripted) -> None:
+        with server.accept() as peer:
+            peer.read_head()
+            if phase == "reading":
+                peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\npart")
+            if phase == "writing":
+                server.wait_for_test()  # what it does not read, the client cannot go on writing
+            else:
+                server.reached.set()
+            peer.wait_for_close()
+
+    return scripted(script)
+
+
+@on_all
+@in_phases
+@LEAVES
+def test_a_timeout(name: str, phase: str) -> None:
+    with stopping_in(phase) as server, watch(name) as (probe, captured):
+        parts = body() if phase == "writing" else None
+        assert probe.get(server.url(), timeout=PATIENCE, body=parts) is not None
+        server.go.set()
+    exchange = _given_up(captured, phase)
+    error = captured.connections[0].error
+    if name in URLLIB3:
+        assert error == "TimeoutError"
+        assert exchange.error == (
+            "urllib3.exceptions.ReadTimeoutError" if phase == "reading" else "TimeoutError"
+        )
+    else:
+        assert error == TIMEOUTS[phase]
+        assert exchange.error == f"{'httpcore2' if name.startswith('httpx2') else 'httpcore'}.{error}"
+    assert ends(captured) == [("timeout", "client")]
+    assert exchange.finished_at is not None and exchange.started_at is not None
+    assert exchange.finished_at - exchange.started_at >= 0.9 * PATIENCE
+
+
+@on_async
+@in_phases
+@LEAVES
+def test_a_cancellation(name: str, phase: str) -> None:
+    with stopping_in(phase) as server, watch(name) as (probe, captured):
+        asked = probe.begin(probe.getting(server.url(), body=body() if phase == "writing" else None))
+        server.wait_for_script()
+        until(lambda: _states(captured) == [PHASES[phase]])
+        asked.cancel()
+        until(lambda: not _states(captured))
+        server.go.set()
+    exchange = _given_up(captured, phase)
+    error = "trio.Cancelled" if name.endswith("trio") else "asyncio.exceptions.CancelledError"
+    assert (captured.connections[0].error, exchange.error) == (error.rpartition(".")[2], error)
+    assert ends(captured) == [("cancelled", "client")]
+
+
+@on_all
+def test_a_body_that_raises_was_not_sent(name: str) -> None:
+    def half() -> Iterator[bytes]:
+        yield PART
+        raise LookupError("the program's own")
+
+    with stopping_in("waiting") as server, watch(name) as (probe, captured):
+        assert probe.get(server.url(), body=half()) == "LookupError"
+    exchange = _given_up(captured, "writing")
+    assert exchange.error == "LookupError"
+    assert ends(captured) == [("exchange_failed", "client")]
+
+
+def _states(captured: poolscope.testing.Capture) -> list[str]:
+    FACTS.settle()
+    return [holder.state for holder in captured.ledger.snapshot().holders]
+
+
+def _given_up(captured: poolscope.testing.Capture, phase: str) -> Exchange:
+    """The one exchange, once what does not depend on the library is checked."""
+    (connection,), (exchange,) = captured.connections, captured.exchanges
+    assert connection.failed_phase is None
+    assert (exchange.connection, exchange.request_number, exchange.reused) == (connection.id, 1, False)
+    assert connection.requests == 1
+    assert (exchange.sent_at is None) == (phase == "writing")
+    assert (exchange.headers_at is None) == (phase != "reading")
+    assert exchange.status == (200 if phase == "reading" else None)
+    assert exchange.body_complete is (False if phase == "reading" else None)
+    moments = [
+        connection.opened_at,
+        exchange.sent_at,
+        exchange.headers_at,
+        connection.closed_at,
+    ]
+    known = [moment for moment in moments if moment is not None]
+    assert known == sorted(known)
+    assert exchange.finished_at is not None and exchange.finished_at >= known[-2]
+    live = captured.ledger.snapshot()
+    assert (live.connections, live.waiters, live.holders, live.clients) == ((), (), (), ())
+    return exchange
