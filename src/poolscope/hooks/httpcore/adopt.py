@@ -6,8 +6,9 @@ from typing import Any
 
 from poolscope.facts import Connection
 from poolscope.hooks.httpcore import peek
+from poolscope.hooks.httpcore.describe import note_addresses, note_tls
 from poolscope.hooks.httpcore.state import PoolState, Wire
-from poolscope.hooks.httpcore.stream import note_addresses, note_tls, trace_stream
+from poolscope.hooks.httpcore.stream import trace_stream
 from poolscope.queue import FACTS
 
 

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from poolscope.facts import Connection, now
 from poolscope.hooks.httpcore import peek
+from poolscope.hooks.httpcore.describe import note_tls
 from poolscope.hooks.httpcore.exchange import account, claim, class_of, closed, note_close, trigger_of
 from poolscope.hooks.httpcore.h2 import trace_protocol
 from poolscope.hooks.httpcore.setup import (
@@ -24,7 +25,6 @@ from poolscope.hooks.httpcore.setup import (
 )
 from poolscope.hooks.httpcore.state import CURRENT, Flight, Wire
 from poolscope.hooks.patching import TracedClasses, guard, hide_frame
-from poolscope.queue import is_the_hosts
 
 # What is seen on a stream
 
@@ -155,30 +155,6 @@ def trace_stream(stream: Any, wire: Wire) -> None:
     if traced.adopt(stream):
         stream._poolscope = wire
         wire.stream = id(stream)
-
-
-def note_tls(stream: Any, connection: Connection) -> None:
-    """What was negotiated, as far as the TLS object says."""
-    tls = stream.get_extra_info("ssl_object")
-    if tls is None:
-        return
-    connection.alpn = tls.selected_alpn_protocol()
-    if hasattr(tls, "version"):
-        connection.tls_version = tls.version()
-        cipher = tls.cipher()
-        connection.cipher = cipher[0] if cipher else None
-        connection.resumed = getattr(tls, "session_reused", None)
-
-
-def note_addresses(stream: Any, connection: Connection) -> None:
-    """The socket's own two addresses; a peer that is gone already has none."""
-    for name, slot in (("client_addr", "local"), ("server_addr", "peer")):
-        try:
-            setattr(connection, slot, stream.get_extra_info(name))
-        except Exception as error:
-            if is_the_hosts(error):
-                raise
-            setattr(connection, slot, None)
 
 
 # Streams
