@@ -26,12 +26,12 @@ class AdapterMixin:
         """As in requests; also called when an adapter is unpickled."""
         super().init_poolmanager(*args, **options)  # type: ignore[misc]
         observe()
-        trace_manager(self.poolmanager, _KIND)  # type: ignore[attr-defined]
+        trace_manager(self.poolmanager, _KIND, new=True)  # type: ignore[attr-defined]
 
     def proxy_manager_for(self, *args: Any, **options: Any) -> Any:
         """As in requests."""
         manager = super().proxy_manager_for(*args, **options)  # type: ignore[misc]
-        trace_manager(manager, _KIND)
+        trace_manager(manager, _KIND, new=True)
         return manager
 
 

@@ -44,6 +44,8 @@ def _trace_managers(client: Any) -> bool:
     adapters = getattr(client, "adapters", None)
     if isinstance(adapters, dict):
         managers = [getattr(adapter, "poolmanager", None) for adapter in adapters.values()]
+        for adapter in adapters.values():
+            managers += getattr(adapter, "proxy_manager", {}).values()
         kind = "requests.Session"
     else:
         managers, kind = [client], "urllib3.PoolManager"

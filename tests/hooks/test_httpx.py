@@ -248,6 +248,36 @@ def test_one_client_traced_alone_and_together(library: str, httpx: Any, server: 
 
 
 @on_libraries
+def test_a_client_traced_alone_is_one_client_whatever_the_hooks_do(
+    library: str, httpx: Any, server: Running
+) -> None:
+    records: list[Any] = []
+    ledger = Ledger(records.append)
+    client = httpx.Client()
+    FACTS.add_consumer(ledger.consume)
+    try:
+        trace_client(client)
+        client.get(server.url("/fixed/1"))
+        for number in (2, 3):
+            with capture():
+                client.get(server.url(f"/fixed/{number}"))
+            client.get(server.url("/fixed/between"))
+        client.close()
+        with capture(), httpx.Client() as other:
+            trace_client(other)
+            other.get(server.url("/fixed/1"))
+        FACTS.settle()
+    finally:
+        FACTS.remove_consumer(ledger.consume)
+    ended = [r for r in records if type(r).__name__ == "Client" and r.close_kind is not None]
+    assert [(r.created_at is None, r.requests, r.close_kind) for r in ended] == [
+        (True, 5, "close"),
+        (False, 1, "close"),
+    ]
+    assert {r.id for r in records if type(r).__name__ == "Client"} == {r.id for r in ended}
+
+
+@on_libraries
 def test_uninstrument_leaves_nothing_behind(library: str, httpx: Any) -> None:
     before = [dict(vars(cls)) for cls in (httpx.Client, httpx.AsyncClient)]
     with capture():

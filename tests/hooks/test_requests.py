@@ -152,6 +152,39 @@ def test_redirects(server: Running) -> None:
     assert [e.request_number for e in captured.exchanges] == [1, 2, 3, 4]
 
 
+def test_redirects_past_a_wrapper_put_over_ours(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    with capture() as captured, monkeypatch.context() as patched:
+        ours = requests.Session.send
+
+        def instrumented_send(self: Any, *args: Any, **kwargs: Any) -> Any:
+            return ours(self, *args, **kwargs)
+
+        patched.setattr(requests.Session, "send", instrumented_send)
+        with requests.Session() as session:
+            session.get(server.url("/redirect/fixed"))
+    assert [e.relation for e in captured.exchanges] == [None, "redirect"]
+
+
+class Strict(requests.Session):
+    """Takes the attributes it knows, and no other."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name not in self.__attrs__:
+            raise AttributeError(name)
+        super().__setattr__(name, value)
+
+
+def test_a_session_that_is_particular_about_its_attributes(server: Running) -> None:
+    session = Strict()
+    with capture() as captured:
+        session.get(server.url("/fixed"))
+        session.close()
+        with Strict() as other:
+            other.get(server.url("/fixed"))
+    assert [(c.requests, c.close_kind) for c in captured.clients] == [(1, "close")] * 2
+    assert captured.ledger.hook_failures == 0
+
+
 def test_digest_auth(server: Running) -> None:
     with capture() as captured, requests.Session() as session:
         session.auth = HTTPDigestAuth("user", "secret")

@@ -20,6 +20,7 @@ import pytest
 import requests
 import urllib3
 
+import poolscope
 from poolscope.facts import Connection, Exchange
 from poolscope.hooks.live import LIVE
 from poolscope.hooks.patching import HOOKS
@@ -304,6 +305,59 @@ def test_one_manager_without_a_global_patch(server: Running) -> None:
     assert {(c.id, c.kind) for c in clients} == {(clients[0].id, "poolscope.Test")}
     assert clients[-1].close_kind == "close"
     assert "HTTPConnectionPool(host='127.0.0.1'" in str(http.connection_from_host("127.0.0.1", server.port))
+
+
+@pytest.mark.parametrize("make", [urllib3.PoolManager, requests.Session])
+def test_what_is_in_use_already_is_traced_as_well(make: Any, server: Running) -> None:
+    records: list[Any] = []
+    ledger = Ledger(records.append)
+    client = make()
+    get = client.get if make is requests.Session else lambda url: client.request("GET", url)
+    get(server.url("/fixed/before"))
+    FACTS.add_consumer(ledger.consume)
+    try:
+        poolscope.trace(client)
+        get(server.url("/fixed/1"))
+        get(server.url("/fixed/2"))
+        (client.close if make is requests.Session else client.clear)()
+        FACTS.settle()
+    finally:
+        FACTS.remove_consumer(ledger.consume)
+        poolscope.uninstrument()
+    assert [(e.reused, e.request_number) for e in records if e.type == "exchange"] == [(True, None)] * 2
+    connection = [record for record in records if record.type == "connection"][-1]
+    assert (connection.requests, connection.close_reason) == (2, "client_close")
+    assert {(c.created_at, c.call_site) for c in records if c.type == "client"} == {(None, None)}
+
+
+def test_a_manager_traced_while_instrumented_is_one_client(server: Running) -> None:
+    with capture() as captured, urllib3.PoolManager() as http:
+        http.request("GET", server.url("/fixed"))
+        trace_manager(http)
+        http.request("GET", server.url("/fixed"))
+    assert [(c.requests, c.close_kind) for c in captured.clients] == [(2, "close")]
+    assert [(c.requests, c.close_reason) for c in captured.connections] == [(2, "client_close")]
+    assert [e.request_number for e in captured.exchanges] == [1, 2]
+    assert len(captured.pools) == 1
+
+
+def test_a_close_that_somebody_wrapped_outlives_the_hooks(server: Running) -> None:
+    from urllib3.connection import HTTPConnection
+
+    plain = vars(HTTPConnection).get("close")
+    with capture():
+        ours = HTTPConnection.close
+        HTTPConnection.close = lambda self: ours(self)  # type: ignore[method-assign]
+    try:
+        connection = HTTPConnection("127.0.0.1", server.port)
+        connection.request("GET", "/fixed")
+        assert connection.getresponse().status == 200
+        connection.close()
+    finally:
+        if plain is None:  # 1.26 inherits it
+            del HTTPConnection.close
+        else:
+            HTTPConnection.close = plain  # type: ignore[method-assign]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

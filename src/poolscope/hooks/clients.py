@@ -47,17 +47,32 @@ class ClientFacts:
 
     def current(self, era: int) -> Client:
         """The sheet; a new one with an unknown past after a fork or when it was built unobserved."""
-        sheet = self.sheet
-        if sheet.epoch != FACTS.epoch or self.era != era:
-            before, self.era = sheet, era
-            sheet = self.sheet = Client(before.kind, FACTS.epoch)
-            sheet.call_site, sheet.sdk_call_site = before.call_site, before.sdk_call_site
-            sheet.settings = before.settings
-            self.stated = False
+        if self.era not in (0, era):
+            self.era = era
+            self._begin_anew()
+        elif self.sheet.epoch != FACTS.epoch:
+            self._begin_anew()
         if not self.stated:
             self.stated = True
-            FACTS.put(BEGUN, sheet)
-        return sheet
+            FACTS.put(BEGUN, self.sheet)
+        return self.sheet
+
+    def traced(self, in_sight: bool) -> None:
+        """It is traced by itself from now on, so hooks that go in or out change nothing any more.
+
+        ``in_sight``: they are in, and have been since its sheet was begun.
+        """
+        if self.era != 0:
+            self.era = 0
+            if not in_sight:
+                self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        before = self.sheet
+        sheet = self.sheet = Client(before.kind, FACTS.epoch)
+        sheet.call_site, sheet.sdk_call_site = before.call_site, before.sdk_call_site
+        sheet.settings = before.settings
+        self.stated = False
 
 
 class ClientMark:
@@ -118,12 +133,17 @@ def adopted(client: Any, kind: str, era: int) -> ClientMark:
     return ClientMark(client, ClientFacts(sheet, era))
 
 
-def stand_in(client: Any, kind: str, era: int, site: callsite.Site) -> ClientMark:
-    """A mark for a client that is stated only if no other turns out to be behind its requests."""
-    sheet = Client(kind, FACTS.epoch, now())
-    sheet.call_site, sheet.sdk_call_site = site.user, site.sdk
-    sheet.loop = settings.current_loop()
-    return ClientMark(client, ClientFacts(sheet, era, stated=False))
+def traced(client: Any, kind: str, site: callsite.Site | None = None) -> ClientMark:
+    """A mark for a client that is traced by itself, stated when it is first used.
+
+    ``site`` is where it is just being built; without one it was there before us and its past is unknown.
+    """
+    sheet = Client(kind, FACTS.epoch)
+    if site is not None:
+        sheet.created_at = now()
+        sheet.call_site, sheet.sdk_call_site = site.user, site.sdk
+        sheet.loop = settings.current_loop()
+    return ClientMark(client, ClientFacts(sheet, 0, stated=False))
 
 
 def construction_site(client: Any) -> callsite.Site:

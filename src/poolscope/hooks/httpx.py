@@ -35,6 +35,8 @@ class Library:
     def __init__(self, module: ModuleType) -> None:
         self.name = module.__name__
         self.era = 0
+        self.hooked = False
+        """Whether the hooks of that era are still in."""
         api = importlib.import_module(f"{self.name}._api")
         self.api_file = api.request.__code__.co_filename
         self.clients = TracedClasses({"send": _send(self), "close": _close, "__exit__": _close})
@@ -61,6 +63,7 @@ def install(module: ModuleType, patches: Patches) -> None:
     """Hook both client classes of ``module``, httpx or httpx2; clients alive are observed from their next use on."""
     library = library_of(module)
     library.era = clients.new_era(library.name)
+    patches.put(library, "hooked", True)
     for cls in (module.Client, module.AsyncClient):
         patches.replace(cls, "__init__", _init(library, f"{library.name}.{cls.__name__}"))
     patches.replace(module.Client, "send", _send(library))
@@ -85,11 +88,19 @@ def trace_client(client: Any) -> bool:
         ):
             library = library_of(module)
             traced = (library.async_clients if hasattr(client, "aclose") else library.clients).adopt(client)
-            _mark_of(library, client)
+            _trace_mark(library, client)
             for pool in _pools_of(client):
                 trace_pool(pool)
             return traced
     return False
+
+
+def _trace_mark(library: Library, client: Any) -> None:
+    mark: ClientMark | None = vars(client).get("_poolscope")
+    if mark is None:
+        mark = vars(client)["_poolscope"] = clients.traced(client, _kind(library, client))
+        _claim_pools(client, mark)
+    mark.facts.traced(in_sight=library.hooked and mark.facts.era == library.era)
 
 
 # Birth
@@ -133,10 +144,13 @@ def _built(library: Library, kind: str, client: Any, started_at: float, options:
 def _mark_of(library: Library, client: Any) -> ClientMark:
     mark: ClientMark | None = vars(client).get("_poolscope")
     if mark is None:
-        kind = "AsyncClient" if hasattr(client, "aclose") else "Client"
-        mark = vars(client)["_poolscope"] = clients.adopted(client, f"{library.name}.{kind}", library.era)
+        mark = vars(client)["_poolscope"] = clients.adopted(client, _kind(library, client), library.era)
         _claim_pools(client, mark)
     return mark
+
+
+def _kind(library: Library, client: Any) -> str:
+    return f"{library.name}.{'AsyncClient' if hasattr(client, 'aclose') else 'Client'}"
 
 
 def _pools_of(client: Any) -> list[Any]:

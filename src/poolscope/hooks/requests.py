@@ -16,6 +16,8 @@ from poolscope.hooks.settings import number_of_settings
 from poolscope.hooks.suppression import suppressed
 
 _KIND = "requests.Session"
+_BETWEEN_CALLS = frozenset(("requests.sessions", "requests.hooks"))
+"""Whose code is the first that a nested ``send`` was called by: to follow a redirect, or for the program."""
 
 
 def install(module: ModuleType, patches: Patches) -> None:
@@ -48,7 +50,8 @@ def _built(session: Any, started_at: float, api_file: str) -> None:
     entry = site.entry
     one_off = entry is not None and entry.co_filename == api_file
     kind = f"requests.{entry.co_name}" if one_off and entry is not None else _KIND
-    session._poolscope = clients.built(session, kind, session._poolscope_era, started_at, site)
+    # Past any ``__setattr__`` of a subclass, which may take known names only.
+    vars(session)["_poolscope"] = clients.built(session, kind, session._poolscope_era, started_at, site)
 
 
 def _wrap_send(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -82,7 +85,7 @@ def _call_begins(session: Any, args: Any, kwargs: Any) -> Call | None:
         return None
     mark = clients.mark_of(session)
     if mark is None:
-        mark = session._poolscope = clients.adopted(session, _KIND, session._poolscope_era)
+        mark = vars(session)["_poolscope"] = clients.adopted(session, _KIND, session._poolscope_era)
     client = mark.facts.current(session._poolscope_era)
     if not mark.sent:
         mark.sent = True
@@ -91,8 +94,11 @@ def _call_begins(session: Any, args: Any, kwargs: Any) -> Call | None:
 
 
 def _follows_redirect(frame: FrameType | None) -> bool:
-    """Whether ``send`` was called by ``resolve_redirects``; a response hook's own requests are new calls."""
-    while frame is not None and frame.f_code.co_name == "send":  # a subclass's send calling the base's
+    """Whether ``resolve_redirects`` called ``send``, through whatever a subclass or another tool put between.
+
+    A response hook's own requests are new calls.
+    """
+    while frame is not None and frame.f_globals.get("__name__") not in _BETWEEN_CALLS:
         frame = frame.f_back
     return frame is not None and frame.f_code.co_name == "resolve_redirects"
 

@@ -26,7 +26,8 @@ def wrap_close(original: Callable[..., Any]) -> Callable[..., Any]:
     getframe, begins, ended, hide = sys._getframe, _closing, _closed, hide_frame
 
     def close(self: Any) -> Any:
-        closing = begins(self, getframe(1)) if self._poolscope is not None else None
+        # Asked of the object itself: where somebody wrapped us, we run on when the class's mark is gone again.
+        closing = begins(self, getframe(1)) if self.__dict__.get("_poolscope") is not None else None
         try:
             return original(self)
         except BaseException as error:

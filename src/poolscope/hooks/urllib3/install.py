@@ -129,7 +129,11 @@ def _adopting(twins: _Twins) -> Make:
 
 @guard("urllib3.adopt")
 def _adopt(twins: _Twins, thing: Any) -> None:
-    twins.adopt(thing)
+    era: int | None = getattr(thing, "_poolscope_era", None)  # of its class: None while no hooks are in
+    if twins.adopt(thing):
+        state = vars(thing).get("_poolscope")
+        if era and state is not None and state.era == era:
+            state.era = 0  # it goes on without a gap
 
 
 def _twins_of(table: Mapping[str, Make], **more: Make) -> _Twins:
@@ -138,22 +142,44 @@ def _twins_of(table: Mapping[str, Make], **more: Make) -> _Twins:
 
 
 @functools.cache
-def _managers() -> _Twins:
-    """Managers whose pools are traced, whose connections are traced."""
+def _managers() -> tuple[_Twins, _Twins]:
+    """Managers whose pools are traced, and those pools, whose connections are traced."""
     table = dict(CONNECTION)
     if not _sends_chunks_itself(importlib.import_module("urllib3.connection")):
         del table["request_chunked"]
     connections = _twins_of(table)
-    pools = _twins_of(POOL, _new_conn=_adopting(connections))
-    return _twins_of(MANAGER, _new_pool=lambda original: manager.wrap_new_pool(_adopting(pools)(original)))
+    pools = _twins_of(
+        POOL,
+        _new_conn=_adopting(connections),
+        # Those that were there before the pool was traced come past here.
+        _get_conn=lambda original: pool.wrap_get_conn(_adopting(connections)(original)),
+    )
+    return _twins_of(
+        MANAGER, _new_pool=lambda original: manager.wrap_new_pool(_adopting(pools)(original))
+    ), pools
 
 
-def trace_manager(traced: Any, kind: str = "urllib3.PoolManager") -> None:
+def trace_manager(traced: Any, kind: str = "urllib3.PoolManager", new: bool = False) -> None:
     """Observe one pool manager (and proxy managers likewise) without any global patch; twice is once.
 
     Its requests belong to the client whose call they are in, if that is observed; else to a client of
-    this ``kind``. Without the global hooks the TLS handshake cannot be told from loading certificates, and
-    neither is stated.
+    this ``kind``, whose past is unknown unless the manager is ``new``. Without the global hooks the TLS
+    handshake cannot be told from loading certificates, and neither is stated.
     """
-    if _managers().adopt(traced) and traced._poolscope_stand_in is None:
-        traced._poolscope_stand_in = clients.stand_in(traced, kind, 0, clients.construction_site(traced))
+    managers, pools = _managers()
+    era: int | None = getattr(traced, "_poolscope_era", None)  # of its class: None while no hooks are in
+    if not managers.adopt(traced) or traced._poolscope_stand_in is not None:
+        return
+    site = clients.construction_site(traced) if new else None
+    vars(traced)["_poolscope_stand_in"] = clients.traced(traced, kind, site)
+    mark = clients.mark_of(traced)
+    if mark is not None:
+        mark.facts.traced(in_sight=mark.facts.era == era)
+    for known in _pools_of(traced):
+        _adopt(pools, known)
+        manager.own(traced, known)
+
+
+def _pools_of(traced: Any) -> list[Any]:
+    with traced.pools.lock:
+        return list(traced.pools._container.values())

@@ -40,7 +40,8 @@ def _manager_built(manager: Any, started_at: float) -> None:
     if not _below_requests(sys._getframe(3)):
         kind = _kind(manager, "PoolManager")
         site = clients.construction_site(manager)
-        manager._poolscope = mark = clients.built(manager, kind, manager._poolscope_era, started_at, site)
+        mark = clients.built(manager, kind, manager._poolscope_era, started_at, site)
+        vars(manager)["_poolscope"] = mark
         mark.facts.sheet.settings = _settings(manager.connection_pool_kw, getattr(manager, "proxy", None))
 
 
@@ -89,18 +90,25 @@ def wrap_new_pool(original: Callable[..., Any]) -> Callable[..., Any]:
 def _pool_made(manager: Any, pool: Any) -> None:
     if not hasattr(pool, "_poolscope_era"):  # of a class that is not urllib3's
         return
-    mark = clients.mark_of(manager)
-    instead: ClientMark | None = manager._poolscope_stand_in
-    pool._poolscope = PoolState(
-        pool._poolscope_era,
-        None if mark is None else mark.facts,
-        None if instead is None else instead.facts,
-    )
+    own(manager, pool)
     # The manager's lock is held and the key is new: what follows is the insertion. Watching
     # ``dispose_func`` instead would leave a function of ours on every manager.
     pools = manager.pools
     if isinstance(pools._maxsize, int) and len(pools._container) >= pools._maxsize:
         _end_pool(next(iter(pools._container.values()), pool), "manager_eviction")
+
+
+def own(manager: Any, pool: Any) -> None:
+    """Write down whose pool it is, unless that is known."""
+    state: PoolState | None = vars(pool).get("_poolscope")
+    if state is None or state.era != pool._poolscope_era:
+        mark = clients.mark_of(manager)
+        instead: ClientMark | None = manager._poolscope_stand_in
+        vars(pool)["_poolscope"] = PoolState(
+            pool._poolscope_era,
+            None if mark is None else mark.facts,
+            None if instead is None else instead.facts,
+        )
 
 
 def _end_pool(pool: Any, trigger: str) -> None:
@@ -161,16 +169,23 @@ def wrap_manager_urlopen(original: Callable[..., Any]) -> Callable[..., Any]:
 @guard("urllib3.manager_urlopen")
 def _call_begins(manager: Any) -> Call | None:
     outer = CURRENT_CALL.get()
-    if outer is not None and outer.owner == id(manager) and sys._getframe(3).f_code.co_name == "urlopen":
-        return None  # following a redirect
+    if outer is not None and outer.owner == id(manager) and _follows_redirect(sys._getframe(3)):
+        return None
     if suppressed():
         return None
     mark: ClientMark | None = clients.mark_of(manager) or manager._poolscope_stand_in
     if mark is None:
         kind = _kind(manager, "PoolManager")
-        mark = manager._poolscope = clients.adopted(manager, kind, manager._poolscope_era)
+        mark = vars(manager)["_poolscope"] = clients.adopted(manager, kind, manager._poolscope_era)
     client = mark.facts.current(manager._poolscope_era)
     return Call(id(manager), client.id, callsite.find().user)
+
+
+def _follows_redirect(frame: FrameType | None) -> bool:
+    """Whether the manager's ``urlopen`` called itself, through whatever a subclass or another tool put between."""
+    while frame is not None and not frame.f_globals.get("__name__", "").startswith("urllib3."):
+        frame = frame.f_back
+    return frame is not None and frame.f_code.co_name == "urlopen"
 
 
 def wrap_pool_init(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -200,8 +215,8 @@ def _pool_built(pool: Any, started_at: float) -> None:
     site = clients.construction_site(pool)
     mark = clients.built(pool, _kind(pool, "HTTPConnectionPool"), era, started_at, site)
     mark.facts.sheet.settings = _settings({**vars(pool), **pool.conn_kw}, pool.proxy)
-    pool._poolscope = PoolState(era, mark.facts)
-    pool._poolscope_client = mark
+    vars(pool)["_poolscope"] = PoolState(era, mark.facts)
+    vars(pool)["_poolscope_client"] = mark
 
 
 def wrap_pool_close(original: Callable[..., Any]) -> Callable[..., Any]:

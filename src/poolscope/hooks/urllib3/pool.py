@@ -97,7 +97,7 @@ def pool_state(pool: Any) -> PoolState:
     """The state of a pool; one without a known client if it was built unobserved."""
     state: PoolState | None = pool._poolscope
     if state is None or state.era != pool._poolscope_era:
-        state = pool._poolscope = PoolState(pool._poolscope_era)
+        state = vars(pool)["_poolscope"] = PoolState(pool._poolscope_era)
     return state
 
 

@@ -138,7 +138,7 @@ def state_of(connection: Any) -> ConnectionState:
         if state is not None:
             state.sheet = state.attempt = None  # what became of them nobody saw
         state = ConnectionState(connection._poolscope_era)
-        connection._poolscope = state
+        vars(connection)["_poolscope"] = state
     return state
 
 
