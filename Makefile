@@ -13,7 +13,7 @@ TESTS ?= tests
 SUITES ?= httpx httpcore requests urllib3
 VERSIONS ?= oldest older old
 
-.PHONY: help print-python demo test lint format types check bench upstream versions readme stack stack-local dashboards clean
+.PHONY: help print-python demo test lint format types check bench upstream versions readme stack stack-local screenshots dashboards clean
 
 help:
 	@echo 'make demo      the report of the seed programs, against an embedded server'
@@ -25,7 +25,8 @@ help:
 	@echo 'make upstream  the libraries'"'"' own test suites with and without poolscope (SUITES="httpx urllib3")'
 	@echo 'make versions  the tests of the hooks over old versions of the libraries (VERSIONS=oldest)'
 	@echo 'make stack     services, Collector, Jaeger, Prometheus and Grafana in containers; stack-local without'
-	@echo 'make dashboards  write stack/grafana/dashboards from stack/queries.py'
+	@echo 'make screenshots  pictures of the running stack'"'"'s pages, by a headless Chromium'
+	@echo 'make dashboards  write the dashboards and the page in Prometheus from stack/queries.py'
 	@echo 'make readme    put the newest report of the seed program into README.md'
 
 print-python:
@@ -86,13 +87,17 @@ stack:
 	docker compose up --build --detach
 	@echo 'Grafana     http://localhost:3000'
 	@echo 'Jaeger      http://localhost:16686'
-	@echo 'Prometheus  http://localhost:9090'
+	@echo 'Prometheus  http://localhost:9090 (both services: /consoles/poolscope.html)'
 	@echo 'OTLP        localhost:4317 (gRPC), http://localhost:4318 (HTTP)'
 	@echo 'what the downstream counted  http://localhost:8901'
 
 # STACK='--seconds 60 --any-ports' for example; what is missing of the components is built first.
 stack-local: $(VENV)/dev.stamp
 	@$(BIN)/python -m stack.local $(STACK)
+
+# Of the stack that is running, into build/screenshots.
+screenshots: $(VENV)/dev.stamp
+	@$(BIN)/python -m stack.screenshots http://127.0.0.1:9090 --jaeger http://127.0.0.1:16686
 
 dashboards: $(VENV)/dev.stamp
 	$(BIN)/python -m stack.dashboards

@@ -137,7 +137,8 @@ def certificate(folder: Path, names: list[str]) -> ssl.SSLContext:
     return context
 
 
-def main() -> None:
+def options_of(arguments: list[str] | None = None) -> argparse.Namespace:
+    """The command line; `None` is this process's own."""
     parser = argparse.ArgumentParser(
         prog="python -m stack.downstream", description=(__doc__ or "").splitlines()[0]
     )
@@ -147,7 +148,11 @@ def main() -> None:
     parser.add_argument("--control-port", type=int, default=8901)
     parser.add_argument("--certs", type=Path, required=True, help="where ca.pem is written")
     parser.add_argument("--name", action="append", default=[], help="a further name for the certificate")
-    options = parser.parse_args()
+    return parser.parse_args(arguments)
+
+
+def main() -> None:
+    options = options_of()
     counts = Control.counts
     context = certificate(options.certs, ["localhost", "127.0.0.1", *options.name])
     servers = [

@@ -104,14 +104,19 @@ class Load:
         return {service: outcome.as_dict() for service, outcome in self.outcomes.items()}
 
 
-def main() -> int:
+def options_of(arguments: list[str] | None = None) -> argparse.Namespace:
+    """The command line; `None` is this process's own."""
     parser = argparse.ArgumentParser(prog="python -m stack.load", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("services", nargs="+", metavar="URL")
     parser.add_argument(
         "--rate", type=float, default=20.0, help=f"requests a second to each, at most {MOST_RATE:.0f}"
     )
     parser.add_argument("--seconds", type=float, default=60.0, help=f"at most {MOST_SECONDS:.0f}")
-    options = parser.parse_args()
+    return parser.parse_args(arguments)
+
+
+def main() -> int:
+    options = options_of()
     load = Load(options.services, options.rate, options.seconds)
     try:
         outcomes = load.run()

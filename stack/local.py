@@ -24,19 +24,19 @@ def addresses(stack: Stack) -> str:
     """Where to look, for people."""
     ports = stack.ports
     prometheus = ports.url("prometheus")
-    return "\n".join(
-        (
-            f"  the two side by side  {prometheus}/consoles/poolscope.html",
-            f"  Prometheus       {prometheus}   (try: poolscope report --prometheus {prometheus})",
-            f"  Jaeger           {ports.url('jaeger_query')}",
-            f"  OTLP             127.0.0.1:{ports.otlp_grpc} (gRPC), {ports.url('otlp_http')} (HTTP)",
-            f"  {HEALTHY:<8} healthy {ports.url('healthy')}",
-            f"  {SICK:<8} sick    {ports.url('sick')}",
-            f"  what the downstream counted  {ports.url('downstream_control')}",
-            f"  events           {stack.events}",
-            f"  logs             {stack.folder}",
-        )
-    )
+    places = {
+        "both services, side by side": f"{prometheus}/consoles/poolscope.html",
+        "Prometheus": prometheus,
+        "Jaeger": ports.url("jaeger_query"),
+        "OTLP": f"127.0.0.1:{ports.otlp_grpc} (gRPC), {ports.url('otlp_http')} (HTTP)",
+        f"{HEALTHY}, the healthy service": ports.url("healthy"),
+        f"{SICK}, the sick service": ports.url("sick"),
+        "what the downstream counted": ports.url("downstream_control"),
+        "events": str(stack.events),
+        "logs": str(stack.folder),
+        "the fleet's report": f"poolscope report --prometheus {prometheus}",
+    }
+    return "\n".join(f"  {name:<29} {place}" for name, place in places.items())
 
 
 def main() -> int:

@@ -151,7 +151,8 @@ def wait_for(path: Path, seconds: float) -> None:
         time.sleep(0.1)
 
 
-def main() -> None:
+def options_of(arguments: list[str] | None = None) -> argparse.Namespace:
+    """The command line; `None` is this process's own."""
     parser = argparse.ArgumentParser(
         prog="python -m stack.service", description=(__doc__ or "").splitlines()[0]
     )
@@ -164,7 +165,11 @@ def main() -> None:
     parser.add_argument("--certs", type=Path, required=True, help="where the downstream wrote ca.pem")
     parser.add_argument("--otlp", default="http://127.0.0.1:4318", help="the Collector, OTLP over HTTP")
     parser.add_argument("--every", type=float, default=5.0, help="seconds between two exports of metrics")
-    options = parser.parse_args()
+    return parser.parse_args(arguments)
+
+
+def main() -> None:
+    options = options_of()
 
     wait_for(options.certs / "ca.pem", 30)
     shut_down = telemetry.start(options.name, options.otlp, options.every)

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import itertools
 import json
+import time
 import urllib.parse
 
+from stack.load import Load
 from stack.programs import HEALTHY, SICK, Stack
 from stack.running import ask, until
+
+SECONDS = 20.0
+RATE = 12.0
 
 
 class Asking:
@@ -61,3 +66,21 @@ class Asking:
                 60,
                 f"the last traces of {service}",
             )
+
+
+class Ran(Asking):
+    """What is known after the services ended: the load's answers, the downstream's counts, and whom to ask."""
+
+    def __init__(self, stack: Stack) -> None:
+        super().__init__(stack)
+        healthy, sick = stack.ports.url("healthy"), stack.ports.url("sick")
+        self.outcomes = list(Load([healthy, sick], RATE, SECONDS).run().values())
+        self.ended = time.time()
+        # A new version is rolled out: the same service is two instances, and totals are sums over both.
+        stack.sick.stop(30)
+        stack.start_service(stack.sick)
+        self.outcomes += Load([sick], RATE, 3.0).run().values()
+        stack.stop_services()
+        self.seen = self.counted()
+        healthy_traces, *sick_traces = [int(outcome["answered"]) for outcome in self.outcomes]
+        self.delivered(self.seen["requests"], {HEALTHY: healthy_traces, SICK: sum(sick_traces)})

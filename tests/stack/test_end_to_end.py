@@ -15,34 +15,12 @@ from click.testing import CliRunner
 pytest.importorskip("opentelemetry.exporter.otlp.proto.http", reason="needs opentelemetry-exporter-otlp")
 
 from poolscope.cli.commands import commands
-from stack.load import Load
 from stack.programs import HEALTHY, ROOT, SICK, Ports, Stack
 from stack.queries import BOARDS
 from stack.running import answers, ask
 from stack.searches import SEARCHES, by_connection
 from stack.searches import tags_of as tags
-from tests.stack.asking import Asking
-
-SECONDS = 20.0
-RATE = 12.0
-
-
-class Ran(Asking):
-    """What is known after the services ended: the load's answers, the downstream's counts, and whom to ask."""
-
-    def __init__(self, stack: Stack) -> None:
-        super().__init__(stack)
-        healthy, sick = stack.ports.url("healthy"), stack.ports.url("sick")
-        self.outcomes = list(Load([healthy, sick], RATE, SECONDS).run().values())
-        self.ended = time.time()
-        # A new version is rolled out: the same service is two instances, and totals are sums over both.
-        stack.sick.stop(30)
-        stack.start_service(stack.sick)
-        self.outcomes += Load([sick], RATE, 3.0).run().values()
-        stack.stop_services()
-        self.seen = self.counted()
-        healthy_traces, *sick_traces = [int(outcome["answered"]) for outcome in self.outcomes]
-        self.delivered(self.seen["requests"], {HEALTHY: healthy_traces, SICK: sum(sick_traces)})
+from tests.stack.asking import RATE, SECONDS, Ran
 
 
 @pytest.fixture(scope="module")
@@ -218,6 +196,35 @@ def test_statistics_by_connection_tell_the_sick_one(ran):
     first = SEARCHES[0].found(ran.jaeger)
     assert len(first) == ran.seen["connections"][SICK]
     assert {tags(span)["poolscope.connection.request_number"] for span in first} == {1}
+
+
+def test_every_request_of_a_client_per_request_opens_its_own_connection(ran):
+    found = [
+        trace
+        for trace in ran.traces(SICK)
+        if any(span["operationName"] == "GET /client-per-request" for span in trace["spans"])
+    ]
+    assert len(found) >= RATE * SECONDS / 6 * 0.9
+    for trace in found:
+        setups = [
+            span for span in trace["spans"] if span["operationName"].startswith("HTTP connection_setup ")
+        ]
+        assert len(setups) == 1
+
+
+def test_one_connection_of_one_instance_can_be_searched_for(ran):
+    found = ran.query(f'sum by (service_instance_id) (poolscope_requests_total{{service_name="{SICK}"}})')
+    for instance in (series["metric"]["service_instance_id"] for series in found):
+        asked = {"poolscope.connection.id": "1", "service.instance.id": instance}
+        traces = ran.traces(SICK, asked)
+        assert traces
+        for trace in traces:
+            assert {
+                tag["value"]
+                for process in trace["processes"].values()
+                for tag in process["tags"]
+                if tag["key"] == "service.instance.id"
+            } == {instance}
 
 
 def test_prometheus_serves_the_page_of_both_services(ran):
