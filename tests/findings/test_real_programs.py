@@ -11,6 +11,8 @@ from typing import Any
 import httpx
 import pytest
 import requests
+import urllib3
+from requests.adapters import HTTPAdapter
 
 from poolscope import testing
 from poolscope.records import Finding
@@ -41,6 +43,13 @@ def requests_get(url: str) -> None:
 def requests_session_each(url: str) -> None:
     for _ in range(5):
         with requests.Session() as session:
+            session.get(url, timeout=5)
+
+
+def requests_session_with_an_adapter_each(url: str) -> None:
+    for _ in range(5):
+        with requests.Session() as session:
+            session.mount("http://", HTTPAdapter(max_retries=3))
             session.get(url, timeout=5)
 
 
@@ -128,6 +137,51 @@ def different_credentials_of_sessions(url: str) -> None:
             session.get(url, timeout=5)
 
 
+def different_keys_of_sessions(url: str) -> None:
+    for number in range(5):
+        with requests.Session() as session:
+            session.headers["X-API-Key"] = f"key {number}"
+            session.get(url, timeout=5)
+
+
+def different_users_of_sessions(url: str) -> None:
+    for number in range(5):
+        with requests.Session() as session:
+            session.post(f"{url}login/{number}", timeout=5)
+            session.get(url, timeout=5)
+
+
+def different_users_of_clients(url: str) -> None:
+    for number in range(5):
+        with httpx.Client() as client:
+            client.post(f"{url}login/{number}")
+            client.get(url)
+
+
+def different_addresses_of_sessions(url: str) -> None:
+    for number in range(5):
+        with requests.Session() as session:
+            session.mount("http://", SourceAddressAdapter(f"127.0.0.{number + 2}"))
+            session.get(url, timeout=5)
+
+
+def different_addresses_of_managers(url: str) -> None:
+    for number in range(5):
+        with urllib3.PoolManager(source_address=(f"127.0.0.{number + 2}", 0)) as manager:
+            manager.request("GET", url)
+
+
+class SourceAddressAdapter(HTTPAdapter):
+    """As that of requests-toolbelt."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        super().__init__()
+
+    def init_poolmanager(self, *args: Any, **options: Any) -> None:
+        super().init_poolmanager(*args, **options, source_address=(self.address, 0))  # type: ignore[no-untyped-call]
+
+
 def clients_kept(url: str) -> None:
     clients = [httpx.Client() for _ in range(4)]
     for client in clients:
@@ -153,6 +207,11 @@ def close_what_was_kept() -> Iterator[None]:
         client_per_event_loop,
         different_credentials,
         different_credentials_of_sessions,
+        different_keys_of_sessions,
+        different_users_of_sessions,
+        different_users_of_clients,
+        different_addresses_of_sessions,
+        different_addresses_of_managers,
         clients_kept,
     ],
 )

@@ -65,6 +65,13 @@ async def redirect(wire: Wire, request: Request) -> bool:
     return True
 
 
+async def login(wire: Wire, request: Request) -> bool:
+    """``/login/ann``: a cookie that says who it is."""
+    await wire.read_body(request)
+    await wire.answer(**{"Set-Cookie": f"user={_argument(request)}; Path=/"})
+    return True
+
+
 async def close(wire: Wire, request: Request) -> bool:
     await wire.read_body(request)
     await wire.answer(Connection="close")
@@ -170,7 +177,7 @@ async def switch(wire: Wire, request: Request) -> bool:
 
 
 _ALL: tuple[Behaviour, ...] = (
-    *(fixed, size, empty, chunked, slow, redirect, digest, flaky, early, switch),
+    *(fixed, size, empty, chunked, slow, redirect, login, digest, flaky, early, switch),
     *(close, http10, reset, cut, drop, last, silence, stall, garbage),
 )
 BEHAVIOURS: dict[str, Behaviour] = {behaviour.__name__: behaviour for behaviour in _ALL}

@@ -78,19 +78,32 @@ class ClientFacts:
 class ClientMark:
     """Lives exactly as long as its client and says so when that is collected without a close."""
 
-    __slots__ = ("facts", "owner", "sent")
+    __slots__ = ("cookie", "facts", "owner", "sent")
 
     def __init__(self, client: Any, facts: ClientFacts) -> None:
         self.facts = facts
         self.owner = id(client)
-        self.sent = False
-        """Whether it has sent a request: settings are read then, not when it is built."""
+        self.sent = 0
+        """How many calls it has made, up to two: settings are read with the first, not when it is built."""
+        self.cookie = 0
+        """Hash of the cookies of the first."""
 
     def __repr__(self) -> str:
         return f"<ClientMark {self.facts.sheet!r}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(None), ()
+
+    def calls(self, cookie: str | bytes | None) -> None:
+        """It makes its first call, or its second, with these cookies.
+
+        One that sends what an earlier answer gave it is somebody's session: nobody else may use it.
+        """
+        self.sent += 1
+        if self.sent == 1:
+            self.cookie = hash(cookie)
+        elif cookie is not None and hash(cookie) != self.cookie:
+            self.facts.sheet.settings = None
 
     def closed(self) -> None:
         """The program closed it."""

@@ -174,8 +174,7 @@ def _call_begins(library: Library, client: Any, args: Any, kwargs: Any) -> Call 
         return None
     mark = _mark_of(library, client)
     sheet = mark.facts.current(library.era)
-    if not mark.sent:
-        mark.sent = True
+    if mark.sent < 2:
         _note_credentials(client, mark, args[0] if args else kwargs.get("request"), kwargs)
     site = callsite.find()
     return Call(id(client), sheet.id, site.user or site.sdk)
@@ -183,8 +182,9 @@ def _call_begins(library: Library, client: Any, args: Any, kwargs: Any) -> Call 
 
 def _note_credentials(client: Any, mark: ClientMark, request: Any, kwargs: dict[str, Any]) -> None:
     """They may be set after the client was built, or come with the call: the first request has them all."""
+    mark.calls(request.headers.get("cookie"))
     sheet = mark.facts.sheet
-    if sheet.settings is None:
+    if sheet.settings is None or mark.sent > 1:
         return
     headers = [item for item in request.headers.raw if item[0].lower() in _CREDENTIALS]
     auth = kwargs.get("auth")

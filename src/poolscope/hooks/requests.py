@@ -14,8 +14,21 @@ from poolscope.hooks.calls import CURRENT_CALL, Call
 from poolscope.hooks.patching import Patches, guard, hide_frame
 from poolscope.hooks.settings import number_of_settings
 from poolscope.hooks.suppression import suppressed
+from poolscope.hooks.urllib3.manager import known_settings
 
 _KIND = "requests.Session"
+_CREDENTIALS = ("Authorization", "Proxy-Authorization", "Cookie", "X-API-Key", "API-Key")
+_OF_EVERY_ADAPTER = frozenset(
+    (
+        "max_retries",
+        "config",
+        "proxy_manager",
+        "poolmanager",
+        "_pool_connections",
+        "_pool_maxsize",
+        "_pool_block",
+    )
+)
 _BETWEEN_CALLS = frozenset(("requests.sessions", "requests.hooks"))
 """Whose code is the first that a nested ``send`` was called by: to follow a redirect, or for the program."""
 
@@ -87,9 +100,12 @@ def _call_begins(session: Any, args: Any, kwargs: Any) -> Call | None:
     if mark is None:
         mark = vars(session)["_poolscope"] = clients.adopted(session, _KIND, session._poolscope_era)
     client = mark.facts.current(session._poolscope_era)
-    if not mark.sent:
-        mark.sent = True
-        client.settings = _settings(session, args[0] if args else kwargs.get("request"), kwargs)
+    if mark.sent < 2:
+        request = args[0] if args else kwargs.get("request")
+        headers = getattr(request, "headers", None) or {}
+        if not mark.sent:
+            client.settings = _settings(session, request, headers, kwargs)
+        mark.calls(headers.get("Cookie"))
     return Call(id(session), client.id, callsite.find().user)
 
 
@@ -103,17 +119,28 @@ def _follows_redirect(frame: FrameType | None) -> bool:
     return frame is not None and frame.f_code.co_name == "resolve_redirects"
 
 
-def _settings(session: Any, request: Any, kwargs: Any) -> int | None:
+def _settings(session: Any, request: Any, headers: Any, kwargs: Any) -> int:
     """Read at the first request: they are set on the session, or given with the call, after it was built."""
-    headers = getattr(request, "headers", None) or {}
     return number_of_settings(
         kwargs.get("verify", session.verify),
         kwargs.get("cert", session.cert),
         kwargs.get("proxies", session.proxies),
-        headers.get("Authorization"),
+        [(name, headers[name]) for name in _CREDENTIALS if name in headers],
         [_credentials(auth) for auth in _auth_hooks(request)],
         session.trust_env,
+        _adapter(session, str(getattr(request, "url", ""))),
     )
+
+
+def _adapter(session: Any, url: str) -> Any:
+    """What the adapter that serves ``url`` brings along: an address to connect from, a TLS context of its own."""
+    url = url.lower()
+    for prefix, adapter in session.adapters.items():
+        if url.startswith(prefix.lower()):
+            own = {name: value for name, value in vars(adapter).items() if name not in _OF_EVERY_ADAPTER}
+            pools = getattr(getattr(adapter, "poolmanager", None), "connection_pool_kw", {})
+            return type(adapter).__qualname__, own, known_settings(pools)
+    return None
 
 
 def _auth_hooks(request: Any) -> list[Any]:

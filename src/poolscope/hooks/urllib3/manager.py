@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from types import FrameType
-from typing import Any
+from typing import Any, Final
 
 from poolscope.facts import now
 from poolscope.hooks import callsite, clients
@@ -60,15 +60,21 @@ def _kind(client: Any, base: str) -> str:
     return f"urllib3.{cls.__name__ if cls.__module__.startswith('urllib3.') else base}"
 
 
-_SETTINGS = ("ca_certs", "ca_cert_dir", "ca_cert_data", "cert_file", "cert_reqs", "key_file", "ssl_context",
-             "ssl_version", "assert_hostname", "assert_fingerprint", "server_hostname", "_socks_options",
-             "_proxy_headers", "headers")  # fmt: skip
+_SETTINGS: Final = (
+    "ca_certs", "ca_cert_dir", "ca_cert_data", "cert_file", "cert_reqs", "key_file", "key_password", "ssl_context",
+    "ssl_version", "assert_hostname", "assert_fingerprint", "server_hostname", "source_address", "socket_options",
+    "_socks_options", "_proxy_headers", "_proxy_config", "proxy_config", "headers",
+)  # fmt: skip
+"""What two pools must have in common for one to do the other's work."""
 
 
-def _settings(keywords: Any, proxy: Any) -> int | None:
-    return number_of_settings(
-        None if proxy is None else str(proxy), [keywords.get(name) for name in _SETTINGS]
-    )
+def _settings(keywords: Any, proxy: Any) -> int:
+    return number_of_settings(None if proxy is None else str(proxy), known_settings(keywords))
+
+
+def known_settings(keywords: Any) -> list[tuple[str, Any]]:
+    """Those of a pool's keywords that tell it from others, where they are given."""
+    return [(name, keywords[name]) for name in _SETTINGS if keywords.get(name) is not None]
 
 
 def wrap_new_pool(original: Callable[..., Any]) -> Callable[..., Any]:
