@@ -39,7 +39,8 @@ FORK = """
 
     def counts():
         return [telemetry.total(name) for name in (
-            "poolscope.connections.opened", "poolscope.requests", "poolscope.connections.closed")]
+            "poolscope.connections.opened", "poolscope.requests", "poolscope.connections.closed",
+            "http.client.request.duration", "poolscope.connection.setup.duration")]
 
     parent = [] if locked else counts()
     if locked:
@@ -72,10 +73,55 @@ FORK = """
 @pytest.mark.parametrize("locked", ["free", "locked"])
 def test_every_forked_worker_tells_its_own(server, locked: str) -> None:
     parent, children, after = run(FORK, server.url(), locked)
-    assert parent in ([], [1, 1, 0])
-    assert children == [[[n, n, n], n] for n in (1, 2, 3, 4)]
-    assert after == [1, 1, 1]
+    assert parent in ([], [1, 1, 0, 1, 2])
+    assert children == [[[n, n, n, n, 2 * n], n] for n in (1, 2, 3, 4)]
+    assert after == [1, 1, 1, 1, 2]
     assert len(server.headers) == 1 + 1 + 2 + 3 + 4
+
+
+FORK_LATE = """
+    import json, os, sys
+    import requests
+    import poolscope
+    from opentelemetry import metrics
+    from opentelemetry.sdk.metrics import Counter, Histogram, MeterProvider, ObservableCounter
+    from opentelemetry.sdk.metrics.export import AggregationTemporality, InMemoryMetricReader
+
+    poolscope.instrument()  # the provider comes later: instruments are proxies until then
+    delta = dict.fromkeys((Counter, Histogram, ObservableCounter), AggregationTemporality.DELTA)
+    reader = InMemoryMetricReader(delta)
+    metrics.set_meter_provider(MeterProvider([reader]))
+
+    def counts():
+        found = {}
+        for resource in reader.get_metrics_data().resource_metrics:
+            for scope in resource.scope_metrics:
+                for metric in scope.metrics:
+                    points = metric.data.data_points
+                    found[metric.name] = sum(getattr(each, "count", getattr(each, "value", 0)) for each in points)
+        return [found.get("http.client.request.duration", 0), found.get("poolscope.connections.opened", 0)]
+
+    for _ in range(3):
+        requests.get(sys.argv[1])
+    before = counts()
+    for _ in range(2):
+        requests.get(sys.argv[1])
+    read, write = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        requests.get(sys.argv[1])
+        os.write(write, json.dumps(counts()).encode())
+        os._exit(0)
+    os.close(write)
+    with os.fdopen(read) as pipe:
+        child = json.loads(pipe.read())
+    os.waitpid(pid, 0)
+    print(json.dumps([before, child, counts()]))
+"""
+
+
+def test_a_fork_between_two_deliveries_of_differences(server) -> None:
+    assert run(FORK_LATE, server.url()) == [[3, 3], [1, 1], [2, 2]]
 
 
 EXIT = """

@@ -183,6 +183,7 @@ class Signals:
 
     def _after_fork(self) -> None:
         self.totals.reset()
+        self.metrics.after_fork()
         self._told.clear()
 
 

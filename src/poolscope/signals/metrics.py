@@ -16,6 +16,7 @@ from opentelemetry.trace import INVALID_SPAN, NonRecordingSpan, set_span_in_cont
 from poolscope.queue import FACTS
 from poolscope.signals import names
 from poolscope.signals.events import Events
+from poolscope.signals.inherited import forget
 from poolscope.signals.redaction import method
 from poolscope.signals.totals import Attributes, Closed, Sample, Server, Totals, oldest_waits
 
@@ -40,6 +41,7 @@ class Metrics:
         """Whether hooks are in: what is live now is told only then, sums always."""
         self._shown: dict[str, dict[tuple[Any, ...], tuple[Attributes, int]]] = {}
         self._histograms: dict[str, Histogram] = {}
+        self._observables: list[Any] = []
         for name, metric in names.METRICS.items():
             if metric.kind == "histogram":
                 self._histograms[name] = meter.create_histogram(
@@ -54,8 +56,9 @@ class Metrics:
                 "updowncounter": meter.create_observable_up_down_counter,
                 "gauge": meter.create_observable_gauge,
             }[metric.kind]
-            create(
-                name, callbacks=[self._callback(_READERS[name])], unit=metric.unit, description=metric.brief
+            callbacks = [self._callback(_READERS[name])]
+            self._observables.append(
+                create(name, callbacks=callbacks, unit=metric.unit, description=metric.brief)
             )
 
     def __repr__(self) -> str:
@@ -65,11 +68,20 @@ class Metrics:
         self, read: Callable[[Metrics], Iterable[Observation]]
     ) -> Callable[[CallbackOptions], Iterable[Observation]]:
         def callback(_: CallbackOptions) -> Iterable[Observation]:
+            # The SDK's locks do not survive a fork while it collects or exports: a master that only forks
+            # must have nothing to export because of us.
+            if not len(FACTS) and self._totals.are_empty:
+                return []
             self.settle()
             self.publish()
             return list(read(self))
 
         return callback
+
+    def after_fork(self) -> None:
+        """In a forked child: nothing of what the parent has told, or is about to tell."""
+        self._shown.clear()
+        forget((*self._histograms.values(), *self._observables))
 
     def publish(self) -> None:
         """Pass on what was drained. Call it without holding a lock: it calls OpenTelemetry."""

@@ -85,6 +85,13 @@ class Totals:
     def __repr__(self) -> str:
         return f"<Totals of {len(self.servers)} servers, {len(self.pending)} samples pending>"
 
+    @property
+    def are_empty(self) -> bool:
+        """Whether nothing has happened in this process."""
+        return not (
+            self.servers or self.clients_created or self.hooks_disabled or self.pending or FACTS.dropped
+        )
+
     def reset(self) -> None:
         """Back to zero: at the start, and in a forked child, whose parent tells what was before."""
         self.pending.clear()

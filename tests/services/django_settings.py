@@ -1,0 +1,7 @@
+"""The least that Django wants."""
+
+ALLOWED_HOSTS = ["*"]
+ROOT_URLCONF = "tests.services.django_app"
+SECRET_KEY = "only for this test"
+MIDDLEWARE: list[str] = []
+INSTALLED_APPS: list[str] = []

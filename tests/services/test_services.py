@@ -1,0 +1,134 @@
+"""What real services tell under ``opentelemetry-instrument``, held against what their downstream saw."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+import pytest
+
+from tests.receiver import Receiver, Told
+from tests.servers import Running
+from tests.services.conftest import OFFICIAL, serving
+
+ASKED = 16
+PATHS = {
+    "django": [f"/work?name={number}" for number in range(ASKED)],
+    "fastapi": [f"/{path}?name={number}" for number in range(ASKED) for path in ("work", "threads")],
+}
+WAYS = ("session", "client", "requests", "httpx")
+INSTANCE = "service.instance.id"
+ID = "poolscope.connection.id"
+NUMBER = "poolscope.connection.request_number"
+
+
+def call_of(span: Told) -> str:
+    url = span.attributes.get("url.full") or span.attributes["http.url"]
+    return str(url.rpartition("call=")[2])
+
+
+def held_against(downstream: Running, receiver: Receiver, extra: int = 0) -> list[Told]:
+    """Everything that spans say about connections is what the downstream saw; returns the request spans."""
+    log = downstream.log()
+    requests = [span for span in receiver.spans if span.is_client]
+    setups = receiver.named("HTTP connection_setup")
+    assert len(log.requests) == len(WAYS) * ASKED + extra
+    assert len(requests) == len(log.requests)
+    assert len(setups) == log.accepts
+
+    seen = {
+        request.path.rpartition("call=")[2]: (connection.serial, request.number)
+        for connection in log.connections
+        for request in connection.requests
+    }
+    serials: dict[tuple[str, int], set[int]] = defaultdict(set)
+    for span in requests:
+        serial, number = seen[call_of(span)]
+        serials[span.resource[INSTANCE], span.attributes[ID]].add(serial)
+        assert span.attributes[NUMBER] == number
+        assert span.attributes["poolscope.connection.reused"] is (number > 1)
+    assert all(len(same) == 1 for same in serials.values())
+    assert len(serials) == log.accepts
+    assert {(span.resource[INSTANCE], span.attributes[ID]) for span in setups} == set(serials)
+
+    spans = {span.id: span for span in receiver.spans}
+    for setup in setups:
+        parent = spans[setup.parent]
+        assert (parent.attributes[ID], parent.attributes[NUMBER]) == (setup.attributes[ID], 1)
+    assert all(spans[span.parent].proto.kind in (1, 2) for span in requests if span.parent)
+    return requests
+
+
+def of(receiver: Receiver, metric: str) -> dict[str, float]:
+    told: dict[str, float] = defaultdict(float)
+    for about, _, value, _ in receiver.points(metric):
+        told[about[INSTANCE]] += value
+    return dict(told)
+
+
+def sums_agree(downstream: Running, receiver: Receiver, spans: list[Told]) -> None:
+    log = downstream.log()
+    assert receiver.total("poolscope.connections.opened") == log.accepts
+    assert receiver.total("poolscope.requests") == len(log.requests)
+    assert receiver.total("http.client.request.duration") == len(log.requests)
+    closed = len(receiver.events("poolscope.connection.closed"))
+    assert receiver.total("poolscope.connections.closed") == closed
+    by_instance: dict[str, float] = defaultdict(float)
+    for span in spans:
+        by_instance[span.resource[INSTANCE]] += 1
+    assert of(receiver, "poolscope.requests") == by_instance
+
+
+def options(official: bool, opt_in: str = "") -> dict[str, Any]:
+    return {
+        "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "" if official else OFFICIAL,
+        "OTEL_SEMCONV_STABILITY_OPT_IN": opt_in,
+    }
+
+
+@pytest.mark.parametrize(
+    ("kind", "protocol", "official", "opt_in"),
+    [
+        ("django", "http/protobuf", False, ""),
+        ("django", "grpc", True, "http"),
+        ("fastapi", "grpc", False, ""),
+        ("fastapi", "http/protobuf", True, ""),
+    ],
+)
+def test_what_it_tells_is_what_the_downstream_saw(
+    kind: str,
+    protocol: str,
+    official: bool,
+    opt_in: str,
+    installed: str,
+    downstream: Running,
+    receiver: Receiver,
+) -> None:
+    with serving(
+        kind, installed, downstream, receiver, protocol=protocol, **options(official, opt_in)
+    ) as service:
+        service.ask(PATHS[kind])
+    spans = held_against(downstream, receiver)
+    sums_agree(downstream, receiver, spans)
+    scopes = {span.scope for span in spans}
+    assert all(scope.startswith("opentelemetry.instrumentation.") == official for scope in scopes)
+    served = [span for span in receiver.spans if span.proto.kind == 2]
+    assert len(served) == len(PATHS[kind])
+    assert {span.parent for span in spans} <= {
+        span.id for span in receiver.spans if span.proto.kind in (1, 2)
+    }
+    assert {via for via, _ in receiver.deliveries} == {protocol}
+    if kind == "django":
+        assert 1 < len({span.resource[INSTANCE] for span in spans}) <= 4
+
+
+def test_what_was_asked_before_the_fork_is_told_once(
+    installed: str, downstream: Running, receiver: Receiver
+) -> None:
+    # The master's collection must not be under way while it forks: the SDK's own locks would not survive that.
+    env = {"ASK_BEFORE_FORK": "1", "OTEL_METRIC_EXPORT_INTERVAL": "60000"} | options(official=False)
+    with serving("django", installed, downstream, receiver, "--preload", **env) as service:
+        service.ask(PATHS["django"])
+    spans = held_against(downstream, receiver, extra=1)
+    sums_agree(downstream, receiver, spans)
+    assert len({span.resource[INSTANCE] for span in spans}) > 2
