@@ -248,3 +248,32 @@ def test_a_variable_that_makes_no_sense_is_a_line(
     )
     assert run.stdout == "ran\n"
     assert run.stderr.count("\n") == 1
+
+
+SUBINTERPRETER = """
+import requests
+try:
+    import _interpreters as interpreters
+except ImportError:
+    import _xxsubinterpreters as interpreters
+requests.get("{url}")
+number = interpreters.create("legacy") if hasattr(interpreters, "get_config") else interpreters.create(isolated=False)
+interpreters.run_string(number, "import urllib3; print(urllib3.PoolManager().request('GET', '{url}').status)")
+interpreters.destroy(number)
+"""
+
+
+def test_a_subinterpreter_is_left_alone(program: Program, installed: tuple[str, dict[str, str]]) -> None:
+    """It reads the .pth as well; a thread of ours in it would be the death of the process."""
+    python, environment = installed
+    program.write(SUBINTERPRETER)
+    run = subprocess.run(
+        [python, str(program.path)],
+        env=program.environment(**environment, POOLSCOPE=f"--quiet --save {program.saved}"),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (run.returncode, run.stdout, run.stderr) == (0, "200\n", "")
+    assert program.summary().requests == 1

@@ -96,3 +96,22 @@ def test_a_failing_install_does_not_reach_the_import(library, active):
 
     library.install = broken
     assert importlib.import_module("newlib").value == 1
+
+
+def test_the_traceback_of_a_failing_import_is_the_same(tmp_path, monkeypatch):
+    (tmp_path / "brokenlib.py").write_text("import math\n1 / 0\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def fail():
+        with pytest.raises(ZeroDivisionError) as raised:
+            exec("import brokenlib")
+        return [frame.path for frame in raised.traceback][1:]
+
+    bare = fail()
+    monkeypatch.setitem(activation.LIBRARIES, "brokenlib", "nowhere")
+    active = activation.Activation()
+    active.start()
+    try:
+        assert fail() == bare
+    finally:
+        active.stop()

@@ -6,6 +6,7 @@ family; POOLSCOPE_FOLLOW, set by such a process or by ``run --follow``, makes it
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 from typing import Final
@@ -29,7 +30,7 @@ def activate() -> None:
 def _activate() -> None:
     from poolscope.cli import children, session
 
-    if session.active() is not None or _is_poolscope() or _is_helper():
+    if session.active() is not None or _is_poolscope() or _is_helper() or not _is_main_interpreter():
         return
     value = os.environ.get(children.FOLLOW)
     if value:
@@ -64,3 +65,14 @@ def _is_poolscope() -> bool:
 
 def _is_helper() -> bool:
     return any("multiprocessing.resource_tracker" in word for word in sys.orig_argv)
+
+
+def _is_main_interpreter() -> bool:
+    """A subinterpreter reads the same .pth, and the program that ends it would find a thread of ours in it."""
+    for name in ("_interpreters", "_xxsubinterpreters"):  # from 3.13 on, and before
+        try:
+            interpreters = importlib.import_module(name)
+        except ImportError:
+            continue
+        return bool(interpreters.get_current() == interpreters.get_main())
+    return True

@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import Any, Final
 
-from poolscope.hooks.patching import Patches, guard
+from poolscope.hooks.patching import Patches, guard, hide_frame
 
 Install = Callable[[ModuleType, Patches], None]
 
@@ -121,5 +121,10 @@ class _Loader:
         if module.__spec__ is not None:
             module.__spec__.loader = self._loader
         module.__loader__ = self._loader
-        self._loader.exec_module(module)
+        try:
+            self._loader.exec_module(module)
+        except BaseException as error:
+            # Python leaves the import system out of tracebacks only where nothing else is in between.
+            hide_frame(error)
+            raise
         self._imported(self._name, module)
