@@ -16,7 +16,7 @@ from pathlib import Path
 
 from stack import binaries
 from stack.load import Load
-from stack.programs import HEALTHY, SICK, Ports, Stack
+from stack.programs import HEALTHY, SICK, VARIANTS, Ports, Stack
 from stack.running import CannotRunError, require_free
 
 
@@ -52,7 +52,11 @@ def main() -> int:
         "--caddy", action="store_true", help="put Caddy between the services and the downstream"
     )
     parser.add_argument(
-        "--collector", action="append", default=[], metavar="VARIANT", help="tail-sampling, scraped or vendor"
+        "--collector",
+        action="append",
+        default=[],
+        choices=VARIANTS,
+        help="a variant of the Collector's settings",
     )
     options = parser.parse_args()
     for signum in (signal.SIGTERM, signal.SIGINT):

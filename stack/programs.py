@@ -13,6 +13,8 @@ from stack import binaries
 from stack.running import CannotRunError, Program, answers, free_port, listens
 
 ROOT = Path(__file__).resolve().parent.parent
+VARIANTS = ("scraped", "tail-sampling", "vendor")
+"""What can be laid over otel-collector.yaml: stack/collector/NAME.yaml."""
 HEALTHY = "checkout"
 SICK = "billing"
 

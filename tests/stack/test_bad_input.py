@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("trustme")
 
-from stack import binaries, load, local
+from stack import binaries, load, local, screenshots, tables
 from stack.downstream import certificate
 from stack.programs import ROOT
 from stack.running import CannotRunError, Program, answers, free_port, require_free
@@ -103,3 +103,25 @@ def test_a_service_without_a_collector_says_so_and_serves(tmp_path):
         assert answers(f"http://127.0.0.1:{port}/") == b"order stock"
     finally:
         service.kill()
+
+
+def test_tables_of_a_prometheus_that_is_not_there(monkeypatch, capsys):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        monkeypatch.setattr(sys, "argv", ["stack.tables", f"http://127.0.0.1:{probe.getsockname()[1]}"])
+        assert tables.main() == 2
+    assert capsys.readouterr().err.startswith("no answer from")
+
+
+def test_pictures_without_a_browser_or_without_a_page(monkeypatch, tmp_path, capsys):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        nobody = f"http://127.0.0.1:{probe.getsockname()[1]}"
+        monkeypatch.setattr(sys, "argv", ["stack.screenshots", nobody, "--to", str(tmp_path / "pictures")])
+        monkeypatch.setenv("PATH", str(tmp_path))
+        assert screenshots.main() == 2
+        assert "apt-get install chromium" in capsys.readouterr().err
+        (tmp_path / "chromium").touch(mode=0o755)
+        assert screenshots.main() == 2
+        assert f"no page at {nobody}/consoles/poolscope.html" in capsys.readouterr().err
+    assert not (tmp_path / "pictures").exists()
