@@ -268,18 +268,25 @@ class Exchange(_Sheet):
         "thread",
     )
 
-    def __init__(self, origin: RawOrigin, epoch: int, started_at: float) -> None:
+    def __init__(
+        self,
+        origin: RawOrigin,
+        epoch: int,
+        started_at: float,
+        method: bytes | str | None = None,
+        target: bytes | str | None = None,
+    ) -> None:
         self.id = next(_exchange_ids)
         self.epoch = epoch
         self.origin = origin
         self.started_at = started_at
+        self.method = method
+        self.target = target
+        """Path and query, or a whole URL behind a forward proxy."""
         self.client: int | None = None
         self.pool: int | None = None
         self.connection: Connection | None = None
         """None until it has really got one, and for ever if it never does."""
-        self.method: bytes | str | None = None
-        self.target: bytes | str | None = None
-        """Path and query, or a whole URL behind a forward proxy."""
         self.request_number: int | None = None
         self.stream_id: int | None = None
         self.reused: bool | None = None

@@ -143,9 +143,10 @@ class FactQueue:
 
     def _deliver(self, limit: int | None) -> None:
         facts, consumers = self._facts, self.consumers
+        next_fact = facts.popleft
         # One pass over what is there now: a consumer that states facts itself must not keep us here.
         for _ in range(len(facts) if limit is None else min(limit, len(facts))):
-            moment, sheet = facts.popleft()
+            moment, sheet = next_fact()
             for consume in consumers:
                 try:
                     consume(moment, sheet)

@@ -16,6 +16,8 @@ from poolscope.facts import BEGUN, HookFailure
 from poolscope.queue import FACTS, is_the_hosts
 
 FAILURES_ALLOWED: Final = 3
+_VARARGS: Final = 0x04
+"""``inspect.CO_VARARGS``; importing inspect would slow the start of every program."""
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
@@ -34,11 +36,17 @@ class Hook:
         state = "off" if self.disabled else "on"
         return f"<Hook {self.name} {state}, {self.failures} failures>"
 
-    def failed(self, error: Exception) -> None:
-        """Count a failure; the last allowed one switches the hook off for good."""
-        self.failures += 1
-        self.disabled = self.failures >= FAILURES_ALLOWED
-        FACTS.put(BEGUN, HookFailure(self.name, type(error).__name__, self.disabled))
+    def failed(self, error: Exception) -> bool:
+        """Count a failure, the last allowed one switches the hook off; False where the error is the host's."""
+        if FACTS is not None:  # as all globals may be while the interpreter shuts down
+            if is_the_hosts(error):
+                return False
+            self.failures += 1
+            self.disabled = self.failures >= FAILURES_ALLOWED
+            if self.disabled:
+                self.body = _nothing
+            FACTS.put(BEGUN, HookFailure(self.name, type(error).__name__, self.disabled))
+        return True
 
     def reset(self) -> None:
         """Back to the first day: for `instrument()` and for tests that made it fail."""
@@ -46,6 +54,10 @@ class Hook:
 
 
 HOOKS: Final[dict[str, Hook]] = {}
+
+
+def _nothing(*args: Any) -> None:
+    """The body of a hook that is off."""
 
 
 def guard(name: str) -> Callable[[_F], _F]:
@@ -57,23 +69,83 @@ def guard(name: str) -> Callable[[_F], _F]:
 
     def decorate(body: _F) -> _F:
         hook = HOOKS[name] = Hook(name, body)
-
-        @functools.wraps(body)
-        def guarded(*args: Any) -> Any:
-            if hook.disabled:
-                return None
-            try:
-                return hook.body(*args)
-            except Exception as error:
-                if FACTS is not None:  # as all globals may be while the interpreter shuts down
-                    if is_the_hosts(error):
-                        raise
-                    hook.failed(error)
-                return None
-
-        return cast(_F, guarded)
+        code = body.__code__
+        optional = body.__defaults__ or code.co_flags & _VARARGS
+        around = _guarded if optional else _GUARDED.get(code.co_argcount, _guarded)
+        return cast(_F, functools.wraps(body)(around(hook)))
 
     return decorate
+
+
+def _guarded(hook: Hook) -> Callable[..., Any]:
+    def guarded(*args: Any) -> Any:
+        try:
+            return hook.body(*args)
+        except Exception as error:
+            if not hook.failed(error):
+                raise
+            return None
+
+    return guarded
+
+
+# The same for a fixed number of arguments: every request passes several guards, and collecting arguments
+# doubles what one costs. ``run`` has its reason too: calling what is in a slot by its attribute is slow.
+
+
+def _guarded_1(hook: Hook) -> Callable[..., Any]:
+    def guarded(a: Any) -> Any:
+        run = hook.body
+        try:
+            return run(a)
+        except Exception as error:
+            if not hook.failed(error):
+                raise
+            return None
+
+    return guarded
+
+
+def _guarded_2(hook: Hook) -> Callable[..., Any]:
+    def guarded(a: Any, b: Any) -> Any:
+        run = hook.body
+        try:
+            return run(a, b)
+        except Exception as error:
+            if not hook.failed(error):
+                raise
+            return None
+
+    return guarded
+
+
+def _guarded_3(hook: Hook) -> Callable[..., Any]:
+    def guarded(a: Any, b: Any, c: Any) -> Any:
+        run = hook.body
+        try:
+            return run(a, b, c)
+        except Exception as error:
+            if not hook.failed(error):
+                raise
+            return None
+
+    return guarded
+
+
+def _guarded_4(hook: Hook) -> Callable[..., Any]:
+    def guarded(a: Any, b: Any, c: Any, d: Any) -> Any:
+        run = hook.body
+        try:
+            return run(a, b, c, d)
+        except Exception as error:
+            if not hook.failed(error):
+                raise
+            return None
+
+    return guarded
+
+
+_GUARDED: Final = {1: _guarded_1, 2: _guarded_2, 3: _guarded_3, 4: _guarded_4}
 
 
 def hide_frame(error: BaseException) -> None:

@@ -69,14 +69,14 @@ def _built(session: Any, started_at: float, api_file: str) -> None:
 
 def _wrap_send(original: Callable[..., Any]) -> Callable[..., Any]:
     def send(self: Any, *args: Any, **kwargs: Any) -> Any:
-        call = _call_begins(self, args, kwargs)
+        outer = CURRENT_CALL.get()
+        call = _call_begins(self, outer, args, kwargs)
         if call is None:
             try:
                 return original(self, *args, **kwargs)
             except BaseException as error:
                 hide_frame(error)
                 raise
-        outer = CURRENT_CALL.get()
         CURRENT_CALL.set(call)
         try:
             return original(self, *args, **kwargs)
@@ -90,23 +90,29 @@ def _wrap_send(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @guard("requests.send")
-def _call_begins(session: Any, args: Any, kwargs: Any) -> Call | None:
-    outer = CURRENT_CALL.get()
+def _call_begins(session: Any, outer: Call | None, args: Any, kwargs: Any) -> Call | None:
     if outer is not None and outer.owner == id(session) and _follows_redirect(sys._getframe(3)):
         return None
-    if suppressed():
-        return None
+    mark = session._poolscope
+    era = session._poolscope_era
+    if mark is None or mark.owner != id(session) or mark.sent < 2 or mark.facts.era != era:
+        if suppressed():
+            return None
+        mark = _mark_in_use(session, era, args[0] if args else kwargs.get("request"), kwargs)
+    return Call(id(session), mark.facts.current(era).id, callsite.user(3))
+
+
+def _mark_in_use(session: Any, era: int, request: Any, kwargs: Any) -> clients.ClientMark:
     mark = clients.mark_of(session)
     if mark is None:
-        mark = vars(session)["_poolscope"] = clients.adopted(session, _KIND, session._poolscope_era)
-    client = mark.facts.current(session._poolscope_era)
+        mark = vars(session)["_poolscope"] = clients.adopted(session, _KIND, era)
+    client = mark.facts.current(era)
     if mark.sent < 2:
-        request = args[0] if args else kwargs.get("request")
         headers = getattr(request, "headers", None) or {}
         if not mark.sent:
             client.settings = _settings(session, request, headers, kwargs)
         mark.calls(headers.get("Cookie"))
-    return Call(id(session), client.id, callsite.find().user)
+    return mark
 
 
 def _follows_redirect(frame: FrameType | None) -> bool:

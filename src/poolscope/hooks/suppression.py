@@ -17,10 +17,13 @@ def suppressed() -> bool:
     context: Any = sys.modules.get("opentelemetry.context")
     if context is None:
         return False
-    get_value = getattr(context, "get_value", None)
-    if get_value is None:  # still being imported
+    get_current = getattr(context, "get_current", None)
+    if get_current is None:  # still being imported
         return False
-    if get_value(_PLAIN_KEY):
+    values = get_current()
+    if not values:
+        return False
+    if values.get(_PLAIN_KEY):
         return True
     key = getattr(context, "_SUPPRESS_INSTRUMENTATION_KEY", None)
-    return key is not None and bool(get_value(key))
+    return key is not None and bool(values.get(key))

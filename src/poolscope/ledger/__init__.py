@@ -22,6 +22,8 @@ LIVE_LIMIT: Final = 100_000
 CLIENTLESS_POOLS: Final = 1_000
 """Pools built without a client are never closed; so many of the newest are remembered."""
 
+_NOWHERE: Final = (None, None)
+
 _T = TypeVar("_T")
 
 
@@ -70,7 +72,10 @@ class Ledger:
         """Take one fact, in queue order."""
         kind = type(sheet)
         if kind is facts.Exchange:
-            self._exchange(moment, sheet)  # type: ignore[arg-type]
+            if moment == facts.BEGUN:
+                self._exchange_begun(sheet)  # type: ignore[arg-type]
+            else:
+                self._exchange_ended(sheet)  # type: ignore[arg-type]
         elif kind is facts.Connection:
             self._connection(moment, sheet)  # type: ignore[arg-type]
         elif kind is facts.Client:
@@ -131,23 +136,20 @@ class Ledger:
         self._closing.pop(sheet.id, None)
         self._tell(sheet, over=True)
 
-    def _exchange(self, moment: facts.Moment, sheet: facts.Exchange) -> None:
-        if moment == facts.BEGUN:
-            self._exchange_begun(sheet)
-        else:
-            self._exchange_ended(sheet)
-
     def _exchange_begun(self, sheet: facts.Exchange) -> None:
         _remember(self.live_exchanges, sheet.id, sheet)
         client = sheet.client
-        if client is not None and client in self._requests_of:
-            self._requests_of[client] += 1
-        user = self.live_clients.get(client) if client is not None else None
-        site = None if user is None else user.call_site or user.sdk_call_site
-        key = (sheet.origin, site and id(site[0]), site and site[1])
+        site = None
+        if client is not None:
+            if client in self._requests_of:
+                self._requests_of[client] += 1
+            user = self.live_clients.get(client)
+            if user is not None:
+                site = user.call_site or user.sdk_call_site
+        key = (sheet.origin, None, None) if site is None else (sheet.origin, id(site[0]), site[1])
         in_flight = self._in_flight[key] = self._in_flight.get(key, 0) + 1
         self._in_flight_at[sheet.id] = (key, in_flight)
-        while len(self._in_flight_at) > len(self.live_exchanges):
+        if len(self._in_flight_at) > len(self.live_exchanges):
             self._leave(next(iter(self._in_flight_at)))
 
     def _exchange_ended(self, sheet: facts.Exchange) -> None:
@@ -156,27 +158,28 @@ class Ledger:
         self.requests += 1
         connection = sheet.connection
         if connection is not None:
-            self._account(connection)
+            if connection.id in self.live_connections:
+                self._ended_on[connection.id] = self._ended_on.get(connection.id, 0) + 1
+            elif connection.closed_at is None:  # it was open before we began to look
+                self._ended_on[connection.id] = self._ended_on.get(connection.id, 0) + 1
+                _remember(self.live_connections, connection.id, connection)
+                self._tell(connection, over=False)
         if self.yield_record is not None:
             self.yield_record(convert.exchange(sheet, self.pid, in_flight, self.keep_query))
-        if connection is not None and connection.id in self._closing and not self._still_serves(connection):
+        closing = self._closing and connection is not None and connection.id in self._closing
+        if closing and connection is not None and not self._still_serves(connection):
             self._connection_ended(connection)
 
     def _leave(self, exchange: int) -> int | None:
         """How many were in flight when ``exchange`` started; it is not among them any more."""
-        key, in_flight = self._in_flight_at.pop(exchange, (None, None))
+        key, in_flight = self._in_flight_at.pop(exchange, _NOWHERE)
         if in_flight is not None:
-            self._in_flight[key] -= 1
-            if not self._in_flight[key]:
+            left = self._in_flight[key] - 1
+            if left:
+                self._in_flight[key] = left
+            else:
                 del self._in_flight[key]
         return in_flight
-
-    def _account(self, connection: facts.Connection) -> None:
-        if connection.closed_at is None or connection.id in self.live_connections:
-            self._ended_on[connection.id] = self._ended_on.get(connection.id, 0) + 1
-            if connection.id not in self.live_connections:  # it was open before we began to look
-                _remember(self.live_connections, connection.id, connection)
-                self._tell(connection, over=False)
 
     def _failure(self, sheet: facts.HookFailure) -> None:
         self.hook_failures += 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from poolscope.facts import now
+from poolscope.facts import Connection, now
 from poolscope.hooks import callsite
 from poolscope.hooks.patching import guard, hide_frame
 from poolscope.hooks.suppression import suppressed
@@ -20,6 +20,7 @@ from poolscope.hooks.urllib3.state import (
     assign,
     attempt_on,
     begin_exchange,
+    begin_request,
     end_connection,
     fail,
     finish,
@@ -35,21 +36,26 @@ def wrap_request(original: Callable[..., Any]) -> Callable[..., Any]:
     """Number a request on its connection and time its sending; also for 1.26's ``request_chunked``."""
 
     def request(self: Any, *args: Any, **kwargs: Any) -> Any:
-        sending = _request_begins(self, args, kwargs)
-        if sending is None:
-            try:
-                return original(self, *args, **kwargs)
-            except BaseException as error:
-                hide_frame(error)
-                raise
-        state, args, kwargs = sending
+        state = self._poolscope
+        if state is not None and state.awaited:
+            state.awaited = False
+            state.inside = "request"
+        else:
+            sending = _request_begins(self, args, kwargs)
+            if sending is None:
+                try:
+                    return original(self, *args, **kwargs)
+                except BaseException as error:
+                    hide_frame(error)
+                    raise
+            state, args, kwargs = sending
         try:
             result = original(self, *args, **kwargs)
         except BaseException as error:
-            _request_ended(self, state, args, kwargs, error)
+            _request_failed(self, state, args[3] if len(args) > 3 else kwargs.get("headers"), error)
             hide_frame(error)
             raise
-        _request_ended(self, state, args, kwargs, None)
+        _request_sent(self, state, args[3] if len(args) > 3 else kwargs.get("headers"))
         return result
 
     return request
@@ -69,16 +75,15 @@ def _request_begins(connection: Any, args: Any, kwargs: Any) -> tuple[Connection
         if not suppressed():
             attempt = state.attempt = _attempt_without_pool(connection, args, kwargs)
             if attempt.exchange is not None:
-                args, kwargs = announce(attempt.exchange, args, kwargs, {})
+                args, kwargs = announce(attempt.exchange, args, kwargs, {}) or (args, kwargs)
     state.inside = "request"
     if state.sheet is None and connection.sock is not None:
         _adopt(connection, state)
     sheet = state.sheet
     if sheet is not None:
-        sheet.last_status = sheet.body_complete = sheet.answer_closes = sheet.error = None
-        sheet.eof = False
+        begin_request(sheet)
         if attempt is not None and attempt.exchange is not None and attempt.exchange.connection is None:
-            assign(attempt.exchange, sheet, reused=sheet.requests > 0 or state.past_unknown)
+            assign(attempt.exchange, sheet, sheet.requests > 0 or state.past_unknown)
     return state, args, kwargs
 
 
@@ -97,7 +102,7 @@ def _attempt_without_pool(connection: Any, args: Any, kwargs: Any) -> Attempt:
     origin = ("https" if connection.default_port == 443 else "http", connection.host, connection.port)
     method = args[0] if args else kwargs.get("method")
     exchange = begin_exchange(origin, method, args[1] if len(args) > 1 else kwargs.get("url"))
-    exchange.call_site = callsite.find().user
+    exchange.call_site = callsite.user(3)
     exchange.pool_wait = 0.0
     FACTS.relieve()
     return Attempt(exchange, 0, None)
@@ -121,29 +126,44 @@ def _adopt(connection: Any, state: ConnectionState) -> None:
         assign(attempt.exchange, sheet, reused=not state.fresh)
 
 
-@guard("urllib3.request_ended")
-def _request_ended(
-    connection: Any, state: ConnectionState, args: Any, kwargs: Any, error: BaseException | None
-) -> None:
+@guard("urllib3.request_sent")
+def _request_sent(connection: Any, state: ConnectionState, headers: Any) -> None:
+    at = now()
     state.inside = None
-    attempt = attempt_on(state)
     if state.sheet is None and connection.sock is not None:
         _adopt(connection, state)
-    exchange = attempt.exchange if attempt is not None else None
+    attempt = attempt_on(state)
+    exchange = None if attempt is None else attempt.exchange
     sheet = state.sheet if exchange is None else exchange.connection
-    if sheet is not None and (error is None or _was_sent(connection)):
-        sheet.requests += 1
-        headers = args[3] if len(args) > 3 else kwargs.get("headers")
-        sheet.request_closes = _asks_to_close(headers)
-        if exchange is not None and not state.past_unknown:
-            exchange.request_number = sheet.requests
-    if error is None:
-        if exchange is not None:
-            exchange.sent_at = now()
-    elif sheet is not None:
+    if sheet is not None:
+        _count(state, sheet, attempt, headers)
+    if exchange is not None:
+        exchange.sent_at = at
+
+
+def _count(state: ConnectionState, sheet: Connection, attempt: Attempt | None, headers: Any) -> None:
+    number = sheet.requests = sheet.requests + 1
+    if attempt is not None:
+        attempt.headers = headers
+        if attempt.exchange is not None and not state.past_unknown:
+            attempt.exchange.request_number = number
+
+
+@guard("urllib3.request_failed")
+def _request_failed(connection: Any, state: ConnectionState, headers: Any, error: BaseException) -> None:
+    at = now()
+    state.inside = None
+    if state.sheet is None and connection.sock is not None:
+        _adopt(connection, state)
+    attempt = attempt_on(state)
+    exchange = None if attempt is None else attempt.exchange
+    sheet = state.sheet if exchange is None else exchange.connection
+    if sheet is not None:
+        if _was_sent(connection):
+            _count(state, sheet, attempt, headers)
         note_error(sheet, error)
         if attempt is not None and not isinstance(error, _SWALLOWED):
-            fail(attempt, error, now())
+            fail(attempt, error, at)
 
 
 def _was_sent(connection: Any) -> bool:
@@ -151,25 +171,20 @@ def _was_sent(connection: Any) -> bool:
     return getattr(connection, "_HTTPConnection__state", None) not in ("Idle", "Request-started")
 
 
-def _asks_to_close(headers: Any) -> bool:
-    if not headers:
-        return False
-    value = headers.get("Connection") or headers.get("connection")
-    return isinstance(value, str) and value.lower() == "close"
-
-
 def wrap_getresponse(original: Callable[..., Any]) -> Callable[..., Any]:
     """See the answer's headers, or why there are none."""
 
     # 1.26 first tries getresponse(buffering=True) and expects a TypeError: no other argument may be taken.
     def getresponse(self: Any) -> Any:
-        state = _answer_awaited(self)
-        if state is None:
+        state = self._poolscope
+        # Without a request that we saw, or inside a subclass's method calling the base's, it is not for us.
+        if state is None or state.inside is not None or state.era != self._poolscope_era:
             try:
                 return original(self)
             except BaseException as error:
                 hide_frame(error)
                 raise
+        state.inside = "getresponse"
         try:
             response = original(self)
         except BaseException as error:
@@ -180,15 +195,6 @@ def wrap_getresponse(original: Callable[..., Any]) -> Callable[..., Any]:
         return response
 
     return getresponse
-
-
-@guard("urllib3.getresponse")
-def _answer_awaited(connection: Any) -> ConnectionState | None:
-    state = state_of(connection)
-    if state.inside is not None:
-        return None
-    state.inside = "getresponse"
-    return state
 
 
 @guard("urllib3.no_answer")
@@ -231,34 +237,23 @@ def _unreported(state: ConnectionState, answer: Any) -> None:
         state.sheet.answer_closes = bool(getattr(answer, "will_close", False))
 
 
-def wrap_response_init(original: Callable[..., Any]) -> Callable[..., Any]:
-    """Stand between headers and body where the body is read while the response object is made."""
+def wrap_init_length(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Stand between headers and body, which may be read while the response object is still being made."""
 
-    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807  (it is that method)
-        answer = kwargs.get("original_response")
-        body_is_read = answer is not None and kwargs.get("preload_content", True)
-        if body_is_read:
-            _headers_before_body(answer)
+    def _init_length(self: Any, *args: Any) -> Any:
+        _headers_before_body(self)
         try:
-            original(self, *args, **kwargs)
+            return original(self, *args)
         except BaseException as error:
-            if body_is_read:
-                _body_failed(answer, error)
             hide_frame(error)
             raise
 
-    return __init__
+    return _init_length
 
 
 @guard("urllib3.headers")
-def _headers_before_body(answer: Any) -> None:
+def _headers_before_body(response: Any) -> None:
     attempt = CURRENT_ATTEMPT.get()
-    if attempt is not None:
+    answer = response._original_response
+    if attempt is not None and answer is not None:
         answered(attempt, answer, now())
-
-
-@guard("urllib3.body")
-def _body_failed(answer: Any, error: BaseException) -> None:
-    attempt = CURRENT_ATTEMPT.get()
-    if attempt is not None and attempt.answer is answer:
-        fail(attempt, error, now())

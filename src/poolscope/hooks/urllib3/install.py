@@ -13,7 +13,7 @@ from poolscope.hooks import clients
 from poolscope.hooks.patching import Patches, TracedClasses, guard, hide_frame
 from poolscope.hooks.urllib3 import manager, pool
 from poolscope.hooks.urllib3.close import wrap_close
-from poolscope.hooks.urllib3.connection import wrap_getresponse, wrap_request, wrap_response_init
+from poolscope.hooks.urllib3.connection import wrap_getresponse, wrap_init_length, wrap_request
 from poolscope.hooks.urllib3.phases import wrap_handshake, wrap_new_conn, wrap_socks_request, wrap_tunnel
 from poolscope.hooks.urllib3.setup import wrap_connect
 
@@ -83,7 +83,7 @@ def install(module: ModuleType, patches: Patches) -> None:
     patches.put(poolmanager.PoolManager, "_poolscope_stand_in", None)
     _wrap_own(connection.HTTPSConnection, patches)
     patches.replace(ssl_, "_ssl_wrap_socket_impl", _ours(wrap_handshake))
-    patches.replace(response.HTTPResponse, "__init__", _ours(wrap_response_init))
+    patches.replace(response.HTTPResponse, "_init_length", _ours(wrap_init_length))
 
 
 def _sends_chunks_itself(connection: ModuleType) -> bool:

@@ -184,7 +184,7 @@ def _call_begins(manager: Any) -> Call | None:
         kind = _kind(manager, "PoolManager")
         mark = vars(manager)["_poolscope"] = clients.adopted(manager, kind, manager._poolscope_era)
     client = mark.facts.current(manager._poolscope_era)
-    return Call(id(manager), client.id, callsite.find().user)
+    return Call(id(manager), client.id, callsite.user(3))
 
 
 def _follows_redirect(frame: FrameType | None) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import urlsplit
 
 from poolscope.facts import now
@@ -19,6 +19,7 @@ from poolscope.hooks.urllib3.state import (
     announce,
     assign,
     begin_exchange,
+    begin_request,
     end_connection,
     fail,
     finish,
@@ -31,41 +32,34 @@ from poolscope.queue import FACTS
 _NO_WAIT = 0.001
 
 
-class _Entry(NamedTuple):
-    """One pass through ``urlopen``, with what is to be put in its place."""
-
-    attempt: Attempt
-    args: Any
-    kwargs: Any
-    call: Call | None
-    """A call that begins here, because the pool is used without a client's."""
-
-
 def wrap_urlopen(original: Callable[..., Any]) -> Callable[..., Any]:
     """Make each attempt an exchange: urllib3 calls itself again for a retry or a redirect."""
 
     def urlopen(self: Any, *args: Any, **kwargs: Any) -> Any:
-        entry = _attempt_begins(self, args, kwargs)
-        if entry is None:
+        outer = CURRENT_ATTEMPT.get()
+        attempt = _attempt_begins(self, outer, args, kwargs)
+        if attempt is None:
             try:
                 return original(self, *args, **kwargs)
             except BaseException as error:
                 hide_frame(error)
                 raise
-        attempt = entry.attempt
-        outer, outer_call = CURRENT_ATTEMPT.get(), CURRENT_CALL.get()
         CURRENT_ATTEMPT.set(attempt)
-        if entry.call is not None:
-            CURRENT_CALL.set(entry.call)
+        call = attempt.call
+        if call is not None:
+            outer_call = CURRENT_CALL.get()
+            CURRENT_CALL.set(call)
+        if attempt.instead is not None:
+            args, kwargs = attempt.instead
         try:
-            response = original(self, *entry.args, **entry.kwargs)
+            response = original(self, *args, **kwargs)
         except BaseException as error:
             _attempt_failed(attempt, error)
             hide_frame(error)
             raise
         finally:
             CURRENT_ATTEMPT.set(outer)
-            if entry.call is not None:
+            if call is not None:
                 CURRENT_CALL.set(outer_call)
         if not attempt.served:
             _not_ours(attempt, response)
@@ -75,22 +69,27 @@ def wrap_urlopen(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @guard("urllib3.urlopen")
-def _attempt_begins(pool: Any, args: Any, kwargs: Any) -> _Entry | None:
-    outer = CURRENT_ATTEMPT.get()
+def _attempt_begins(pool: Any, outer: Attempt | None, args: Any, kwargs: Any) -> Attempt | None:
     if outer is not None and not outer.asked and outer.pool_id == id(pool):
         return None  # a subclass's urlopen calling the base's
     FACTS.relieve()
     state = pool_state(pool)
     if suppressed():
-        return _Entry(Attempt(None, id(pool), state), args, kwargs, None)
+        return Attempt(None, id(pool), state)
     method = args[0] if args else kwargs.get("method")
     target = args[1] if len(args) > 1 else kwargs.get("url")
-    exchange = begin_exchange(_origin(pool, target), method, target)
-    call, opened = _call_of(pool, state)
+    origin = state.origin
+    if origin is None or (type(target) is str and target[:1] != "/"):
+        origin = _origin(pool, target)
+    exchange = begin_exchange(origin, method, target)
+    attempt = Attempt(exchange, id(pool), state)
+    call = CURRENT_CALL.get()
+    if call is None or state.client is not None or not _may_follow(call):
+        call, attempt.call = _call_of(pool, state, call)
     call.follow(exchange)
     exchange.pool = state.current(pool, exchange.client).id
-    args, kwargs = announce(exchange, args, kwargs, pool.headers)
-    return _Entry(Attempt(exchange, id(pool), state), args, kwargs, opened)
+    attempt.instead = announce(exchange, args, kwargs, pool.headers)
+    return attempt
 
 
 def pool_state(pool: Any) -> PoolState:
@@ -101,18 +100,22 @@ def pool_state(pool: Any) -> PoolState:
     return state
 
 
-def _call_of(pool: Any, state: PoolState) -> tuple[Call, Call | None]:
+def _may_follow(call: Call) -> bool:
+    """Whether nothing else of the call is under way: a request's body may be made by another request."""
+    before = call.newest
+    return before is None or before.headers_at is not None or before.finished_at is not None
+
+
+def _call_of(pool: Any, state: PoolState, call: Call | None) -> tuple[Call, Call | None]:
     """The call this attempt belongs to, and the same again if it begins here."""
     client = None if state.client is None else state.client.current(state.era).id
-    call: Call | None = CURRENT_CALL.get()
     if call is not None and client in (None, call.client):
-        before = call.newest
-        if before is None or before.headers_at is not None or before.finished_at is not None:
+        if _may_follow(call):
             return call, None
-        client = call.client  # the request's own body is made by another request on the same client
+        client = call.client
     elif client is None and state.stand_in is not None:
         client = state.stand_in.current(state.era).id
-    opened = Call(id(pool), client, callsite.find().user)
+    opened = Call(id(pool), client, callsite.user(3))
     return opened, opened
 
 
@@ -143,59 +146,68 @@ def _not_ours(attempt: Attempt, response: Any) -> None:
 def wrap_get_conn(original: Callable[..., Any]) -> Callable[..., Any]:
     """Time the wait for a connection, and see which one it is."""
 
-    def _get_conn(self: Any, *args: Any, **kwargs: Any) -> Any:
-        asked = _asks(self)
+    def _get_conn(self: Any, timeout: Any = None) -> Any:
+        attempt = CURRENT_ATTEMPT.get()
+        asked = None if attempt is None else _asks(self, attempt)
         try:
-            connection = original(self, *args, **kwargs)
+            connection = original(self, timeout)
         except BaseException as error:
-            _got_none(asked)
+            _got_none(attempt, asked)
             hide_frame(error)
             raise
-        _got(self, connection, asked)
+        _got(self, connection, attempt, asked)
         return connection
 
     return _get_conn
 
 
 @guard("urllib3.get_conn")
-def _asks(pool: Any) -> tuple[Attempt | None, float, bool]:
-    attempt = CURRENT_ATTEMPT.get()
-    if attempt is not None:
-        attempt.asked = True
-    return attempt, now(), bool(pool.block) and pool.pool is not None and pool.pool.empty()
+def _asks(pool: Any, attempt: Attempt) -> tuple[float, bool] | None:
+    """When it asked and whether it has to queue; None where nobody ever waits."""
+    attempt.asked = True
+    return (now(), pool.pool is not None and pool.pool.empty()) if pool.block else None
 
 
 @guard("urllib3.get_conn_failed")
-def _got_none(asked: tuple[Attempt | None, float, bool] | None) -> None:
-    attempt, at, queued = asked or (None, 0.0, False)
+def _got_none(attempt: Attempt | None, asked: tuple[float, bool] | None) -> None:
     if attempt is not None and attempt.exchange is not None:
+        at, queued = asked or (0.0, False)
         attempt.exchange.pool_wait = now() - at if queued else 0.0
 
 
 @guard("urllib3.get_conn_done")
-def _got(pool: Any, connection: Any, asked: tuple[Attempt | None, float, bool] | None) -> None:
-    if asked is None or not hasattr(connection, "_poolscope_era"):
+def _got(pool: Any, connection: Any, attempt: Attempt | None, asked: tuple[float, bool] | None) -> None:
+    if not hasattr(connection, "_poolscope_era"):
         return
-    attempt, asked_at, queued = asked
     at = now()
     state = state_of(connection)
-    state.pool_state = attempt.pool_state if attempt is not None else pool_state(pool)
-    state.fresh = connection.sock is None
     state.attempt = attempt
     state.inside = None
-    if attempt is None or attempt.exchange is None:
+    state.awaited = False
+    state.fresh = connection.sock is None
+    if attempt is None:
+        state.pool_state = pool_state(pool)
+        return
+    state.pool_state = attempt.pool_state
+    exchange = attempt.exchange
+    if exchange is None:
         return
     attempt.served = True
-    exchange = attempt.exchange
-    waited = at - asked_at
-    exchange.pool_wait = waited if queued or (pool.block and waited > _NO_WAIT) else 0.0
+    exchange.pool_wait = 0.0 if asked is None else _waited(asked, at)
     sheet = state.sheet
     if sheet is not None:
         if sheet.pool is None:
             sheet.pool, sheet.client = exchange.pool, exchange.client
-        assign(exchange, sheet, reused=sheet.requests > 0 or state.past_unknown)
+        assign(exchange, sheet, sheet.requests > 0 or state.past_unknown)
         if sheet.idle_since is not None:
             exchange.idle_time = max(at - sheet.idle_since, 0.0)
+        begin_request(sheet)
+        state.awaited = True
+
+
+def _waited(asked: tuple[float, bool], until: float) -> float:
+    since, queued = asked
+    return until - since if queued or until - since > _NO_WAIT else 0.0
 
 
 def wrap_put_conn(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -218,13 +230,12 @@ def _given_back(connection: Any) -> None:
     if state is None or state.era != connection._poolscope_era:
         return
     at = now()
-    attempt, state.attempt = state.attempt, None
-    if attempt is not None and attempt.exchange is not None and not attempt.over:
+    attempt, sheet = state.attempt, state.sheet
+    if attempt is not None and not attempt.over:
         finish(attempt, was_read(attempt), at)
-    sheet = state.sheet
-    if sheet is None:
-        return
-    sheet.idle_since = at
-    if state.ending_since is not None:
-        state.sheet = None
-        end_connection(state, sheet, "response", at)
+    if sheet is not None:
+        sheet.idle_since = at
+        if state.ending_since is not None:
+            state.sheet = None
+            end_connection(state, sheet, "response", at)
+    state.attempt = None

@@ -11,7 +11,8 @@ import threading
 from contextvars import ContextVar
 from typing import Any, Final, NamedTuple
 
-from poolscope.facts import BEGUN, ENDED, Connection, Exchange, Pool, now
+from poolscope.facts import BEGUN, ENDED, Connection, Exchange, Pool, RawOrigin, now
+from poolscope.hooks.calls import Call
 from poolscope.hooks.clients import ClientFacts, in_sight
 from poolscope.hooks.live import LIVE
 from poolscope.hooks.patching import guard
@@ -28,7 +29,7 @@ VERSIONS: Final = {9: "0.9", 10: "1.0", 11: "1.1", 20: "2"}
 class PoolState:
     """Shared by a pool and its connections: it outlives the pool, so that the reason of a late close is known."""
 
-    __slots__ = ("client", "ending", "era", "sheet", "stand_in")
+    __slots__ = ("client", "ending", "era", "origin", "sheet", "stand_in")
 
     def __init__(
         self, era: int, client: ClientFacts | None = None, stand_in: ClientFacts | None = None
@@ -38,6 +39,8 @@ class PoolState:
         """Whose pool it is; None where only the call tells, as for those of ``requests``."""
         self.stand_in = stand_in
         """Whose it is when no call tells."""
+        self.origin: RawOrigin | None = None
+        """Where its connections lead, once it was used."""
         self.sheet: Pool | None = None
         self.ending: str | None = None
         """The close trigger of the connections it holds, once it was closed or evicted."""
@@ -50,6 +53,7 @@ class PoolState:
         sheet = self.sheet
         if sheet is None or sheet.epoch != FACTS.epoch:
             sheet = self.sheet = Pool(FACTS.epoch, client)
+            self.origin = pool.scheme, pool.host, pool.port
             sheet.blocking = bool(pool.block)
             sheet.max_idle = getattr(pool.pool, "maxsize", None)
             sheet.max_connections = sheet.max_idle if sheet.blocking else None
@@ -60,12 +64,29 @@ class PoolState:
 class Attempt:
     """One pass through a pool's ``urlopen``: one exchange, or silence where we are suppressed."""
 
-    __slots__ = ("answer", "asked", "exchange", "over", "pool_id", "pool_state", "served")
+    __slots__ = (
+        "answer",
+        "asked",
+        "call",
+        "exchange",
+        "headers",
+        "instead",
+        "over",
+        "pool_id",
+        "pool_state",
+        "served",
+    )
 
     def __init__(self, exchange: Exchange | None, pool_id: int, pool_state: PoolState | None) -> None:
         self.exchange = exchange
         self.pool_id = pool_id
         self.pool_state = pool_state
+        self.call: Call | None = None
+        """A call that begins here, because the pool is used without a client's."""
+        self.instead: tuple[Any, Any] | None = None
+        """The arguments to go on with, where a door has changed them."""
+        self.headers: Any = None
+        """Those of the request, once it was sent."""
         self.asked = False
         """Whether it has asked the pool for a connection."""
         self.served = False
@@ -83,6 +104,7 @@ class ConnectionState:
 
     __slots__ = (
         "attempt",
+        "awaited",
         "ending_since",
         "era",
         "fresh",
@@ -98,6 +120,8 @@ class ConnectionState:
         self.era = era
         self.sheet: Connection | None = None
         self.attempt: Attempt | None = None
+        self.awaited = False
+        """All is ready for the request of `attempt`: its pool has just handed over a connection in use."""
         self.setup: Any = None
         """The `Setup` under way."""
         self.inside: str | None = None
@@ -162,11 +186,9 @@ def silent_here(state: ConnectionState) -> bool:
     return attempt is not None and attempt.exchange is None
 
 
-def begin_exchange(origin: Any, method: Any, target: Any) -> Exchange:
+def begin_exchange(origin: RawOrigin, method: Any, target: Any) -> Exchange:
     """A new exchange of the running thread and task, not stated yet."""
-    exchange = Exchange(origin, FACTS.epoch, now())
-    exchange.method = method
-    exchange.target = target
+    exchange = Exchange(origin, FACTS.epoch, now(), method, target)
     exchange.thread = threading.get_ident()
     exchange.task = current_task()
     return exchange
@@ -180,20 +202,21 @@ class Request(NamedTuple):
     headers: Any
 
 
-def announce(exchange: Exchange, args: Any, kwargs: Any, default_headers: Any) -> tuple[Any, Any]:
-    """State an exchange's start; returns the arguments of ``urlopen`` or ``request`` as they are to be used.
+def announce(exchange: Exchange, args: Any, kwargs: Any, default_headers: Any) -> tuple[Any, Any] | None:
+    """State an exchange's start; returns other arguments for ``urlopen`` or ``request``, or None.
 
     Both take the headers as their fourth. Where a door adds some, they go into a copy.
     """
     FACTS.put(BEGUN, exchange)
-    if LIVE.door is None:
-        return args, kwargs
+    door = LIVE.door
+    if door is None:
+        return None
     headers = args[3] if len(args) > 3 else kwargs.get("headers")
     if headers is None:
         headers = default_headers
-    added = LIVE.door.request_started(exchange, Request(exchange.method, exchange.target, headers))
+    added = door.request_started(exchange, Request(exchange.method, exchange.target, headers))
     if not added:
-        return args, kwargs
+        return None
     merged = headers.copy() if hasattr(headers, "copy") else dict(headers or ())
     for name, value in added:
         merged[name] = value
@@ -207,6 +230,13 @@ def assign(exchange: Exchange, connection: Connection, reused: bool) -> None:
     exchange.connection = connection
     exchange.reused = reused
     connection.in_flight.add(exchange.id)
+
+
+def begin_request(connection: Connection) -> None:
+    """What was seen of the request before has been told."""
+    connection.last_status = connection.body_complete = connection.answer_closes = connection.error = None
+    connection.request_closes = None
+    connection.eof = False
 
 
 def fail(attempt: Attempt, error: BaseException, at: float) -> None:
@@ -270,11 +300,18 @@ def end_connection(
     sheet.closed_at = at
     sheet.close_time = close_time
     attempt, state.attempt = state.attempt, None
+    if attempt is not None and attempt.headers:
+        sheet.request_closes = _asks_to_close(attempt.headers)
     if attempt is not None and attempt.exchange is not None and attempt.exchange.connection is sheet:
         answered = attempt.exchange.headers_at is not None
         # Without a pool nobody tells that the body was read; with one, it would have been given back.
         finish(attempt, was_read(attempt) if attempt.pool_id == 0 else False if answered else None, at)
     FACTS.put(ENDED, sheet)
+
+
+def _asks_to_close(headers: Any) -> bool:
+    value = headers.get("Connection") or headers.get("connection")
+    return isinstance(value, str) and value.lower() == "close"
 
 
 def answered(attempt: Attempt, answer: Any, at: float) -> None:
