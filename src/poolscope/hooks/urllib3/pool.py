@@ -46,8 +46,8 @@ def wrap_urlopen(original: Callable[..., Any]) -> Callable[..., Any]:
                 raise
         CURRENT_ATTEMPT.set(attempt)
         call = attempt.call
+        outer_call = None if call is None else CURRENT_CALL.get()
         if call is not None:
-            outer_call = CURRENT_CALL.get()
             CURRENT_CALL.set(call)
         if attempt.instead is not None:
             args, kwargs = attempt.instead
