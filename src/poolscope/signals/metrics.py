@@ -13,6 +13,8 @@ from opentelemetry.context import Context
 from opentelemetry.metrics import CallbackOptions, Histogram, Meter, Observation
 from opentelemetry.trace import INVALID_SPAN, NonRecordingSpan, set_span_in_context
 
+from poolscope import records
+from poolscope.facts import BEGUN, HookFailure
 from poolscope.queue import FACTS
 from poolscope.signals import names
 from poolscope.signals.events import Events
@@ -91,16 +93,21 @@ class Metrics:
                 sample = pending.popleft()
             except IndexError:
                 return  # another thread took the last one
-            if isinstance(sample, Sample):
-                self._histograms[sample.metric].record(
-                    sample.value, sample.attributes, context=_context(sample.span)
-                )
-            elif self.events is None:
-                continue
-            elif isinstance(sample, Closed):
-                self.events.closed(sample, _context(sample.span))
-            else:
-                self.events.finding(sample, _EMPTY)
+            try:
+                self._pass_on(sample)
+            except Exception as error:  # of somebody's exporter, view or processor: the next one may do
+                FACTS.put(BEGUN, HookFailure("signals.metrics", type(error).__name__, False))
+
+    def _pass_on(self, sample: Sample | Closed | records.Finding) -> None:
+        if isinstance(sample, Sample):
+            histogram = self._histograms[sample.metric]
+            histogram.record(sample.value, sample.attributes, context=_context(sample.span))
+        elif self.events is None:
+            return
+        elif isinstance(sample, Closed):
+            self.events.closed(sample, _context(sample.span))
+        else:
+            self.events.finding(sample, _EMPTY)
 
     # Readers: one per Observable, each yields absolute values.
 

@@ -110,11 +110,14 @@ class RequestSpans:
     def __repr__(self) -> str:
         return f"<RequestSpans by {self._tracer!r}>"
 
-    @_harmless
     def request_started(self, exchange: Exchange, request: Any) -> Iterable[tuple[str, str]] | None:
         """Make the request's span, or find whose it is; returns propagation headers when it is ours."""
         if self._tick is not None:
             self._tick()
+        return self._request_started(exchange, request)
+
+    @_harmless
+    def _request_started(self, exchange: Exchange, request: Any) -> Iterable[tuple[str, str]] | None:
         url = None
         if self._excluded is not None:
             url = url_full(exchange.origin, exchange.target)

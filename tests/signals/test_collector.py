@@ -1,0 +1,129 @@
+"""A collector that is away, slow or answers 503, behind the official SDK: the program does not notice."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import requests
+from opentelemetry.sdk._logs import LogRecordProcessor
+
+from tests.receiver import Receiver, receiving
+from tests.signals.telemetry import Telemetry
+
+PROGRAM = """
+    import json, os, sys, time
+    from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
+    from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    from opentelemetry.sdk._logs import LoggerProvider
+    from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
+    from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+    import requests
+    import poolscope
+    from poolscope import instrumentor
+    from poolscope.queue import FACTS
+
+    url, at, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
+    traces = TracerProvider(shutdown_on_exit=False)
+    spans = BatchSpanProcessor(OTLPSpanExporter(f"{at}/v1/traces"), schedule_delay_millis=50, max_queue_size=600)
+    traces.add_span_processor(spans)
+    reader = PeriodicExportingMetricReader(OTLPMetricExporter(f"{at}/v1/metrics"), 100)
+    meters = MeterProvider([reader], shutdown_on_exit=False)
+    logs = LoggerProvider(shutdown_on_exit=False)
+    logs.add_log_record_processor(BatchLogRecordProcessor(OTLPLogExporter(f"{at}/v1/logs"), schedule_delay_millis=50))
+    poolscope.instrument(tracer_provider=traces, meter_provider=meters, logger_provider=logs)
+    began, longest, pending, facts = time.perf_counter(), 0.0, 0, 0
+    statuses = set()
+    with requests.Session() as session:
+        for _ in range(count):
+            start = time.perf_counter()
+            statuses.add(session.get(url).status_code)
+            longest = max(longest, time.perf_counter() - start)
+            pending = max(pending, len(instrumentor._signals.totals.pending))
+            facts = max(facts, len(FACTS))
+    print(json.dumps({
+        "statuses": sorted(statuses), "longest": longest, "pending": pending, "facts": facts,
+        "dropped": FACTS.dropped, "spans": len(spans._batch_processor._queue),
+        "opened": instrumentor._signals.totals.servers and
+            [at.opened for at in instrumentor._signals.totals.servers.values()],
+    }), flush=True)
+    os._exit(0)  # the SDK's own end waits for its collector
+"""
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with receiving() as running:
+        yield running
+
+
+@pytest.mark.parametrize("condition", ["away", "broken", "stuck"])
+def test_a_collector_out_of_order_costs_nothing_but_its_data(
+    server, receiver: Receiver, condition: str
+) -> None:
+    at = "http://127.0.0.1:9" if condition == "away" else receiver.endpoint("http/protobuf")
+    receiver.condition = condition
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(PROGRAM), server.url(), at, "2000"],
+        env={**os.environ, "OTEL_EXPORTER_OTLP_TIMEOUT": "30"},
+        capture_output=True, text=True, timeout=100, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    told: dict[str, Any] = json.loads(done.stdout)
+    assert told["statuses"] == [200]
+    # Whoever waited for the collector would have waited for its time limit, or for its retry.
+    assert told["longest"] < 5.0
+    assert told["spans"] <= 600
+    # Passed on at 256, in batches of 512 facts with at most a few samples each.
+    assert told["pending"] < 1_000
+    assert told["facts"] <= 1_024 + 100
+    assert told["dropped"] == 0
+    assert len(server.headers) == 2_000
+
+
+class Broken(LogRecordProcessor):
+    def on_emit(self, log_record: Any) -> None:
+        raise RuntimeError("on_emit")
+
+    def shutdown(self) -> None:
+        pass
+
+    def force_flush(self, timeout_millis: int = 0) -> bool:
+        return True
+
+
+def test_a_log_processor_that_raises_stops_neither_metrics_nor_requests(server) -> None:
+    telemetry = Telemetry()
+    telemetry.logger_provider.add_log_record_processor(Broken())
+    with telemetry.instrumented():
+        for _ in range(5):
+            assert requests.get(server.url()).text == "answer"
+        assert telemetry.total("poolscope.connections.closed") == 5
+        assert telemetry.total("http.client.connection.duration") == 5
+        assert telemetry.total("http.client.request.duration") == 5
+
+
+def test_samples_are_passed_on_even_when_spans_are_given_up(server) -> None:
+    class Refusing:
+        def start_span(self, *_: Any, **__: Any) -> Any:
+            raise RuntimeError("start_span")
+
+    from poolscope import instrumentor
+
+    telemetry = Telemetry()
+    with telemetry.instrumented(), requests.Session() as session:
+        instrumentor._signals.spans._tracer = Refusing()
+        for _ in range(2_000):
+            session.get(server.url())
+        assert len(instrumentor._signals.totals.pending) < 1_000
+        assert telemetry.total("http.client.request.duration") == 2_000
