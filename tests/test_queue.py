@@ -69,6 +69,15 @@ def test_a_drain_under_way_is_not_waited_for(queue, got):
     assert queue.settle() is True
 
 
+def test_a_signal_handler_in_the_middle_of_a_drain_does_not_wait_for_it(queue, got):
+    settled = []
+    queue.add_consumer(lambda moment, sheet: settled.append(queue.settle(timeout=60)))
+    queue.put(BEGUN, sheet())
+    assert queue.settle()
+    assert settled == [False]
+    assert len(got) == 1
+
+
 def test_a_consumer_that_states_facts_itself_does_not_keep_the_drain(queue, got):
     queue.add_consumer(lambda moment, sheet: queue.put(moment, sheet))
     queue.put(BEGUN, sheet())

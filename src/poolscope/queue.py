@@ -111,8 +111,11 @@ class FactQueue:
 
     @contextmanager
     def settled(self, timeout: float = 5.0) -> Iterator[bool]:
-        """Settle, and let nobody drain during the block; yields False if a drain under way did not end."""
-        if not self._lock.acquire(timeout=timeout):
+        """Settle, and let nobody drain during the block; yields False if a drain under way did not end.
+
+        Nor will one that this very thread is in the middle of, interrupted by a signal handler.
+        """
+        if self._drainer == get_ident() or not self._lock.acquire(timeout=timeout):
             yield False
             return
         with self._draining():

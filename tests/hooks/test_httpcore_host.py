@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import importlib
+import os
+import signal
 import socket
+import sys
+import threading
 from collections.abc import Iterator
 from typing import Any
 
+import httpcore
 import pytest
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 
 from poolscope.hooks import callsite
-from poolscope.hooks.httpcore.install import trace_pool
+from poolscope.hooks.httpcore.install import library_of, trace_pool
 from poolscope.hooks.live import LIVE
 from poolscope.ledger import Ledger
 from poolscope.queue import FACTS
@@ -94,6 +99,45 @@ def test_one_pool_traced_alone_and_together(library: str, first: str, server: Ru
 
 def test_trace_pool_takes_pools_only() -> None:
     assert not trace_pool(object())
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+def test_a_lock_held_at_a_fork_does_not_stop_the_child(server: Running) -> None:
+    with capture(), httpcore.ConnectionPool() as pool:
+        pool.request("GET", server.url("/fixed"))
+        wire: Any = vars(pool.connections[0])["_poolscope"]
+        held, let_go = threading.Event(), threading.Event()
+
+        def close_slowly() -> None:
+            with wire.lock:
+                held.set()
+                let_go.wait(30)
+
+        thread = threading.Thread(target=close_slowly)
+        thread.start()
+        held.wait(30)
+        child = os.fork()
+        if child == 0:
+            signal.alarm(10)  # ends a child that waits for ever
+            try:
+                pool.close()
+                os._exit(0)
+            finally:
+                os._exit(1)
+        status = os.waitpid(child, 0)[1]
+        let_go.set()
+        thread.join()
+    assert status == 0
+
+
+def test_a_library_that_is_imported_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] == "httpcore"]:
+        monkeypatch.delitem(sys.modules, name)
+    anew = importlib.import_module("httpcore")
+    assert anew is not httpcore
+    assert isinstance(library_of(anew).backend(None), anew.NetworkBackend)
+    assert isinstance(library_of(httpcore).backend(None), httpcore.NetworkBackend)
 
 
 @on_libraries

@@ -30,6 +30,7 @@ def test_an_origin_has_no_default_port_and_no_userinfo(raw, shown):
         ("/a?x=1#s3cret", "https://api.test/a?x=…"),
         ("http://user:s3cret@other.test:81/p?q=s3cret", "http://other.test:81/p?q=…"),
         ("*", "https://api.test*"),
+        ("http://user:s3cret@[no-address/", None),
     ],
 )
 def test_query_values_stay_here(target, shown):

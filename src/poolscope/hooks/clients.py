@@ -139,6 +139,12 @@ def built(client: Any, kind: str, era: int, started_at: float, site: callsite.Si
     return ClientMark(client, ClientFacts(sheet, era))
 
 
+def built_within(mark: ClientMark | None, started_at: float) -> bool:
+    """Whether ``mark`` was made by the construction that began then: a tool has put its wrapper between two of ours."""
+    born = None if mark is None else mark.facts.sheet.created_at
+    return born is not None and born >= started_at
+
+
 def adopted(client: Any, kind: str, era: int) -> ClientMark:
     """A mark for a client that was there before us: its past is unknown."""
     sheet = Client(kind, FACTS.epoch)

@@ -33,6 +33,7 @@ class Library:
     """httpx or httpx2, and which time its hooks are in for (a new era each)."""
 
     def __init__(self, module: ModuleType) -> None:
+        self.module = module
         self.name = module.__name__
         self.era = 0
         self.hooked = False
@@ -52,9 +53,9 @@ _LIBRARIES: Final[dict[str, Library]] = {}
 
 
 def library_of(module: ModuleType) -> Library:
-    """What is known of ``module``, made on first use."""
+    """What is known of ``module``, made on first use; tests may import a library anew, with other classes."""
     library = _LIBRARIES.get(module.__name__)
-    if library is None:
+    if library is None or library.module is not module:
         library = _LIBRARIES[module.__name__] = Library(module)
     return library
 
@@ -124,6 +125,8 @@ def _init(library: Library, kind: str) -> Callable[..., Any]:
 
 @guard("httpx.client")
 def _built(library: Library, kind: str, client: Any, started_at: float, options: dict[str, Any]) -> None:
+    if clients.built_within(vars(client).get("_poolscope"), started_at):
+        return
     site = clients.construction_site(client)
     caller = sys._getframe(3).f_code  # of this body's guard's wrapper's caller
     if caller.co_filename == library.api_file:

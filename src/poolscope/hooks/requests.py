@@ -59,6 +59,8 @@ def _wrap_init(original: Callable[..., Any], api_file: str) -> Callable[..., Any
 
 @guard("requests.session")
 def _built(session: Any, started_at: float, api_file: str) -> None:
+    if clients.built_within(clients.mark_of(session), started_at):
+        return
     site = clients.construction_site(session)
     entry = site.entry
     one_off = entry is not None and entry.co_filename == api_file

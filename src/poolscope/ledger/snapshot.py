@@ -80,7 +80,8 @@ class Snapshot:
     def of(cls, ledger: Ledger) -> Snapshot:
         """The live part of ``ledger``."""
         at = now()
-        exchanges = list(ledger.live_exchanges.values())
+        # Read once: the task of an exchange may give its connection up, or get one, at any time.
+        exchanges = [(sheet, sheet.connection) for sheet in list(ledger.live_exchanges.values())]
         return cls(
             taken_at=at,
             clients=tuple(
@@ -89,9 +90,9 @@ class Snapshot:
             ),
             pools=tuple(convert.pool(sheet, ledger.pid) for sheet in list(ledger.live_pools.values())),
             connections=tuple(_live(sheet, at) for sheet in list(ledger.live_connections.values())),
-            waiters=tuple(_waiter(sheet, at) for sheet in exchanges if sheet.connection is None),
+            waiters=tuple(_waiter(sheet, at) for sheet, connection in exchanges if connection is None),
             holders=tuple(
-                _holder(sheet, sheet.connection, at) for sheet in exchanges if sheet.connection is not None
+                _holder(sheet, connection, at) for sheet, connection in exchanges if connection is not None
             ),
         )
 

@@ -35,7 +35,10 @@ def format_url(origin: str, target: bytes | str | None, keep_query: bool) -> str
     if target is None:
         return None
     if not target.startswith("/") and "://" in target:
-        parts = urlsplit(target)
+        try:
+            parts = urlsplit(target)
+        except ValueError:  # brackets where none belong: no URL, and who knows what is in it
+            return None
         origin = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
         target = parts.path + (f"?{parts.query}" if parts.query else "")
     path, mark, query = target.partition("#")[0].partition("?")

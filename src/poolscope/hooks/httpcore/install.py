@@ -21,6 +21,7 @@ from poolscope.hooks.httpcore.peek import origin_of
 from poolscope.hooks.httpcore.requests import assigned, begin, departed, failed, lost
 from poolscope.hooks.httpcore.state import CLOSER, CURRENT, Flight, Wire, pool_state
 from poolscope.hooks.patching import Patches, TracedClasses, guard, hide_frame
+from poolscope.queue import FACTS
 
 _POOLS: Final = ("ConnectionPool", "HTTPProxy", "SOCKSProxy")
 
@@ -29,6 +30,7 @@ class Library:
     """httpcore or httpcore2: what of it the hooks need, and which time they are in (a new era each)."""
 
     def __init__(self, module: ModuleType) -> None:
+        self.module = module
         self.name = module.__name__
         self.era = 0
         self.backend, self.async_backend = backend_classes(module)
@@ -56,13 +58,22 @@ class Library:
 
 
 _LIBRARIES: Final[dict[str, Library]] = {}
-_ADOPTING: Final = threading.RLock()
+_adopting = threading.RLock()
+
+
+def _after_fork() -> None:
+    """In a forked child: whoever held the lock is not here to let it go."""
+    global _adopting
+    _adopting = threading.RLock()
+
+
+FACTS.at_fork = (*FACTS.at_fork, _after_fork)
 
 
 def library_of(module: ModuleType) -> Library:
-    """What is known of ``module``, made on first use."""
+    """What is known of ``module``, made on first use; tests may import a library anew, with other classes."""
     library = _LIBRARIES.get(module.__name__)
-    if library is None:
+    if library is None or library.module is not module:
         library = _LIBRARIES[module.__name__] = Library(module)
     return library
 
@@ -106,7 +117,7 @@ def trace_pool(pool: Any) -> bool:
 def _begin(library: Library, pool: Any, request: Any, in_task: bool) -> Flight:
     state = pool_state(pool)
     if state.era != library.era:
-        with _ADOPTING:
+        with _adopting:
             adopt_connections(library, pool, state)
     return begin(pool, state, request, in_task)
 

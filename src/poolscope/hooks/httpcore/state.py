@@ -122,11 +122,12 @@ class Wire:
     """The mark on a connection object of a pool and on its stream. A retried setup gives it another sheet."""
 
     __slots__ = (
+        "_lock",
+        "_lock_epoch",
         "connecting",
         "era",
         "flight",
         "h2",
-        "lock",
         "mistaken",
         "numbered",
         "open",
@@ -156,8 +157,8 @@ class Wire:
         """What a failure would now belong to."""
         self.phase_at = 0.0
         self.prior_knowledge = self.via != "forward" and peek.prior_knowledge(pool)
-        self.lock = threading.RLock()
-        """For what may happen in two threads at once: counting HTTP/2 streams, and closing."""
+        self._lock = threading.RLock()
+        self._lock_epoch = FACTS.epoch
         self.sheet: Connection | None = None
         self.silent = False
         self.open = False
@@ -176,6 +177,13 @@ class Wire:
 
     def __repr__(self) -> str:
         return f"<Wire {self.sheet!r}>"
+
+    @property
+    def lock(self) -> threading.RLock:
+        """For what may happen in two threads at once: counting HTTP/2 streams, and closing."""
+        if self._lock_epoch != FACTS.epoch:  # whoever held it at the fork is not here to let it go
+            self._lock, self._lock_epoch = threading.RLock(), FACTS.epoch
+        return self._lock
 
 
 def put(moment: Any, sheet: Any, silent: bool) -> None:

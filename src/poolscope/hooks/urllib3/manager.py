@@ -37,7 +37,9 @@ def wrap_manager_init(original: Callable[..., Any]) -> Callable[..., Any]:
 
 @guard("urllib3.manager")
 def _manager_built(manager: Any, started_at: float) -> None:
-    if not _below_requests(sys._getframe(3)):
+    if not _below_requests(sys._getframe(3)) and not clients.built_within(
+        clients.mark_of(manager), started_at
+    ):
         kind = _kind(manager, "PoolManager")
         site = clients.construction_site(manager)
         mark = clients.built(manager, kind, manager._poolscope_era, started_at, site)
@@ -216,6 +218,8 @@ def _pool_built(pool: Any, started_at: float) -> None:
         frame = frame.f_back
     managed = frame is not None and frame.f_code.co_name == "_new_pool"
     if managed or CURRENT_CALL.get() is not None or _below_requests(frame):
+        return
+    if clients.built_within(pool._poolscope_client, started_at):
         return
     era = pool._poolscope_era
     site = clients.construction_site(pool)
