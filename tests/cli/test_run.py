@@ -147,6 +147,28 @@ def test_a_handler_for_sigterm_stays_the_programs(program: Program) -> None:
     assert program.summary().requests == 3
 
 
+LEFT = {
+    "an open session": ("session = requests.Session(); session.get('{url}')", "1 still open"),
+    "an open manager and its response": (
+        "import urllib3; response = urllib3.request('GET', '{url}')",
+        "1 still open",
+    ),
+    "a response of a closed session": (
+        "session = requests.Session(); response = session.get('{url}'); session.close()",
+        "1 × client close",
+    ),
+    "an open httpx client": ("import httpx; client = httpx.Client(); client.get('{url}')", "1 still open"),
+}
+
+
+@pytest.mark.parametrize(("text", "closed"), LEFT.values(), ids=LEFT.keys())
+def test_what_is_left_to_the_interpreters_end_was_not_collected(
+    program: Program, text: str, closed: str
+) -> None:
+    done = program.write("import requests\n" + text).run()
+    assert f"closed   {closed}" in done.stderr
+
+
 @pytest.mark.parametrize("broken", ["closed", "full device", "reader gone", "sigpipe deadly"])
 def test_a_broken_stderr_never_changes_the_exit_code(program: Program, broken: str) -> None:
     deadly = (

@@ -32,7 +32,6 @@ class Example:
     look: str
     """What to see in its report, and what follows from it."""
     scheme: str = "http"
-    path: str = ""
     count: int | None = None
     """How many requests to ask for; None for the example's own number."""
 
@@ -42,8 +41,8 @@ EXAMPLES: Final = (
         "seed",
         "requests",
         "both ways: 1,000 requests on 1,000 connections, and on one",
-        "CONNECTIONS: one for each request in the first row, 1 in the second for as many. response.elapsed begins when"
-        " a request is sent, so it does not show the difference; the finding names the line to change.",
+        "CONNECTIONS: one for each request in the first row, 1 in the second for as many. The finding names the"
+        " line to change. (response.elapsed contains the setup, so there it looks like a slow server.)",
     ),
     Example(
         "https_both_ways",
@@ -70,10 +69,10 @@ EXAMPLES: Final = (
         "httpx_all_at_once",
         "httpx",
         "one by one, all at once, and 20 at a time",
-        "CONNECTIONS of all_at_once: the client may open 100 and keeps 20, so under a burst most are closed after"
+        "WAITING and CONNECTIONS of all_at_once: for every request that comes or ends, the pool looks at all that"
+        " wait and at all its connections, with the client's CPU. It keeps 20, so most connections are closed after"
         " a request (max keepalive surplus) and opened again. 20 at a time need 20.",
-        path="slow",
-        count=200,
+        count=300,
     ),
     Example(
         "debug_log",
@@ -155,7 +154,7 @@ def _show(example: Example, server: Server) -> None:
         click.echo("trustme is not installed, so there is no certificate: skipped")
         return
     count = [] if example.count is None else [str(example.count)]
-    command = ["run", f"examples/{example.name}.py", server.url(example.scheme) + example.path, *count]
+    command = ["run", f"examples/{example.name}.py", server.url(example.scheme), *count]
     click.echo(click.style(f"$ poolscope {' '.join(command)}", dim=True))
     sys.stdout.flush()
     before = server.counts(example.scheme)

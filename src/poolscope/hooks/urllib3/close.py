@@ -54,9 +54,9 @@ def _closing(connection: Any, caller: FrameType) -> Closing | None:
     if state.era != connection._poolscope_era:
         return None
     trigger = _trigger(connection, state, sheet, caller, at)
+    state.sheet = None
     if trigger is None:
         return None
-    state.sheet = None
     # A socket that ended in the middle of a body was dead already, whoever sweeps it up.
     return state, sheet, "exchange" if sheet.eof else trigger, at
 
@@ -100,14 +100,16 @@ def _first(frame: FrameType) -> Any:
 
 
 def _of_pool(state: ConnectionState, frame: FrameType) -> str | None:
-    """Its pool was closed, evicted or collected: the mark on the pool's state says which."""
+    """Its pool was closed, evicted or collected: the mark on the pool's state says which. None at the very end."""
+    ending = state.pool_state.ending if state.pool_state is not None else None
+    if ending is not None:  # a response kept the pool's connections a while longer
+        return ending
     outer = frame.f_back
     while outer is not None and outer.f_globals.get("__name__") == "weakref":
         if outer.f_code.co_name == "_exitfunc":
             return None  # the process ends: it was open to the last
         outer = outer.f_back
-    ending = state.pool_state.ending if state.pool_state is not None else None
-    return ending or "gc"
+    return "gc"
 
 
 def _note_uncaught(state: ConnectionState, sheet: Connection, frame: FrameType, at: float) -> None:
