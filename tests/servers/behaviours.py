@@ -24,7 +24,7 @@ def _argument(request: Request) -> str:
 async def fixed(wire: Wire, request: Request) -> bool:
     await wire.read_body(request)
     await wire.answer()
-    return not request.asks_to_close
+    return True
 
 
 async def size(wire: Wire, request: Request) -> bool:

@@ -39,7 +39,7 @@ class Http1:
             return False
         wire.current = wire.seen.request(request.method, request.target)
         behaviour = BEHAVIOURS.get(request.target.split("/")[1].partition("?")[0], fixed)
-        goes_on = await behaviour(wire, request)
+        goes_on = await behaviour(wire, request) and not request.asks_to_close
         if (
             goes_on
             and self.config.close_after is not None

@@ -37,6 +37,8 @@ class SeenConnection:
     ended: str | None = None
     """``client`` (it closed or reset first), or the server's own reason; None while it is open."""
     ended_at: float | None = None
+    onward_port: int | None = None
+    """A proxy's: its own port on the connection that it made for this one."""
 
     def request(self, method: str, path: str, stream_id: int | None = None) -> SeenRequest:
         """Note a request that has arrived."""

@@ -27,6 +27,7 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 async def _join(wire: Wire, host: str, port: int, first_bytes: bytes = b"") -> None:
     """Copy both ways between the client and ``host:port`` until both have ended."""
     reader, writer = await asyncio.open_connection(host, port)
+    wire.seen.onward_port = writer.get_extra_info("sockname")[1]
     writer.write(first_bytes)
     await asyncio.gather(_pump(wire.reader, writer), _pump(reader, wire.writer))
     wire.seen.end("client or origin")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import ssl
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ import requests
 import requests.adapters
 import trio
 import urllib3
+from urllib3.contrib.socks import SOCKSProxyManager
 
 from tests.truth.workload import Job
 
@@ -30,15 +32,28 @@ class Load:
     origin: str
     jobs: Iterable[Job]
     in_flight: int
-    small_pool: bool
+    small_pool: bool = False
     """A pool smaller than ``in_flight`` that makes requests wait; else one that lets them all through."""
+    authority: str | None = None
+    """File of the authority that is trusted; None where nothing speaks TLS."""
+    proxy: str | None = None
+    http2: bool = False
+
+
+_NOBODY = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""Trusts nobody, and is made once: loading certificates for every client would be most of the load."""
 
 
 def _httpx_settings(module: Any, load: Load) -> dict[str, Any]:
     # httpcore counts every connection against the idle limit, so a low one leaves hardly any reuse to check.
     most, idle = (8, 8) if load.small_pool else (load.in_flight, load.in_flight - 8)
+    trust = ssl.create_default_context(cafile=load.authority) if load.authority else _NOBODY
     return {
+        "http1": not load.http2,
+        "http2": load.http2,
         "limits": module.Limits(max_connections=most, max_keepalive_connections=idle, keepalive_expiry=60),
+        "proxy": load.proxy,
+        "verify": trust,
         "timeout": PATIENCE,
         "follow_redirects": True,
         "trust_env": False,
@@ -126,6 +141,9 @@ def requests_threads(load: Load) -> None:
         session.trust_env = False
         adapter = requests.adapters.HTTPAdapter(2, size, retries, pool_block=load.small_pool)
         session.mount("http://", adapter)
+        session.mount("https://", adapter)
+        session.verify = load.authority or True
+        session.proxies = {"all": load.proxy} if load.proxy else {}
 
         def perform(job: Job) -> None:
             timeout = (PATIENCE, job.patience or PATIENCE)
@@ -142,10 +160,19 @@ def requests_threads(load: Load) -> None:
                 pass
 
 
+def _manager(proxy: str | None, settings: dict[str, Any]) -> urllib3.PoolManager:
+    if proxy is None:
+        return urllib3.PoolManager(**settings)
+    if proxy.startswith("socks"):
+        return SOCKSProxyManager(proxy, **settings)
+    return urllib3.ProxyManager(proxy, **settings)
+
+
 def urllib3_threads(load: Load) -> None:
     retries = urllib3.Retry(total=4, status=2, connect=0, read=0, redirect=2, status_forcelist=[503])
     size = 4 if load.small_pool else 8
-    with urllib3.PoolManager(maxsize=size, block=load.small_pool, retries=retries) as manager:
+    settings = {"maxsize": size, "block": load.small_pool, "retries": retries, "ca_certs": load.authority}
+    with _manager(load.proxy, settings) as manager:
 
         def perform(job: Job) -> None:
             timeout = urllib3.Timeout(connect=PATIENCE, read=job.patience or PATIENCE)

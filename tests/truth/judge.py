@@ -27,6 +27,8 @@ QUIET_CLOSES = {
 """Closes by the client of a connection that nothing was wrong with."""
 NOT_FOUND_OUT = {"server_closed_no_response", "reset"}
 """How a connection ends whose server had left before the request came."""
+FOUND_BY_SSL = {"server_closed_mid_body", "server_closed_no_response"}
+"""What a reset may look like through TLS: Python's ``ssl`` hands many of them on as the end of the stream."""
 RACE = "closed_under_request"
 """httpcore 1 in threads, with or without us: https://github.com/encode/httpcore/issues/1110."""
 
@@ -151,6 +153,8 @@ def _connection(
     verdict.check(reason in REASONS and reason != "unknown", "reason", ours, mine[-1:])
     if mine:
         expected = _reasons(mine[-1], reason, theirs, len(mine) > len(theirs.requests))
+        if ours.tls_version is not None and "reset" in expected:
+            expected |= FOUND_BY_SSL
         verdict.check(reason in expected, "reason", reason, sorted(expected), ours, mine[-1], theirs)
 
 
@@ -158,7 +162,9 @@ def _reasons(newest: records.Exchange, reason: str, theirs: SeenConnection, unan
     path = path_of(newest)
     behaviour = path.split("/")[1]
     if newest.error is not None and "ancel" in newest.error:
-        return {"cancelled"}
+        # The cancellation may come while a connection is being closed that the server had left before.
+        left = unanswered and (theirs.ended or "").startswith("server")
+        return {"cancelled", *NOT_FOUND_OUT} if left else {"cancelled"}
     if reason == RACE and (newest.error is not None or theirs.ended == "client" or "/last/" in path):
         return {RACE}
     if unanswered:

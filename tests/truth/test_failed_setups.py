@@ -15,7 +15,7 @@ from tests.servers import Certificates
 from tests.truth import setup_failures as ways
 from tests.truth.probes import ALL, ASYNC, HTTPX, URLLIB3
 from tests.truth.setup_failures import Failure, Names
-from tests.truth.watching import until, watch
+from tests.truth.watching import LEAVES_SOCKETS, until, watch
 
 PATIENCE = 0.3
 """Seconds until the client gives up where nobody answers."""
@@ -79,11 +79,6 @@ CASES = {
     ),
 }
 
-LEAVES = pytest.mark.filterwarnings(
-    "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
-)
-"""For libraries that leave a socket to the garbage collector."""
-
 GIVEN_UP = {
     "in the lookup": (ways.lookup_unanswered, ("dns",)),
     "while connecting": (ways.connect_unanswered, ("connect",)),
@@ -103,7 +98,7 @@ def _each() -> Iterator[Any]:
     for case, expected in CASES.items():
         for name in expected.names:
             # After a SOCKS proxy's refusal httpcore leaves the socket to the collector, with and without us.
-            leaves = LEAVES if case.startswith("socks") and name in HTTPX else ()
+            leaves = LEAVES_SOCKETS if case.startswith("socks") and name in HTTPX else ()
             yield pytest.param(case, name, marks=leaves)
 
 
@@ -125,7 +120,7 @@ def test_a_setup_that_fails(case: str, name: str, certificates: Certificates) ->
 
 @pytest.mark.parametrize("name", ASYNC)
 @pytest.mark.parametrize("when", GIVEN_UP)
-@LEAVES
+@LEAVES_SOCKETS
 def test_a_setup_that_is_cancelled(name: str, when: str, names: Names, certificates: Certificates) -> None:
     way, phases = GIVEN_UP[when]
     with way(certificates) as cause, watch(name, **cause.options) as (probe, captured):

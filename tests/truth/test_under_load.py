@@ -1,48 +1,132 @@
 """Truth under load: 16 to 40 exchanges in flight, and not one wrong fact about any of them.
 
-``POOLSCOPE_TRUTH=full`` runs 10,000 exchanges and more per library; the default is a fifth of that.
+``POOLSCOPE_TRUTH=full`` runs 10,000 exchanges and more per library, and thousands through one client,
+TLS and each kind of proxy; the default is a small part of that.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
 import poolscope.testing
 from poolscope.queue import FACTS
-from tests.servers import in_process
+from tests.servers import Certificates, ServerConfig, ServerLog, in_process
+from tests.truth.behind_proxies import forwarded, through
 from tests.truth.drivers import DRIVERS, Driver, Load
-from tests.truth.judge import RACE, judge
-from tests.truth.workload import jobs
+from tests.truth.judge import RACE, Verdict, judge
+from tests.truth.watching import LEAVES_SOCKETS
+from tests.truth.workload import NO_RESETS, WHOLE_ANSWERS, jobs
 
 FULL = os.environ.get("POOLSCOPE_TRUTH") == "full"
 PER_LIBRARY = 10_000 if FULL else 1_500
 WAVE = 500
 """Jobs per client: httpcore loses a slot to some cancellations (encode/httpcore#1093), so none lives long."""
+LONG = 4_000 if FULL else 700
+SECURE = 3_000 if FULL else 200
+PROXIED = 2_000 if FULL else 150
+
+on_all = pytest.mark.parametrize("driver", DRIVERS, ids=str)
+pytestmark = pytest.mark.timeout(600)
+
+
+@pytest.fixture(autouse=True)
+def _quiet(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    caplog.set_level(logging.ERROR, "urllib3")  # one warning for each connection that a full pool discards
+    dropped = FACTS.dropped
+    yield
+    assert FACTS.dropped == dropped
+
+
+def _load(driver: Driver, origin: str) -> Load:
+    return Load(origin, (), 24 if driver.style == "threads" else 40)
+
+
+def _judged(driver: Driver, captured: poolscope.testing.Capture, log: ServerLog, at_least: float) -> Verdict:
+    verdict = judge(captured.connections, captured.exchanges, log)
+    assert not verdict.wrong, str(verdict)
+    assert verdict.exchanges >= at_least, str(verdict)
+    assert not verdict.reasons[RACE] or str(driver) == "httpx-threads"
+    live = captured.ledger.snapshot()
+    assert (live.connections, live.waiters, live.holders, live.clients) == ((), (), (), ())
+    return verdict
 
 
 def _styles(library: str) -> int:
     return sum(driver.library == library for driver in DRIVERS)
 
 
-@pytest.mark.parametrize("driver", DRIVERS, ids=str)
+@on_all
 @pytest.mark.parametrize("small_pool", [False, True], ids=["ample", "small"])
-@pytest.mark.timeout(600)
-def test_no_fact_is_wrong(driver: Driver, small_pool: bool, caplog: pytest.LogCaptureFixture) -> None:
+def test_no_fact_is_wrong(driver: Driver, small_pool: bool) -> None:
     share = PER_LIBRARY // (2 * _styles(driver.library))
-    in_flight = 24 if driver.style == "threads" else 40
-    caplog.set_level(logging.ERROR, "urllib3")  # one warning for each connection that a full pool discards
-    dropped = FACTS.dropped
     with in_process() as server:
+        load = replace(_load(driver, server.origin), small_pool=small_pool)
         with poolscope.testing.capture() as captured:
             for seed, begin in enumerate(range(0, share, WAVE)):
-                todo = jobs(min(WAVE, share - begin), driver.cancellable, seed)
-                driver.run(Load(server.origin, todo, in_flight, small_pool))
+                driver.run(replace(load, jobs=jobs(min(WAVE, share - begin), driver.cancellable, seed)))
         log = server.settled(lambda log: log.open == 0)
-    verdict = judge(captured.connections, captured.exchanges, log)
-    assert not verdict.wrong, str(verdict)
-    assert verdict.exchanges >= 0.9 * share
-    assert FACTS.dropped == dropped
-    assert not verdict.reasons[RACE] or str(driver) == "httpx-threads"
+    _judged(driver, captured, log, 0.9 * share)
+
+
+@on_all
+def test_one_client_that_lives_long(driver: Driver) -> None:
+    """httpx's goes without cancellations, to each of which it may lose a slot for good."""
+    cancellable = driver.cancellable and driver.library == "httpx2"
+    with in_process() as server, poolscope.testing.capture() as captured:
+        driver.run(replace(_load(driver, server.origin), jobs=jobs(LONG, cancellable, 1)))
+        log = server.settled(lambda log: log.open == 0)
+    _judged(driver, captured, log, 0.9 * LONG)
+    assert len(captured.clients) == 1
+    assert captured.clients[0].requests == len(captured.exchanges)
+
+
+@on_all
+@LEAVES_SOCKETS
+def test_over_tls(driver: Driver, certificates: Certificates) -> None:
+    with in_process(ServerConfig(certificate=certificates.server)) as server:
+        load = replace(_load(driver, server.origin), authority=certificates.authority)
+        with poolscope.testing.capture() as captured:
+            for seed, begin in enumerate(range(0, SECURE, WAVE)):
+                todo = jobs(min(WAVE, SECURE - begin), driver.cancellable, seed)
+                driver.run(replace(load, jobs=todo))
+        log = server.settled(lambda log: log.open == 0)
+    _judged(driver, captured, log, 0.8 * SECURE)
+    for connection in captured.connections:
+        if connection.opened_at is not None:
+            assert connection.tls_version == "TLSv1.3"
+            assert "tls" in connection.setup
+
+
+@on_all
+def test_through_a_forward_proxy(driver: Driver) -> None:
+    with in_process() as server, in_process(ServerConfig("proxy")) as proxy:
+        load = replace(_load(driver, server.origin), proxy=proxy.origin)
+        with poolscope.testing.capture() as captured:
+            driver.run(replace(load, jobs=jobs(PROXIED, False, 1, WHOLE_ANSWERS)))
+        log = proxy.settled(lambda log: log.open == 0)
+    _judged(driver, captured, forwarded(log), 0.9 * PROXIED)
+    assert {connection.via for connection in captured.connections} == {"forward"}
+
+
+@on_all
+@pytest.mark.parametrize("kind", ["tunnel", "socks"])
+@LEAVES_SOCKETS
+def test_through_a_tunnel(driver: Driver, kind: str, certificates: Certificates) -> None:
+    config = ServerConfig(certificate=certificates.server if kind == "tunnel" else None)
+    with (
+        in_process(config) as server,
+        in_process(ServerConfig("proxy" if kind == "tunnel" else "socks")) as proxy,
+    ):
+        url = proxy.origin if kind == "tunnel" else f"socks5://127.0.0.1:{proxy.port}"
+        load = replace(_load(driver, server.origin), proxy=url, authority=certificates.authority)
+        with poolscope.testing.capture() as captured:
+            driver.run(replace(load, jobs=jobs(PROXIED, driver.cancellable, 1, NO_RESETS)))
+        outer = proxy.settled(lambda log: log.open == 0)
+        inner = server.settled(lambda log: log.open == 0)
+    _judged(driver, captured, through(outer, inner), 0.8 * PROXIED)
+    assert {connection.via for connection in captured.connections} == {kind}

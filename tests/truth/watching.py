@@ -7,8 +7,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import pytest
+
 import poolscope.testing
 from tests.truth.probes import PROBES, Options, Probe
+
+LEAVES_SOCKETS = pytest.mark.filterwarnings(
+    "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+)
+"""httpcore leaves the socket of some setups that failed or were cancelled to the garbage collector, with and without us."""
 
 End = tuple[str | None, str | None]
 

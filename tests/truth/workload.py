@@ -20,7 +20,9 @@ class Job:
     """Seconds until the read times out or the task is cancelled."""
 
 
-MIX: dict[tuple[str, Action], int] = {
+Mix = dict[tuple[str, Action], int]
+
+MIX: Mix = {
     ("/fixed", "read"): 26,
     ("/size/40000", "read"): 8,
     ("/chunked", "read"): 12,
@@ -42,13 +44,20 @@ MIX: dict[tuple[str, Action], int] = {
 }
 """(path, action) → how many of a hundred."""
 
-CANCELLATIONS: dict[tuple[str, Action], int] = {("/slow/20", "cancel"): 6, ("/fixed", "cancel"): 4}
+WHOLE_ANSWERS = {
+    kind: share for kind, share in MIX.items() if kind[0].split("/")[1] in ("fixed", "size", "slow")
+}
+"""What comes through a forward proxy as it was sent."""
+NO_RESETS = {kind: share for kind, share in MIX.items() if kind[0] != "/reset"}
+"""What comes through a tunnel as it was sent: a reset arrives as an end."""
+
+CANCELLATIONS: Mix = {("/slow/20", "cancel"): 6, ("/fixed", "cancel"): 4}
 """On top of it where tasks can be cancelled."""
 
 
-def jobs(count: int, cancellable: bool, seed: int) -> Iterator[Job]:
-    """About ``count`` jobs of the mix, in an order that ``seed`` decides."""
-    mix = MIX | (CANCELLATIONS if cancellable else {})
+def jobs(count: int, cancellable: bool, seed: int, mix: Mix = MIX) -> Iterator[Job]:
+    """``count`` jobs of the mix, in an order that ``seed`` decides."""
+    mix = mix | (CANCELLATIONS if cancellable else {})
     chance = random.Random(seed)
     kinds = chance.choices(list(mix), list(mix.values()), k=count)
     for number, (path, action) in enumerate(kinds):
