@@ -1,4 +1,4 @@
-"""Both services run against the real Collector, Jaeger and Prometheus; then all three are asked what they know."""
+"""Both services have run against real components: what Prometheus, the Collector and the report know. Traces: test_traces.py."""
 
 from __future__ import annotations
 
@@ -14,21 +14,12 @@ from click.testing import CliRunner
 
 pytest.importorskip("opentelemetry.exporter.otlp.proto.http", reason="needs opentelemetry-exporter-otlp")
 
+from poolscope.cli import fleet
 from poolscope.cli.commands import commands
-from stack.programs import HEALTHY, ROOT, SICK, Ports, Stack
+from stack.programs import HEALTHY, ROOT, SICK
 from stack.queries import BOARDS
-from stack.running import answers, ask
-from stack.searches import SEARCHES, by_connection
-from stack.searches import tags_of as tags
-from tests.stack.asking import RATE, SECONDS, Ran
-
-
-@pytest.fixture(scope="module")
-def ran(program, tmp_path_factory):
-    for name in ("otelcol", "jaeger", "prometheus"):
-        program(name)
-    with Stack(tmp_path_factory.mktemp("stack"), Ports.any(), may_build=False) as stack:
-        yield Ran(stack)
+from stack.running import answers, ask, until
+from tests.stack.asking import RATE, SECONDS
 
 
 def test_the_load_was_answered(ran):
@@ -107,6 +98,21 @@ def test_what_every_alert_compares_has_data(ran, rule):
     assert ran.query(watched)
 
 
+def test_prometheus_evaluates_every_rule(ran):
+    def rules():
+        (group,) = ask(f"{ran.prometheus}/api/v1/rules")["data"]["groups"]
+        found = {rule["name"]: rule["health"] for rule in group["rules"]}
+        return found if "unknown" not in found.values() else None
+
+    # Each is evaluated every 15 s.
+    assert until(rules, 30, "an evaluation of every rule") == {rule["alert"]: "ok" for rule in RULES}
+
+
+@pytest.mark.parametrize("question", fleet.QUESTIONS)
+def test_every_question_of_the_report_has_data(ran, question):
+    assert ran.query(fleet.QUESTIONS[question].format(since="10m"))
+
+
 def test_rates_are_within_a_fifth_of_the_truth(ran):
     """`increase` extrapolates to the ends of its range: exact only for what came evenly."""
     since = int(time.time() - ran.ended + SECONDS + 30)
@@ -127,104 +133,6 @@ def test_exemplars_lead_to_traces_in_jaeger(ran):
     assert trace_ids
     known = {trace["traceID"] for trace in ran.traces(SICK)}
     assert trace_ids <= known
-
-
-def test_jaeger_has_a_setup_span_for_every_connection(ran):
-    for service in (HEALTHY, SICK):
-        opened = []
-        for trace in ran.traces(service):
-            instances = {name: str(process["tags"]) for name, process in trace["processes"].items()}
-            opened += [
-                (instances[span["processID"]], tags(span)["poolscope.connection.id"])
-                for span in trace["spans"]
-                if span["operationName"].startswith("HTTP connection_setup ")
-                and "error.type" not in tags(span)
-            ]
-        assert len(opened) == ran.seen["connections"][service]
-        # An id is one connection of one process.
-        assert len(set(opened)) == len(opened)
-
-
-def test_setups_have_their_phases_below_them(ran):
-    spans = ran.spans(SICK)
-    below = Counter()
-    names = {span["spanID"]: span["operationName"] for span in spans}
-    for span in spans:
-        for reference in span["references"]:
-            if names.get(reference["spanID"], "").startswith("HTTP connection_setup localhost"):
-                below[span["operationName"].rsplit(" ", 1)[0]] += 1
-    assert {"DNS lookup", "socket connect", "TLS client handshake"} <= set(below)
-
-
-def test_later_requests_link_to_the_setup_of_their_connection(ran):
-    spans = ran.spans(HEALTHY)
-    setups = {
-        span["spanID"]: tags(span)
-        for span in spans
-        if span["operationName"].startswith("HTTP connection_setup ")
-    }
-    reused = [span for span in spans if tags(span).get("poolscope.connection.reused") is True]
-    assert len(reused) == ran.seen["reused"][HEALTHY]
-    for span in reused:
-        linked = [each["spanID"] for each in span["references"] if each["refType"] == "FOLLOWS_FROM"]
-        assert [setups[each]["poolscope.connection.id"] for each in linked] == [
-            tags(span)["poolscope.connection.id"]
-        ]
-
-
-def test_the_saved_search_finds_the_unreused(ran):
-    found = ran.traces(SICK, {"poolscope.connection.reused": "false"})
-    unreused = [
-        span
-        for trace in found
-        for span in trace["spans"]
-        if tags(span).get("poolscope.connection.reused") is False
-    ]
-    assert len(unreused) == ran.seen["connections"][SICK]
-
-
-@pytest.mark.parametrize("search", SEARCHES, ids=lambda search: search.asks)
-def test_every_saved_search_finds_spans(ran, search):
-    assert search.found(ran.jaeger)
-
-
-def test_statistics_by_connection_tell_the_sick_one(ran):
-    """Few connections with many requests, against one with one request each."""
-    healthy = by_connection(ran.spans(HEALTHY))
-    assert sum(healthy.values()) == ran.seen["requests"][HEALTHY]
-    assert len(healthy) == ran.seen["connections"][HEALTHY]
-    first = SEARCHES[0].found(ran.jaeger)
-    assert len(first) == ran.seen["connections"][SICK]
-    assert {tags(span)["poolscope.connection.request_number"] for span in first} == {1}
-
-
-def test_every_request_of_a_client_per_request_opens_its_own_connection(ran):
-    found = [
-        trace
-        for trace in ran.traces(SICK)
-        if any(span["operationName"] == "GET /client-per-request" for span in trace["spans"])
-    ]
-    assert len(found) >= RATE * SECONDS / 6 * 0.9
-    for trace in found:
-        setups = [
-            span for span in trace["spans"] if span["operationName"].startswith("HTTP connection_setup ")
-        ]
-        assert len(setups) == 1
-
-
-def test_one_connection_of_one_instance_can_be_searched_for(ran):
-    found = ran.query(f'sum by (service_instance_id) (poolscope_requests_total{{service_name="{SICK}"}})')
-    for instance in (series["metric"]["service_instance_id"] for series in found):
-        asked = {"poolscope.connection.id": "1", "service.instance.id": instance}
-        traces = ran.traces(SICK, asked)
-        assert traces
-        for trace in traces:
-            assert {
-                tag["value"]
-                for process in trace["processes"].values()
-                for tag in process["tags"]
-                if tag["key"] == "service.instance.id"
-            } == {instance}
 
 
 def test_prometheus_serves_the_page_of_both_services(ran):

@@ -6,6 +6,7 @@ import gzip
 import re
 import threading
 import urllib.parse
+from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -67,6 +68,26 @@ def test_tail_sampling_keeps_the_traces_that_links_point_into(served):
     # Nothing failed, so nothing without a setup was worth keeping; and most traces have none.
     assert all(found)
     assert len(found) < counted["requests"][HEALTHY] / 4
+
+
+def test_tail_sampling_keeps_errors_whatever_the_limit(served, monkeypatch):
+    monkeypatch.setenv("SETUP_SPANS_PER_SECOND", "1")
+    stack = served("tail-sampling", "sick")
+    asked = urllib.parse.urlencode({"service": SICK, "limit": 1500, "lookback": "1h"})
+    address = f"{stack.ports.url('jaeger_query')}/api/traces?{asked}"
+
+    def told():
+        return Counter(
+            span["operationName"]
+            for trace in ask(address)["data"]
+            for span in trace["spans"]
+            if span["operationName"].startswith("GET /")
+        )
+
+    failing = 40 // 6
+    found = until(lambda: told() if told()["GET /nobody-there"] >= failing else None, 30, "the failed traces")
+    # Every other way opens a connection with three spans or more at a time: over this limit, all of them.
+    assert set(found) == {"GET /nobody-there"}
 
 
 def test_scraped_metrics_have_the_same_names(served):
