@@ -75,6 +75,25 @@ def test_respx_starts_and_ends_while_instrumented(server: Server) -> None:
     assert [one.url for one in seen.exchanges if one.connection] == [server.url("/plain")]
 
 
+@pytest.mark.parametrize("traced", ["client", "transport"])
+def test_respx_where_only_one_client_is_observed(traced: str, server: Server) -> None:
+    respx = pytest.importorskip("respx")
+    if traced == "client":
+        client = poolscope.trace(httpx.Client(trust_env=False))
+    else:
+        client = httpx.Client(transport=poolscope.HTTPTransport())
+    try:
+        with client:
+            told = [client.get(server.url("/x")).status_code]
+            with respx.mock(using="httpcore") as mock:
+                mock.get(server.url("/x")).respond(299)
+                told.append(client.get(server.url("/x")).status_code)
+            told.append(client.get(server.url("/x")).status_code)
+    finally:
+        poolscope.uninstrument()
+    assert told == [200, 299, 200]
+
+
 def test_pytest_httpx(httpx_mock) -> None:
     httpx_mock.add_response(url="http://nowhere.example/a", text="mocked", is_reusable=True)
     httpx_mock.add_exception(httpx.ReadTimeout("slow"), url="http://nowhere.example/broken", is_reusable=True)

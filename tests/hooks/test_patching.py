@@ -8,6 +8,7 @@ import signal
 import traceback
 
 import pytest
+import wrapt
 
 from poolscope.hooks.patching import FAILURES_ALLOWED, HOOKS, Patches, TracedClasses, guard, hide_frame
 
@@ -188,6 +189,57 @@ def test_a_traced_class_looks_like_the_original():
     assert (type(thing).__name__, type(thing).__module__) == ("Thing", __name__)
     assert traced.of(type(thing)) is type(thing)
     assert not hasattr(thing, "missing")
+
+
+def test_what_is_replaced_later_counts(monkeypatch):
+    traced = TracedClasses({"speak": shout})
+    early, late = Thing(), Thing()
+    traced.adopt(early)
+    monkeypatch.setattr(Thing, "speak", lambda self: "replaced")
+    traced.adopt(late)
+    assert (early.speak(), late.speak()) == ("ORIGINAL", "REPLACED")
+    traced.adopt(early)
+    assert early.speak() == "REPLACED"
+    monkeypatch.undo()
+    traced.adopt(late)
+    assert late.speak() == "ORIGINAL"
+    assert type(late).__mro__.count(Thing) == 1
+
+
+def test_a_method_can_be_looked_up_with_each_call(monkeypatch):
+    def hidden(original):
+        def speak(self):
+            try:
+                return original(self).upper()
+            except BaseException as error:
+                hide_frame(error)
+                raise
+
+        return speak
+
+    def broken(self):
+        raise ValueError("broken")
+
+    thing = Thing()
+    TracedClasses({"speak": hidden}, by_name=True).adopt(thing)
+    monkeypatch.setattr(Thing, "speak", lambda self: "replaced")
+    assert thing.speak() == "REPLACED"
+    monkeypatch.setattr(Thing, "speak", broken)
+    with pytest.raises(ValueError, match="broken") as caught:
+        thing.speak()
+    assert [frame.name for frame in traceback.extract_tb(caught.value.__traceback__)][1:] == ["broken"]
+
+
+def test_a_wrapper_of_wrapts_is_no_change(monkeypatch):
+    monkeypatch.setattr(
+        Thing, "speak", wrapt.FunctionWrapper(Thing.speak, lambda inner, *_: f"wrapped {inner()}")
+    )
+    traced = TracedClasses({"speak": shout})
+    one, two = Thing(), Thing()
+    traced.adopt(one)
+    traced.adopt(two)
+    assert type(one) is type(two)
+    assert two.speak() == "WRAPPED ORIGINAL"
 
 
 def test_a_thing_that_is_given_up_is_what_it_was():

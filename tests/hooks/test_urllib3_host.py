@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import gc
 import importlib
@@ -19,6 +20,7 @@ from typing import Any
 import pytest
 import requests
 import urllib3
+import wrapt
 
 import poolscope
 from poolscope.facts import Connection, Exchange
@@ -339,6 +341,31 @@ def test_a_manager_traced_while_instrumented_is_one_client(server: Running) -> N
     assert [(c.requests, c.close_reason) for c in captured.connections] == [(2, "client_close")]
     assert [e.request_number for e in captured.exchanges] == [1, 2]
     assert len(captured.pools) == 1
+
+
+@pytest.mark.parametrize("order", ["traced first", "wrapped first", "instrumented"])
+def test_what_others_wrap_with_wrapt_is_called_on_a_traced_manager(
+    order: str, server: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called: list[str] = []
+
+    def theirs(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+        called.append(type(instance).__name__)
+        return wrapped(*args, **kwargs)
+
+    manager = urllib3.PoolManager()
+    if order == "traced first":
+        trace_manager(manager)
+        manager.request("GET", server.url("/fixed"))
+    with capture() if order == "instrumented" else contextlib.nullcontext():
+        # Through the class's own dictionary, as a wrapper that is asked for through its class is another.
+        pool = urllib3.HTTPConnectionPool
+        monkeypatch.setattr(pool, "urlopen", wrapt.FunctionWrapper(vars(pool)["urlopen"], theirs))
+        trace_manager(manager)
+        manager.request("GET", server.url("/fixed"))
+        monkeypatch.undo()
+    manager.clear()
+    assert called == ["HTTPConnectionPool"]
 
 
 def test_a_close_that_somebody_wrapped_outlives_the_hooks(server: Running) -> None:

@@ -40,9 +40,9 @@ class Library:
         """Whether the hooks of that era are still in."""
         api = importlib.import_module(f"{self.name}._api")
         self.api_file = api.request.__code__.co_filename
-        self.clients = TracedClasses({"send": _send(self), "close": _close, "__exit__": _close})
+        self.clients = TracedClasses({"send": _send(self), "close": _close, "__exit__": _close}, by_name=True)
         self.async_clients = TracedClasses(
-            {"send": _async_send(self), "aclose": _async_close, "__aexit__": _async_close}
+            {"send": _async_send(self), "aclose": _async_close, "__aexit__": _async_close}, by_name=True
         )
 
     def __repr__(self) -> str:

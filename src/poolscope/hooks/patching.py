@@ -155,8 +155,21 @@ def hide_frame(error: BaseException) -> None:
     """
     traceback = error.__traceback__
     if traceback is not None:
+        traceback = traceback.tb_next
+        if traceback is not None and traceback.tb_frame.f_code is _BY_NAME:
+            traceback = traceback.tb_next
         # Not by assignment: exceptions that are frozen dataclasses refuse it, and would be lost to that refusal.
-        BaseException.with_traceback(error, traceback.tb_next)
+        BaseException.with_traceback(error, traceback)
+
+
+def _by_name(cls: type, name: str, resolve: Callable[[type, str], Any]) -> Callable[..., Any]:
+    def original(*args: Any, **kwargs: Any) -> Any:
+        return resolve(cls, name)(*args, **kwargs)
+
+    return original
+
+
+_BY_NAME: Final = _by_name(object, "", getattr).__code__
 
 
 class Patches:
@@ -232,34 +245,59 @@ class TracedClasses:
     """
 
     def __init__(
-        self, methods: Mapping[str, Callable[[Any], Any]], finalizer: Callable[[Any], None] | None = None
+        self,
+        methods: Mapping[str, Callable[[Any], Any]],
+        finalizer: Callable[[Any], None] | None = None,
+        by_name: bool = False,
     ) -> None:
         self._methods = methods
         self._finalizer = finalizer
         """Called with the object when it is collected, before a ``__del__`` of its own."""
-        self._made: dict[type, type] = {}
+        self._by_name = by_name
+        """Whether a method is looked up with each call, for objects that live long: a test, or another tool, may
+        replace it after they were adopted. Others get what is there when they are adopted."""
+        self._made: dict[type, tuple[type, list[tuple[str, Any]]]] = {}
 
     def of(self, cls: type) -> type:
-        """The traced twin of ``cls``; ``cls`` itself if it is one already."""
-        made = self._made.get(cls)
-        if made is None:
-            if getattr(cls, "_poolscope_traced", None) is self:
-                return cls
-            body: dict[str, Any] = {
-                "__module__": cls.__module__,
-                "__qualname__": cls.__qualname__,
-                "__doc__": cls.__doc__,
-                "_poolscope": None,
-                "_poolscope_traced": self,
-            }
-            for name, make in self._methods.items():
-                original = getattr(cls, name, None)
-                if original is not None:
-                    body[name] = functools.wraps(original)(make(original))
-            if self._finalizer is not None:
-                body["__del__"] = _finalizer(self._finalizer, getattr(cls, "__del__", None))
-            made = self._made[cls] = type(cls.__name__, (cls,), body)
+        """The traced twin of ``cls``; that of its original if it is one already."""
+        known = self._made.get(cls)
+        if known is not None:
+            made, originals = known
+            if self._by_name:
+                return made
+            for name, original in originals:
+                if _method(cls, name) is not original:
+                    break
+            else:
+                return made
+        elif vars(cls).get("_poolscope_traced") is self:
+            return TracedClasses.of(self, cls.__bases__[0])
+        elif getattr(cls, "_poolscope_traced", None) is self:
+            return cls
+        body: dict[str, Any] = {
+            "__module__": cls.__module__,
+            "__qualname__": cls.__qualname__,
+            "__doc__": cls.__doc__,
+            "_poolscope": None,
+            "_poolscope_traced": self,
+        }
+        originals = []
+        for name, make in self._methods.items():
+            original = getattr(cls, name, None)
+            if original is not None:
+                originals.append((name, _method(cls, name)))
+                called = original
+                if self._by_name:
+                    called = functools.wraps(original)(_by_name(cls, name, self._resolve))
+                body[name] = functools.wraps(original)(make(called))
+        if self._finalizer is not None:
+            body["__del__"] = _finalizer(self._finalizer, getattr(cls, "__del__", None))
+        made = type(cls.__name__, (cls,), body)
+        self._made[cls] = made, originals
         return made
+
+    def _resolve(self, cls: type, name: str) -> Any:
+        return getattr(cls, name)
 
     def adopt(self, thing: Any) -> bool:
         """Turn ``thing`` into its traced twin; False where its layout forbids that (``__slots__``)."""
@@ -275,6 +313,14 @@ class TracedClasses:
         if vars(cls).get("_poolscope_traced") is self:
             vars(thing).pop("_poolscope", None)
             thing.__class__ = cls.__bases__[0]
+
+
+def _method(cls: type, name: str) -> Any:
+    """What lies there, without asking it: a wrapper of wrapt's is another object with each question."""
+    for base in cls.__mro__:
+        if name in base.__dict__:
+            return base.__dict__[name]
+    return None
 
 
 def _finalizer(

@@ -43,14 +43,16 @@ class Library:
         )
         create = _create_connection(self)
         self.pools = TracedClasses(
-            {"create_connection": create, "handle_request": _on_pool(self), "close": _pool_close}
+            {"create_connection": create, "handle_request": _on_pool(self), "close": _pool_close},
+            by_name=True,
         )
         self.async_pools = TracedClasses(
             {
                 "create_connection": create,
                 "handle_async_request": _async_on_pool(self),
                 "aclose": _async_pool_close,
-            }
+            },
+            by_name=True,
         )
 
     def __repr__(self) -> str:

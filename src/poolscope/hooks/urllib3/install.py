@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import importlib
 from collections.abc import Callable, Mapping
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
@@ -50,12 +50,17 @@ def _ours(make: Make) -> Make:
 
     @functools.wraps(make)
     def wrap(original: Any) -> Any:
-        original = _originals.get(original, original)
+        original = _unwrapped(original)
         wrapper = make(original)
         _originals[wrapper] = original
         return wrapper
 
     return wrap
+
+
+def _unwrapped(method: Any) -> Any:
+    # Wrappers of wrapt's equal what they wrap, so that theirs would be lost with ours.
+    return _originals.get(method, method) if type(method) is FunctionType else method
 
 
 def install(module: ModuleType, patches: Patches) -> None:
@@ -107,6 +112,9 @@ class _Twins(TracedClasses):
             twin._poolscope_era = 0
         return twin  # type: ignore[no-any-return]
 
+    def _resolve(self, cls: type, name: str) -> Any:
+        return _unwrapped(getattr(cls, name))
+
 
 def _adopting(twins: _Twins) -> Make:
     """What the wrapped method returns becomes traced."""
@@ -138,7 +146,7 @@ def _adopt(twins: _Twins, thing: Any) -> None:
 
 def _twins_of(table: Mapping[str, Make], **more: Make) -> _Twins:
     methods = {name: make for name, make in table.items() if name != "__init__"}
-    return _Twins({name: _ours(make) for name, make in (methods | more).items()})
+    return _Twins({name: _ours(make) for name, make in (methods | more).items()}, by_name=True)
 
 
 @functools.cache
