@@ -124,6 +124,25 @@ def test_a_killed_family_is_still_readable(program: Program) -> None:
     assert not spools.exists(), "the next run to the same file clears what the killed one left"
 
 
+def test_a_parent_that_only_forks_is_readable_while_it_runs(program: Program) -> None:
+    program.write(
+        CALL.removesuffix("call()\n") + "import signal\npid = os.fork()\nif pid == 0:\n    call()\n"
+        "    print(os.getpid(), flush=True)\n    signal.pause()\nos.waitpid(pid, 0)"
+    )
+    with program.start() as process:
+        assert process.stdout is not None
+        child = int(process.stdout.readline())
+        spools = Path(f"{program.saved}.children")
+        wait_for(lambda: any(s.read_text().count('"exchange"') == 2 for s in spools.glob("*.spool")))
+        assert program.saved.read_text() == ""
+        view = program.poolscope("view", str(program.saved))
+        os.kill(child, signal.SIGTERM)
+        process.communicate(timeout=30)
+    assert view.returncode == 0
+    assert "2 requests · 1 connection" in view.stdout
+    assert "still running" in view.stderr
+
+
 STARTED = {
     "subprocess": "import subprocess\nsubprocess.run([sys.executable, __file__, 'child'], check=True)",
     "without close_fds": "import subprocess\nsubprocess.run([sys.executable, __file__, 'child'], close_fds=False)",

@@ -50,7 +50,8 @@ def stream(path: str, notes: list[str]) -> Iterator[records.Record]:
             yield record
     except OSError as error:
         raise UnreadableError(f"can't read {path!r}: {error.strerror}", 2) from None
-    if not reading.read:
+    # A first process that only forks says nothing until its end; its children do.
+    if not reading.read and (reading.trouble is not None or not _spools(path)):
         raise UnreadableError(reading.trouble or f"{path} is empty: nothing was recorded yet", 1)
     if reading.trouble is not None:
         notes.append(f"{reading.trouble}; the {reading.read} records before it are shown")
@@ -63,9 +64,13 @@ def stream(path: str, notes: list[str]) -> Iterator[records.Record]:
 
 def _leftovers(path: str, notes: list[str]) -> Iterator[records.Record]:
     notes.append(f"{path} has no end: the program was killed, or is still running")
-    for spool in spools_in(place_for(os.path.abspath(path))):
+    for spool in _spools(path):
         reading = Reading(spool)
         try:
             yield from reading.records()
         except OSError as error:
             notes.append(f"can't read {spool!r}: {error.strerror}")
+
+
+def _spools(path: str) -> list[str]:
+    return spools_in(place_for(os.path.abspath(path)))
