@@ -60,7 +60,7 @@ class Seen:
             client.id: client
             for client in self.clients.values()
             if client.call_site is not None
-            and client.call_site.function.startswith(function)
+            and client.call_site.function == function
             and client.kind.startswith(kind)
         }
         return Use(
