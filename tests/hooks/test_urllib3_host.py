@@ -20,7 +20,6 @@ from typing import Any
 import pytest
 import requests
 import urllib3
-import wrapt
 
 import poolscope
 from poolscope.facts import Connection, Exchange
@@ -347,6 +346,7 @@ def test_a_manager_traced_while_instrumented_is_one_client(server: Running) -> N
 def test_what_others_wrap_with_wrapt_is_called_on_a_traced_manager(
     order: str, server: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    wrapt = pytest.importorskip("wrapt")
     called: list[str] = []
 
     def theirs(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
