@@ -161,6 +161,49 @@ def test_a_hook_of_the_clients_own_makes_calls_of_its_own(library: str, httpx: A
     assert [x.previous for x in captured.exchanges] == [None, None]
 
 
+def stops_reading(httpx: Any, url: str) -> None:
+    with httpx.Client() as client, client.stream("GET", url) as response:
+        for _ in response.iter_bytes(1_000):
+            break
+
+
+def fails_at_reading(httpx: Any, url: str) -> None:
+    with httpx.Client() as client, pytest.raises(LookupError):
+        with client.stream("GET", url) as response:
+            for _ in response.iter_raw():
+                raise LookupError("the program's own")
+
+
+def lets_the_iterator_go(httpx: Any, url: str) -> None:
+    with httpx.Client() as client:
+        response = client.send(client.build_request("GET", url), stream=True)
+        next(response.iter_raw())
+
+
+def stops_reading_in_a_task(httpx: Any, url: str) -> None:
+    async def main() -> None:
+        async with httpx.AsyncClient() as client, client.stream("GET", url) as response:
+            async for _ in response.aiter_bytes(1_000):
+                break
+
+    asyncio.run(main())
+
+
+@on_libraries
+@pytest.mark.parametrize(
+    "program", [stops_reading, fails_at_reading, lets_the_iterator_go, stops_reading_in_a_task]
+)
+def test_a_body_that_was_read_far_enough_is_no_error(
+    library: str, httpx: Any, program: Any, server: Running
+) -> None:
+    with capture() as captured:
+        program(httpx, server.url("/size/400000/1"))
+    assert [(e.status, e.error, e.body_complete) for e in captured.exchanges] == [(200, None, False)]
+    (connection,) = captured.connections
+    assert (connection.close_reason, connection.closed_by) == ("response_not_read", "client")
+    assert connection.error is None
+
+
 @on_libraries
 def test_settings_are_equal_where_tls_proxy_and_credentials_are(
     library: str, httpx: Any, server: Running

@@ -74,6 +74,8 @@ def _outcome(body: Any, flight: Flight) -> tuple[bool | None, str | None]:
     if complete:
         return True, None
     error = peek.failure_of(body)
+    if isinstance(error, GeneratorExit):  # the iterator was let go half way: the program has read enough
+        return complete, flight.sheet.error
     return complete, flight.sheet.error if error is None else class_name(error)
 
 

@@ -116,6 +116,9 @@ def _evicted(wire: Wire, connection: Connection) -> bool:
 
 def note_close(wire: Wire, connection: Connection, trigger: str, error: BaseException | None) -> None:
     """Write down what the close will be explained with."""
+    if isinstance(error, GeneratorExit) and connection.last_status is not None and not wire.h2:
+        # The iterator over the body was let go half way: the program has read enough, and nothing failed.
+        trigger, connection.body_complete = "response", False
     connection.close_trigger = trigger
     if trigger not in ("exchange", "response"):
         return
