@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -98,3 +99,15 @@ def accepted(server: Running) -> Callable[[], int]:
     """How many connections the server has accepted since the test began."""
     before = len(server.log().connections)
     return lambda: len(server.log().connections) - before
+
+
+@pytest.fixture(scope="package")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, str]]:
+    """An interpreter that reads poolscope.pth, as one with poolscope installed does."""
+    directory = tmp_path_factory.mktemp("environment")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(directory)], check=True)
+    site = next(directory.glob("lib/python*/site-packages"))
+    shutil.copy(Path(SOURCE) / "poolscope.pth", site)
+    ours = [path for path in sys.path if "site-packages" in path]
+    (site / "_others.pth").write_text("\n".join([SOURCE, *ours]) + "\n")
+    return str(directory / "bin" / "python"), {"PYTHONPATH": ""}

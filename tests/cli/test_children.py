@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -216,18 +214,6 @@ def test_a_sitecustomize_that_ours_hides_still_runs(program: Program) -> None:
     path = os.pathsep.join([str(program.directory), SOURCE])
     run = program.run("--follow", env={"PYTHONPATH": path})
     assert run.stdout == "True\n"
-
-
-@pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, str]]:
-    """An interpreter that reads poolscope.pth, as one with poolscope installed does."""
-    directory = tmp_path_factory.mktemp("environment")
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(directory)], check=True)
-    site = next(directory.glob("lib/python*/site-packages"))
-    shutil.copy(Path(SOURCE) / "poolscope.pth", site)
-    ours = [path for path in sys.path if "site-packages" in path]
-    (site / "_others.pth").write_text("\n".join([SOURCE, *ours]) + "\n")
-    return str(directory / "bin" / "python"), {"PYTHONPATH": ""}
 
 
 def test_the_variable_does_the_same_without_run(
