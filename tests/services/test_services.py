@@ -47,6 +47,7 @@ def held_against(downstream: Running, receiver: Receiver, extra: int = 0) -> lis
         serials[span.resource[INSTANCE], span.attributes[ID]].add(serial)
         assert span.attributes[NUMBER] == number
         assert span.attributes["poolscope.connection.reused"] is (number > 1)
+        assert span.attributes["poolscope.pool.wait_time"] == 0.0
     assert all(len(same) == 1 for same in serials.values())
     assert len(serials) == log.accepts
     assert {(span.resource[INSTANCE], span.attributes[ID]) for span in setups} == set(serials)
@@ -55,6 +56,7 @@ def held_against(downstream: Running, receiver: Receiver, extra: int = 0) -> lis
     for setup in setups:
         parent = spans[setup.parent]
         assert (parent.attributes[ID], parent.attributes[NUMBER]) == (setup.attributes[ID], 1)
+    assert receiver.named("HTTP wait_for_connection") == []  # every pool had room, busy as the process may be
     assert all(spans[span.parent].proto.kind in (1, 2) for span in requests if span.parent)
     return requests
 

@@ -10,9 +10,6 @@ from poolscope.signals import names
 
 Attributes = dict[str, Any]
 
-WAITED: float = 0.001
-"""Seconds in the pool's queue from which on a request waited: below, it is the pool's own work."""
-
 
 def peer(raw: Any) -> Attributes:
     """Whom the socket says it is connected to."""

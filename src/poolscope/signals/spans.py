@@ -21,7 +21,7 @@ from poolscope.facts import BEGUN, Connection, Exchange, HookFailure, now
 from poolscope.ledger.urls import text
 from poolscope.queue import FACTS, is_the_hosts
 from poolscope.signals import names
-from poolscope.signals.describe import WAITED, Attributes, exchange_facts
+from poolscope.signals.describe import Attributes, exchange_facts
 from poolscope.signals.owner import find_owner, is_traced
 from poolscope.signals.propagation import Propagation
 from poolscope.signals.redaction import class_name, is_cancellation, method, server, url_full
@@ -237,7 +237,7 @@ class RequestSpans:
         """The connection's facts for ``span``; tells the wait and the link on the way."""
         connection = exchange.connection
         waited = exchange.pool_wait
-        if waited is not None and waited >= WAITED:
+        if waited:
             error = failure if connection is None else None
             wait_span(self._tracer, span, exchange, live.anchor, error)
         if not (live.own or live.described):

@@ -16,7 +16,6 @@ from poolscope.facts import BEGUN, OPENED, now
 from poolscope.ledger.closing import REASONS
 from poolscope.queue import FACTS
 from poolscope.signals import names
-from poolscope.signals.describe import WAITED
 from poolscope.signals.redaction import is_cancellation, method, server
 
 ORIGINS: Final = 1_000
@@ -275,7 +274,7 @@ class Totals:
         connection = sheet.connection
         if connection is not None and connection.http_version is not None:
             about[names.PROTOCOL_VERSION] = connection.http_version
-        if sheet.pool_wait is not None and sheet.pool_wait >= WAITED:
+        if sheet.pool_wait:
             self.pending.append(Sample(names.TIME_IN_QUEUE, sheet.pool_wait, dict(about), sheet.span))
         ended = sheet.finished_at if sheet.headers_at is None else sheet.headers_at
         if told or ended is None:

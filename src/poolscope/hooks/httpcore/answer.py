@@ -8,7 +8,7 @@ from typing import Any, Final
 from poolscope.facts import now
 from poolscope.hooks.httpcore import peek
 from poolscope.hooks.httpcore.exchange import class_name, finish, release
-from poolscope.hooks.httpcore.requests import settle_wait
+from poolscope.hooks.httpcore.queueing import settle_wait
 from poolscope.hooks.httpcore.state import CLOSER, Flight
 from poolscope.hooks.live import LIVE
 from poolscope.hooks.patching import TracedClasses, guard, hide_frame
@@ -24,7 +24,7 @@ def answered(flight: Flight | None, response: Any) -> None:
     sheet = flight.sheet
     sheet.headers_at = now()
     sheet.status = response.status
-    settle_wait(flight)
+    settle_wait(flight, now())
     flight.request = flight.holder = flight.sender = None
     extensions = response.extensions
     flight.http_version = extensions.get("http_version", b"")

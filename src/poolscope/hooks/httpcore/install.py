@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import Any, Final
 
 from poolscope.hooks import resolver
+from poolscope.hooks.httpcore import queueing
 from poolscope.hooks.httpcore.adopt import adopt_connections
 from poolscope.hooks.httpcore.answer import answered
 from poolscope.hooks.httpcore.backend import WatchedBackend, backend_classes
@@ -43,7 +44,12 @@ class Library:
         )
         create = _create_connection(self)
         self.pools = TracedClasses(
-            {"create_connection": create, "handle_request": _on_pool(self), "close": _pool_close},
+            {
+                "create_connection": create,
+                "handle_request": _on_pool(self),
+                "close": _pool_close,
+                **queueing.METHODS,
+            },
             by_name=True,
         )
         self.async_pools = TracedClasses(
@@ -51,6 +57,7 @@ class Library:
                 "create_connection": create,
                 "handle_async_request": _async_on_pool(self),
                 "aclose": _async_pool_close,
+                **queueing.ASYNC_METHODS,
             },
             by_name=True,
         )
@@ -91,6 +98,8 @@ def install(module: ModuleType, patches: Patches) -> None:
     patches.replace(module.ConnectionPool, "close", _pool_close)
     patches.replace(module.AsyncConnectionPool, "handle_async_request", _async_on_pool(library))
     patches.replace(module.ConnectionPool, "handle_request", _on_pool(library))
+    queueing.install(module.AsyncConnectionPool, queueing.ASYNC_METHODS, patches)
+    queueing.install(module.ConnectionPool, queueing.METHODS, patches)
     resolver.install_socket(patches)
 
 

@@ -11,6 +11,7 @@ from poolscope.hooks import callsite
 from poolscope.hooks.calls import CURRENT_CALL
 from poolscope.hooks.httpcore import peek
 from poolscope.hooks.httpcore.exchange import class_name, finish, release
+from poolscope.hooks.httpcore.queueing import settle_wait
 from poolscope.hooks.httpcore.setup import setup_failed
 from poolscope.hooks.httpcore.state import CURRENT, Flight, PoolState, Wire
 from poolscope.hooks.live import LIVE
@@ -102,7 +103,7 @@ def failed(flight: Flight | None, error: BaseException) -> None:
     """There will be no answer."""
     if flight is None:
         return
-    settle_wait(flight)
+    settle_wait(flight, now())
     flight.holder = flight.sender = None
     finish(flight, class_name(error), None)
     if LIVE.door is not None and not flight.silent:
@@ -114,10 +115,3 @@ def failed(flight: Flight | None, error: BaseException) -> None:
 def _tell_failure(flight: Flight, error: BaseException) -> None:
     if LIVE.door is not None:
         LIVE.door.request_failed(flight.sheet, error)
-
-
-def settle_wait(flight: Flight) -> None:
-    """Pool wait ends with the last assignment; setup comes after it."""
-    sheet = flight.sheet
-    until = flight.assigned_at
-    sheet.pool_wait = (now() if until is None else until) - sheet.started_at

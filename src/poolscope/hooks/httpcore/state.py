@@ -85,6 +85,7 @@ class Flight:
         "http_version",
         "over",
         "pool_state",
+        "queued",
         "request",
         "request_headers",
         "sender",
@@ -103,6 +104,8 @@ class Flight:
         self.wire: Wire | None = None
         """What it was assigned to last; it may still lose it."""
         self.assigned_at: float | None = None
+        self.queued: bool | None = None
+        """Whether the pool had no connection for it at once; None where that cannot be seen."""
         self.holder: Any = None
         """The connection object it was assigned to, until the answer's headers are there."""
         self.bound: Any = None
