@@ -30,7 +30,7 @@ from tests.hooks.httpcore_means import (
     one,
     pool_of,
 )
-from tests.servers import Running, in_thread
+from tests.servers import Running, Scripted, in_thread, scripted
 from tests.truth.probes import PROBES, Options
 from tests.truth.watching import until, watch
 
@@ -99,6 +99,41 @@ def test_one_pool_traced_alone_and_together(library: str, first: str, server: Ru
 
 def test_trace_pool_takes_pools_only() -> None:
     assert not trace_pool(object())
+
+
+@on_libraries
+def test_a_stream_closed_while_another_thread_reads_from_it(library: str) -> None:
+    httpcore = importlib.import_module(library)
+
+    def script(peers: Scripted) -> None:
+        with peers.accept() as peer:
+            peer.read_head()
+            peers.reached.set()
+            peer.wait_for_close()
+
+    outcomes: list[Any] = []
+
+    def ask() -> None:
+        try:
+            outcomes.append(pool.request("GET", server.url()).status)
+        except Exception as error:
+            outcomes.append(error)
+
+    with scripted(script) as server, capture() as captured, httpcore.ConnectionPool() as pool:
+        thread = threading.Thread(target=ask)
+        thread.start()
+        server.wait_for_script()
+        (connection,) = pool.connections
+        stream = connection._connection._network_stream
+        with stream._sock.dup() as same:
+            stream.close()
+            same.shutdown(socket.SHUT_RDWR)  # which wakes the reader, as the close did not
+        thread.join()
+    (outcome,) = outcomes
+    assert isinstance(
+        outcome, httpcore.RemoteProtocolError | httpcore.ReadError
+    )  # in recv() already, or not yet
+    assert captured.ledger.hook_failures == 0
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

@@ -250,7 +250,7 @@ def test_a_thing_that_is_given_up_is_what_it_was():
     thing._poolscope = "a mark"
     traced.give_up(thing)
     traced.give_up(thing)
-    assert (type(thing), vars(thing), thing.speak()) == (Thing, {}, "original")
+    assert (type(thing), thing._poolscope, thing.speak()) == (Thing, "a mark", "original")
     del thing
     assert collected == []
 

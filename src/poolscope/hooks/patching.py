@@ -308,10 +308,12 @@ class TracedClasses:
         return True
 
     def give_up(self, thing: Any) -> None:
-        """Make ``thing`` what it was: its finalizer has nothing left to say, and need not run."""
+        """Give ``thing`` its class back: its finalizer has nothing left to say, and need not run.
+
+        Its mark stays, as another thread may be inside a method of ours on it.
+        """
         cls = type(thing)
         if vars(cls).get("_poolscope_traced") is self:
-            vars(thing).pop("_poolscope", None)
             thing.__class__ = cls.__bases__[0]
 
 
