@@ -1,0 +1,54 @@
+"""The pages for people: nothing they point to is missing, and nothing that has a name is left out."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from poolscope.cli.demo import EXAMPLES
+from poolscope.cli.options import OPTIONS
+from poolscope.ledger.closing import REASONS
+
+HOUSE = Path(__file__).resolve().parent.parent
+PAGES = [HOUSE / "README.md", HOUSE / "CONTRIBUTING.md", *sorted((HOUSE / "docs").glob("*.md"))]
+LINK = re.compile(r"\]\((?!https?:)([^)#]*)(?:#([^)]+))?\)")
+
+
+def anchors(page: Path) -> set[str]:
+    """What a link can point to, as the usual renderers name it."""
+    titles = re.findall(r"^#+ (.+)$", page.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    for path, anchor in LINK.findall(page.read_text("utf-8")):
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), path
+        assert not anchor or anchor in anchors(target), f"{path}#{anchor}"
+
+
+def test_the_readme_leads_to_every_page() -> None:
+    linked = {path for path, _ in LINK.findall((HOUSE / "README.md").read_text("utf-8"))}
+    assert {f"docs/{page.name}" for page in PAGES if page.parent.name == "docs"} <= linked
+
+
+def test_every_close_reason_is_explained() -> None:
+    rows = re.findall(
+        r"^\| ([a-z0-9, ]+) \| ", (HOUSE / "docs" / "report.md").read_text("utf-8"), re.MULTILINE
+    )
+    explained = {name for row in rows for name in row.split(", ")}
+    assert {reason.replace("_", " ") for reason in REASONS} <= explained
+
+
+def test_every_option_is_listed() -> None:
+    page = (HOUSE / "docs" / "run.md").read_text("utf-8")
+    assert not [name for option in OPTIONS for name in option.names[:1] if name not in page]
+
+
+def test_the_demo_knows_every_example_that_it_does_not_repeat() -> None:
+    shown = {example.name for example in EXAMPLES}
+    there = {path.stem for path in (HOUSE / "examples").glob("*.py")}
+    assert there - shown == {"requests_per_call", "requests_session"}, "the seed program does both"
