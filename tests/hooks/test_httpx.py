@@ -321,6 +321,51 @@ def test_a_client_traced_alone_is_one_client_whatever_the_hooks_do(
 
 
 @on_libraries
+def test_a_transport_inside_another_is_found(library: str, httpx: Any, server: Running) -> None:
+    class Retrying(httpx.BaseTransport):  # type: ignore[misc,name-defined]
+        def __init__(self, transport: Any) -> None:
+            self._wrapped = transport
+            self._me = self
+
+        def handle_request(self, request: Any) -> Any:
+            return self._wrapped.handle_request(request)
+
+        def close(self) -> None:
+            self._wrapped.close()
+
+    records: list[Any] = []
+    ledger = Ledger(records.append)
+    FACTS.add_consumer(ledger.consume)
+    try:
+        with httpx.Client(transport=Retrying(Retrying(httpx.HTTPTransport()))) as client:
+            assert trace_client(client)
+            client.get(server.url("/fixed/1"))
+        FACTS.settle()
+    finally:
+        FACTS.remove_consumer(ledger.consume)
+    assert [r.status for r in records if type(r).__name__ == "Exchange"] == [200]
+
+
+@on_libraries
+def test_a_shallow_copy_is_another_client(library: str, httpx: Any, server: Running) -> None:
+    with capture() as captured:
+        client = httpx.Client()
+        client.get(server.url("/fixed/1"))
+        twin = copy.copy(client)
+        twin.get(server.url("/fixed/2"))
+        twin.close()
+        client.close()
+    assert [(c.requests, c.close_kind) for c in captured.clients] == [(1, "close"), (1, "close")]
+
+
+@on_libraries
+def test_misuse_is_no_failure_of_ours(library: str, httpx: Any) -> None:
+    with capture() as captured, httpx.Client() as client, pytest.raises(AttributeError):
+        client.send(None)
+    assert captured.ledger.hook_failures == 0
+
+
+@on_libraries
 def test_uninstrument_leaves_nothing_behind(library: str, httpx: Any) -> None:
     before = [dict(vars(cls)) for cls in (httpx.Client, httpx.AsyncClient)]
     with capture():

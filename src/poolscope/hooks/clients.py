@@ -125,7 +125,7 @@ def _client_ended(facts: ClientFacts, how: str) -> None:
 
 def mark_of(client: Any) -> ClientMark | None:
     """The mark on ``client``, unless a shallow copy brought along another's."""
-    mark: ClientMark | None = client._poolscope
+    mark: ClientMark | None = vars(client).get("_poolscope")
     return mark if mark is not None and mark.owner == id(client) else None
 
 

@@ -27,6 +27,7 @@ _CREDENTIALS: Final = frozenset(
     (b"authorization", b"proxy-authorization", b"cookie", b"x-api-key", b"api-key")
 )
 _UNKNOWN: Final = -1
+_TRANSPORTS_SEARCHED: Final = 32
 
 
 class Library:
@@ -97,7 +98,7 @@ def trace_client(client: Any) -> bool:
 
 
 def _trace_mark(library: Library, client: Any) -> None:
-    mark: ClientMark | None = vars(client).get("_poolscope")
+    mark = clients.mark_of(client)
     if mark is None:
         mark = vars(client)["_poolscope"] = clients.traced(client, _kind(library, client))
         _claim_pools(client, mark)
@@ -125,7 +126,7 @@ def _init(library: Library, kind: str) -> Callable[..., Any]:
 
 @guard("httpx.client")
 def _built(library: Library, kind: str, client: Any, started_at: float, options: dict[str, Any]) -> None:
-    if clients.built_within(vars(client).get("_poolscope"), started_at):
+    if clients.built_within(clients.mark_of(client), started_at):
         return
     site = clients.construction_site(client)
     caller = sys._getframe(3).f_code  # of this body's guard's wrapper's caller
@@ -145,7 +146,7 @@ def _built(library: Library, kind: str, client: Any, started_at: float, options:
 
 
 def _mark_of(library: Library, client: Any) -> ClientMark:
-    mark: ClientMark | None = vars(client).get("_poolscope")
+    mark = clients.mark_of(client)
     if mark is None:
         mark = vars(client)["_poolscope"] = clients.adopted(client, _kind(library, client), library.era)
         _claim_pools(client, mark)
@@ -157,10 +158,25 @@ def _kind(library: Library, client: Any) -> str:
 
 
 def _pools_of(client: Any) -> list[Any]:
-    """The httpcore pools directly below a client's transports, mounted ones included."""
-    transports = [getattr(client, "_transport", None), *getattr(client, "_mounts", {}).values()]
-    pools = [getattr(transport, "_pool", None) for transport in transports]
-    return [pool for pool in pools if hasattr(pool, "create_connection")]
+    """The httpcore pools below a client's transports: mounted ones, and those that other transports wrap."""
+    waiting = [getattr(client, "_transport", None), *getattr(client, "_mounts", {}).values()]
+    pools: list[Any] = []
+    seen: set[int] = set()
+    while waiting and len(seen) < _TRANSPORTS_SEARCHED:
+        transport = waiting.pop(0)
+        if id(transport) in seen:
+            continue
+        seen.add(id(transport))
+        attributes = list(getattr(transport, "__dict__", {}).values())
+        below = [one for one in attributes if hasattr(type(one), "create_connection")]
+        pools += below
+        if not below:
+            waiting += [one for one in attributes if _is_transport(type(one))]
+    return pools
+
+
+def _is_transport(cls: type) -> bool:
+    return hasattr(cls, "handle_request") or hasattr(cls, "handle_async_request")
 
 
 def _claim_pools(client: Any, mark: ClientMark) -> None:
@@ -185,6 +201,8 @@ def _call_begins(library: Library, client: Any, args: Any, kwargs: Any) -> Call 
 
 def _note_credentials(client: Any, mark: ClientMark, request: Any, kwargs: dict[str, Any]) -> None:
     """They may be set after the client was built, or come with the call: the first request has them all."""
+    if not hasattr(request, "headers"):
+        return  # no request: httpx will say so
     mark.calls(request.headers.get("cookie"))
     sheet = mark.facts.sheet
     if sheet.settings is None or mark.sent > 1:
@@ -241,7 +259,7 @@ def _async_send(library: Library) -> Callable[..., Any]:
 
 @guard("httpx.close")
 def _closed(client: Any) -> None:
-    mark: ClientMark | None = vars(client).get("_poolscope")
+    mark = clients.mark_of(client)
     if mark is not None:
         mark.closed()
 

@@ -154,6 +154,7 @@ def _adapter(session: Any, url: str) -> Any:
 def _auth_hooks(request: Any) -> list[Any]:
     """Auth that answers a challenge sits in the response hooks, as a bound method."""
     hooks = (getattr(request, "hooks", None) or {}).get("response", ())
+    hooks = (hooks,) if callable(hooks) else hooks
     owners = [getattr(hook, "__self__", None) for hook in hooks]
     return [owner for owner in owners if hasattr(owner, "username")]
 
