@@ -171,3 +171,21 @@ def test_what_is_left_behind_by_a_loop(
 ) -> None:
     text = f"import {library}\n" + ASYNC_LEFT_BEHIND.replace("LIBRARY", library) + RUNS[run]
     ends_alike(program, text, installed)
+
+
+GARBAGE = """
+import gc, requests, sys
+class Garbage:
+    def __del__(self):
+        frame = sys._getframe()
+        print("collected in", frame.f_back and frame.f_back.f_code.co_filename)
+requests.get("{url}")
+gc.collect()
+garbage = Garbage(); garbage.itself = garbage
+del garbage
+"""
+
+
+def test_garbage_is_collected_where_it_would_be_without_us(program: Program) -> None:
+    program.write(GARBAGE)
+    assert program.run().stdout == program.bare().stdout == "collected in None\n"

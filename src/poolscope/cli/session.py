@@ -8,8 +8,11 @@ their start, so that `view` of the saved file sees exactly what the report was m
 from __future__ import annotations
 
 import atexit
+import gc
 import os
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from copy import deepcopy
 from typing import Any
 
@@ -221,13 +224,14 @@ class Session:
             return
         self._finished = True
         try:
-            self._heartbeat.stop()
-            self._deliver()
-            self._settle()
-            if self.first:
-                self._finish_first()
-            else:
-                self._finish_child()
+            with _nothing_collected():
+                self._heartbeat.stop()
+                self._deliver()
+                self._settle()
+                if self.first:
+                    self._finish_first()
+                else:
+                    self._finish_child()
         except Exception as error:
             note(f"the report could not be made ({type(error).__name__}: {error})")
         if interrupted(self.exit_code):
@@ -265,3 +269,19 @@ class Session:
             publish(picture, self.options)
         if self._file is not None and self._file.error is not None:
             note(f"--save {self.options.save!r} is not complete: {self._file.error}")
+
+
+@contextmanager
+def _nothing_collected() -> Iterator[None]:
+    """What the program left behind is to be collected, and warned of, where that would happen without us."""
+    collecting, before = gc.isenabled(), gc.get_count()[0]
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            # Objects of ours that stay must not make the collector run any sooner.
+            first, *others = gc.get_threshold()
+            if first:
+                gc.set_threshold(first + max(0, gc.get_count()[0] - before), *others)
+            gc.enable()
