@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 from poolscope.facts import RawCallSite
 
-LIBRARY: Final = 0
+LIBRARY: Final = 0  # the one that is false: most frames above a request are of this kind
 """httpx, requests, urllib3 and what they are built of; poolscope itself."""
 PACKAGE: Final = 1
 """Anything else from site-packages or the standard library."""
@@ -92,17 +92,24 @@ def find(depth: int = 1) -> Site:
     return Site(None, sdk, entry)
 
 
-def user(depth: int = 1) -> RawCallSite | None:
-    """Just the user's line, from ``depth`` frames above the caller outwards; None if there is none."""
+def user(depth: int = 1, or_sdk: bool = False) -> RawCallSite | None:
+    """Just the user's line, from ``depth`` frames above the caller outwards.
+
+    Where there is none: the first line outside the HTTP libraries if ``or_sdk``, else None.
+    """
     frame: FrameType | None = sys._getframe(depth + 1)
     known = _kinds
+    sdk: RawCallSite | None = None
     while frame is not None:
         code = frame.f_code
         file = code.co_filename
         kind = known[file] if file in known else kind_of(file)
-        if kind == USER:
-            return code, frame.f_lineno
-        if kind == RUNNER:
-            return None
+        if kind:
+            if kind == USER:
+                return code, frame.f_lineno
+            if kind == RUNNER:
+                break
+            if or_sdk and sdk is None:
+                sdk = code, frame.f_lineno
         frame = frame.f_back
-    return None
+    return sdk

@@ -189,14 +189,15 @@ def _claim_pools(client: Any, mark: ClientMark) -> None:
 
 @guard("httpx.send")
 def _call_begins(library: Library, client: Any, args: Any, kwargs: Any) -> Call | None:
-    if suppressed():
-        return None
-    mark = _mark_of(library, client)
-    sheet = mark.facts.current(library.era)
-    if mark.sent < 2:
-        _note_credentials(client, mark, args[0] if args else kwargs.get("request"), kwargs)
-    site = callsite.find()
-    return Call(id(client), sheet.id, site.user or site.sdk)
+    mark: ClientMark | None = vars(client).get("_poolscope")
+    if mark is None or mark.sent < 2 or mark.facts.era != library.era:
+        if suppressed():
+            return None
+        mark = _mark_of(library, client)
+        mark.facts.current(library.era)
+        if mark.sent < 2:
+            _note_credentials(client, mark, args[0] if args else kwargs.get("request"), kwargs)
+    return Call(id(client), mark.facts.current(library.era).id, callsite.user(3, True))
 
 
 def _note_credentials(client: Any, mark: ClientMark, request: Any, kwargs: dict[str, Any]) -> None:

@@ -17,7 +17,7 @@ _VERSIONS: Final = {b"HTTP/1.0": "1.0", b"HTTP/1.1": "1.1", b"HTTP/2": "2"}
 
 
 @guard("httpcore.answered")
-def answered(flight: Flight | None, response: Any) -> None:
+def answered(bodies: TracedClasses, flight: Flight | None, response: Any) -> None:
     """The answer's headers are there; its body is watched from now on."""
     if flight is None:
         return
@@ -39,7 +39,7 @@ def answered(flight: Flight | None, response: Any) -> None:
     if LIVE.door is not None and not flight.silent:
         _tell_headers(flight, response)
     body = response.stream
-    if (ASYNC_BODIES if hasattr(body, "aclose") else BODIES).adopt(body):
+    if bodies.adopt(body):
         body._poolscope = flight
     else:
         release(flight)

@@ -20,7 +20,7 @@ def account(wire: Wire, flight: Flight, stream_id: int | None = None) -> None:
     if connection is None or connection.closed_at is not None:
         return
     if stream_id is None:
-        connection.requests = number = connection.requests + 1
+        number = connection.requests = connection.requests + 1
     else:
         number = (stream_id + 1) // 2  # a client's streams are 1, 3, 5, …, in wire order
         sheet.stream_id = stream_id
@@ -29,14 +29,16 @@ def account(wire: Wire, flight: Flight, stream_id: int | None = None) -> None:
     if wire.numbered or stream_id is not None:
         sheet.request_number = number
     assigned_at = flight.assigned_at
-    opener = connection.opened_by == sheet.id
-    sheet.joined = not opener and bool(
-        connection.opened_at is not None and assigned_at is not None and assigned_at < connection.opened_at
-    )
-    sheet.reused = not opener and not sheet.joined
-    if not connection.in_flight and connection.idle_since is not None and assigned_at is not None:
-        sheet.idle_time = max(0.0, assigned_at - connection.idle_since)
-    connection.idle_since = None
+    opened_at, idle_since = connection.opened_at, connection.idle_since
+    if connection.opened_by == sheet.id:
+        sheet.joined = sheet.reused = False
+    else:
+        joined = sheet.joined = opened_at is not None and assigned_at is not None and assigned_at < opened_at
+        sheet.reused = not joined
+    if idle_since is not None:
+        if assigned_at is not None and not connection.in_flight:
+            sheet.idle_time = max(0.0, assigned_at - idle_since)
+        connection.idle_since = None
     connection.in_flight.add(sheet.id)
     connection.last_status = connection.body_complete = connection.readable_at = None
     connection.answer_closes = connection.request_closes = None

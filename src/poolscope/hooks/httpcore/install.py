@@ -16,7 +16,7 @@ from typing import Any, Final
 from poolscope.hooks import resolver
 from poolscope.hooks.httpcore import queueing
 from poolscope.hooks.httpcore.adopt import adopt_connections
-from poolscope.hooks.httpcore.answer import answered
+from poolscope.hooks.httpcore.answer import ASYNC_BODIES, BODIES, answered
 from poolscope.hooks.httpcore.backend import WatchedBackend, backend_classes
 from poolscope.hooks.httpcore.peek import origin_of
 from poolscope.hooks.httpcore.requests import assigned, begin, departed, failed, lost
@@ -191,7 +191,7 @@ def _on_pool(library: Library) -> Callable[..., Any]:
             finally:
                 CURRENT.set(before)
             if not inner:
-                answered(flight, response)
+                answered(BODIES, flight, response)
             return response
 
         return handle_request
@@ -216,7 +216,7 @@ def _async_on_pool(library: Library) -> Callable[..., Any]:
             finally:
                 CURRENT.set(before)
             if not inner:
-                answered(flight, response)
+                answered(ASYNC_BODIES, flight, response)
             return response
 
         return handle_async_request

@@ -25,9 +25,7 @@ def begin(pool: Any, state: PoolState, request: Any, in_task: bool) -> Flight:
     """A request asks its pool for a connection."""
     FACTS.relieve()
     url = request.url
-    sheet = Exchange(peek.origin_of(url), FACTS.epoch, now())
-    sheet.method = request.method
-    sheet.target = url.target
+    sheet = Exchange(peek.origin_of(url), FACTS.epoch, now(), request.method, url.target)
     sheet.thread = threading.get_ident()
     if in_task:
         sheet.task = current_task()
@@ -38,8 +36,7 @@ def begin(pool: Any, state: PoolState, request: Any, in_task: bool) -> Flight:
     if call is not None:
         call.follow(sheet)
     else:
-        site = callsite.find()
-        sheet.call_site = site.user or site.sdk
+        sheet.call_site = callsite.user(4, or_sdk=True)
         sheet.client = state.client_id
     sheet.pool = state.current(pool, sheet.client).id
     if LIVE.door is not None:

@@ -200,15 +200,17 @@ def _async_read(original: Callable[..., Any]) -> Callable[..., Any]:
 def _write(original: Callable[..., Any]) -> Callable[..., Any]:
     def write(self: Any, buffer: bytes, timeout: float | None = None) -> Any:
         flight = CURRENT.get()
-        if flight is not None and flight.bound is None:
-            writing(self, flight)
+        head = flight if flight is not None and flight.bound is None else None
+        if head is not None:
+            writing(self, head)
         try:
             result = original(self, buffer, timeout)
         except BaseException as error:
             stream_failed(self, error)
             hide_frame(error)
             raise
-        if flight is not None and flight.bound is self._poolscope:
+        # The head is never the end: the library sends every request's end by itself, empty as it may be.
+        if head is None and flight is not None and flight.bound is self._poolscope:
             written(flight)
         return result
 
@@ -218,15 +220,17 @@ def _write(original: Callable[..., Any]) -> Callable[..., Any]:
 def _async_write(original: Callable[..., Any]) -> Callable[..., Any]:
     async def write(self: Any, buffer: bytes, timeout: float | None = None) -> Any:  # noqa: ASYNC109  (as above)
         flight = CURRENT.get()
-        if flight is not None and flight.bound is None:
-            writing(self, flight)
+        head = flight if flight is not None and flight.bound is None else None
+        if head is not None:
+            writing(self, head)
         try:
             result = await original(self, buffer, timeout)
         except BaseException as error:
             stream_failed(self, error)
             hide_frame(error)
             raise
-        if flight is not None and flight.bound is self._poolscope:
+        # The head is never the end: the library sends every request's end by itself, empty as it may be.
+        if head is None and flight is not None and flight.bound is self._poolscope:
             written(flight)
         return result
 
