@@ -95,6 +95,37 @@ def test_it_ends_as_without_us(program: Program, ending: str) -> None:
     assert run.stderr == bare.stderr
 
 
+STARTER = """
+import sys, weakref
+from poolscope.cli.main import main
+def gone(_, over=sys.is_finalizing, write=sys.stderr.write):
+    if not over():
+        write("the interpreter is going to use what was freed")
+sys.watching = weakref.ref(sys.modules["__main__"], gone)
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize("ending", ["syntax", "exception", "falls off the end"])
+def test_it_ends_so_where_a_script_started_us_as_the_installed_command_is_one(
+    program: Program, ending: str
+) -> None:
+    program.write(ENDINGS[ending])
+    command = program.directory / "poolscope"
+    command.write_text(STARTER)
+    run = subprocess.run(
+        [sys.executable, command, "run", "--quiet", program.path],
+        env=program.environment(),
+        cwd=program.directory,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    bare = program.bare()
+    assert (run.returncode, run.stdout, run.stderr) == (bare.returncode, bare.stdout, bare.stderr)
+
+
 REQUESTS = """
 import requests
 with requests.Session() as session:

@@ -7,7 +7,7 @@ import os
 import sys
 from importlib.machinery import BuiltinImporter, PathFinder, SourceFileLoader
 from types import CodeType, ModuleType
-from typing import Any
+from typing import Any, Final
 
 from poolscope.cli.options import Options, UsageError
 
@@ -74,12 +74,17 @@ def name_of(options: Options) -> str:
     return "-c" if options.code is not None else os.path.basename(options.arguments[0].rstrip("/"))
 
 
+_launchers: Final[list[ModuleType]] = []
+"""The ``__main__`` that started us, kept to the end: its frames still run in it, and CPython (3.11 to 3.13) writes
+into its dictionary once more after an uncaught exception was shown, whether or not it still exists."""
+
+
 class Main:
     """The program's ``__main__``, ready to be executed."""
 
     def __init__(self, options: Options) -> None:
         self._options = options
-        self._ours = sys.modules["__main__"]  # kept: the frames below the program's still run in it
+        _launchers.append(sys.modules["__main__"])
         self.module = _main_module()
 
     def execute(self) -> None:
