@@ -146,27 +146,37 @@ def test_waiting_names_the_limit() -> None:
     story = Story()
     story.header()
     client = story.client()
-    story.pool(client, most=5)
-    connection = story.connect(client)
+    story.pool(client, most=2)
+    connection, _ = story.connect(client), story.connect(client)
     for wait in (0.0, 0.5, 1.5):
         story.exchange(client, connection, pool_wait=wait)
     shown = report(story.records)
-    assert "waiting  2 requests for a connection, at most 1.50 s each; the pool allows 5 connections" in shown
+    assert "waiting  2 requests for a connection, at most 1.50 s each; the pool allows 2 connections" in shown
     assert line_with(r"^  httpx\.Client ", shown).endswith("2.00 s")
     assert "no end recorded" in shown
-    assert "1 still open" in shown
+    assert "2 still open" in shown
+
+
+def test_a_limit_that_was_not_reached_is_not_what_they_waited_for() -> None:
+    story = Story()
+    story.header()
+    client = story.client()
+    story.pool(client, most=2)
+    story.exchange(client, story.connect(client), pool_wait=0.5)
+    shown = report(story.records)
+    assert "waiting  1 request for a connection\n" in shown
 
 
 def test_waiting_in_vain_is_counted() -> None:
     story = Story()
     story.header()
     client = story.client()
-    story.pool(client)
+    story.pool(client, most=1)
     connection = story.connect(client)
     for lost in (0, 3, 1):
         story.exchange(client, connection, pool_wait=0.1, failed_attempts=lost)
     shown = " ".join(report(story.records).split())
-    assert "the pool allows 10 connections; 4 × the assigned one was taken already" in shown
+    assert "the pool allows 1 connection; 4 × the assigned one was taken already" in shown
 
 
 def test_a_surplus_names_what_the_pool_keeps() -> None:
@@ -184,7 +194,7 @@ def test_a_surplus_names_what_the_pool_keeps() -> None:
 def test_limits_that_differ_are_not_told() -> None:
     story = Story()
     story.header()
-    for allowed in (5, 6):
+    for allowed in (1, 2):
         client = story.client()
         story.pool(client, most=allowed)
         connection = story.connect(client)

@@ -155,7 +155,7 @@ class Table:
             for title, words in (
                 ("building", self._building(row)),
                 ("setup", self._setup(tally)),
-                ("waiting", self._waiting(row)),
+                ("waiting", self._waiting(row, tally)),
                 ("failed", self._failed(row, tally)),
                 ("closed", self._closed(row, tally)),
             )
@@ -192,11 +192,13 @@ class Table:
         each = f", {seconds(tally.setup_total / number)} per connection" if number > 1 else ""
         return [("setup", " · ".join(parts)), ("", each)]
 
-    def _waiting(self, row: Row) -> Line:
+    def _waiting(self, row: Row, tally: Tally) -> Line:
         if not row.waited:
             return []
         limit = row.limits.max_connections if row.limits else None
-        allowed = f"; the pool allows {count(limit, 'connection')}" if limit else ""
+        # Where there never were so many, the limit is not what they waited for.
+        reached = limit and tally.opened + tally.failed + tally.unseen + tally.inherited >= limit
+        allowed = f"; the pool allows {count(limit, 'connection')}" if limit and reached else ""
         longest = f", at most {seconds(row.slowest_wait)} each" if row.waited > 1 else ""
         lost = f"; {row.lost:,} × the assigned one was taken already" if row.lost else ""
         return [("failed", f"{count(row.waited, 'request')} for a connection{longest}"), ("", allowed + lost)]
