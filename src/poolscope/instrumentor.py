@@ -93,7 +93,8 @@ class Instrumentor:
     def snapshot(self) -> Snapshot:
         """What is live right now; empty while nothing is instrumented."""
         FACTS.settle()
-        return self.ledger.snapshot()
+        # What was alive when the last holder let go may long be gone.
+        return (self.ledger if self._holders else Ledger()).snapshot()
 
     def after_fork(self) -> None:
         """In a forked child: a fresh lock and an empty ledger."""

@@ -42,19 +42,19 @@ def trace(client: _T) -> _T:
 
 def _trace_managers(client: Any) -> bool:
     adapters = getattr(client, "adapters", None)
+    managers = [client]
     if isinstance(adapters, dict):
         managers = [getattr(adapter, "poolmanager", None) for adapter in adapters.values()]
         for adapter in adapters.values():
             managers += getattr(adapter, "proxy_manager", {}).values()
-        kind = "requests.Session"
-    else:
-        managers, kind = [client], "urllib3.PoolManager"
     managers = [manager for manager in managers if hasattr(manager, "connection_from_url")]
     if managers:
+        from poolscope.hooks.requests import trace_session
         from poolscope.hooks.urllib3.install import trace_manager
 
+        mark = trace_session(client) if isinstance(adapters, dict) else None
         for manager in managers:
-            trace_manager(manager, kind)
+            trace_manager(manager, mark=mark)
     return bool(managers)
 
 

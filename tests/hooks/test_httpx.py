@@ -435,5 +435,8 @@ def test_instrument_and_uninstrument(server: Running) -> None:
             seen = poolscope.snapshot()
             assert [c.kind for c in seen.clients] == ["httpx.Client"]
             assert len(seen.connections) == 1
+            poolscope.uninstrument()
+            after = poolscope.snapshot()
+            assert (after.clients, after.pools, after.connections, after.holders) == ((), (), (), ())
     finally:
         poolscope.uninstrument()

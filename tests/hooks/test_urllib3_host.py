@@ -331,6 +331,28 @@ def test_what_is_in_use_already_is_traced_as_well(make: Any, server: Running) ->
     assert {(c.created_at, c.call_site) for c in records if c.type == "client"} == {(None, None)}
 
 
+def test_a_traced_session_is_one_client(server: Running, tls: Running, certificates: Certificates) -> None:
+    records: list[Any] = []
+    ledger = Ledger(records.append)
+    FACTS.add_consumer(ledger.consume)
+    try:
+        session = poolscope.trace(requests.Session())
+        session.trust_env, session.verify = False, certificates.authority
+        session.get(server.url("/fixed"))
+        with capture():
+            session.get(server.url("/fixed"))
+        session.get(tls.url("/fixed"))
+        session.close()
+        FACTS.settle()
+    finally:
+        FACTS.remove_consumer(ledger.consume)
+        poolscope.uninstrument()
+    (client,) = [r for r in records if r.type == "client" and r.close_kind is not None]
+    assert (client.kind, client.created_at, client.requests) == ("requests.Session", None, 3)
+    assert {r.id for r in records if r.type == "client"} == {client.id}
+    assert {e.client for e in records if e.type == "exchange"} == {client.id}
+
+
 def test_a_manager_traced_while_instrumented_is_one_client(server: Running) -> None:
     with capture() as captured, urllib3.PoolManager() as http:
         http.request("GET", server.url("/fixed"))

@@ -11,6 +11,7 @@ from typing import Any
 from poolscope.facts import now
 from poolscope.hooks import callsite, clients
 from poolscope.hooks.calls import CURRENT_CALL, Call
+from poolscope.hooks.clients import ClientMark
 from poolscope.hooks.patching import Patches, guard, hide_frame
 from poolscope.hooks.settings import number_of_settings
 from poolscope.hooks.suppression import suppressed
@@ -42,6 +43,16 @@ def install(module: ModuleType, patches: Patches) -> None:
     patches.replace(session, "__init__", lambda original: _wrap_init(original, api_file))
     patches.replace(session, "send", _wrap_send)
     patches.replace(session, "close", _wrap_close)
+
+
+def trace_session(session: Any) -> ClientMark:
+    """The mark of a session that is traced by itself, for all its adapters' pools; its close is seen by theirs."""
+    mark = clients.mark_of(session)
+    if mark is None:
+        mark = vars(session)["_poolscope"] = clients.traced(session, _KIND)
+    # The era is on its class while the hooks are in.
+    mark.facts.traced(in_sight=mark.facts.era == getattr(session, "_poolscope_era", None))
+    return mark
 
 
 def _wrap_init(original: Callable[..., Any], api_file: str) -> Callable[..., Any]:

@@ -167,22 +167,27 @@ def _managers() -> tuple[_Twins, _Twins]:
     ), pools
 
 
-def trace_manager(traced: Any, kind: str = "urllib3.PoolManager", new: bool = False) -> None:
+def trace_manager(
+    traced: Any,
+    kind: str = "urllib3.PoolManager",
+    new: bool = False,
+    mark: clients.ClientMark | None = None,
+) -> None:
     """Observe one pool manager (and proxy managers likewise) without any global patch; twice is once.
 
-    Its requests belong to the client whose call they are in, if that is observed; else to a client of
-    this ``kind``, whose past is unknown unless the manager is ``new``. Without the global hooks the TLS
-    handshake cannot be told from loading certificates, and neither is stated.
+    Its requests belong to the client whose call they are in, if that is observed; else to that of ``mark``;
+    else to a client of this ``kind``, whose past is unknown unless the manager is ``new``. Without the global
+    hooks the TLS handshake cannot be told from loading certificates, and neither is stated.
     """
     managers, pools = _managers()
     era: int | None = getattr(traced, "_poolscope_era", None)  # of its class: None while no hooks are in
     if not managers.adopt(traced) or traced._poolscope_stand_in is not None:
         return
     site = clients.construction_site(traced) if new else None
-    vars(traced)["_poolscope_stand_in"] = clients.traced(traced, kind, site)
-    mark = clients.mark_of(traced)
-    if mark is not None:
-        mark.facts.traced(in_sight=mark.facts.era == era)
+    vars(traced)["_poolscope_stand_in"] = clients.traced(traced, kind, site) if mark is None else mark
+    own = clients.mark_of(traced)
+    if own is not None:
+        own.facts.traced(in_sight=own.facts.era == era)
     for known in _pools_of(traced):
         _adopt(pools, known)
         manager.own(traced, known)
