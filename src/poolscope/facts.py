@@ -139,6 +139,7 @@ class Connection(_Sheet):
         "close_time",
         "close_trigger",
         "closed_at",
+        "dns_name",
         "eof",
         "epoch",
         "error",
@@ -184,6 +185,8 @@ class Connection(_Sheet):
         """None for a connection that was open before `instrument()`."""
         self.phases: list[tuple[str, float, float]] = []
         """(phase, started_at, ended_at); phases: dns, connect, proxy_tunnel, tls_context, tls."""
+        self.dns_name: bytes | str | None = None
+        """What was connected to, the proxy's name behind one; told where there is a ``dns`` phase."""
         self.attempts: int | None = None
         """urllib3: addresses tried; httpcore, which keeps those to itself: tries at connecting."""
         self.failed_phase: str | None = None

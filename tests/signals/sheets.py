@@ -24,6 +24,7 @@ def connection(origin: Any = ORIGIN, **slots: Any) -> Connection:
     sheet.setup_started_at, sheet.opened_at = at - 0.03, at
     sheet.phases = [("dns", at - 0.03, at - 0.02), ("connect", at - 0.02, at)]
     sheet.peer, sheet.via, sheet.http_version = ("192.0.2.1", 80), "direct", "1.1"
+    sheet.dns_name = origin[1]
     for name, value in slots.items():
         setattr(sheet, name, value)
     return sheet

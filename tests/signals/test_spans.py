@@ -104,11 +104,11 @@ def test_setup_and_its_phases_are_children_with_their_own_times(door, telemetry)
     }
 
 
-def test_a_proxys_name_is_not_guessed(door, telemetry) -> None:
-    run(door, on=sheets.connection(via="tunnel"))
+def test_behind_a_proxy_the_name_looked_up_is_the_proxys(door, telemetry) -> None:
+    run(door, on=sheets.connection(via="tunnel", dns_name=b"proxy.example"))
     (dns,) = telemetry.named("DNS lookup")
-    assert dns.name == "DNS lookup"
-    assert not dns.attributes
+    assert dns.name == "DNS lookup proxy.example"
+    assert dict(dns.attributes) == {"dns.question.name": "proxy.example"}
 
 
 def test_later_exchanges_link_to_the_setup(door, telemetry) -> None:

@@ -93,13 +93,10 @@ def _span_of(connection: Connection) -> tuple[float, float]:
 
 
 def _phase(phase: str, connection: Connection, host: str, port: int | None) -> tuple[str, Attributes]:
-    """Name and attributes of a phase's span.
-
-    Behind a proxy the name looked up is the proxy's, which is not on the sheet, so it is left out.
-    """
+    """Name and attributes of a phase's span. Behind a proxy the name looked up is the proxy's."""
     if phase == "dns":
-        direct = connection.via in (None, "direct")
-        return ("DNS lookup", {}) if not direct else (f"DNS lookup {host}", {names.DNS_NAME: host})
+        asked = text(connection.dns_name)
+        return ("DNS lookup", {}) if asked is None else (f"DNS lookup {asked}", {names.DNS_NAME: asked})
     if phase == "connect":
         about: dict[str, Any] = peer(connection.peer)
         at = about.get(names.PEER_ADDRESS)

@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 from poolscope import facts, records
 from poolscope.facts import BEGUN, OPENED, now
 from poolscope.ledger.closing import REASONS
+from poolscope.ledger.urls import text
 from poolscope.queue import FACTS
 from poolscope.signals import names
 from poolscope.signals.redaction import is_cancellation, method, server
@@ -210,8 +211,9 @@ class Totals:
         for index, (phase, start, end) in enumerate(sheet.phases):
             broke = error if index == last and phase == sheet.failed_phase else None
             self._phase(phase, end - start, broke, sheet, at)
-            if phase == "dns" and sheet.via in (None, "direct"):
-                about: Attributes = {names.DNS_NAME: at.attributes[names.SERVER_ADDRESS]}
+            name = text(sheet.dns_name)
+            if phase == "dns" and name is not None:
+                about: Attributes = {names.DNS_NAME: name}
                 if broke is not None:
                     about[names.ERROR_TYPE] = broke
                 self.pending.append(Sample(names.DNS_DURATION, end - start, about, sheet.span))

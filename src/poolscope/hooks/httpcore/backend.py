@@ -33,9 +33,12 @@ class WatchedBackend:
 @guard("httpcore.connecting")
 def _connecting(backend: WatchedBackend, host: Any) -> list[Lookup]:
     lookups: list[Lookup] = []
-    if backend._poolscope is not None:
+    wire = backend._poolscope
+    if wire is not None:
         LOOKUPS.set(None if host is None or is_literal(host) else lookups)
-        connect_begins(backend._poolscope)
+        connect_begins(wire)
+        if wire.sheet is not None:
+            wire.sheet.dns_name = host
     return lookups
 
 

@@ -79,12 +79,12 @@ def wrap_new_conn(original: Callable[..., Any]) -> Callable[..., Any]:
         try:
             sock = original(self)
         except BaseException as error:
-            _lookup_failed(self, setup, timed, error)
+            _lookup_failed(setup, timed, error)
             hide_frame(error)
             raise
         finally:
             self.socket_options = options
-        _lookup_succeeded(self, setup, timed, sock)
+        _lookup_succeeded(setup, timed, sock)
         return sock
 
     return _new_conn
@@ -97,18 +97,19 @@ def _lookup_begins(connection: Any) -> Setup | None:
     if setup is None or setup.in_lookup or not hasattr(connection, "socket_options"):
         return None
     setup.in_lookup = True
+    setup.sheet.dns_name = _host_looked_up(connection)
     setup.at = now()
     return setup
 
 
-def _resolved(connection: Any, setup: Setup, timed: _TimedOptions) -> bool:
+def _resolved(setup: Setup, timed: _TimedOptions) -> bool:
     """Whether addresses were tried; then the phase is ``connect``, since they were known."""
     setup.in_lookup = False
     if not timed.read_at:
         return False
     connected_from = timed.read_at[0]
     setup.sheet.attempts = len(timed.read_at)
-    if not _is_address(_host_looked_up(connection)):
+    if not _is_address(str(setup.sheet.dns_name)):
         setup.sheet.phases.append(("dns", setup.at, connected_from))
     setup.phase, setup.at = "connect", connected_from
     negotiated_from = setup.negotiated_from
@@ -129,16 +130,16 @@ def _is_address(host: str) -> bool:
 
 
 @guard("urllib3.new_conn_failed")
-def _lookup_failed(connection: Any, setup: Setup, timed: _TimedOptions, error: BaseException) -> None:
-    if not _resolved(connection, setup, timed):
+def _lookup_failed(setup: Setup, timed: _TimedOptions, error: BaseException) -> None:
+    if not _resolved(setup, timed):
         # Reading the options comes right after the answer: without it there was none, unless a subclass
         # connects in its own way.
         setup.phase = "dns" if isinstance(on_the_wire(error), socket.gaierror | UnicodeError) else "connect"
 
 
 @guard("urllib3.new_conn_done")
-def _lookup_succeeded(connection: Any, setup: Setup, timed: _TimedOptions, sock: Any) -> None:
-    if _resolved(connection, setup, timed) or getattr(sock, "family", None) == getattr(socket, "AF_UNIX", -1):
+def _lookup_succeeded(setup: Setup, timed: _TimedOptions, sock: Any) -> None:
+    if _resolved(setup, timed) or getattr(sock, "family", None) == getattr(socket, "AF_UNIX", -1):
         setup.over(now())
     else:
         setup.skip(now())

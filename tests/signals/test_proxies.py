@@ -1,0 +1,67 @@
+"""Behind a proxy: the origin is the request's, the name that was looked up the proxy's."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+
+import httpx
+import pytest
+import requests
+
+from tests.servers import Running, ServerConfig, in_thread
+
+
+@pytest.fixture(params=["proxy", "socks"])
+def proxy(request: pytest.FixtureRequest) -> Iterator[str]:
+    with in_thread(ServerConfig(request.param)) as running:
+        scheme = "http" if request.param == "proxy" else "socks5"
+        yield f"{scheme}://localhost:{running.port}"
+
+
+@pytest.fixture
+def origin() -> Iterator[Running]:
+    with in_thread() as running:
+        yield running
+
+
+def with_requests(url: str, proxy: str) -> int:
+    with requests.Session() as session:
+        session.trust_env = False
+        return session.get(url, proxies={"http": proxy}).status_code
+
+
+def with_httpx(url: str, proxy: str) -> int:
+    with httpx.Client(proxy=proxy, trust_env=False) as client:
+        return client.get(url).status_code
+
+
+def with_async_httpx(url: str, proxy: str) -> int:
+    async def fetch() -> int:
+        async with httpx.AsyncClient(proxy=proxy, trust_env=False) as client:
+            return (await client.get(url)).status_code
+
+    return asyncio.run(fetch())
+
+
+@pytest.mark.parametrize("fetch", [with_requests, with_httpx, with_async_httpx])
+def test_the_name_is_the_proxys(
+    telemetry, proxy: str, origin: Running, fetch: Callable[[str, str], int]
+) -> None:
+    with telemetry.instrumented():
+        assert fetch(origin.url("/fixed/4"), proxy) == 200
+        assert {
+            (point.attributes["dns.question.name"], point.count)
+            for point in telemetry.points("dns.lookup.duration")
+        } == {("localhost", 1)}
+        assert telemetry.total("poolscope.connections.opened") == 1
+    (lookup,) = telemetry.named("DNS lookup")
+    assert (lookup.name, dict(lookup.attributes)) == (
+        "DNS lookup localhost",
+        {"dns.question.name": "localhost"},
+    )
+    (setup,) = telemetry.named("HTTP connection_setup")
+    # urllib3's connection to a forwarding proxy serves every origin: it is the proxy's own.
+    its_own = fetch is with_requests and proxy.startswith("http:")
+    assert setup.attributes["server.address"] == ("localhost" if its_own else "127.0.0.1")
+    assert lookup.parent == setup.context
