@@ -144,6 +144,7 @@ class Connection(_Sheet):
         "epoch",
         "error",
         "failed_phase",
+        "goaway",
         "http_version",
         "id",
         "idle_since",
@@ -219,6 +220,8 @@ class Connection(_Sheet):
         """When the library first found the idle socket readable (the server said or closed something)."""
         self.eof = False
         """A read returned no bytes while an answer was expected."""
+        self.goaway = False
+        """The library had received an HTTP/2 GOAWAY when it closed the connection."""
         self.error: str | None = None
         """Class name of the last exception seen on the socket."""
         self.last_status: int | None = None

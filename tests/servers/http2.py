@@ -45,6 +45,8 @@ class _Session:
     ) -> None:
         self.reader, self.writer, self.seen = reader, writer, seen
         self.close_after = config.close_after
+        self.gone = False
+        """It has said GOAWAY: what still comes, it does not hear."""
         self.h2 = H2Connection(H2Configuration(client_side=False, header_encoding="utf-8"))
         self.answers: set[asyncio.Task[None]] = set()
 
@@ -53,6 +55,8 @@ class _Session:
         self.flush()
         try:
             while data := await self.reader.read(65536):
+                if self.gone:
+                    continue
                 for event in self.h2.receive_data(data):
                     self.take(event)
                 self.flush()
@@ -101,10 +105,12 @@ class _Session:
             else:
                 self.h2.send_headers(stream_id, [(":status", "200"), ("content-length", str(len(BODY)))])
                 self.h2.send_data(stream_id, BODY, end_stream=True)
-        except ProtocolError:  # the client gave the stream up while the answer was being made
+        except ProtocolError:  # the stream was given up while the answer was being made
+            request.answered_at = None
             return
         done = self.close_after is not None and request.number >= self.close_after
         if (behaviour == "goaway" or done) and self.seen.ended is None:
+            self.gone = True
             self.seen.end("server: goaway")
             self.h2.close_connection(last_stream_id=stream_id)
         self.flush()

@@ -83,7 +83,7 @@ def judge(
     of_connection: defaultdict[int | None, list[records.Exchange]] = defaultdict(list)
     for exchange in exchanges:
         if exchange.request_number is None:
-            _never_sent(verdict, exchange)
+            never_sent(verdict, exchange)
         else:
             of_connection[exchange.connection].append(exchange)
     opened, failed = [], 0
@@ -94,7 +94,7 @@ def judge(
             verdict.check(not of_connection[connection.id], "request on a failed setup", connection)
         else:
             opened.append(connection)
-    for ours, theirs in _pairs(verdict, opened, log, failed):
+    for ours, theirs in pairs(verdict, opened, log, failed):
         mine = sorted(of_connection.pop(ours.id, []), key=lambda exchange: exchange.request_number or 0)
         _connection(verdict, ours, mine, theirs)
         for position, exchange in enumerate(mine):
@@ -107,13 +107,13 @@ def judge(
     return verdict
 
 
-def _never_sent(verdict: Verdict, exchange: records.Exchange) -> None:
+def never_sent(verdict: Verdict, exchange: records.Exchange) -> None:
     verdict.never_sent += 1
     verdict.check(exchange.status is None and exchange.error is not None, "number missing", exchange)
     verdict.check(exchange.reused is None, "reused without connection", exchange)
 
 
-def _pairs(
+def pairs(
     verdict: Verdict, opened: list[records.Connection], log: ServerLog, failed: int
 ) -> list[tuple[records.Connection, SeenConnection]]:
     ours: defaultdict[int | None, list[records.Connection]] = defaultdict(list)

@@ -16,11 +16,12 @@ import pytest
 import poolscope.testing
 from poolscope.queue import FACTS
 from tests.servers import Certificates, ServerConfig, ServerLog, in_process
+from tests.truth import judge_http2
 from tests.truth.behind_proxies import forwarded, through
 from tests.truth.drivers import DRIVERS, Driver, Load
 from tests.truth.judge import RACE, Verdict, judge
 from tests.truth.watching import LEAVES_SOCKETS
-from tests.truth.workload import NO_RESETS, WHOLE_ANSWERS, jobs
+from tests.truth.workload import NO_RESETS, STREAMS, WHOLE_ANSWERS, jobs
 
 FULL = os.environ.get("POOLSCOPE_TRUTH") == "full"
 PER_LIBRARY = 10_000 if FULL else 1_500
@@ -29,6 +30,7 @@ WAVE = 500
 LONG = 4_000 if FULL else 700
 SECURE = 3_000 if FULL else 200
 PROXIED = 2_000 if FULL else 150
+STREAMED = 3_000 if FULL else 300
 
 on_all = pytest.mark.parametrize("driver", DRIVERS, ids=str)
 pytestmark = pytest.mark.timeout(600)
@@ -130,3 +132,19 @@ def test_through_a_tunnel(driver: Driver, kind: str, certificates: Certificates)
         inner = server.settled(lambda log: log.open == 0)
     _judged(driver, captured, through(outer, inner), 0.8 * PROXIED)
     assert {connection.via for connection in captured.connections} == {kind}
+
+
+# Not in threads: httpcore's synchronous HTTP/2 may give two of them the same stream id, of whom one then fails.
+@pytest.mark.parametrize("driver", [driver for driver in DRIVERS if driver.cancellable], ids=str)
+@pytest.mark.parametrize("goes_away", [False, True], ids=["stays", "goes away"])
+def test_over_http2(driver: Driver, goes_away: bool, certificates: Certificates) -> None:
+    config = ServerConfig("http2", certificate=certificates.server, close_after=100 if goes_away else None)
+    with in_process(config) as server, poolscope.testing.capture() as captured:
+        load = replace(_load(driver, server.origin), authority=certificates.authority, http2=True)
+        driver.run(replace(load, jobs=jobs(STREAMED, False, 1, STREAMS)))
+        log = server.settled(lambda log: log.open == 0)
+    verdict = judge_http2.judge(captured.connections, captured.exchanges, log)
+    assert not verdict.wrong, str(verdict)
+    assert verdict.exchanges >= STREAMED, str(verdict)
+    assert bool(verdict.reasons["http2_goaway"]) == goes_away
+    assert max(connection.requests for connection in captured.connections) >= 90

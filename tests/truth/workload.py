@@ -50,6 +50,16 @@ WHOLE_ANSWERS = {
 """What comes through a forward proxy as it was sent."""
 NO_RESETS = {kind: share for kind, share in MIX.items() if kind[0] != "/reset"}
 """What comes through a tunnel as it was sent: a reset arrives as an end."""
+STREAMS: Mix = {
+    ("/fixed", "read"): 50,
+    ("/slow/4", "read"): 20,
+    ("/slow/20", "read"): 6,
+    ("/redirect/fixed", "read"): 10,
+    ("/fixed", "leave"): 4,
+    ("/rst", "read"): 4,
+    ("/silence", "time_out"): 2,
+}
+"""What an HTTP/2 server is asked for."""
 
 CANCELLATIONS: Mix = {("/slow/20", "cancel"): 6, ("/fixed", "cancel"): 4}
 """On top of it where tasks can be cancelled."""

@@ -166,9 +166,13 @@ class Ledger:
                 self._tell(connection, over=False)
         if self.yield_record is not None:
             self.yield_record(convert.exchange(sheet, self.pid, in_flight, self.keep_query))
-        closing = self._closing and connection is not None and connection.id in self._closing
-        if closing and connection is not None and not self._still_serves(connection):
-            self._connection_ended(connection)
+        if self._closing and (
+            sheet.failed_attempts or (connection is not None and connection.id in self._closing)
+        ):
+            # One that lost connections on its way keeps none of those waiting.
+            for closing in list(self._closing.values()):
+                if not self._still_serves(closing):
+                    self._connection_ended(closing)
 
     def _leave(self, exchange: int) -> int | None:
         """How many were in flight when ``exchange`` started; it is not among them any more."""

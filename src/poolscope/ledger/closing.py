@@ -86,6 +86,8 @@ def classify(connection: Connection) -> tuple[str, str | None]:
         return "evicted_max_connections", CLIENT
     if trigger == "mistake":  # a race in httpcore's pool: encode/httpcore#1110
         return "closed_under_request", CLIENT
+    if connection.goaway:
+        return "http2_goaway", SERVER
     if trigger == "maintenance":
         return _maintenance(connection)
     return _with_exchange(connection)

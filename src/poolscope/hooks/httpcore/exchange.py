@@ -37,7 +37,11 @@ def account(wire: Wire, flight: Flight, stream_id: int | None = None) -> None:
         sheet.reused = not joined
     if idle_since is not None:
         if assigned_at is not None and not connection.in_flight:
-            sheet.idle_time = max(0.0, assigned_at - idle_since)
+            # Who was assigned while another still ran waited for its end on HTTP/1.1, for nothing on HTTP/2.
+            if assigned_at >= idle_since:
+                sheet.idle_time = assigned_at - idle_since
+            elif stream_id is None:
+                sheet.idle_time = 0.0
         connection.idle_since = None
     connection.in_flight.add(sheet.id)
     connection.last_status = connection.body_complete = connection.readable_at = None
@@ -61,6 +65,18 @@ def release(flight: Flight) -> None:
         in_flight.discard(flight.sheet.id)
         if not in_flight:
             connection.idle_since = now()
+
+
+def discount(flight: Flight) -> None:
+    """``flight`` was not served by this connection, so it does not count there."""
+    wire, sheet = flight.wire, flight.sheet
+    connection = None if wire is None else wire.sheet
+    if wire is not None and connection is not None and sheet.id in connection.in_flight:
+        with wire.lock:
+            connection.requests -= 1
+    release(flight)
+    sheet.connection = sheet.request_number = sheet.stream_id = sheet.sent_at = None
+    sheet.reused = sheet.joined = sheet.idle_time = None
 
 
 def finish(flight: Flight, error: str | None, body_complete: bool | None) -> None:
@@ -126,7 +142,7 @@ def note_close(wire: Wire, connection: Connection, trigger: str, error: BaseExce
         return
     connection.idle_since = None
     flight = wire.flight
-    if trigger == "exchange" and error is not None:
+    if trigger == "exchange" and error is not None and not connection.goaway:
         if connection.error is None:
             connection.error = class_of(error).__name__
         if flight is not None and not wire.h2 and flight.sheet.error is None:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from poolscope.facts import now
-from poolscope.hooks.httpcore.exchange import account
+from poolscope.hooks.httpcore.exchange import account, discount
 from poolscope.hooks.httpcore.state import CURRENT, Flight
 from poolscope.hooks.patching import TracedClasses, guard, hide_frame
 
@@ -35,6 +35,15 @@ def stream_begins(stream_id: int | None) -> None:
         flight.bound = STREAM
 
 
+@guard("httpcore.h2_unsent")
+def stream_failed(error: BaseException) -> None:
+    """Sending the headers raised; where h2 itself refused, nothing was sent, and the id may be another's."""
+    flight: Flight | None = CURRENT.get()
+    refused = type(error).__module__.partition(".")[0] == "h2"
+    if refused and flight is not None and flight.bound is STREAM:
+        discount(flight)
+
+
 @guard("httpcore.h2_sent")
 def sent() -> None:
     """The current exchange has sent its body, which may be none, after its headers."""
@@ -52,6 +61,8 @@ def _sends(original: Callable[..., Any]) -> Callable[..., Any]:
         try:
             result = original(self, *args, **kwargs)
         except BaseException as error:
+            if begins:
+                stream_failed(error)
             hide_frame(error)
             raise
         if not begins:
@@ -70,6 +81,8 @@ def _async_sends(original: Callable[..., Any]) -> Callable[..., Any]:
         try:
             result = await original(self, *args, **kwargs)
         except BaseException as error:
+            if begins:
+                stream_failed(error)
             hide_frame(error)
             raise
         if not begins:

@@ -83,6 +83,11 @@ def protocol_of(connection: Any) -> Any:
     return None
 
 
+def heard_goaway(protocol: Any) -> bool:
+    """Whether an HTTP2Connection was told that it will not be served any more."""
+    return getattr(protocol, "_connection_terminated", None) is not None
+
+
 def speaks_http2(protocol: Any) -> bool:
     """Whether it is an HTTP2Connection."""
     return hasattr(protocol, "_h2_state")

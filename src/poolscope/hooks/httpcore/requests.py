@@ -10,7 +10,7 @@ from poolscope.facts import BEGUN, Exchange, now
 from poolscope.hooks import callsite
 from poolscope.hooks.calls import CURRENT_CALL
 from poolscope.hooks.httpcore import peek
-from poolscope.hooks.httpcore.exchange import class_name, finish, release
+from poolscope.hooks.httpcore.exchange import class_name, discount, finish, release
 from poolscope.hooks.httpcore.queueing import settle_wait
 from poolscope.hooks.httpcore.setup import setup_failed
 from poolscope.hooks.httpcore.state import CURRENT, Flight, PoolState, Wire
@@ -79,11 +79,8 @@ def lost(flight: Flight | None) -> None:
     """The connection was taken by another request, or is gone: back to the pool."""
     if flight is None:
         return
-    release(flight)
-    sheet = flight.sheet
-    sheet.failed_attempts += 1
-    sheet.connection = sheet.request_number = sheet.stream_id = sheet.sent_at = None
-    sheet.reused = sheet.joined = sheet.idle_time = None
+    discount(flight)
+    flight.sheet.failed_attempts += 1
     flight.wire = flight.holder = flight.bound = flight.sender = None
 
 

@@ -95,11 +95,12 @@ def closing(stream: Any) -> tuple[Wire, Connection, float] | None:
     connection = wire.sheet
     if connection.closed_at is not None:
         return None
-    caller = str(sys._getframe(3).f_globals.get("__name__"))  # of this body's guard's wrapper's caller
-    trigger, at = trigger_of(wire, connection, caller), now()
+    caller = sys._getframe(3)  # of this body's guard's wrapper
+    trigger, at = trigger_of(wire, connection, str(caller.f_globals.get("__name__"))), now()
     # Claimed before the socket goes: a request on it in another thread will fail by it and close it again.
     if not claim(wire, connection, at):
         return None
+    connection.goaway = wire.h2 and peek.heard_goaway(caller.f_locals.get("self"))
     note_close(wire, connection, trigger, sys.exc_info()[1])
     return wire, connection, at
 
