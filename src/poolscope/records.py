@@ -51,6 +51,8 @@ class Header:
     program: str | None = None
     """The script's or module's name, without its arguments."""
     parent: int | None = None
+    origins: list[str] = field(default_factory=list)
+    """Patterns that were asked for: there are records of these origins only. Empty: of all."""
 
 
 @dataclass(slots=True)

@@ -266,6 +266,22 @@ def test_only_the_origins_asked_for(program: Program) -> None:
     program.run("--origin", "local*")
     assert {e.origin for e in program.of(records.Exchange)} == {f"http://localhost:{program.server.port}"}
     assert program.summary().requests == program.summary().connections == 1
+    assert [client.kind for client in program.of(records.Client) if client.closed_at is None] == [
+        "requests.get"
+    ]
+    assert len(program.of(records.Pool)) == program.summary().clients == 1
+    viewed = program.poolscope("view", str(program.saved)).stdout
+    assert "only local*" in viewed
+    assert "1 request · 1 connection · 1 client" in viewed
+
+
+def test_no_origin_that_was_asked_for_is_no_statement_about_the_others(program: Program) -> None:
+    program.write(REQUESTS)
+    said = "no request was made through httpx, requests or urllib3 to an origin that matches elsewhere"
+    run = program.run("--origin", "elsewhere")
+    assert said in run.stderr
+    assert "client" not in run.stderr
+    assert program.poolscope("view", str(program.saved)).stdout == run.stderr
 
 
 def test_query_values_are_kept_only_when_asked(program: Program) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from poolscope.cli.options import Options
 from poolscope.cli.printing import colored, note, print_text, width
@@ -15,11 +15,6 @@ if TYPE_CHECKING:
     from poolscope.reports.picture import Picture
 
 _path_at_start = tuple(sys.path)
-
-
-NOTHING: Final = (
-    "poolscope  no HTTP connection was opened and no request was made through httpx, requests or urllib3\n"
-)
 
 
 def is_empty(picture: Picture) -> bool:
@@ -58,7 +53,9 @@ def publish(picture: Picture, options: Options) -> None:
 def report(picture: Picture, *, json: bool, columns: int, color: bool) -> str:
     """The report as text that ends in a newline."""
     if not json and not color and is_empty(picture):
-        return NOTHING
+        from poolscope.reports.merging import nothing_seen
+
+        return f"poolscope  {nothing_seen(picture)}\n"
     with our_imports():
         if json:
             from poolscope.reports import json_report

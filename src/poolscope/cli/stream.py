@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from fnmatch import fnmatchcase
 from time import time
 from typing import TYPE_CHECKING, Final
 
 from poolscope import __version__, records
+from poolscope.cli.only import OnlyOrigins
 from poolscope.cli.saving import LineFile
 from poolscope.facts import now
 from poolscope.hooks.activation import LIBRARIES
@@ -39,7 +39,8 @@ class Stream:
         self._program = program
         self._parent = parent
         self._started_at = started_at
-        self._origins = origins
+        self._origins = list(origins)
+        self._only = OnlyOrigins(self._origins)
         self._requests = self._connections = self._clients = 0
         self._open: set[tuple[str, int]] = set()
 
@@ -56,21 +57,18 @@ class Stream:
 
     def take(self, record: records.Record) -> None:
         """A record of the ledger's."""
+        for wanted in self._only.sift(record):
+            self._count(wanted)
+            self.head()
+            self.put(wanted)
+
+    def _count(self, record: records.Record) -> None:
         if isinstance(record, records.Exchange):
-            if not self._wanted(record.origin):
-                return
             self._requests += 1
         elif isinstance(record, records.Connection):
-            if not self._wanted(record.origin):
-                return
             self._connections += record.failed_phase is None and self._is_new("connection", record.id)
         elif isinstance(record, records.Client):
             self._clients += self._is_new("client", record.id)
-        self.head()
-        self.put(record)
-
-    def _wanted(self, origin: str) -> bool:
-        return not self._origins or any(matches(origin, pattern) for pattern in self._origins)
 
     def _is_new(self, kind: str, number: int) -> bool:
         """Clients and connections come twice: when opened, and when closed."""
@@ -104,6 +102,7 @@ class Stream:
                 libraries=libraries(),
                 program=self._program,
                 parent=self._parent,
+                origins=self._origins,
             )
         )
 
@@ -122,13 +121,6 @@ class Stream:
             hooks_disabled=list(INSTRUMENTOR.ledger.hooks_disabled),
             children_not_followed=children_not_followed,
         )
-
-
-def matches(origin: str, pattern: str) -> bool:
-    """Whether ``pattern`` fits the origin, its host and port, or its host alone."""
-    authority = origin.partition("://")[2] or origin
-    host = authority.rpartition(":")[0] if ":" in authority.rpartition("]")[2] else authority
-    return any(fnmatchcase(part.lower(), pattern.lower()) for part in (origin, authority, host))
 
 
 def libraries() -> dict[str, str]:

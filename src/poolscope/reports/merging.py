@@ -25,6 +25,8 @@ def process(picture: Picture) -> Process:
     first = next(iter(picture.headers.values()), None)
     if first is not None:
         words.append(first.program or "a program without a name")
+        if first.origins:
+            words.append(f"only {', '.join(first.origins)}")
         words.append(f"Python {first.python}")
         used = {row.site.kind.partition(".")[0] for row in picture.rows()}
         words += [f"{name} {version}" for name, version in sorted(first.libraries.items()) if name in used]
@@ -39,6 +41,13 @@ def process(picture: Picture) -> Process:
     if summary.exit_code:
         words.append(f"exit code {summary.exit_code}")
     return Process(words, summary.wall_time)
+
+
+def nothing_seen(picture: Picture) -> str:
+    """What there is to say where no connection and no request is in the picture."""
+    patterns = next((header.origins for header in picture.headers.values()), [])
+    where = f" to an origin that matches {' or '.join(patterns)}" if patterns else ""
+    return f"no HTTP connection was opened and no request was made through httpx, requests or urllib3{where}"
 
 
 def merged(findings: list[Finding]) -> list[Finding]:

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from poolscope.records import CallSite, Finding
-from poolscope.reports.merging import Process, merged, notes, process
+from poolscope.reports.merging import Process, merged, notes, nothing_seen, process
 from poolscope.reports.picture import Picture
 from poolscope.reports.rows import DETAIL, Columns, Line, Table
 from poolscope.reports.words import Paths, count, seconds, share
@@ -31,9 +31,6 @@ STYLES: Final = {
     "finding": "bold yellow",
     "fix": "bold",
 }
-NOTHING_SEEN: Final = (
-    "No HTTP connection was opened and no request was made through httpx, requests or urllib3."
-)
 NARROWEST: Final = 72
 DETAILED_ORIGINS: Final = 8
 """Origins whose connections are drawn; after them only their numbers are shown."""
@@ -125,7 +122,8 @@ class _Report:
         self.page.line()
 
     def _nothing(self) -> None:
-        self.page.folded(("", ""), ("", NOTHING_SEEN))
+        sentence = nothing_seen(self.picture)
+        self.page.folded(("", ""), ("", f"{sentence[0].upper()}{sentence[1:]}."))
         if self.picture.clients:
             built = f"{count(self.picture.clients, 'client')} built in {seconds(self.picture.construction)}"
             self.page.line(("", f"{built}, none of them used."))

@@ -1,0 +1,59 @@
+"""``--origin``: which records concern the origins that were asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+
+from poolscope import records
+
+
+class OnlyOrigins:
+    """Lets records of some origins pass. Clients and their pools have none: they wait until they are used for one."""
+
+    def __init__(self, patterns: Sequence[str]) -> None:
+        self._patterns = patterns
+        self._waiting: dict[int, list[records.Record]] = {}
+        self._used: set[int] = set()
+
+    def __repr__(self) -> str:
+        return f"<OnlyOrigins {', '.join(self._patterns)}: {len(self._waiting)} clients not used for them>"
+
+    def sift(self, record: records.Record) -> list[records.Record]:
+        """``record``, behind what had to wait for it; nothing if it is not wanted, or not yet."""
+        if not self._patterns:
+            return [record]
+        if isinstance(record, records.Exchange | records.Connection):
+            if not any(matches(record.origin, pattern) for pattern in self._patterns):
+                return []
+            return [*self._released(record.client), record]
+        if isinstance(record, records.Client):
+            return self._client(record)
+        if isinstance(record, records.Pool) and record.client in self._waiting:
+            self._waiting[record.client].append(record)
+            return []
+        return [record]
+
+    def _client(self, record: records.Client) -> list[records.Record]:
+        closed = record.close_kind is not None
+        if record.id in self._used:
+            if closed:
+                self._used.discard(record.id)
+            return [record]
+        self._waiting.pop(record.id, None)
+        if not closed:
+            self._waiting[record.id] = [record]
+        return []
+
+    def _released(self, client: int | None) -> list[records.Record]:
+        if client is None or client not in self._waiting:
+            return []
+        self._used.add(client)
+        return self._waiting.pop(client)
+
+
+def matches(origin: str, pattern: str) -> bool:
+    """Whether ``pattern`` fits the origin, its host and port, or its host alone."""
+    authority = origin.partition("://")[2] or origin
+    host = authority.rpartition(":")[0] if ":" in authority.rpartition("]")[2] else authority
+    return any(fnmatchcase(part.lower(), pattern.lower()) for part in (origin, authority, host))
