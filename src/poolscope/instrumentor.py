@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from poolscope import records
+from poolscope import facts, records
 from poolscope.hooks.activation import Activation
 from poolscope.hooks.live import LIVE
 from poolscope.hooks.patching import HOOKS
@@ -18,6 +18,7 @@ from poolscope.ledger import Ledger, Snapshot
 from poolscope.queue import FACTS
 
 Listener = Callable[[records.Record], None]
+Need = Callable[[int, facts.Exchange], bool]
 
 
 class Instrumentor:
@@ -28,7 +29,7 @@ class Instrumentor:
         self._holders: dict[object, bool] = {}
         """Who wants facts, and whether by means of the global hooks."""
         self._activation = Activation()
-        self._listeners: tuple[Listener, ...] = ()
+        self._listeners: tuple[tuple[Listener, Need | None], ...] = ()
         self.ledger = Ledger()
 
     def __repr__(self) -> str:
@@ -75,19 +76,30 @@ class Instrumentor:
                 FACTS.remove_consumer(self.ledger.consume)
             return True
 
-    def listen(self, listener: Listener) -> None:
-        """Let ``listener`` get every record of the process's ledger, at drain time."""
-        self._listeners = (*self._listeners, listener)
-        self.ledger.yield_record = self._tell
+    def listen(self, listener: Listener, needs: Need | None = None) -> None:
+        """Let ``listener`` get every record of the process's ledger, at drain time.
+
+        One that can do without some exchanges says by ``needs`` which it has use for, and may get more.
+        """
+        self._listeners = (*self._listeners, (listener, needs))
+        self._tell_listeners()
 
     def unlisten(self, listener: Listener) -> None:
         """Take ``listener`` out again."""
-        self._listeners = tuple(known for known in self._listeners if known != listener)
-        if not self._listeners:
-            self.ledger.yield_record = None
+        self._listeners = tuple(known for known in self._listeners if known[0] != listener)
+        self._tell_listeners()
+
+    def _tell_listeners(self) -> None:
+        """Making a record of every exchange costs as much as observing it: the ledger is told who needs one."""
+        needs = tuple(need for _, need in self._listeners if need is not None)
+        self.ledger.yield_record = self._tell if self._listeners else None
+        if len(needs) < len(self._listeners):
+            self.ledger.needs = None
+        else:
+            self.ledger.needs = lambda pid, exchange: any(need(pid, exchange) for need in needs)
 
     def _tell(self, record: records.Record) -> None:
-        for listener in self._listeners:
+        for listener, _ in self._listeners:
             listener(record)
 
     def snapshot(self) -> Snapshot:
@@ -163,7 +175,7 @@ def _change_door(before: Any, after: Any) -> None:
         INSTRUMENTOR.unlisten(before.take)
     if after is not None:
         after.start()
-        INSTRUMENTOR.listen(after.take)
+        INSTRUMENTOR.listen(after.take, after.needs)
     chosen = _signals or (_carried[-1] if _carried else None)
     LIVE.door = None if chosen is None else chosen.spans
 

@@ -19,7 +19,7 @@ from poolscope.findings.client_per_request import (
 )
 from poolscope.findings.habits import MAX_HABITS
 from poolscope.ledger.closing import REASONS
-from poolscope.records import CallSite, Client, Connection, Finding
+from poolscope.records import CallSite, Client, Connection, Exchange, Finding
 from tests.reports.stories import LINE, ORIGIN, Story
 
 
@@ -439,6 +439,24 @@ def test_asking_changes_nothing_and_the_same_stream_finds_the_same() -> None:
         rule.consume(record)
         rule.findings()
     assert rule.findings() == rule.findings() == found(story)
+
+
+@pytest.mark.parametrize("long_lived", range(1, 4))
+def test_the_exchanges_it_does_not_need_change_nothing(long_lived: int) -> None:
+    story = Story()
+    for number in range(12):
+        for origin in (ORIGIN, "http://other.test"):
+            story.throwaway(origin=origin, requests=MAX_CALLS + 20 if number < long_lived else 1)
+    every, needed = ClientPerRequest(), ClientPerRequest()
+    passed_over = 0
+    for record in story.records:
+        every.consume(record)
+        if isinstance(record, Exchange) and not needed.needs(record.pid, record.client, record.origin):
+            passed_over += 1
+        else:
+            needed.consume(record)
+    assert needed.findings() == every.findings()
+    assert passed_over == long_lived * 2 * 19
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -22,6 +22,10 @@ class Rule(Protocol):
         """Take in the next record of the stream."""
         ...
 
+    def needs(self, pid: int, client: int | None, origin: str) -> bool:
+        """Whether the next exchange of a client with a server can change what is found; never a wrong False."""
+        ...
+
     def findings(self) -> list[Finding]:
         """What the records so far amount to; asking changes nothing."""
         ...

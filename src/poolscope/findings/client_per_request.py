@@ -177,6 +177,11 @@ class ClientPerRequest:
         else:
             use.add_exchange(record)
 
+    def needs(self, pid: int, client: int | None, origin: str) -> bool:
+        """Not of a client that is known to be long-lived, on a server that it is known to use."""
+        life = self._life(pid, client)
+        return life is not None and (life.calls <= MAX_CALLS or origin not in life.uses)
+
     def _life(self, pid: int, client: int | None) -> _Life | None:
         if client is None:
             return None

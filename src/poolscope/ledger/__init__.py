@@ -40,6 +40,8 @@ class Ledger:
     ) -> None:
         self.yield_record = yield_record
         """Who gets the records; while None, none are made."""
+        self.needs: Callable[[int, facts.Exchange], bool] | None = None
+        """Asked with the pid whether an exchange's record is of use to anybody; while None, all are."""
         self.keep_query = keep_query
         self.reset()
 
@@ -164,7 +166,7 @@ class Ledger:
                 self._ended_on[connection.id] = self._ended_on.get(connection.id, 0) + 1
                 _remember(self.live_connections, connection.id, connection)
                 self._tell(connection, over=False)
-        if self.yield_record is not None:
+        if self.yield_record is not None and (self.needs is None or self.needs(self.pid, sheet)):
             self.yield_record(convert.exchange(sheet, self.pid, in_flight, self.keep_query))
         if self._closing and (
             sheet.failed_attempts or (connection is not None and connection.id in self._closing)

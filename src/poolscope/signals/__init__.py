@@ -18,7 +18,8 @@ from opentelemetry.metrics import MeterProvider, get_meter, get_meter_provider
 from opentelemetry.trace import TracerProvider
 
 import poolscope
-from poolscope import records
+from poolscope import facts, records
+from poolscope.ledger.urls import format_origin
 from poolscope.queue import FACTS
 from poolscope.signals import names
 from poolscope.signals.events import Events
@@ -42,6 +43,10 @@ class Rule(Protocol):
 
     def consume(self, record: records.Record) -> None:
         """Take the next record."""
+        ...
+
+    def needs(self, pid: int, client: int | None, origin: str) -> bool:
+        """Whether the next exchange of a client with a server can change what is found."""
         ...
 
     def findings(self) -> list[records.Finding]:
@@ -128,6 +133,14 @@ class Signals:
         self.totals.take(record)
         if self._rules:
             self._find(record)
+
+    def needs(self, pid: int, exchange: facts.Exchange) -> bool:
+        """Whether the record of ``exchange`` is of use to any rule; nothing else here reads those."""
+        client, origin = exchange.client, format_origin(exchange.origin)
+        for rule in self._rules:  # noqa: SIM110  (twice as fast as any(), once per request)
+            if rule.needs(pid, client, origin):
+                return True
+        return False
 
     def _find(self, record: records.Record) -> None:
         for rule in self._rules:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from opentelemetry import baggage, propagate
+from opentelemetry import context as otel_context
 from opentelemetry.baggage.propagation import W3CBaggagePropagator
 from opentelemetry.propagators.composite import CompositePropagator
 from opentelemetry.trace import Span, SpanContext, set_span_in_context
@@ -31,7 +32,7 @@ class Propagation:
         if not context.is_valid:
             return None
         # Formatting one header takes a tenth of what the propagator, its carrier and its context take.
-        if self._plain and not baggage.get_all():
+        if self._plain and not (otel_context.get_current() and baggage.get_all()):
             header = f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
             if context.trace_state:
                 return (("traceparent", header), ("tracestate", context.trace_state.to_header()))

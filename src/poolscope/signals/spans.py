@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from time import time_ns
 from typing import Any, Final, TypeVar, cast
 
+from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
 
@@ -128,7 +129,9 @@ class RequestSpans:
         if not self._there and not self._look_for_provider():
             return None
         exchange.live = live = Live()
-        owner = None if self._apart else find_owner(trace.get_current_span(), exchange, request)
+        # In an empty context there is no span, and nothing that anybody suppressed.
+        alone = self._apart or not otel_context.get_current()
+        owner = None if alone else find_owner(trace.get_current_span(), exchange, request)
         if owner is not None:
             live.span, live.described, live.duration_told = owner
             if owner.span is not None:

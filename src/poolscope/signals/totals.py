@@ -245,11 +245,10 @@ class Totals:
 
     def _exchange(self, moment: facts.Moment, sheet: facts.Exchange) -> None:
         live = sheet.live
-        if moment != BEGUN:
-            self.exchanges.pop(sheet.id, None)
+        known = None if moment == BEGUN else self.exchanges.pop(sheet.id, None)
         if sheet.epoch != FACTS.epoch or (live is not None and live.excluded):
             return
-        at = self.server(sheet.origin)
+        at = self.server(sheet.origin) if known is None else known[1]
         if moment == BEGUN:
             _remember(self.exchanges, sheet.id, (sheet, at))
             return
