@@ -128,6 +128,15 @@ def test_a_client_that_nobody_closed_is_said_to_be_open_at_exit(story):
     assert story.said[-1].closed_at is None
 
 
+def test_what_a_forked_childs_parent_asked_for_is_the_parents_to_tell(story, monkeypatch):
+    exchange = story.exchange(connection=story.connection())
+    monkeypatch.setattr(ledger.FACTS, "epoch", 1)
+    story.ledger.reset()
+    story.end(exchange)
+    assert (story.ledger.requests, story.types()) == (0, ["connection"])
+    assert not story.ledger.live_connections
+
+
 def test_in_flight_counts_exchanges_of_one_client_site_and_origin(story):
     client, other = story.client(), story.client()
     other.call_site = (test_in_flight_counts_exchanges_of_one_client_site_and_origin.__code__, 1)

@@ -155,6 +155,8 @@ class Ledger:
             self._leave(next(iter(self._in_flight_at)))
 
     def _exchange_ended(self, sheet: facts.Exchange) -> None:
+        if sheet.epoch != FACTS.epoch:
+            return  # a forked child reads on what its parent asked for, who tells of it
         self.live_exchanges.pop(sheet.id, None)
         in_flight = self._leave(sheet.id)
         self.requests += 1
