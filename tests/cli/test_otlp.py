@@ -215,6 +215,36 @@ def test_providers_of_the_program_stay_as_they_are(program: Program, receiver: R
     assert len(receiver.named("HTTP connection_setup")) == 1
 
 
+ALSO = """
+import poolscope, requests
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+exporter = InMemorySpanExporter()
+trace.set_tracer_provider(TracerProvider())
+trace.get_tracer_provider().add_span_processor(SimpleSpanProcessor(exporter))
+poolscope.instrument()
+with requests.Session() as session:
+    for _ in range(2):
+        session.get("{url}4")
+poolscope.uninstrument()
+requests.get("{url}4")
+print(sorted(span.name.partition(" ")[0] for span in exporter.get_finished_spans()))
+"""
+
+
+def test_a_program_that_is_instrumented_itself_keeps_its_spans(program: Program, receiver: Receiver) -> None:
+    program.write(ALSO)
+    done = run(program, receiver, "grpc")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "['GET', 'GET', 'HTTP', 'socket']\n", "")
+    assert len(receiver.ours(3)) == 1
+    assert receiver.total("poolscope.connections.opened") == 2
+    assert receiver.total("http.client.request.duration") == 3
+    assert len(receiver.events("poolscope.connection.closed")) == 2
+
+
 def test_a_program_may_patch_everything_first(program: Program, receiver: Receiver) -> None:
     program.write(
         "import gevent.monkey\ngevent.monkey.patch_all()\nimport gevent, requests\n"

@@ -1,0 +1,84 @@
+"""Facts of OpenTelemetry's semantic conventions that tests hold our signals against.
+
+    git clone --branch v1.44.0 https://github.com/open-telemetry/semantic-conventions
+    python tools/official_conventions.py semantic-conventions 1.44.0 >tests/signals/conventions.json
+
+Only what `poolscope/signals/names.py` names is kept.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from poolscope.signals import names
+
+Group = dict[str, Any]
+SPANS = ("span.http.client",)
+
+
+def groups(checkout: Path) -> dict[str, Group]:
+    found: dict[str, Group] = {}
+    for path in sorted((checkout / "model").rglob("*.yaml")):
+        document = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        for group in document.get("groups", ()):
+            found[group["id"]] = group
+        if "attributes" in document:  # definition/2
+            attributes = [{**each, "id": each["key"]} for each in document["attributes"] if "key" in each]
+            found[str(path)] = {"id": str(path), "attributes": attributes}
+    return found
+
+
+def type_of(attribute: Group) -> str:
+    kind = attribute["type"]
+    return kind if isinstance(kind, str) else "string"  # an enumeration with names for its members
+
+
+def level_of(reference: Group) -> str:
+    level = reference.get("requirement_level", "recommended")
+    return level if isinstance(level, str) else str(next(iter(level)))
+
+
+def attributes_of(group: Group, known: dict[str, Group]) -> dict[str, str]:
+    """Requirement levels, those of what it extends included; a reference without one keeps what it inherits."""
+    above = attributes_of(known[group["extends"]], known) if "extends" in group else {}
+    told = dict(above)
+    for reference in group.get("attributes", ()):
+        name = reference.get("ref")
+        if name and ("requirement_level" in reference or name not in told):
+            told[name] = level_of(reference)
+    return told
+
+
+def main(checkout: Path, version: str) -> None:
+    known = groups(checkout)
+    attributes, metrics, spans = {}, {}, {}
+    for group in known.values():
+        for attribute in group.get("attributes", ()):
+            if attribute.get("id") in names.ATTRIBUTES and "deprecated" not in attribute:
+                stability = attribute.get("stability", group.get("stability", ""))
+                attributes[attribute["id"]] = {"type": type_of(attribute), "stability": stability}
+        if group.get("metric_name") in names.METRICS:
+            metrics[group["metric_name"]] = {
+                "instrument": group["instrument"],
+                "unit": group["unit"],
+                "stability": group["stability"],
+                "attributes": attributes_of(group, known),
+            }
+        if group["id"] in SPANS:
+            spans[group["id"]] = {
+                "kind": group["span_kind"],
+                "attributes": attributes_of(group, known),
+                "sampling_relevant": [
+                    reference["ref"]
+                    for reference in group["attributes"]
+                    if reference.get("sampling_relevant")
+                ],
+            }
+    facts = {"version": version, "attributes": attributes, "metrics": metrics, "spans": spans}
+    print(json.dumps(facts, indent=1, sort_keys=True))
+
+
+main(Path(sys.argv[1]), sys.argv[2])
