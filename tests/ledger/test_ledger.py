@@ -71,6 +71,38 @@ def test_a_close_whose_exchange_never_ends_is_told_at_the_end(story):
     assert story.types() == ["connection", "connection"]
 
 
+def test_a_close_does_not_wait_for_an_exchange_that_went_elsewhere(story):
+    left = story.connection(requests=2)
+    story.end(story.exchange(connection=left))
+    refused = story.exchange(connection=left)
+    story.end(left, at=4.0)  # GOAWAY: the exchange that was on it is asked anew
+    assert story.types() == ["connection", "exchange"]
+    taken = story.connection()
+    refused.connection, refused.failed_attempts = taken, 1
+    story.end(refused, at=5.0)
+
+    told = [(record.type, record.id) for record in story.said[-2:]]
+    assert told == [("exchange", refused.id), ("connection", left.id)]
+    assert story.said[-1].closed_at == 4.0
+
+
+def test_goaway_is_the_reason_whatever_failed_by_it(story):
+    connection = story.connection()
+    connection.close_trigger, connection.goaway, connection.http_version = "exchange", True, "2"
+    connection.error, connection.eof = "RemoteProtocolError", True
+    story.end(connection)
+
+    assert (story.said[-1].close_reason, story.said[-1].closed_by) == ("http2_goaway", "server")
+
+
+def test_a_client_that_closes_after_goaway_is_still_who_closed_it(story):
+    connection = story.connection()
+    connection.close_trigger, connection.goaway = "client", True
+    story.end(connection)
+
+    assert (story.said[-1].close_reason, story.said[-1].closed_by) == ("client_close", "client")
+
+
 def test_a_failed_setup_is_one_record_without_a_close_reason(story):
     connection = facts.Connection(ORIGIN, 0)
     connection.setup_started_at, connection.failed_phase, connection.error = (

@@ -11,15 +11,19 @@ from tests.servers import SeenConnection, ServerLog
 
 def through(proxy: ServerLog, origin: ServerLog) -> ServerLog:
     """The client's ports from the proxy's log, the requests from the origin's; of a tunnel or SOCKS proxy."""
-    behind: defaultdict[int | None, list[SeenConnection]] = defaultdict(list)
-    for seen in origin.connections:
-        behind[seen.peer_port].append(seen)
+    outer: defaultdict[int | None, list[SeenConnection]] = defaultdict(list)
+    for seen in proxy.connections:
+        outer[seen.onward_port].append(seen)
+    behind: dict[int, SeenConnection] = {}
+    for inner in origin.connections:
+        # A port may be used again, also by one that never came as far as the origin's log.
+        before = [seen for seen in outer[inner.peer_port] if seen.accepted_at <= inner.accepted_at]
+        behind[before[-1].serial] = inner
     told = []
     for seen in proxy.connections:
-        waiting = behind[seen.onward_port]
-        inner = waiting.pop(0) if waiting else None
-        requests = [] if inner is None else inner.requests
-        ended = seen.ended if inner is None else inner.ended
+        met = behind.get(seen.serial)
+        requests = [] if met is None else met.requests
+        ended = seen.ended if met is None else met.ended
         told.append(dataclasses.replace(seen, requests=requests, ended=ended))
     return ServerLog(told)
 
