@@ -37,11 +37,11 @@ def _run(main: target.Main, session: Session) -> None:
         raise
     except KeyboardInterrupt as error:
         session.exit_code = -2
-        _show_without_us(error)
+        _show_without_us(error, main)
         raise
     except BaseException as error:
         session.exit_code = 1
-        _show_without_us(error)
+        _show_without_us(error, main)
         raise
     session.exit_code = 0
 
@@ -52,7 +52,7 @@ def _status(code: Any) -> int:
     return code & 0xFF if isinstance(code, int) else 1
 
 
-def _show_without_us(error: BaseException) -> None:
+def _show_without_us(error: BaseException, main: target.Main) -> None:
     """Have the interpreter's next call of the excepthook get the traceback that the program alone made."""
     program = _without_head(error.__traceback__)
     theirs = getattr(sys, "excepthook", None)
@@ -68,6 +68,8 @@ def _show_without_us(error: BaseException) -> None:
         except BaseException as failure:
             hide_frame(failure)
             raise
+        finally:
+            main.forget_file()
 
     sys.excepthook = excepthook
 

@@ -106,15 +106,17 @@ class Main:
         sys.argv[:] = self._options.arguments
         if path == "-":
             _set_first_path("")
-            self._exec(compile(sys.stdin.buffer.read(), "<stdin>", "exec", dont_inherit=True))
+            self.module.__loader__ = BuiltinImporter
+            self._exec_file(
+                compile(sys.stdin.buffer.read(), "<stdin>", "exec", dont_inherit=True), "<stdin>"
+            )
         elif os.path.isdir(path) or _is_archive(path):
-            self._run_module("__main__", path, self._options.arguments, alter_argv=False)
+            self._run_module("__main__", _absolute(path), self._options.arguments, alter_argv=False)
         else:
             _set_first_path(os.path.dirname(os.path.realpath(path)))
-            self.module.__file__ = path
-            self.module.__cached__ = None  # type: ignore[attr-defined]
+            path = _absolute(path)
             self.module.__loader__ = SourceFileLoader("__main__", path)
-            self._exec(_code_of(path))
+            self._exec_file(_code_of(path), path)
 
     def _run_module(self, name: str, first_path: str, argv: list[str], *, alter_argv: bool) -> None:
         import runpy
@@ -123,6 +125,17 @@ class Main:
         sys.argv[:] = argv
         # What ``python -m`` itself calls; it reads sys.modules["__main__"] and shows the same frames.
         runpy._run_module_as_main(name, alter_argv)  # type: ignore[attr-defined]
+
+    def _exec_file(self, code: CodeType, path: str) -> None:
+        vars(self.module).update(__file__=path, __cached__=None)
+        self._exec(code)
+        self.forget_file()
+
+    def forget_file(self) -> None:
+        """As Python does when a script or its uncaught exception is over, before any atexit handler."""
+        if self._options.module is None and self._options.code is None and self.module.__spec__ is None:
+            for name in ("__file__", "__cached__"):
+                vars(self.module).pop(name, None)
 
     def _exec(self, code: CodeType) -> None:
         exec(code, self.module.__dict__)  # noqa: S102  (running programs is the job)
@@ -138,6 +151,14 @@ def _set_first_path(path: str) -> None:
     """What Python put first on sys.path was meant for us; the program gets its own."""
     if not sys.flags.safe_path and sys.path:
         sys.path[0] = path
+
+
+def _absolute(path: str) -> str:
+    """As Python makes it: neither shortened nor resolved, and left alone where nobody knows where we are."""
+    try:
+        return path if os.path.isabs(path) else os.path.join(os.getcwd(), path)
+    except OSError:
+        return path
 
 
 def _is_archive(path: str) -> bool:
