@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from poolscope import records
-from tests.cli.conftest import SOURCE, Program
+from tests.cli.conftest import POOLSCOPE, SOURCE, Program
 
 WORLD = """
 import sys
@@ -435,3 +435,44 @@ def test_greenlets_are_no_obstacle(program: Program) -> None:
     run = program.run()
     assert run.returncode == 0
     assert "12 requests · 6 connections · 6 clients" in run.stderr
+
+
+SHAPES = {
+    "beside": ["program.py", "x"],
+    "dotted": ["./program.py"],
+    "from below": ["sub/../program.py"],
+    "a link": ["linked.py"],
+    "a directory": ["application"],
+    "an archive": ["application.pyz", "y"],
+    "a compiled file": ["program.pyc"],
+    "standard input": ["-", "z"],
+}
+SHOWN = (
+    "import atexit, sys\natexit.register(lambda: print('__file__' in globals(), '__cached__' in globals()))\n"
+    "print(sys.argv, sys.path[0], __file__, __cached__, __loader__.__class__, __name__, __package__)\n"
+    "print(__spec__ and __spec__.origin, sys._getframe().f_code.co_filename)\n"
+)
+
+
+@pytest.mark.parametrize("end", ["", "1/0", "sys.exit(2)"], ids=["to its end", "raising", "exiting"])
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES.keys())
+def test_however_it_is_named(program: Program, shape: list[str], end: str) -> None:
+    import py_compile
+    import zipfile
+
+    program.write(SHOWN + end)
+    text = program.path.read_text(encoding="utf-8")
+    directory = program.directory
+    for name in ("application", "sub"):
+        (directory / name).mkdir()
+    (directory / "application" / "__main__.py").write_text(text)
+    with zipfile.ZipFile(directory / "application.pyz", "w") as archive:
+        archive.writestr("__main__.py", text)
+    (directory / "linked.py").symlink_to(program.path)
+    py_compile.compile(str(program.path), str(directory / "program.pyc"))
+    options = {"cwd": directory, "env": program.environment(), "input": text}
+    bare, run = (
+        subprocess.run([*command, *shape], capture_output=True, text=True, timeout=60, check=False, **options)
+        for command in ([sys.executable], [*POOLSCOPE, "run", "--quiet"])
+    )
+    assert (run.returncode, run.stdout, run.stderr) == (bare.returncode, bare.stdout, bare.stderr)

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from poolscope import records
-from tests.cli.conftest import Program
+from poolscope.cli.printing import PLAINLY
+from tests.cli.conftest import SOURCE, Program
 
 PER_CALL = "import requests\nfor _ in range(10):\n    requests.get('{url}')\n"
 SESSION = "import requests\nwith requests.Session() as s:\n    for _ in range(10):\n        s.get('{url}')\n"
@@ -159,3 +160,29 @@ def test_a_long_file_is_read_in_little_memory(tmp_path: Path, program: Program) 
         )  # fmt: skip
         assert int(done.stderr.splitlines()[-1]) < 100
         assert "20,000" in done.stdout
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
+def test_a_terminal_that_cannot_draw_gets_what_looks_most_like_it(program: Program, encoding: str) -> None:
+    run = program.write(SESSION).run(env={"PYTHONIOENCODING": encoding}, encoding=encoding)
+    view = program.poolscope(
+        "view", str(program.saved), env={"PYTHONIOENCODING": encoding}, encoding=encoding
+    )
+    assert view.returncode == 0
+    assert view.stdout == run.stderr
+    assert " =connect " in view.stdout
+    assert "?" not in view.stdout
+    if encoding == "ascii":
+        assert "10 requests - 1 connection" in view.stdout
+
+
+def test_every_character_of_ours_has_one_in_ascii() -> None:
+    ours = {
+        character
+        for folder in ("cli", "findings", "reports")
+        for file in Path(SOURCE, "poolscope", folder).glob("*.py")
+        for character in file.read_text(encoding="utf-8")
+        if not character.isascii()
+    }
+    assert ours
+    assert "?" not in "".join(sorted(ours)).encode("ascii", PLAINLY).decode("ascii")

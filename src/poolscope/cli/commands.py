@@ -9,6 +9,7 @@ import click
 
 from poolscope import __version__
 from poolscope.cli.options import OPTIONS
+from poolscope.cli.printing import say
 
 if TYPE_CHECKING:
     from poolscope.cli.view import UnreadableError
@@ -59,7 +60,7 @@ def view(file: str, as_json: bool, no_color: bool) -> None:
         _fail(error)
     _say(notes)
     color = not as_json and colored(not no_color, sys.stdout)
-    click.echo(report(picture, json=as_json, columns=width(), color=color), nl=False, color=color)
+    say(report(picture, json=as_json, columns=width(), color=color), nl=False, color=color)
     if not whole:
         raise SystemExit(1)
 
@@ -85,9 +86,9 @@ def diff(before: str, after: str, as_json: bool) -> None:
         counters.append(counter.done())
     _say(notes)
     if as_json:
-        click.echo(differing.as_json(*counters), nl=False)
+        say(differing.as_json(*counters), nl=False)
     else:
-        click.echo(differing.text(counters[0], counters[1], (before, after)), nl=False)
+        say(differing.text(counters[0], counters[1], (before, after)), nl=False)
     if viewing.has_trouble(notes):
         raise SystemExit(1)
 
@@ -102,7 +103,7 @@ def doctor(as_json: bool) -> None:
     from poolscope.cli import doctor as examining
 
     findings = examining.examine()
-    click.echo(examining.as_json(findings) if as_json else examining.text(findings), nl=False)
+    say(examining.as_json(findings) if as_json else examining.text(findings), nl=False)
     if any(finding.status in ("incomplete", "broken") for finding in findings):
         raise SystemExit(1)
 
@@ -122,7 +123,7 @@ def demo(delay: float, count: int, only_list: bool, names: tuple[str, ...]) -> N
     from poolscope.cli import demo as showing
 
     if only_list:
-        click.echo(showing.listing(), nl=False)
+        say(showing.listing(), nl=False)
         return
     try:
         showing.show(names, delay / 1000, count)
@@ -146,7 +147,7 @@ def report(prometheus: str, since: str, as_json: bool) -> None:
     except fleet.FleetError as error:
         click.echo(f"poolscope: {error}", err=True)
         raise SystemExit(2) from None
-    click.echo(fleet.as_json(services, since) if as_json else fleet.text(services, since), nl=False)
+    say(fleet.as_json(services, since) if as_json else fleet.text(services, since), nl=False)
 
 
 def _say(notes: list[str]) -> None:

@@ -17,6 +17,8 @@ from typing import Final, Self
 
 import click
 
+from poolscope.cli.printing import say
+
 
 class NotPossibleError(Exception):
     """The demo cannot run here; the text is one clear line."""
@@ -129,10 +131,10 @@ def show(names: Sequence[str], delay: float, count: int) -> None:
     with tempfile.TemporaryDirectory() as keep, Server(delay, keep) as server:
         # A copy: what lies inside the installed package would pass for a library, not for a program.
         shutil.copytree(directory(), os.path.join(keep, "examples"))
-        click.echo(reach(delay, tls="https" in server.ports))
+        say(reach(delay, tls="https" in server.ports))
         for example in chosen:
             _show(replace(example, count=count) if example.name == "seed" else example, server)
-    click.echo(click.style("\nNext, a program of yours:", bold=True) + "  poolscope run your_program.py")
+    say(click.style("\nNext, a program of yours:", bold=True) + "  poolscope run your_program.py")
 
 
 def reach(delay: float, *, tls: bool) -> str:
@@ -145,30 +147,30 @@ def reach(delay: float, *, tls: bool) -> str:
 
 
 def _show(example: Example, server: Server) -> None:
-    click.echo("\n" + click.style(f"── {example.name}: {example.shows} ", bold=True), nl=False)
-    click.echo("─" * max(2, 76 - len(example.name) - len(example.shows)))
+    say("\n" + click.style(f"── {example.name}: {example.shows} ", bold=True), nl=False)
+    say("─" * max(2, 76 - len(example.name) - len(example.shows)))
     if find_spec(example.library) is None:
-        click.echo(f"{example.library} is not installed: skipped")
+        say(f"{example.library} is not installed: skipped")
         return
     if example.scheme not in server.ports:
-        click.echo("trustme is not installed, so there is no certificate: skipped")
+        say("trustme is not installed, so there is no certificate: skipped")
         return
     count = [] if example.count is None else [str(example.count)]
     command = ["run", f"examples/{example.name}.py", server.url(example.scheme), *count]
-    click.echo(click.style(f"$ poolscope {' '.join(command)}", dim=True))
+    say(click.style(f"$ poolscope {' '.join(command)}", dim=True))
     sys.stdout.flush()
     before = server.counts(example.scheme)
     status = subprocess.run(  # noqa: S603  (our own interpreter, our own examples)
         [sys.executable, "-m", "poolscope", *command], cwd=server.keep, env=server.environment(), check=False
     ).returncode
     accepted, served = (now - was for now, was in zip(server.counts(example.scheme), before, strict=True))
-    click.echo(f"The server counted {accepted:,} connections and {served:,} requests.")
+    say(f"The server counted {accepted:,} connections and {served:,} requests.")
     if status != 0:
         raise NotPossibleError(f"the example {example.name} ended with status {status}")
     look = textwrap.fill(
         example.look, 96, initial_indent="→ ", subsequent_indent="  ", break_on_hyphens=False
     )
-    click.echo(click.style(look, bold=True))
+    say(click.style(look, bold=True))
 
 
 class Server:

@@ -33,7 +33,9 @@ def main(arguments: Sequence[str] | None = None, prog: str = "poolscope") -> Non
 
 def _commands(words: list[str], prog: str) -> NoReturn:
     from poolscope.cli.commands import commands
+    from poolscope.cli.printing import on_any_terminal
 
+    on_any_terminal()
     commands.main(args=words, prog_name=prog)
     raise SystemExit(0)
 

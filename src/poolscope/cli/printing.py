@@ -6,6 +6,8 @@ status 120.
 
 from __future__ import annotations
 
+import codecs
+import io
 import os
 import select
 import shutil
@@ -16,6 +18,11 @@ from typing import Final
 
 PATIENCE: Final = 5.0
 """Seconds to wait for somebody to read a full pipe, after which the rest is given up."""
+PLAINLY: Final = "poolscope.plainly"
+_IN_ASCII: Final = {
+    "·": "-", "–": "-", "−": "-", "─": "-", "━": "=", "┄": "~", "█": "#", "∥": "|",
+    "×": "x", "✕": "x", "→": ">", "…": "...", "µ": "u",
+}  # fmt: skip
 _CHUNK: Final = 4_096  # a pipe that polls writable takes as much without blocking (PIPE_BUF)
 
 
@@ -30,7 +37,7 @@ def print_text(text: str) -> bool:
         stream.flush()
     except Exception:  # a stderr that the program broke or replaced is the program's business
         return False
-    data = text.encode(encoding, "replace")
+    data = text.encode(encoding, PLAINLY)
     return _without_sigpipe(descriptor, data)
 
 
@@ -60,6 +67,31 @@ def _write(descriptor: int, data: bytes) -> None:
             view = view[os.write(descriptor, view[:_CHUNK]) :]
         except BlockingIOError:
             continue
+
+
+def _plainly(error: UnicodeError) -> tuple[str, int]:
+    """A codec's error handler: what looks most like the characters that cannot be written."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    unwritable = error.object[error.start : error.end]
+    return "".join(_IN_ASCII.get(character, "?") for character in unwritable), error.end
+
+
+codecs.register_error(PLAINLY, _plainly)
+
+
+def on_any_terminal() -> None:
+    """For a process of our own: let stdout and stderr take any text, whatever their encoding has."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=PLAINLY)
+
+
+def say(text: str, *, nl: bool = True, color: bool | None = None) -> None:
+    """Print on the stdout of a process of our own; click by itself writes UTF-8 where ASCII is asked for."""
+    import click
+
+    click.echo(text, file=sys.stdout, nl=nl, color=color)
 
 
 def note(text: str) -> None:

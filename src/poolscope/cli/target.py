@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 import os
 import sys
-from importlib.machinery import BuiltinImporter, PathFinder, SourceFileLoader
+from importlib.machinery import BuiltinImporter, PathFinder, SourceFileLoader, SourcelessFileLoader
 from types import CodeType, ModuleType
 from typing import Any, Final
 
@@ -107,15 +107,14 @@ class Main:
         if path == "-":
             _set_first_path("")
             self.module.__loader__ = BuiltinImporter
-            self._exec_file(
-                compile(sys.stdin.buffer.read(), "<stdin>", "exec", dont_inherit=True), "<stdin>"
-            )
+            self._exec_file(compile(sys.stdin.buffer.read(), "<stdin>", "exec", dont_inherit=True), "<stdin>")
         elif os.path.isdir(path) or _is_archive(path):
             self._run_module("__main__", _absolute(path), self._options.arguments, alter_argv=False)
         else:
             _set_first_path(os.path.dirname(os.path.realpath(path)))
             path = _absolute(path)
-            self.module.__loader__ = SourceFileLoader("__main__", path)
+            loader = SourcelessFileLoader if path.endswith(".pyc") else SourceFileLoader
+            self.module.__loader__ = loader("__main__", path)
             self._exec_file(_code_of(path), path)
 
     def _run_module(self, name: str, first_path: str, argv: list[str], *, alter_argv: bool) -> None:
