@@ -76,9 +76,9 @@ ASYNC_METHODS: Final = METHODS | {"_attempt_to_acquire_connection": _async_attem
 
 
 def install(pool: type, methods: dict[str, Callable[..., Any]], patches: Patches) -> None:
-    """Hook those of ``methods`` that this httpcore's ``pool`` has."""
-    for name, make in methods.items():
-        patches.replace(pool, name, make)
+    """Hook those of ``methods`` that this httpcore's ``pool`` has; with none of them the newest is what is missing."""
+    for name in [name for name in methods if hasattr(pool, name)] or ["_assign_requests_to_connections"]:
+        patches.replace(pool, name, methods[name])
 
 
 def settle_wait(flight: Flight, until: float) -> None:
