@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from typing import Any, Final
 
 from poolscope.cli.endpoint import Endpoint
-from poolscope.cli.options import UsageError
+from poolscope.cli.usage import UsageError
 
 QUEUE: Final = 16_384
 """Spans (and as many events) that wait for the collector; beyond it the oldest are dropped and counted."""

@@ -6,7 +6,8 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from poolscope.cli.options import UsageError, parse
+from poolscope.cli.options import parse
+from poolscope.cli.usage import UsageError
 
 USAGE_ERROR = 2
 

@@ -13,9 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-
-class UsageError(Exception):
-    """The user asked for something that cannot be; the text is one clear line."""
+from poolscope.cli.usage import UsageError
 
 
 @dataclass(slots=True)

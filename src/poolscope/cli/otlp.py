@@ -15,7 +15,7 @@ from uuid import uuid4
 from poolscope import instrumentor
 from poolscope.cli.endpoint import parse_endpoint
 from poolscope.cli.heartbeat import Heartbeat
-from poolscope.cli.options import UsageError
+from poolscope.cli.usage import UsageError
 from poolscope.facts import now
 
 EXIT_TIMEOUT: Final = 5.0

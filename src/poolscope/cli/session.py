@@ -19,11 +19,12 @@ from typing import Any
 from poolscope.cli import children, processes, waiting
 from poolscope.cli.heartbeat import Heartbeat
 from poolscope.cli.interrupt import interrupted, remember_interrupt
-from poolscope.cli.options import Options, UsageError
+from poolscope.cli.options import Options
 from poolscope.cli.printing import note, print_text
 from poolscope.cli.publishing import is_empty, publish
 from poolscope.cli.saving import LineFile
 from poolscope.cli.stream import Stream
+from poolscope.cli.usage import UsageError
 from poolscope.facts import now
 from poolscope.instrumentor import INSTRUMENTOR
 from poolscope.queue import FACTS

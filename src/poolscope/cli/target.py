@@ -9,7 +9,8 @@ from importlib.machinery import BuiltinImporter, PathFinder, SourceFileLoader, S
 from types import CodeType, ModuleType
 from typing import Any, Final
 
-from poolscope.cli.options import Options, UsageError
+from poolscope.cli.options import Options
+from poolscope.cli.usage import UsageError
 
 
 def check(options: Options) -> None:
