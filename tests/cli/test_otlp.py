@@ -58,6 +58,7 @@ def test_everything_arrives(
     assert receiver.total("http.client.request.duration") == 7
     assert receiver.total("poolscope.requests", poolscope__connection__reused=True) == 3
     assert len(receiver.events("poolscope.finding")) == 1
+    assert receiver.total("poolscope.clients.created") == 4
     assert {span.resource["service.name"] for span in receiver.spans} == {"program"}
 
 
@@ -172,8 +173,10 @@ def test_a_program_that_runs_on_sends_on_the_way(program: Program, receiver: Rec
         receiver.until(
             lambda: len(receiver.ours(3)) == 1 and receiver.total("poolscope.connections.opened") == 1
         )
+        receiver.until(lambda: receiver.deliveries["http/protobuf", "metrics"] >= 3)
         process.send_signal(signal.SIGKILL)
     assert len(receiver.ours(3)) == 1
+    assert receiver.total("poolscope.clients.created") == 1  # the exporters' own are not the program's
 
 
 OWN = """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -10,6 +11,13 @@ import requests
 import urllib3
 
 from poolscope.testing import capture
+from tests.servers import Running, in_thread
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Running]:
+    with in_thread() as running:
+        yield running
 
 
 @pytest.mark.parametrize(
@@ -32,3 +40,21 @@ def test_a_wrapper_left_between_two_of_ours_makes_no_second_client(cls: Any) -> 
     finally:
         cls.__init__ = plain
     assert [client.close_kind for client in captured.clients] == ["close", "close"]
+
+
+@pytest.mark.parametrize("cls", [requests.Session, httpx.Client, urllib3.PoolManager])
+def test_one_that_is_built_in_silence_is_told_only_if_it_is_used_aloud(cls: Any, server: Running) -> None:
+    from opentelemetry.instrumentation.utils import suppress_instrumentation
+
+    def use(client: Any) -> None:
+        client.request("GET", server.url("/fixed/4"))
+
+    with capture() as captured:
+        with suppress_instrumentation():
+            silent, aloud = cls(), cls()
+            use(silent)
+        use(aloud)
+        for client in (silent, aloud):
+            (client.clear if cls is urllib3.PoolManager else client.close)()
+    assert [client.close_kind for client in captured.clients] == ["close"]
+    assert len(captured.connections) == len(captured.exchanges) == 1

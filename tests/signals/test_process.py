@@ -185,6 +185,59 @@ def test_the_last_facts_are_delivered_at_exit(server) -> None:
     assert run(EXIT, server.url()) == {"events": 4, "spans": 9, "opened": 3, "durations": 3}
 
 
+FLUSH = """
+    import json, sys, threading
+    before = [thread.name for thread in threading.enumerate()]
+    import requests
+    import poolscope
+    from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.metrics.export import MetricExporter, MetricExportResult, PeriodicExportingMetricReader
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+    told = {}
+
+    class Metrics(MetricExporter):
+        def export(self, data, timeout_millis=0, **kwargs):
+            for resource in data.resource_metrics:
+                for scope in resource.scope_metrics:
+                    for metric in scope.metrics:
+                        told[metric.name] = sum(
+                            getattr(point, "count", getattr(point, "value", 0)) for point in metric.data.data_points
+                        )
+            return MetricExportResult.SUCCESS
+        def force_flush(self, timeout_millis=0):
+            return True
+        def shutdown(self, timeout_millis=0, **kwargs):
+            pass
+
+    poolscope.instrument()
+    poolscope.uninstrument()
+    ours = [thread.name for thread in threading.enumerate()]
+    exporter = InMemorySpanExporter()
+    spans = TracerProvider()
+    spans.add_span_processor(BatchSpanProcessor(exporter, schedule_delay_millis=1e9))
+    reader = PeriodicExportingMetricReader(Metrics(), 1e9)
+    metrics = MeterProvider([reader])
+    theirs = sorted(thread.name for thread in threading.enumerate())
+    poolscope.instrument(tracer_provider=spans, meter_provider=metrics)
+    with requests.Session() as session:
+        for _ in range(3):
+            session.get(sys.argv[1])
+    spans.force_flush()
+    names = sorted(span.name.partition(" ")[0] for span in exporter.get_finished_spans())
+    metrics.force_flush()
+    after = sorted(thread.name for thread in threading.enumerate())
+    print(json.dumps([before == ours, theirs == after, names, [told[name] for name in (
+        "poolscope.connections.opened", "poolscope.connections.closed", "http.client.request.duration")]]))
+"""
+
+
+def test_a_flush_alone_is_complete_and_no_thread_is_ours(server) -> None:
+    assert run(FLUSH, server.url()) == [True, True, ["GET", "GET", "GET", "HTTP", "socket"], [1, 1, 3]]
+
+
 EXPORT = """
     import gc, importlib, json, sys
     import requests

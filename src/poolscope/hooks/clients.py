@@ -14,6 +14,7 @@ from typing import Any
 from poolscope.facts import BEGUN, ENDED, Client, now
 from poolscope.hooks import callsite, settings
 from poolscope.hooks.patching import guard
+from poolscope.hooks.suppression import suppressed
 from poolscope.queue import FACTS
 
 _eras = itertools.count(1)
@@ -130,13 +131,19 @@ def mark_of(client: Any) -> ClientMark | None:
 
 
 def built(client: Any, kind: str, era: int, started_at: float, site: callsite.Site) -> ClientMark:
-    """A mark for a client whose construction began at ``started_at`` and has just ended."""
+    """A mark for a client whose construction began at ``started_at`` and has just ended.
+
+    One that is built where everybody is asked to be silent, as exporters may build theirs, is stated only if it
+    is used elsewhere.
+    """
     sheet = Client(kind, FACTS.epoch, started_at)
     sheet.construction_time = now() - started_at
     sheet.call_site, sheet.sdk_call_site = site.user, site.sdk
     sheet.loop = settings.current_loop()
-    FACTS.put(BEGUN, sheet)
-    return ClientMark(client, ClientFacts(sheet, era))
+    stated = not suppressed()
+    if stated:
+        FACTS.put(BEGUN, sheet)
+    return ClientMark(client, ClientFacts(sheet, era, stated))
 
 
 def built_within(mark: ClientMark | None, started_at: float) -> bool:
