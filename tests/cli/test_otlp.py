@@ -12,6 +12,7 @@ from time import monotonic
 
 import pytest
 
+from poolscope.cli.otlp import EXIT_TIMEOUT
 from tests.cli.conftest import Program
 from tests.receiver import Receiver, receiving
 
@@ -285,6 +286,24 @@ def test_a_collector_out_of_order_is_not_noticed(
     assert done.stderr == f"poolscope: the collector at {endpoint} did not get 13 spans and events\n"
     assert monotonic() - began < 15
     assert not receiver.deliveries
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_what_the_end_waits_for_is_neither_logged_nor_the_programs_time(
+    program: Program, receiver: Receiver, protocol: str
+) -> None:
+    """With the exporters' own time limit, which is longer than the end waits."""
+    program.write("import requests\nfor _ in range(3):\n    requests.get('{url}4')")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        endpoint = f"http://127.0.0.1:{free.getsockname()[1]}"
+    began = monotonic()
+    done = program.run("--otlp", endpoint, "--quiet", env={"OTEL_EXPORTER_OTLP_PROTOCOL": protocol})
+    took = monotonic() - began
+    assert done.stderr == f"poolscope: the collector at {endpoint} did not get 13 spans and events\n"
+    assert took > EXIT_TIMEOUT
+    assert program.summary().wall_time < took - EXIT_TIMEOUT
+    assert program.summary().clients == 3
 
 
 def test_what_waits_is_bounded_and_drops_are_counted() -> None:

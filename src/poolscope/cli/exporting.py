@@ -132,12 +132,19 @@ class Waiting:
         self._nudge = nudge
         self.lost = 0
         """Dropped because the buffer was full, or refused by the collector."""
+        self.under_way = 0
+        """Taken out for a delivery that has not ended."""
 
     def __len__(self) -> int:
         return len(self._items)
 
     def __repr__(self) -> str:
         return f"<Waiting {len(self)}, {self.lost} lost>"
+
+    @property
+    def unsent(self) -> int:
+        """What no delivery has brought to its end."""
+        return self.under_way + len(self)
 
     def export(self, batch: Sequence[Any]) -> None:
         """Keep ``batch`` for later."""

@@ -85,7 +85,8 @@ class Collector:
         self._events: Any = exporting.Waiting(self._heartbeat.nudge)
         self._metrics_lost = False
         self._metrics_due = now() + self._metrics_every
-        self._thread: int | None = None
+        self._threads: set[int] = set()
+        """Those at work on deliveries; at the end the program's own may be, beside ours that is still trying."""
         self._last = self._finished = False
         self._delivered = allocate_lock()
         self._delivered.acquire()
@@ -127,14 +128,14 @@ class Collector:
         self._finished = True
         self._settle()
         arrived = self._deliver() if self._anything() else True
-        instrumentor.drop(self._signals)
-        self._thread = get_ident()  # what is said about closing is about our own deliveries, too
-        for exporter in self._exporters.values():
-            exporter.shutdown()
-        self._thread = None
         lost = self._spans.lost + self._events.lost
         if not arrived:
-            lost += len(self._spans) + len(self._events)
+            lost += self._spans.unsent + self._events.unsent
+        instrumentor.drop(self._signals)
+        self._threads.add(get_ident())  # what is said about closing is about our own deliveries, too
+        for exporter in self._exporters.values():
+            exporter.shutdown()
+        self._threads.discard(get_ident())
         if arrived and not lost and not self._metrics_lost and self._problem is None:
             return None
         what = f"{lost} spans and events" if lost else "everything"
@@ -162,7 +163,8 @@ class Collector:
     def _send_due(self) -> None:
         from opentelemetry.context import attach, detach, set_value
 
-        last, self._thread = self._last, get_ident()
+        last = self._last
+        self._threads.add(get_ident())
         token = attach(set_value("suppress_instrumentation", True))
         try:
             self._settle()
@@ -175,7 +177,7 @@ class Collector:
                     self._metrics_lost = data is not None and not self._export("metrics", data)
         finally:
             detach(token)
-            self._thread = None
+            self._threads.discard(get_ident())
             if last:
                 self._delivered.release()
 
@@ -184,7 +186,7 @@ class Collector:
         if not self._exporters and self._problem is None:
             try:
                 exporters = self._exporting.new_exporters(self._endpoint)
-                self._exporting.silence(exporters, lambda: self._thread == get_ident())
+                self._exporting.silence(exporters, lambda: get_ident() in self._threads)
                 self._exporters = exporters
             except Exception as error:  # mostly a variable that the exporter cannot read
                 self._problem = f"{type(error).__name__}: {error}"
@@ -192,7 +194,10 @@ class Collector:
 
     def _send(self, waiting: Any, signal: str) -> None:
         while batch := waiting.take(self._exporting.BATCH):
-            if not self._export(signal, batch):
+            waiting.under_way = len(batch)
+            delivered = self._export(signal, batch)
+            waiting.under_way = 0
+            if not delivered:
                 waiting.lost += len(batch)
                 return  # the rest gets its turn later, if there is a later
 

@@ -226,6 +226,7 @@ class Session:
         self._finished = True
         try:
             with _nothing_collected():
+                self._stream.end()
                 self._heartbeat.stop()
                 self._deliver()
                 self._settle()

@@ -39,6 +39,7 @@ class Stream:
         self._program = program
         self._parent = parent
         self._started_at = started_at
+        self._ended_at: float | None = None
         self._origins = list(origins)
         self._only = OnlyOrigins(self._origins)
         self._requests = self._connections = self._clients = 0
@@ -106,9 +107,13 @@ class Stream:
             )
         )
 
+    def end(self) -> None:
+        """The program is over: what follows is ours, and none of its time."""
+        self._ended_at = now()
+
     def summary(self, exit_code: int | None, children_not_followed: int) -> records.Summary:
         """The sums as they stand."""
-        ended_at = now()
+        ended_at = self._ended_at or now()
         return records.Summary(
             pid=os.getpid(),
             ended_at=ended_at,
