@@ -167,15 +167,13 @@ def _pools_of(client: Any) -> list[Any]:
         if id(transport) in seen:
             continue
         seen.add(id(transport))
-        attributes = list(getattr(transport, "__dict__", {}).values())
-        below = [one for one in attributes if hasattr(type(one), "create_connection")]
-        pools += below
-        if not below:
-            waiting += [one for one in attributes if _is_transport(type(one))]
+        for one in list(getattr(transport, "__dict__", {}).values()):
+            if _handles_requests(type(one)):
+                (pools if hasattr(type(one), "create_connection") else waiting).append(one)
     return pools
 
 
-def _is_transport(cls: type) -> bool:
+def _handles_requests(cls: type) -> bool:
     return hasattr(cls, "handle_request") or hasattr(cls, "handle_async_request")
 
 
