@@ -9,8 +9,9 @@ import pytest
 
 import poolscope.testing
 from poolscope import records
-from tests.servers import ServerLog, in_thread
-from tests.truth.drivers import Load, urllib3_threads
+from tests.servers import Certificates, ServerConfig, ServerLog, in_thread
+from tests.truth import judge_http2
+from tests.truth.drivers import DRIVERS, Load, urllib3_threads
 from tests.truth.judge import Verdict, judge
 from tests.truth.workload import Job
 
@@ -88,3 +89,52 @@ def test_a_connection_we_did_not_see_is_found(evidence: Evidence) -> None:
     connections, exchanges, log = evidence
     verdict = judge(connections[:1], exchanges, log)
     assert any(wrong.startswith("opens differ from accepts:") for wrong in verdict.wrong), verdict
+
+
+@pytest.fixture(scope="module")
+def streams(certificates: Certificates) -> Evidence:
+    """Four requests at once on one HTTP/2 connection."""
+    jobs = [Job("/slow/20/1"), Job("/slow/20/2"), Job("/slow/20/3"), Job("/fixed/4")]
+    (driver,) = (driver for driver in DRIVERS if str(driver) == "httpx-asyncio")
+    config = ServerConfig("http2", certificate=certificates.server)
+    with in_thread(config) as server, poolscope.testing.capture() as captured:
+        driver.run(Load(server.origin, jobs, 8, authority=certificates.authority, http2=True))
+        log = server.settled(lambda log: log.open == 0)
+    return captured.connections, captured.exchanges, log
+
+
+def test_the_truth_about_streams_passes(streams: Evidence) -> None:
+    verdict = judge_http2.judge(*streams)
+    assert verdict.wrong == []
+    assert (verdict.opens, verdict.exchanges) == (1, 4)
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind"),
+    [
+        ({"stream_id": 1}, "stream used twice"),
+        ({"stream_id": 99, "request_number": 50}, "streams"),
+        ({"request_number": 4}, "number is not its stream's"),
+        ({"url": "https://localhost/slow/20/9"}, "connection or stream"),
+        ({"joined": False}, "joined"),
+        ({"reused": True}, "reused"),
+        ({"idle_time": 0.1}, "idle with others in flight"),
+        ({"headers_at": 0.0}, "order of times"),
+        ({"connection": None}, "exchange without connection"),
+    ],
+)
+def test_every_falsehood_about_a_stream_is_found(
+    streams: Evidence, changes: dict[str, object], kind: str
+) -> None:
+    connections, exchanges, log = streams
+    second = next(exchange for exchange in exchanges if exchange.stream_id == 3)
+    falsified = [replace(x, **changes) if x is second else x for x in exchanges]  # type: ignore[arg-type]
+    verdict = judge_http2.judge(connections, falsified, log)
+    assert kind in {wrong.partition(":")[0] for wrong in verdict.wrong}
+
+
+@pytest.mark.parametrize("changes", [{"close_reason": "exchange_failed"}, {"close_reason": "http2_goaway"}])
+def test_a_false_reason_on_http2_is_found(streams: Evidence, changes: dict[str, object]) -> None:
+    connections, exchanges, log = streams
+    verdict = judge_http2.judge([replace(connections[0], **changes)], exchanges, log)  # type: ignore[arg-type]
+    assert [wrong.partition(":")[0] for wrong in verdict.wrong] == ["reason"]
