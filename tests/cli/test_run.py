@@ -179,16 +179,19 @@ def test_a_handler_for_sigterm_stays_the_programs(program: Program) -> None:
 
 
 LEFT = {
-    "an open session": ("session = requests.Session(); session.get('{url}')", "1 still open"),
+    "an open session": ("session = requests.Session(); session.get('{url}')", "none · 1 still open"),
     "an open manager and its response": (
         "import urllib3; response = urllib3.request('GET', '{url}')",
-        "1 still open",
+        "none · 1 still open",
     ),
     "a response of a closed session": (
         "session = requests.Session(); response = session.get('{url}'); session.close()",
         "1 × client close",
     ),
-    "an open httpx client": ("import httpx; client = httpx.Client(); client.get('{url}')", "1 still open"),
+    "an open httpx client": (
+        "import httpx; client = httpx.Client(); client.get('{url}')",
+        "none · 1 still open",
+    ),
 }
 
 

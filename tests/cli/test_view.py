@@ -128,9 +128,13 @@ def test_diff_shows_that_a_fix_works(program: Program) -> None:
     assert rows["connections"] == ["10", "1", "−9", "(10.0×", "less)"]
     assert rows["requests"] == ["10", "10", "same"]
     assert rows["findings"] == ["1", "0", "−1"]
+    assert rows["reused"] == ["0%", "90%", "+90", "points"]
     data = json.loads(program.poolscope("diff", "--json", str(before), str(program.saved)).stdout)
     assert data["before"]["total"]["connections"] == 10
     assert data["after"]["total"]["reused"] == 0.9
+    (origin,) = data["before"]["origins"].values()
+    # Clients, findings and the time belong to no origin.
+    assert origin.keys() == {"requests", "connections", "failed_setups", "reused", "setup", "pool_wait"}
 
 
 def test_a_long_file_is_read_in_little_memory(tmp_path: Path, program: Program) -> None:

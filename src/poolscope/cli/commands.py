@@ -36,7 +36,10 @@ def _run_help() -> click.Command:
         "run",
         params=options,
         help="Run a program unchanged and print what happened to its connections.\n\n"
-        "SCRIPT may be replaced by -m MODULE or -c CODE; what follows is the program's own.",
+        "Options stand before SCRIPT, -m MODULE or -c CODE; what follows is the program's own.\n\n"
+        "The variable POOLSCOPE does the same for a program that is started in another way: POOLSCOPE=1, or"
+        " options as in POOLSCOPE='--save calls.jsonl --every 60'.",
+        short_help="Run a program and report its connections.",
         options_metavar="[OPTIONS] SCRIPT | -m MODULE | -c CODE [ARGUMENTS]...",
     )
 
@@ -44,12 +47,12 @@ def _run_help() -> click.Command:
 commands.add_command(_run_help())
 
 
-@commands.command()
+@commands.command(short_help="Print the report of a saved file.")
 @click.argument("file", type=click.Path())
 @click.option("--json", "as_json", is_flag=True, help="Make the report JSON.")
 @click.option("--no-color", is_flag=True, help="No colours; the NO_COLOR variable does the same.")
 def view(file: str, as_json: bool, no_color: bool) -> None:
-    """Print the report of a FILE that ``run --save`` wrote."""
+    """Print the report of a FILE that `run --save` wrote, or is still writing."""
     from poolscope.cli import view as viewing
     from poolscope.cli.printing import colored, width
     from poolscope.cli.publishing import report
@@ -65,12 +68,12 @@ def view(file: str, as_json: bool, no_color: bool) -> None:
         raise SystemExit(1)
 
 
-@commands.command()
+@commands.command(short_help="Compare two saved files, as before and after a fix.")
 @click.argument("before", type=click.Path())
 @click.argument("after", type=click.Path())
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def diff(before: str, after: str, as_json: bool) -> None:
-    """Compare two saved files: connections, setup seconds, wall time."""
+    """Compare two files that `run --save` wrote: connections, setup seconds, wall time."""
     from poolscope.cli import diff as differing
     from poolscope.cli import view as viewing
 
@@ -93,7 +96,7 @@ def diff(before: str, after: str, as_json: bool) -> None:
         raise SystemExit(1)
 
 
-@commands.command()
+@commands.command(short_help="Say whether every hook fits the installed libraries.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def doctor(as_json: bool) -> None:
     """Say which libraries are here, whether the hooks fit, and what would be missing.
@@ -108,17 +111,23 @@ def doctor(as_json: bool) -> None:
         raise SystemExit(1)
 
 
-@commands.command()
-@click.option("--delay", default=2.0, show_default=True, help="Milliseconds the server waits, see below.")
+@commands.command(short_help="Run the examples and explain their reports.")
+@click.option(
+    "--delay",
+    default=2.0,
+    show_default=True,
+    metavar="MILLISECONDS",
+    help="How long the server waits before each TLS handshake and each answer.",
+)
 @click.option(
     "--requests", "count", default=1000, show_default=True, help="Requests each way in the seed program."
 )
 @click.option("--list", "only_list", is_flag=True, help="Name the examples and what each shows.")
 @click.argument("names", nargs=-1)
 def demo(delay: float, count: int, only_list: bool, names: tuple[str, ...]) -> None:
-    """Run the examples against an embedded server and print each one's report.
+    """Run the examples against an embedded server, print each one's report and what to see in it.
 
-    The server waits --delay before each TLS handshake and before each answer. NAMES picks examples.
+    NAMES picks some of them; --list names them all.
     """
     from poolscope.cli import demo as showing
 
@@ -132,11 +141,13 @@ def demo(delay: float, count: int, only_list: bool, names: tuple[str, ...]) -> N
         raise SystemExit(2) from None
 
 
-@commands.command()
+@commands.command(short_help="Rank the services of a fleet, as Prometheus knows them.")
 @click.option(
     "--prometheus", required=True, metavar="URL", help="Where Prometheus answers: http://host:9090."
 )
-@click.option("--since", default="1h", show_default=True, help="How far to look back: 15m, 1h, 7d.")
+@click.option(
+    "--since", default="1h", show_default=True, metavar="RANGE", help="How far to look back: 15m, 1h, 7d."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def report(prometheus: str, since: str, as_json: bool) -> None:
     """Rank the services that send their metrics to a Prometheus by the seconds they spend on setup."""

@@ -65,7 +65,8 @@ EXAMPLES: Final = (
         "httpx_shared",
         "httpx",
         "one AsyncClient for parallel requests",
-        "CONNECTIONS: as many as requests run at a time (10), however many requests there are. No finding.",
+        "CONNECTIONS: as many as requests run at a time (10), however many requests there are. No finding. (WAITING:"
+        " httpcore may give a connection that is free again to several requests; those that come too late wait on.)",
     ),
     Example(
         "httpx_all_at_once",
@@ -141,8 +142,8 @@ def reach(delay: float, *, tls: bool) -> str:
     """Which phases the server's delay reaches, and which it cannot."""
     handshake = " before every TLS handshake (phase tls) and" if tls else ""
     return (
-        f"The server waits {delay * 1000:g} ms{handshake} before every answer (the wait for headers).\n"
-        "Its delay does not reach dns, connect (the kernel accepts for it), tls_context or the pool's wait."
+        f"A server of our own on this machine answers. It waits {delay * 1000:g} ms{handshake} before every answer;\n"
+        "dns, connect, tls context and building are not made longer by that."
     )
 
 

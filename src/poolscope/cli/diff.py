@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -126,6 +126,7 @@ _ROWS: Final[tuple[tuple[str, str, Callable[[float | None], str]], ...]] = (
     ("findings", "findings", _number),
 )
 _OF_AN_ORIGIN: Final = ("requests", "connections", "failed_setups", "reused", "setup", "pool_wait")
+_OF_ALL: Final = (*(name for _, name, _ in _ROWS), "exit_code")
 
 
 def text(before: Counter, after: Counter, names: tuple[str, str]) -> str:
@@ -157,7 +158,9 @@ def _change(before: float | None, after: float | None, show: Callable[[float | N
         return "" if before != after or before is None else "same"
     sign = "+" if after > before else "−"
     difference = f"{sign}{show(abs(after - before))}"
-    if show is _share or not before or not after:
+    if show is _share:  # a difference of shares is no share itself
+        return difference.replace("%", " points")
+    if not before or not after:
         return difference
     return (
         f"{difference} ({after / before:.2f}×)"
@@ -170,14 +173,13 @@ def as_json(before: Counter, after: Counter) -> str:
     """The comparison for programs."""
     data = {
         when: {
-            "total": _plain(counter.figures),
-            "origins": {k: _plain(v) for k, v in counter.origins.items()},
+            "total": _plain(counter.figures, _OF_ALL),
+            "origins": {k: _plain(v, _OF_AN_ORIGIN) for k, v in counter.origins.items()},
         }
         for when, counter in (("before", before), ("after", after))
     }
     return json.dumps(data, indent=2) + "\n"
 
 
-def _plain(figures: Figures) -> dict[str, float | int | None]:
-    names = (*(name for _, name, _ in _ROWS), "exit_code")
+def _plain(figures: Figures, names: Sequence[str]) -> dict[str, float | int | None]:
     return {name: getattr(figures, name) for name in names}

@@ -217,7 +217,7 @@ class Table:
         ]
         still_open = tally.opened + tally.unseen + tally.inherited - sum(tally.closes.values())
         if still_open > 0:
-            parts.append(f"{still_open:,} still open")
+            parts = [*(parts or ["none"]), f"{still_open:,} still open"]
         return [("", " · ".join(parts))] if parts else []
 
     def _drawn(self, row: Row) -> list[Line]:
