@@ -87,15 +87,17 @@ def serving(
     receiver: Receiver,
     *options: str,
     protocol: str = "grpc",
+    starter: tuple[str, ...] = (),
     **env: str,
 ) -> Iterator[Service]:
-    """The service of this kind under ``opentelemetry-instrument``; ends with the block."""
+    """The service of this kind under ``opentelemetry-instrument``, or ``starter``; ends with the block."""
     program, *arguments = COMMANDS[kind]
     scripts = Path(sys.executable).parent
     with socket.create_server(("127.0.0.1", 0), backlog=128) as listener:
         listener.set_inheritable(True)
         words = [word.format(fd=listener.fileno()) for word in arguments]
-        command = [str(scripts / "opentelemetry-instrument"), str(scripts / program), *options, *words]
+        begin = starter or (str(scripts / "opentelemetry-instrument"),)
+        command = [*begin, str(scripts / program), *options, *words]
         plain = {
             name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "POOLSCOPE"))
         }

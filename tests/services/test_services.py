@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import defaultdict
 from typing import Any
 
@@ -122,6 +123,17 @@ def test_what_it_tells_is_what_the_downstream_saw(
     assert {via for via, _ in receiver.deliveries} == {protocol}
     if kind == "django":
         assert 1 < len({span.resource[INSTANCE] for span in spans}) <= 4
+
+
+def test_without_any_opentelemetry_under_run(installed: str, downstream: Running, receiver: Receiver) -> None:
+    starter = (sys.executable, "-m", "poolscope", "run", "--quiet", "--otlp", receiver.endpoint("grpc"))
+    with serving("django", installed, downstream, receiver, starter=starter) as service:
+        service.ask(PATHS["django"])
+    assert "did not get" not in service.said
+    spans = held_against(downstream, receiver)
+    sums_agree(downstream, receiver, spans)
+    assert {span.scope for span in spans} == {"poolscope"}
+    assert 1 < len({span.resource["process.pid"] for span in spans}) <= 4
 
 
 def test_what_was_asked_before_the_fork_is_told_once(
