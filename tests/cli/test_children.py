@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -282,3 +283,76 @@ def test_a_subinterpreter_is_left_alone(program: Program, installed: tuple[str, 
     )
     assert (run.returncode, run.stdout, run.stderr) == (0, "200\n", "")
     assert program.summary().requests == 1
+
+
+ISOLATED = "import subprocess, sys\nsubprocess.run([sys.executable, {how}, '-c', {call!r}], check=True)"
+
+
+@pytest.mark.parametrize(("how", "followed"), [("-I", True), ("-E", True), ("-S", False)])
+def test_installed_only_the_site_must_be_read(
+    program: Program, installed: tuple[str, dict[str, str]], how: str, followed: bool
+) -> None:
+    python, environment = installed
+    path = "import sys; sys.path += %r; " % [entry for entry in sys.path if "site-packages" in entry]
+    call = f"{path}import urllib3; urllib3.PoolManager().request('GET', '{{url}}')"
+    program.write(ISOLATED.replace("{how}", repr(how)).replace("{call!r}", repr(call)))
+    command = [python, "-m", "poolscope", "run", "--quiet", "--follow", "--save", str(program.saved)]
+    run = subprocess.run(
+        [*command, str(program.path)],
+        env=program.environment(**environment),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert run.stderr == ""
+    assert len(program.of(records.Exchange)) == followed
+    assert program.summary().children_not_followed == (not followed)
+
+
+BECOMES_ANOTHER = """
+import os, sys, urllib3
+if sys.argv[1:] != ["second"]:
+    if sys.argv[1:] == ["first"]:
+        urllib3.PoolManager().request("GET", "{url}1")
+    os.execv(sys.executable, [sys.executable, __file__, "second"])
+for number in (2, 3):
+    urllib3.PoolManager().request("GET", "{url}2")
+"""
+
+
+def test_with_the_variable_the_next_program_is_the_first_again(
+    program: Program, installed: tuple[str, dict[str, str]]
+) -> None:
+    """As where a launcher (opentelemetry-instrument, ddtrace-run) becomes the program by exec."""
+    python, environment = installed
+    program.write(BECOMES_ANOTHER)
+    run = subprocess.run(
+        [python, str(program.path)],
+        env=program.environment(**environment, POOLSCOPE=f"--save {program.saved}"),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert "2 requests · 2 connections · 2 clients" in run.stderr
+    assert program.summary().requests == 2
+
+
+def test_what_a_program_becomes_is_not_mixed_with_what_it_was(
+    program: Program, installed: tuple[str, dict[str, str]]
+) -> None:
+    python, environment = installed
+    program.write(BECOMES_ANOTHER)
+    command = [python, "-m", "poolscope", "run", "--follow", "--save", str(program.saved)]
+    run = subprocess.run(
+        [*command, str(program.path), "first"],
+        env=program.environment(**environment),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert run.stderr == ""
+    viewed = program.poolscope("view", str(program.saved))
+    assert "1 request · 1 connection · 1 client" in viewed.stdout

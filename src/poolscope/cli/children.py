@@ -101,6 +101,7 @@ def follow(options: Options, directory: str) -> None:
         "origin": options.origin,
         "keep_query": options.keep_query,
         "otlp": options.otlp,
+        "first": os.getpid(),
     }
     os.environ[FOLLOW] = json.dumps(shared)
     if not pth_is_installed():
@@ -117,6 +118,16 @@ def followed(value: str) -> tuple[Options, str]:
         origin=list(shared["origin"]), keep_query=bool(shared["keep_query"]), otlp=shared["otlp"]
     )
     return options, str(shared["spools"])
+
+
+def is_first(value: str) -> bool:
+    """Whether `follow` was called by this very process, before it became another program by ``os.exec…``."""
+    return bool(json.loads(value).get("first") == os.getpid())
+
+
+def has_spool(directory: str) -> bool:
+    """Whether a process of our number has written one: its records could not be told from ours."""
+    return any(name.endswith(f"-{os.getpid():010d}{ENDING}") for name in spools_in(directory))
 
 
 def pth_is_installed() -> bool:

@@ -33,9 +33,14 @@ def _activate() -> None:
     if session.active() is not None or _is_poolscope() or _is_helper() or not _is_main_interpreter():
         return
     value = os.environ.get(children.FOLLOW)
+    if value and children.is_first(value):
+        # Nobody is left to read our spool: with the variable we begin anew, without it we go unobserved.
+        del os.environ[children.FOLLOW]
+        value = None
     if value:
         options, spools = children.followed(value)
-        session.Session(options, _program(), spools).start()
+        if not children.has_spool(spools):
+            session.Session(options, _program(), spools).start()
     elif os.environ.get(VARIABLE, "0") not in ("", "0"):
         from poolscope.cli.options import parse_variable
 

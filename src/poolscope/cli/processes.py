@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol
 
-from poolscope.cli.children import FOLLOW
+from poolscope.cli.children import FOLLOW, pth_is_installed
 from poolscope.hooks.patching import Patches, guard, hide_frame
 
 _HELPERS: Final = ("multiprocessing.resource_tracker", "multiprocessing.semaphore_tracker")
@@ -159,13 +159,17 @@ def _tell_child(executables: Sequence[Any], argv: Sequence[Any], environment: Se
 
 
 def _is_isolated(words: Sequence[str]) -> bool:
-    """Whether the interpreter is told not to look at its environment (-I, -E) or at its site (-S)."""
+    """Whether the interpreter is told not to look where we wait for it.
+
+    That is poolscope.pth in its site (-S), or else our sitecustomize on PYTHONPATH (-I, -E, -S).
+    """
+    unreached = {"S"} if pth_is_installed() else {"I", "E", "S"}
     for word in words:
         if not word.startswith("-") or word in ("-", "-c", "-m", "--") or word.startswith(("-c", "-m", "--")):
             return False
         if word[:2] in ("-X", "-W"):
             continue
-        if set(word) & {"I", "S", "E"}:
+        if set(word) & unreached:
             return True
     return False
 
