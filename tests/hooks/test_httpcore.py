@@ -18,6 +18,7 @@ from tests.hooks.httpcore_means import (
     on_async,
     on_libraries,
     one,
+    until,
 )
 from tests.servers import Certificates, Running, Scripted, ServerConfig, in_thread, scripted
 from tests.truth.watching import watch
@@ -199,6 +200,7 @@ def test_cancelled_in_the_handshake(name: str, certificates: Certificates) -> No
         asked.cancel()
         with pytest.raises(CancelledError):
             asked.result(10)
+        until(lambda: captured.settle() or captured.exchanges)  # its task ends after its future
         probe.drop()  # the library leaves the socket to the garbage collector
     connection = one(captured)
     assert (connection.failed_phase, connection.opened_at) == ("tls", None)
