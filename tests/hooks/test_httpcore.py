@@ -18,10 +18,9 @@ from tests.hooks.httpcore_means import (
     on_async,
     on_libraries,
     one,
-    until,
 )
 from tests.servers import Certificates, Running, Scripted, ServerConfig, in_thread, scripted
-from tests.truth.watching import watch
+from tests.truth.watching import until, watch
 
 
 @pytest.fixture(scope="module")
