@@ -28,7 +28,8 @@ ODD = {
     "exit in a thread": CALL
     + "import sys, threading\ndef work():\n    session.get('{url}')\n    sys.exit(5)\n"
     "thread = threading.Thread(target=work)\nthread.start()\nthread.join()\nprint('still here')\n",
-    "forks among threads": CALL
+    "forks among threads": "import warnings\nwarnings.simplefilter('ignore', DeprecationWarning)\n"
+    + CALL
     + "import os, threading\nstop = threading.Event()\ndef work():\n    while not stop.is_set():\n"
     "        requests.get('{url}')\nthreads = [threading.Thread(target=work) for _ in range(3)]\n"
     "for thread in threads: thread.start()\nended = []\nfor _ in range(5):\n    pid = os.fork()\n    if pid == 0:\n"
