@@ -13,6 +13,7 @@ from typing import Any
 
 from poolscope.facts import BEGUN, ENDED, Client, now
 from poolscope.hooks import callsite, settings
+from poolscope.hooks.marks import mark_on
 from poolscope.hooks.patching import guard
 from poolscope.hooks.suppression import suppressed
 from poolscope.queue import FACTS
@@ -126,7 +127,7 @@ def _client_ended(facts: ClientFacts, how: str) -> None:
 
 def mark_of(client: Any) -> ClientMark | None:
     """The mark on ``client``, unless a shallow copy brought along another's."""
-    mark: ClientMark | None = vars(client).get("_poolscope")
+    mark: ClientMark | None = mark_on(client)
     return mark if mark is not None and mark.owner == id(client) else None
 
 

@@ -18,6 +18,7 @@ from poolscope.hooks.calls import CURRENT_CALL, Call
 from poolscope.hooks.clients import ClientMark
 from poolscope.hooks.httpcore.install import trace_pool
 from poolscope.hooks.httpcore.state import pool_state
+from poolscope.hooks.marks import mark_on, set_mark
 from poolscope.hooks.patching import Patches, TracedClasses, guard, hide_frame
 from poolscope.hooks.settings import number_of_settings
 from poolscope.hooks.suppression import suppressed
@@ -100,7 +101,8 @@ def trace_client(client: Any) -> bool:
 def _trace_mark(library: Library, client: Any) -> None:
     mark = clients.mark_of(client)
     if mark is None:
-        mark = vars(client)["_poolscope"] = clients.traced(client, _kind(library, client))
+        mark = clients.traced(client, _kind(library, client))
+        set_mark(client, mark)
         _claim_pools(client, mark)
     mark.facts.traced(in_sight=library.hooked and mark.facts.era == library.era)
 
@@ -137,7 +139,7 @@ def _built(library: Library, kind: str, client: Any, started_at: float, options:
         )
         kind = f"{library.name}.{entry.co_name}"
     mark = clients.built(client, kind, library.era, started_at, site)
-    vars(client)["_poolscope"] = mark
+    set_mark(client, mark)
     if options.get("transport") is None and not options.get("mounts"):
         mark.facts.sheet.settings = number_of_settings(
             *(options.get(name, _UNKNOWN) for name in _TLS_AND_PROXY)
@@ -148,7 +150,8 @@ def _built(library: Library, kind: str, client: Any, started_at: float, options:
 def _mark_of(library: Library, client: Any) -> ClientMark:
     mark = clients.mark_of(client)
     if mark is None:
-        mark = vars(client)["_poolscope"] = clients.adopted(client, _kind(library, client), library.era)
+        mark = clients.adopted(client, _kind(library, client), library.era)
+        set_mark(client, mark)
         _claim_pools(client, mark)
     return mark
 
@@ -187,7 +190,7 @@ def _claim_pools(client: Any, mark: ClientMark) -> None:
 
 @guard("httpx.send")
 def _call_begins(library: Library, client: Any, args: Any, kwargs: Any) -> Call | None:
-    mark: ClientMark | None = vars(client).get("_poolscope")
+    mark: ClientMark | None = mark_on(client)
     if mark is None or mark.sent < 2 or mark.facts.era != library.era:
         if suppressed():
             return None

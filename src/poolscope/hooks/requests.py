@@ -12,6 +12,7 @@ from poolscope.facts import now
 from poolscope.hooks import callsite, clients
 from poolscope.hooks.calls import CURRENT_CALL, Call
 from poolscope.hooks.clients import ClientMark
+from poolscope.hooks.marks import set_mark
 from poolscope.hooks.patching import Patches, guard, hide_frame
 from poolscope.hooks.settings import number_of_settings
 from poolscope.hooks.suppression import suppressed
@@ -49,7 +50,8 @@ def trace_session(session: Any) -> ClientMark:
     """The mark of a session that is traced by itself, for all its adapters' pools; its close is seen by theirs."""
     mark = clients.mark_of(session)
     if mark is None:
-        mark = vars(session)["_poolscope"] = clients.traced(session, _KIND)
+        mark = clients.traced(session, _KIND)
+        set_mark(session, mark)
     # The era is on its class while the hooks are in.
     mark.facts.traced(in_sight=mark.facts.era == getattr(session, "_poolscope_era", None))
     return mark
@@ -77,7 +79,7 @@ def _built(session: Any, started_at: float, api_file: str) -> None:
     one_off = entry is not None and entry.co_filename == api_file
     kind = f"requests.{entry.co_name}" if one_off and entry is not None else _KIND
     # Past any ``__setattr__`` of a subclass, which may take known names only.
-    vars(session)["_poolscope"] = clients.built(session, kind, session._poolscope_era, started_at, site)
+    set_mark(session, clients.built(session, kind, session._poolscope_era, started_at, site))
 
 
 def _wrap_send(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -118,7 +120,8 @@ def _call_begins(session: Any, outer: Call | None, args: Any, kwargs: Any) -> Ca
 def _mark_in_use(session: Any, era: int, request: Any, kwargs: Any) -> clients.ClientMark:
     mark = clients.mark_of(session)
     if mark is None:
-        mark = vars(session)["_poolscope"] = clients.adopted(session, _KIND, era)
+        mark = clients.adopted(session, _KIND, era)
+        set_mark(session, mark)
     client = mark.facts.current(era)
     if mark.sent < 2:
         headers = getattr(request, "headers", None) or {}

@@ -9,6 +9,7 @@ from poolscope.hooks.httpcore import peek
 from poolscope.hooks.httpcore.describe import note_addresses, note_tls
 from poolscope.hooks.httpcore.state import PoolState, Wire
 from poolscope.hooks.httpcore.stream import trace_stream
+from poolscope.hooks.marks import mark_on
 from poolscope.queue import FACTS
 
 
@@ -19,7 +20,7 @@ def adopt_connections(library: Any, pool: Any, state: PoolState) -> None:
     if not state.explicit or state.era == -1:
         state.sheet = None
         for connection in pool.connections:
-            wire: Wire | None = vars(connection).get("_poolscope")
+            wire: Wire | None = mark_on(connection)
             if wire is None or wire.era != library.era:
                 _adopt(library, pool, state, connection)
     state.era = library.era

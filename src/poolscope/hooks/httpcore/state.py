@@ -13,6 +13,7 @@ from typing import Any
 from poolscope.facts import BEGUN, Connection, Exchange, Pool, RawOrigin
 from poolscope.hooks.clients import ClientFacts
 from poolscope.hooks.httpcore import peek
+from poolscope.hooks.marks import mark_on, set_mark
 from poolscope.queue import FACTS
 
 CURRENT: ContextVar[Any] = ContextVar("poolscope_httpcore_flight", default=None)
@@ -66,12 +67,25 @@ class PoolState:
         return None if client is None else client.sheet.id
 
 
+_new: dict[int, PoolState] = {}
+
+
 def pool_state(pool: Any) -> PoolState:
     """The mark on ``pool``, put there when first asked for."""
-    marks: dict[str, Any] = vars(pool)
-    known: PoolState | None = marks.get("_poolscope")
-    state: PoolState = marks.setdefault("_poolscope", PoolState(pool)) if known is None else known
-    return state
+    state: PoolState | None = mark_on(pool)
+    return _first_state(pool) if state is None else state
+
+
+def _first_state(pool: Any) -> PoolState:
+    # Two threads may use a new pool at once. Whoever comes while one of them is here gets the same state;
+    # whoever comes later finds it on the pool, where it was put before it went from `_new`.
+    state = _new.setdefault(id(pool), PoolState(pool))
+    marked: PoolState | None = mark_on(pool)
+    if marked is None:
+        marked = state
+        set_mark(pool, state)
+    _new.pop(id(pool), None)
+    return marked
 
 
 class Flight:

@@ -10,6 +10,7 @@ from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 from poolscope.hooks import clients
+from poolscope.hooks.marks import mark_on, set_mark
 from poolscope.hooks.patching import Patches, TracedClasses, guard, hide_frame
 from poolscope.hooks.urllib3 import manager, pool
 from poolscope.hooks.urllib3.close import wrap_close
@@ -139,7 +140,7 @@ def _adopting(twins: _Twins) -> Make:
 def _adopt(twins: _Twins, thing: Any) -> None:
     era: int | None = getattr(thing, "_poolscope_era", None)  # of its class: None while no hooks are in
     if twins.adopt(thing):
-        state = vars(thing).get("_poolscope")
+        state = mark_on(thing)
         if era and state is not None and state.era == era:
             state.era = 0  # it goes on without a gap
 
@@ -184,7 +185,7 @@ def trace_manager(
     if not managers.adopt(traced) or traced._poolscope_stand_in is not None:
         return
     site = clients.construction_site(traced) if new else None
-    vars(traced)["_poolscope_stand_in"] = clients.traced(traced, kind, site) if mark is None else mark
+    set_mark(traced, clients.traced(traced, kind, site) if mark is None else mark, "_poolscope_stand_in")
     own = clients.mark_of(traced)
     if own is not None:
         own.facts.traced(in_sight=own.facts.era == era)

@@ -11,6 +11,7 @@ from poolscope.facts import now
 from poolscope.hooks import callsite, clients
 from poolscope.hooks.calls import CURRENT_CALL, Call
 from poolscope.hooks.clients import ClientMark
+from poolscope.hooks.marks import mark_on, set_mark
 from poolscope.hooks.patching import guard, hide_frame
 from poolscope.hooks.settings import number_of_settings
 from poolscope.hooks.suppression import suppressed
@@ -43,7 +44,7 @@ def _manager_built(manager: Any, started_at: float) -> None:
         kind = _kind(manager, "PoolManager")
         site = clients.construction_site(manager)
         mark = clients.built(manager, kind, manager._poolscope_era, started_at, site)
-        vars(manager)["_poolscope"] = mark
+        set_mark(manager, mark)
         mark.facts.sheet.settings = _settings(manager.connection_pool_kw, getattr(manager, "proxy", None))
 
 
@@ -108,15 +109,16 @@ def _pool_made(manager: Any, pool: Any) -> None:
 
 def own(manager: Any, pool: Any) -> None:
     """Write down whose pool it is, unless that is known."""
-    state: PoolState | None = vars(pool).get("_poolscope")
+    state: PoolState | None = mark_on(pool)
     if state is None or state.era != pool._poolscope_era:
         mark = clients.mark_of(manager)
         instead: ClientMark | None = manager._poolscope_stand_in
-        vars(pool)["_poolscope"] = PoolState(
+        state = PoolState(
             pool._poolscope_era,
             None if mark is None else mark.facts,
             None if instead is None else instead.facts,
         )
+        set_mark(pool, state)
 
 
 def _end_pool(pool: Any, trigger: str) -> None:
@@ -184,7 +186,8 @@ def _call_begins(manager: Any) -> Call | None:
     mark: ClientMark | None = clients.mark_of(manager) or manager._poolscope_stand_in
     if mark is None:
         kind = _kind(manager, "PoolManager")
-        mark = vars(manager)["_poolscope"] = clients.adopted(manager, kind, manager._poolscope_era)
+        mark = clients.adopted(manager, kind, manager._poolscope_era)
+        set_mark(manager, mark)
     client = mark.facts.current(manager._poolscope_era)
     return Call(id(manager), client.id, callsite.user(3))
 
@@ -225,8 +228,8 @@ def _pool_built(pool: Any, started_at: float) -> None:
     site = clients.construction_site(pool)
     mark = clients.built(pool, _kind(pool, "HTTPConnectionPool"), era, started_at, site)
     mark.facts.sheet.settings = _settings({**vars(pool), **pool.conn_kw}, pool.proxy)
-    vars(pool)["_poolscope"] = PoolState(era, mark.facts)
-    vars(pool)["_poolscope_client"] = mark
+    set_mark(pool, PoolState(era, mark.facts))
+    set_mark(pool, mark, "_poolscope_client")
 
 
 def wrap_pool_close(original: Callable[..., Any]) -> Callable[..., Any]:

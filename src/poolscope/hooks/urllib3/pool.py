@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from poolscope.facts import now
 from poolscope.hooks import callsite
 from poolscope.hooks.calls import CURRENT_CALL, Call
+from poolscope.hooks.marks import set_mark
 from poolscope.hooks.patching import guard, hide_frame
 from poolscope.hooks.suppression import suppressed
 from poolscope.hooks.urllib3.state import (
@@ -96,7 +97,8 @@ def pool_state(pool: Any) -> PoolState:
     """The state of a pool; one without a known client if it was built unobserved."""
     state: PoolState | None = pool._poolscope
     if state is None or state.era != pool._poolscope_era:
-        state = vars(pool)["_poolscope"] = PoolState(pool._poolscope_era)
+        state = PoolState(pool._poolscope_era)
+        set_mark(pool, state)
     return state
 
 

@@ -15,6 +15,7 @@ from poolscope.facts import BEGUN, ENDED, Connection, Exchange, Pool, RawOrigin,
 from poolscope.hooks.calls import Call
 from poolscope.hooks.clients import ClientFacts, in_sight
 from poolscope.hooks.live import LIVE
+from poolscope.hooks.marks import set_mark
 from poolscope.hooks.patching import guard
 from poolscope.hooks.settings import current_task
 from poolscope.hooks.urllib3.errors import class_name, note_error
@@ -162,7 +163,7 @@ def state_of(connection: Any) -> ConnectionState:
         if state is not None:
             state.sheet = state.attempt = None  # what became of them nobody saw
         state = ConnectionState(connection._poolscope_era)
-        vars(connection)["_poolscope"] = state
+        set_mark(connection, state)
     return state
 
 
