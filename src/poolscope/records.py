@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any, ClassVar, TypeAlias
 
 SCHEMA_VERSION = 1
@@ -211,17 +212,22 @@ _FIELDS: dict[type[Any], tuple[str, ...]] = {
 }
 
 
+_KEYS: dict[type[Any], tuple[str, ...]] = {cls: ("type", *_FIELDS[cls]) for cls in _TYPES.values()}
+_VALUES: dict[type[Any], attrgetter[Any]] = {cls: attrgetter(*keys) for cls, keys in _KEYS.items()}
+
+
 def to_json(record: Record) -> str:
     """One line of JSON, without the newline."""
     cls = type(record)
-    data: dict[str, Any] = {"type": cls.type}
-    for name in _FIELDS[cls]:
-        data[name] = getattr(record, name)
-    return json.dumps(data, default=_plain, separators=(",", ":"))
+    return _encode(dict(zip(_KEYS[cls], _VALUES[cls](record), strict=True)))
 
 
 def _plain(value: Any) -> Any:
     return {name: getattr(value, name) for name in _FIELDS[type(value)]}
+
+
+_encode = json.JSONEncoder(default=_plain, separators=(",", ":")).encode
+"""`json.dumps` makes a new encoder for each call with arguments of this kind."""
 
 
 def from_json(line: str | bytes) -> Record:
