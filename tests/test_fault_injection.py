@@ -18,8 +18,8 @@ import requests
 import urllib3
 
 from poolscope.hooks.activation import LIBRARIES
+from poolscope.hooks.guarding import FAILURES_ALLOWED, HOOKS, Hook
 from poolscope.hooks.live import LIVE
-from poolscope.hooks.patching import FAILURES_ALLOWED, HOOKS, Hook
 from poolscope.testing import capture
 from tests.compat.alike import described, outcome_of
 from tests.servers import Certificates, Running, ServerConfig, in_thread
@@ -271,7 +271,7 @@ def test_all_hooks_failing_at_once_is_not_noticed(bare: dict[str, list[Any]], pl
 PROGRAM = """
 import sys
 import requests
-from poolscope.hooks.patching import HOOKS
+from poolscope.hooks.guarding import HOOKS
 
 def broken(*arguments):
     raise LookupError("on purpose")

@@ -12,8 +12,8 @@ from typing import Any
 
 from poolscope import facts, records
 from poolscope.hooks.activation import Activation
+from poolscope.hooks.guarding import HOOKS
 from poolscope.hooks.live import LIVE
-from poolscope.hooks.patching import HOOKS
 from poolscope.ledger import Ledger, Snapshot
 from poolscope.queue import FACTS
 

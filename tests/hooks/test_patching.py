@@ -10,7 +10,9 @@ import traceback
 import pytest
 import wrapt
 
-from poolscope.hooks.patching import FAILURES_ALLOWED, HOOKS, Patches, TracedClasses, guard, hide_frame
+from poolscope.hooks.guarding import FAILURES_ALLOWED, HOOKS, guard, hide_frame
+from poolscope.hooks.patching import Patches
+from poolscope.hooks.traced import TracedClasses
 
 
 class Thing:

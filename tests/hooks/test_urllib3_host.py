@@ -23,8 +23,8 @@ import urllib3
 
 import poolscope
 from poolscope.facts import Connection, Exchange
+from poolscope.hooks.guarding import HOOKS
 from poolscope.hooks.live import LIVE
-from poolscope.hooks.patching import HOOKS
 from poolscope.hooks.urllib3.install import trace_manager
 from poolscope.ledger import Ledger
 from poolscope.queue import FACTS

@@ -14,7 +14,7 @@ from typing import Any
 from poolscope.cli import target
 from poolscope.cli.options import Options
 from poolscope.cli.session import Session
-from poolscope.hooks.patching import hide_frame
+from poolscope.hooks.guarding import hide_frame
 
 
 def prepare(options: Options) -> Callable[[], None]:

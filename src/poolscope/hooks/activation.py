@@ -14,7 +14,8 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import Any, Final
 
-from poolscope.hooks.patching import Patches, guard, hide_frame
+from poolscope.hooks.guarding import guard, hide_frame
+from poolscope.hooks.patching import Patches
 
 Install = Callable[[ModuleType, Patches], None]
 

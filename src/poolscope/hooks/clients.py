@@ -13,8 +13,8 @@ from typing import Any
 
 from poolscope.facts import BEGUN, ENDED, Client, now
 from poolscope.hooks import callsite, settings
+from poolscope.hooks.guarding import guard
 from poolscope.hooks.marks import mark_on
-from poolscope.hooks.patching import guard
 from poolscope.hooks.suppression import suppressed
 from poolscope.queue import FACTS
 

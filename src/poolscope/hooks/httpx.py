@@ -16,12 +16,14 @@ from poolscope.facts import now
 from poolscope.hooks import callsite, clients
 from poolscope.hooks.calls import CURRENT_CALL, Call
 from poolscope.hooks.clients import ClientMark
+from poolscope.hooks.guarding import guard, hide_frame
 from poolscope.hooks.httpcore.install import trace_pool
 from poolscope.hooks.httpcore.state import pool_state
 from poolscope.hooks.marks import mark_on, set_mark
-from poolscope.hooks.patching import Patches, TracedClasses, guard, hide_frame
+from poolscope.hooks.patching import Patches
 from poolscope.hooks.settings import number_of_settings
 from poolscope.hooks.suppression import suppressed
+from poolscope.hooks.traced import TracedClasses
 
 _TLS_AND_PROXY: Final = ("verify", "cert", "proxy", "proxies", "trust_env", "http1", "http2")
 _CREDENTIALS: Final = frozenset(

@@ -12,8 +12,9 @@ from poolscope.facts import now
 from poolscope.hooks import callsite, clients
 from poolscope.hooks.calls import CURRENT_CALL, Call
 from poolscope.hooks.clients import ClientMark
+from poolscope.hooks.guarding import guard, hide_frame
 from poolscope.hooks.marks import set_mark
-from poolscope.hooks.patching import Patches, guard, hide_frame
+from poolscope.hooks.patching import Patches
 from poolscope.hooks.settings import number_of_settings
 from poolscope.hooks.suppression import suppressed
 from poolscope.hooks.urllib3.manager import known_settings

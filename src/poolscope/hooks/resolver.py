@@ -15,7 +15,8 @@ from types import ModuleType
 from typing import Any, TypeAlias
 
 from poolscope.facts import now
-from poolscope.hooks.patching import Patches, hide_frame
+from poolscope.hooks.guarding import hide_frame
+from poolscope.hooks.patching import Patches
 
 Lookup: TypeAlias = tuple[float, float, bool]
 """(started_at, ended_at, found)."""

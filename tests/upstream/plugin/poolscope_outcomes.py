@@ -38,7 +38,7 @@ def pytest_runtest_logreport(report: Any) -> None:
 def pytest_sessionfinish() -> None:
     failures: dict[str, int] = {}
     if WATCHED:
-        from poolscope.hooks.patching import HOOKS
+        from poolscope.hooks.guarding import HOOKS
         from poolscope.queue import FACTS
 
         FACTS.settle()

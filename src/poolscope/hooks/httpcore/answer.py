@@ -6,12 +6,13 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from poolscope.facts import now
+from poolscope.hooks.guarding import guard, hide_frame
 from poolscope.hooks.httpcore import peek
 from poolscope.hooks.httpcore.exchange import class_name, finish, release
 from poolscope.hooks.httpcore.queueing import settle_wait
 from poolscope.hooks.httpcore.state import CLOSER, Flight
 from poolscope.hooks.live import LIVE
-from poolscope.hooks.patching import TracedClasses, guard, hide_frame
+from poolscope.hooks.traced import TracedClasses
 
 _VERSIONS: Final = {b"HTTP/1.0": "1.0", b"HTTP/1.1": "1.1", b"HTTP/2": "2"}
 

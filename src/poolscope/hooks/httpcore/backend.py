@@ -8,11 +8,11 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any
 
+from poolscope.hooks.guarding import guard, hide_frame
 from poolscope.hooks.httpcore.describe import note_addresses, note_tls
 from poolscope.hooks.httpcore.setup import connect_begins, connect_ends, opened, setup_is_over
 from poolscope.hooks.httpcore.state import Wire
 from poolscope.hooks.httpcore.stream import trace_stream
-from poolscope.hooks.patching import guard, hide_frame
 from poolscope.hooks.resolver import LOOKUPS, Lookup, is_literal
 
 

@@ -10,9 +10,10 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from poolscope.facts import now
+from poolscope.hooks.guarding import guard, hide_frame
 from poolscope.hooks.httpcore.exchange import account, discount
 from poolscope.hooks.httpcore.state import CURRENT, Flight
-from poolscope.hooks.patching import TracedClasses, guard, hide_frame
+from poolscope.hooks.traced import TracedClasses
 
 STREAM: Final = object()
 """What `Flight.bound` is on HTTP/2: no write on the stream is the flight's alone."""

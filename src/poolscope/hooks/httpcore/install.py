@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import Any, Final
 
 from poolscope.hooks import resolver
+from poolscope.hooks.guarding import guard, hide_frame
 from poolscope.hooks.httpcore import queueing
 from poolscope.hooks.httpcore.adopt import adopt_connections
 from poolscope.hooks.httpcore.answer import ASYNC_BODIES, BODIES, answered
@@ -21,7 +22,8 @@ from poolscope.hooks.httpcore.backend import WatchedBackend, backend_classes
 from poolscope.hooks.httpcore.peek import origin_of
 from poolscope.hooks.httpcore.requests import assigned, begin, departed, failed, lost
 from poolscope.hooks.httpcore.state import CLOSER, CURRENT, Flight, Wire, pool_state
-from poolscope.hooks.patching import Patches, TracedClasses, guard, hide_frame
+from poolscope.hooks.patching import Patches
+from poolscope.hooks.traced import TracedClasses
 from poolscope.queue import FACTS
 
 _POOLS: Final = ("ConnectionPool", "HTTPProxy", "SOCKSProxy")

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from poolscope.hooks.guarding import guard, hide_frame
 from poolscope.hooks.httpcore.state import CURRENT, Flight
-from poolscope.hooks.patching import Patches, guard, hide_frame
+from poolscope.hooks.patching import Patches
 
 _OWN_WORK: Final = 0.001
 """Seconds that an httpcore in which queueing cannot be seen may take to hand a connection out."""

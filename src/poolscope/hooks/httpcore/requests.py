@@ -9,13 +9,13 @@ from typing import Any
 from poolscope.facts import BEGUN, Exchange, now
 from poolscope.hooks import callsite
 from poolscope.hooks.calls import CURRENT_CALL
+from poolscope.hooks.guarding import guard
 from poolscope.hooks.httpcore import peek
 from poolscope.hooks.httpcore.exchange import class_name, discount, finish, release
 from poolscope.hooks.httpcore.queueing import settle_wait
 from poolscope.hooks.httpcore.setup import setup_failed
 from poolscope.hooks.httpcore.state import CURRENT, Flight, PoolState, Wire
 from poolscope.hooks.live import LIVE
-from poolscope.hooks.patching import guard
 from poolscope.hooks.settings import current_task
 from poolscope.hooks.suppression import suppressed
 from poolscope.queue import FACTS

@@ -7,11 +7,11 @@ when the connecting task fails is the one that failed.
 from __future__ import annotations
 
 from poolscope.facts import BEGUN, ENDED, OPENED, Connection, now
+from poolscope.hooks.guarding import guard
 from poolscope.hooks.httpcore import peek
 from poolscope.hooks.httpcore.exchange import class_of
 from poolscope.hooks.httpcore.state import CURRENT, Flight, Wire, put
 from poolscope.hooks.live import LIVE
-from poolscope.hooks.patching import guard
 from poolscope.hooks.resolver import Lookup
 from poolscope.hooks.suppression import suppressed
 from poolscope.queue import FACTS

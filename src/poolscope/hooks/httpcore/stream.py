@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from poolscope.facts import Connection, now
+from poolscope.hooks.guarding import guard, hide_frame
 from poolscope.hooks.httpcore import peek
 from poolscope.hooks.httpcore.describe import note_tls
 from poolscope.hooks.httpcore.exchange import account, claim, class_of, closed, note_close, trigger_of
@@ -24,7 +25,7 @@ from poolscope.hooks.httpcore.setup import (
     setup_is_over,
 )
 from poolscope.hooks.httpcore.state import CURRENT, Flight, Wire
-from poolscope.hooks.patching import TracedClasses, guard, hide_frame
+from poolscope.hooks.traced import TracedClasses
 
 # What is seen on a stream
 

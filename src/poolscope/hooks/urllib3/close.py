@@ -13,7 +13,7 @@ from types import FrameType
 from typing import Any
 
 from poolscope.facts import Connection, now
-from poolscope.hooks.patching import guard, hide_frame
+from poolscope.hooks.guarding import guard, hide_frame
 from poolscope.hooks.urllib3.errors import class_name, note_error
 from poolscope.hooks.urllib3.state import ConnectionState, end_connection, finish
 

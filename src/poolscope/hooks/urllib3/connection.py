@@ -7,7 +7,7 @@ from typing import Any
 
 from poolscope.facts import Connection, now
 from poolscope.hooks import callsite
-from poolscope.hooks.patching import guard, hide_frame
+from poolscope.hooks.guarding import guard, hide_frame
 from poolscope.hooks.suppression import suppressed
 from poolscope.hooks.urllib3.errors import note_error
 from poolscope.hooks.urllib3.setup import describe_socket, new_sheet

@@ -10,8 +10,10 @@ from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 from poolscope.hooks import clients
+from poolscope.hooks.guarding import guard, hide_frame
 from poolscope.hooks.marks import mark_on, set_mark
-from poolscope.hooks.patching import Patches, TracedClasses, guard, hide_frame
+from poolscope.hooks.patching import Patches
+from poolscope.hooks.traced import TracedClasses
 from poolscope.hooks.urllib3 import manager, pool
 from poolscope.hooks.urllib3.close import wrap_close
 from poolscope.hooks.urllib3.connection import wrap_getresponse, wrap_init_length, wrap_request

@@ -11,8 +11,8 @@ from poolscope.facts import now
 from poolscope.hooks import callsite, clients
 from poolscope.hooks.calls import CURRENT_CALL, Call
 from poolscope.hooks.clients import ClientMark
+from poolscope.hooks.guarding import guard, hide_frame
 from poolscope.hooks.marks import mark_on, set_mark
-from poolscope.hooks.patching import guard, hide_frame
 from poolscope.hooks.settings import number_of_settings
 from poolscope.hooks.suppression import suppressed
 from poolscope.hooks.urllib3.state import PoolState

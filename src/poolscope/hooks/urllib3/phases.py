@@ -13,7 +13,7 @@ from contextvars import ContextVar
 from typing import Any, Final
 
 from poolscope.facts import Connection, now
-from poolscope.hooks.patching import guard, hide_frame
+from poolscope.hooks.guarding import guard, hide_frame
 from poolscope.hooks.urllib3.errors import on_the_wire
 
 CURRENT_SETUP: Final[ContextVar[Any]] = ContextVar("poolscope_urllib3_setup", default=None)

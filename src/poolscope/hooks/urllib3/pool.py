@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 from poolscope.facts import now
 from poolscope.hooks import callsite
 from poolscope.hooks.calls import CURRENT_CALL, Call
+from poolscope.hooks.guarding import guard, hide_frame
 from poolscope.hooks.marks import set_mark
-from poolscope.hooks.patching import guard, hide_frame
 from poolscope.hooks.suppression import suppressed
 from poolscope.hooks.urllib3.state import (
     CURRENT_ATTEMPT,

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from poolscope.facts import BEGUN, ENDED, OPENED, Connection, now
+from poolscope.hooks.guarding import guard, hide_frame
 from poolscope.hooks.live import LIVE
-from poolscope.hooks.patching import guard, hide_frame
 from poolscope.hooks.suppression import suppressed
 from poolscope.hooks.urllib3.errors import note_error
 from poolscope.hooks.urllib3.phases import CURRENT_SETUP, Setup, handshake_is_visible

@@ -14,9 +14,9 @@ from typing import Any, Final, NamedTuple
 from poolscope.facts import BEGUN, ENDED, Connection, Exchange, Pool, RawOrigin, now
 from poolscope.hooks.calls import Call
 from poolscope.hooks.clients import ClientFacts, in_sight
+from poolscope.hooks.guarding import guard
 from poolscope.hooks.live import LIVE
 from poolscope.hooks.marks import set_mark
-from poolscope.hooks.patching import guard
 from poolscope.hooks.settings import current_task
 from poolscope.hooks.urllib3.errors import class_name, note_error
 from poolscope.queue import FACTS
