@@ -145,8 +145,10 @@ def test_what_was_asked_before_the_fork_is_told_once(
     installed: str, downstream: Running, receiver: Receiver
 ) -> None:
     # The master's collection must not be under way while it forks: the SDK's own locks would not survive that.
+    # Nor would a gRPC channel that has carried something (grpc/grpc, doc/fork_support.md).
     env = {"ASK_BEFORE_FORK": "1", "OTEL_METRIC_EXPORT_INTERVAL": "60000"} | options(official=False)
-    with serving("django", installed, downstream, receiver, "--preload", **env) as service:
+    told = "http/protobuf"
+    with serving("django", installed, downstream, receiver, "--preload", protocol=told, **env) as service:
         service.ask(PATHS["django"])
     spans = held_against(downstream, receiver, extra=1)
     sums_agree(downstream, receiver, spans)
