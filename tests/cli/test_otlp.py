@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import socket
 import subprocess
@@ -256,8 +257,12 @@ def test_a_program_may_patch_everything_first(program: Program, receiver: Receiv
         "print([job.get() for job in [gevent.spawn(get, number) for number in range(5)]])"
     )
     done = run(program, receiver, "http/protobuf")
-    assert (done.returncode, done.stdout, done.stderr) == (0, "[200, 200, 200, 200, 200]\n", "")
-    assert len(receiver.ours(3)) == 5
+    assert (done.returncode, done.stdout) == (0, "[200, 200, 200, 200, 200]\n")
+    if sys.version_info < (3, 12):
+        assert done.stderr == ""
+        assert len(receiver.ours(3)) == 5
+    else:  # gevent looks names up in threads, and an ending interpreter starts none any more: docs/run.md
+        assert re.fullmatch(r"poolscope: the collector at \S+ did not get 20 spans and events\n", done.stderr)
 
 
 # A collector that is out of order ---------------------------------------------------------------
