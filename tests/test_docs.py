@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from poolscope.cli.demo import EXAMPLES
-from poolscope.cli.options import OPTIONS
 from poolscope.ledger.closing import REASONS
+from poolscope.recording.options import OPTIONS
 
 HOUSE = Path(__file__).resolve().parent.parent
 PAGES = [HOUSE / "README.md", HOUSE / "CONTRIBUTING.md", *sorted((HOUSE / "docs").glob("*.md"))]

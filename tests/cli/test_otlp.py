@@ -13,7 +13,7 @@ from time import monotonic
 
 import pytest
 
-from poolscope.cli.otlp import EXIT_TIMEOUT
+from poolscope.recording.otlp import EXIT_TIMEOUT
 from tests.cli.conftest import Program
 from tests.receiver import Receiver, receiving
 
@@ -312,7 +312,7 @@ def test_what_the_end_waits_for_is_neither_logged_nor_the_programs_time(
 
 
 def test_what_waits_is_bounded_and_drops_are_counted() -> None:
-    from poolscope.cli.exporting import BATCH, QUEUE, Waiting
+    from poolscope.recording.otlp_export import BATCH, QUEUE, Waiting
 
     nudges: list[int] = []
     waiting = Waiting(lambda: nudges.append(len(waiting)))

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from poolscope import records
-from poolscope.cli.printing import PLAINLY
+from poolscope.recording.stderr import PLAINLY
 from tests.cli.conftest import SOURCE, Program
 
 PER_CALL = "import requests\nfor _ in range(10):\n    requests.get('{url}')\n"
@@ -188,7 +188,7 @@ def test_a_terminal_that_cannot_draw_gets_what_looks_most_like_it(program: Progr
 def test_every_character_of_ours_has_one_in_ascii() -> None:
     ours = {
         character
-        for folder in ("cli", "findings", "reports")
+        for folder in ("cli", "recording", "findings", "reports")
         for file in Path(SOURCE, "poolscope", folder).glob("*.py")
         for character in file.read_text(encoding="utf-8")
         if not character.isascii()

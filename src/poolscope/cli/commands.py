@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from poolscope import __version__
-from poolscope.cli.options import OPTIONS
-from poolscope.cli.printing import say
+from poolscope.recording.options import OPTIONS
+from poolscope.recording.stderr import say
 
 if TYPE_CHECKING:
     from poolscope.cli.view import UnreadableError
@@ -54,8 +54,8 @@ commands.add_command(_run_help())
 def view(file: str, as_json: bool, no_color: bool) -> None:
     """Print the report of a FILE that `run --save` wrote, or is still writing."""
     from poolscope.cli import view as viewing
-    from poolscope.cli.printing import colored, width
-    from poolscope.cli.publishing import report
+    from poolscope.recording.deliver import report
+    from poolscope.recording.stderr import colored, width
 
     try:
         picture, notes, whole = viewing.read(file)

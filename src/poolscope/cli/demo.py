@@ -17,7 +17,7 @@ from typing import Final, Self
 
 import click
 
-from poolscope.cli.printing import say
+from poolscope.recording.stderr import say
 
 
 class NotPossibleError(Exception):

@@ -18,9 +18,9 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import Any, Final
 
-from poolscope.cli.children import pth_is_installed
 from poolscope.hooks.activation import LIBRARIES
 from poolscope.hooks.patching import Patches
+from poolscope.recording.spools import pth_is_installed
 
 TESTED: Final = {
     "httpx": ("0.25", "0.28"),

@@ -6,8 +6,8 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from poolscope.cli.options import parse
-from poolscope.cli.usage import UsageError
+from poolscope.recording.errors import UsageError
+from poolscope.recording.options import parse
 
 USAGE_ERROR = 2
 
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None, prog: str = "poolscope") -> Non
 
 def _commands(words: list[str], prog: str) -> NoReturn:
     from poolscope.cli.commands import commands
-    from poolscope.cli.printing import on_any_terminal
+    from poolscope.recording.stderr import on_any_terminal
 
     on_any_terminal()
     commands.main(args=words, prog_name=prog)

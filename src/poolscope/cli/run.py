@@ -11,10 +11,10 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
-from poolscope.cli import target
-from poolscope.cli.options import Options
-from poolscope.cli.session import Session
 from poolscope.hooks.guarding import hide_frame
+from poolscope.recording import program
+from poolscope.recording.options import Options
+from poolscope.recording.session import Session
 
 
 def prepare(options: Options) -> Callable[[], None]:
@@ -22,14 +22,14 @@ def prepare(options: Options) -> Callable[[], None]:
 
     UsageError if the program or a file cannot be had.
     """
-    target.check(options)
-    session = Session(options, target.name_of(options))
+    program.check(options)
+    session = Session(options, program.name_of(options))
     session.start()
-    main = target.Main(options)
+    main = program.Main(options)
     return lambda: _run(main, session)
 
 
-def _run(main: target.Main, session: Session) -> None:
+def _run(main: program.Main, session: Session) -> None:
     try:
         main.execute()
     except SystemExit as error:
@@ -52,9 +52,9 @@ def _status(code: Any) -> int:
     return code & 0xFF if isinstance(code, int) else 1
 
 
-def _show_without_us(error: BaseException, main: target.Main) -> None:
+def _show_without_us(error: BaseException, main: program.Main) -> None:
     """Have the interpreter's next call of the excepthook get the traceback that the program alone made."""
-    program = _without_head(error.__traceback__)
+    shown = _without_head(error.__traceback__)
     theirs = getattr(sys, "excepthook", None)
     if theirs is None:  # deleted: the interpreter has its own words for that
         return
@@ -62,9 +62,9 @@ def _show_without_us(error: BaseException, main: target.Main) -> None:
     def excepthook(kind: type[BaseException], value: BaseException, _: TracebackType | None) -> None:
         if sys.excepthook is excepthook:
             sys.excepthook = theirs
-        value.__traceback__ = sys.last_traceback = program
+        value.__traceback__ = sys.last_traceback = shown
         try:
-            theirs(kind, value, program)
+            theirs(kind, value, shown)
         except BaseException as failure:
             hide_frame(failure)
             raise
@@ -75,9 +75,9 @@ def _show_without_us(error: BaseException, main: target.Main) -> None:
 
 
 def _without_head(traceback: TracebackType | None) -> TracebackType | None:
-    """What lies below `target`'s frames: above them are whoever started us, and we."""
-    while traceback is not None and traceback.tb_frame.f_code.co_filename != target.__file__:
+    """What lies below `program`'s frames: above them are whoever started us, and we."""
+    while traceback is not None and traceback.tb_frame.f_code.co_filename != program.__file__:
         traceback = traceback.tb_next
-    while traceback is not None and traceback.tb_frame.f_code.co_filename == target.__file__:
+    while traceback is not None and traceback.tb_frame.f_code.co_filename == program.__file__:
         traceback = traceback.tb_next
     return traceback

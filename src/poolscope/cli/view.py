@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from poolscope import records
-from poolscope.cli.children import place_for, spools_in
-from poolscope.cli.reading import Reading
+from poolscope.recording.reader import Reading
+from poolscope.recording.spools import place_for, spools_in
 from poolscope.reports.picture import Picture
 
 _NOT_OURS: Final = "is no poolscope record"

@@ -33,7 +33,7 @@ _HTTP_LIBRARIES: Final = frozenset(
 )
 OWN: Final = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "")
 
-_RUNNER: Final = os.path.join(OWN, "cli", "target.py")
+_RUNNER: Final = os.path.join(OWN, "recording", "program.py")
 
 _kinds: dict[str, int] = {}
 

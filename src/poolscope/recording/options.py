@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from poolscope.cli.usage import UsageError
+from poolscope.recording.errors import UsageError
 
 
 @dataclass(slots=True)
@@ -138,7 +138,7 @@ def _store(options: Options, option: Option, value: str) -> None:
     elif option.attribute == "dump_on":
         options.dump_on = _signal(value)
     elif option.attribute == "otlp":
-        from poolscope.cli.endpoint import parse_endpoint
+        from poolscope.recording.endpoint import parse_endpoint
 
         parse_endpoint(value)
         options.otlp = value

@@ -16,9 +16,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from poolscope import records
-from poolscope.cli.options import Options
-from poolscope.cli.reading import lines_of, parse
-from poolscope.cli.saving import LineFile
+from poolscope.recording.line_file import LineFile
+from poolscope.recording.options import Options
+from poolscope.recording.reader import lines_of, parse
 
 if TYPE_CHECKING:
     from poolscope.reports.picture import Picture

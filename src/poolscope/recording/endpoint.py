@@ -6,7 +6,7 @@ import os
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
-from poolscope.cli.usage import UsageError
+from poolscope.recording.errors import UsageError
 
 _PORTS: Final = {4317: "grpc", 4318: "http/protobuf"}
 

@@ -16,18 +16,18 @@ from contextlib import contextmanager
 from copy import deepcopy
 from typing import Any
 
-from poolscope.cli import children, processes, waiting
-from poolscope.cli.heartbeat import Heartbeat
-from poolscope.cli.interrupt import interrupted, remember_interrupt
-from poolscope.cli.options import Options
-from poolscope.cli.printing import note, print_text
-from poolscope.cli.publishing import is_empty, publish
-from poolscope.cli.saving import LineFile
-from poolscope.cli.stream import Stream
-from poolscope.cli.usage import UsageError
 from poolscope.facts import now
 from poolscope.instrumentor import INSTRUMENTOR
 from poolscope.queue import FACTS
+from poolscope.recording import processes, spools, stuck
+from poolscope.recording.deliver import is_empty, publish
+from poolscope.recording.errors import UsageError
+from poolscope.recording.heartbeat import Heartbeat
+from poolscope.recording.interrupt import interrupted, remember_interrupt
+from poolscope.recording.line_file import LineFile
+from poolscope.recording.options import Options
+from poolscope.recording.stderr import note, print_text
+from poolscope.recording.stream import Stream
 
 _active: Session | None = None
 
@@ -40,15 +40,15 @@ def active() -> Session | None:
 class Session:
     """Records this process until it ends, and prints the report if it is the first of its family."""
 
-    def __init__(self, options: Options, program: str, spools: str | None = None) -> None:
+    def __init__(self, options: Options, program: str, spool_directory: str | None = None) -> None:
         self.options = options
         self.program = program
-        self.first = spools is None
+        self.first = spool_directory is None
         """Whether this process prints the report; the others write spools."""
         self.exit_code: int | None = None
         self.silent_if_nothing = False
         """Print no report when no connection was seen: nobody asked about this very program."""
-        self._spools = children.Spools(spools or children.place_for(options.save))
+        self._spools = spools.Spools(spool_directory or spools.place_for(options.save))
         self._heartbeat = Heartbeat(self._beat)
         self._collector: Any = None
         self._finished = False
@@ -66,7 +66,7 @@ class Session:
         parent = None if self.first else os.getppid()
         self._stream = Stream(self.program, parent, started_at, self.options.origin, self._file)
         self._not_followed = 0
-        self._waits = waiting.Watch()
+        self._waits = stuck.Watch()
         self._next_report = started_at + (self.options.every or 0.0)
 
     def start(self) -> None:
@@ -77,9 +77,9 @@ class Session:
             self._stream.draw()
             self._spools.remove()  # of a run before us that was killed
             if self.options.follow:
-                children.follow(self.options, self._spools.directory)
+                spools.follow(self.options, self._spools.directory)
         if self.options.otlp is not None:
-            from poolscope.cli.otlp import collector
+            from poolscope.recording.otlp import collector
 
             self._collector = collector(self.options.otlp, self.program)
             self._collector.start()
@@ -145,7 +145,7 @@ class Session:
             picture = deepcopy(self._stream.picture) if settled else None
             summary = self._stream.summary(self.exit_code, self._not_followed)
         if picture is None:  # a child has none of its own; its spool has all there is to draw
-            picture = children.picture_of(self._file)
+            picture = spools.picture_of(self._file)
         else:
             self._spools.merge(picture.add, None)
         picture.add(summary)

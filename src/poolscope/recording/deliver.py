@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from poolscope.cli.options import Options
-from poolscope.cli.printing import colored, note, print_text, width
-from poolscope.cli.saving import append
+from poolscope.recording.line_file import append
+from poolscope.recording.options import Options
+from poolscope.recording.stderr import colored, note, print_text, width
 
 if TYPE_CHECKING:
     from poolscope.reports.picture import Picture

@@ -9,12 +9,12 @@ from time import time
 from typing import TYPE_CHECKING, Final
 
 from poolscope import __version__, records
-from poolscope.cli.only import OnlyOrigins
-from poolscope.cli.saving import LineFile
 from poolscope.facts import now
 from poolscope.hooks.activation import LIBRARIES
 from poolscope.instrumentor import INSTRUMENTOR
 from poolscope.queue import FACTS
+from poolscope.recording.line_file import LineFile
+from poolscope.recording.origins import OnlyOrigins
 
 if TYPE_CHECKING:
     from poolscope.reports.picture import Picture

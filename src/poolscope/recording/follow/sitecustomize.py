@@ -25,7 +25,7 @@ def _import_hidden() -> None:
 def _record() -> None:
     if "POOLSCOPE_FOLLOW" in os.environ:
         try:
-            from poolscope.cli.environment import activate
+            from poolscope.recording.boot import activate
         except Exception:  # an interpreter without poolscope, or too old for it, goes without
             return
         activate()

@@ -28,21 +28,21 @@ def activate() -> None:
 
 
 def _activate() -> None:
-    from poolscope.cli import children, session
+    from poolscope.recording import session, spools
 
     if session.active() is not None or _is_poolscope() or _is_helper() or not _is_main_interpreter():
         return
-    value = os.environ.get(children.FOLLOW)
-    if value and children.is_first(value):
+    value = os.environ.get(spools.FOLLOW)
+    if value and spools.is_first(value):
         # Nobody is left to read our spool: with the variable we begin anew, without it we go unobserved.
-        del os.environ[children.FOLLOW]
+        del os.environ[spools.FOLLOW]
         value = None
     if value:
-        options, spools = children.followed(value)
-        if not children.has_spool(spools):
-            session.Session(options, _program(), spools).start()
+        options, directory = spools.followed(value)
+        if not spools.has_spool(directory):
+            session.Session(options, _program(), directory).start()
     elif os.environ.get(VARIABLE, "0") not in ("", "0"):
-        from poolscope.cli.options import parse_variable
+        from poolscope.recording.options import parse_variable
 
         options = parse_variable(os.environ[VARIABLE])
         options.follow = True  # else each of its children would take itself for the first

@@ -13,10 +13,10 @@ from typing import Any, Final
 from uuid import uuid4
 
 from poolscope import instrumentor
-from poolscope.cli.endpoint import parse_endpoint
-from poolscope.cli.heartbeat import Heartbeat
-from poolscope.cli.usage import UsageError
 from poolscope.facts import now
+from poolscope.recording.endpoint import parse_endpoint
+from poolscope.recording.errors import UsageError
+from poolscope.recording.heartbeat import Heartbeat
 
 EXIT_TIMEOUT: Final = 5.0
 """Seconds the program's end waits for the last delivery."""
@@ -26,12 +26,12 @@ FORK_TIMEOUT: Final = 0.2
 
 def collector(endpoint: str, program: str) -> Collector:
     """Telemetry of this process for ``endpoint``; UsageError if there is none to be had, and why."""
-    from poolscope.cli import exporting
+    from poolscope.recording import otlp_export
 
     parsed = parse_endpoint(endpoint)
-    exporting.check(parsed)
+    otlp_export.check(parsed)
     try:
-        return Collector(exporting, parsed, program)
+        return Collector(otlp_export, parsed, program)
     except ImportError as error:
         raise UsageError(f"--otlp needs more packages: pip install 'poolscope[otlp]' ({error})") from None
     except Exception as error:  # mostly a variable that the SDK cannot read

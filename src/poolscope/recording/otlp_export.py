@@ -14,8 +14,8 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, Final
 
-from poolscope.cli.endpoint import Endpoint
-from poolscope.cli.usage import UsageError
+from poolscope.recording.endpoint import Endpoint
+from poolscope.recording.errors import UsageError
 
 QUEUE: Final = 16_384
 """Spans (and as many events) that wait for the collector; beyond it the oldest are dropped and counted."""

@@ -9,8 +9,8 @@ from importlib.machinery import BuiltinImporter, PathFinder, SourceFileLoader, S
 from types import CodeType, ModuleType
 from typing import Any, Final
 
-from poolscope.cli.options import Options
-from poolscope.cli.usage import UsageError
+from poolscope.recording.errors import UsageError
+from poolscope.recording.options import Options
 
 
 def check(options: Options) -> None:

@@ -1,0 +1,1 @@
+"""What `run`, ``POOLSCOPE`` and attach do to a process: boot, spools, children, saving, shutdown."""
