@@ -2,7 +2,8 @@
 
 Times are seconds on the process's monotonic clock; the header of the same ``pid`` says what wall clock
 its zero was. ``None`` means: could not be observed. Connections and clients are yielded when opened and
-again when closed; the last record of a ``(pid, id)`` wins. Field by field: docs/record.schema.json.
+again when closed, exchanges while they take long and again when over; the last record of a ``(pid, id)``
+wins. Field by field: docs/record.schema.json.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any, ClassVar, TypeAlias
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 @dataclass(slots=True, frozen=True)
@@ -163,6 +164,8 @@ class Exchange:
     call_site: CallSite | None = None
     in_flight: int | None = None
     """Exchanges in flight to this origin from the same client call site when it started, itself included."""
+    state: str | None = None
+    """How far it is while in progress: waiting, connecting, sending, awaiting_headers, reading; None when over."""
 
 
 @dataclass(slots=True)
