@@ -128,6 +128,8 @@ class Connection:
     closed_by: str | None = None
     """client, server, network or gc."""
     error: str | None = None
+    span: Any = field(default=None, repr=False, compare=False, metadata={"saved": False})
+    """SpanContext of its setup span, in the process that saw it."""
 
 
 @dataclass(slots=True)
@@ -211,7 +213,8 @@ _TYPES: dict[str, type[Any]] = {
     cls.type: cls for cls in (Header, Client, Pool, Connection, Exchange, Finding, Summary)
 }
 _FIELDS: dict[type[Any], tuple[str, ...]] = {
-    cls: tuple(f.name for f in dataclasses.fields(cls)) for cls in (*_TYPES.values(), CallSite, Phase)
+    cls: tuple(f.name for f in dataclasses.fields(cls) if f.metadata.get("saved", True))
+    for cls in (*_TYPES.values(), CallSite, Phase)
 }
 
 

@@ -136,6 +136,8 @@ class Ledger:
 
     def _begun_by_hooks(self, sheet: facts.Exchange) -> None:
         """The start of an exchange by hooks that do not go through `story` yet."""
+        if sheet.id in LIVE.exchanges:
+            return  # another ledger was first
         client = None if sheet.client is None else LIVE.clients.get(sheet.client)
         if client is not None:
             client.started.up()

@@ -95,6 +95,7 @@ def connection(sheet: facts.Connection, pid: int, epoch: int, over: bool = True)
         close_reason=reason,
         closed_by=closed_by,
         error=sheet.error,
+        span=sheet.span,
     )
 
 

@@ -56,6 +56,10 @@ class Registry:
             peers[exchange.id] = None
         return peers
 
+    def origins(self) -> set[RawOrigin]:
+        """Where requests went of late."""
+        return {key[0] for key in list(self.peers)}
+
     def bound(self) -> None:
         """Forget what has no end; called by the drain, one thread at a time."""
         for live in (self.clients, self.connections, self.exchanges):
