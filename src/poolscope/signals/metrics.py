@@ -83,6 +83,7 @@ class Metrics:
             if not len(FACTS) and self._totals.are_empty:
                 return []
             self.settle()
+            self._totals.meet()
             self.publish()
             return list(read(self))
 
@@ -120,7 +121,6 @@ class Metrics:
     # Readers: one per Observable, each yields absolute values.
 
     def _servers(self) -> tuple[Server, ...]:
-        self._totals.meet()
         return tuple(self._totals.servers.values())
 
     def opened(self) -> Iterable[Observation]:

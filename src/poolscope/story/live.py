@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any, Final, Literal, TypeAlias
 
-from poolscope.facts import Client, Connection, Exchange, Pool
+from poolscope.facts import Client, Connection, Exchange, Pool, RawOrigin
 from poolscope.queue import FACTS
 
 LIMIT: Final = 100_000
