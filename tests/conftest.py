@@ -6,6 +6,7 @@ import signal
 
 import pytest
 
+from poolscope.story.live import LIVE
 from tests.servers import Certificates
 from tests.servers.certificates import make
 
@@ -18,3 +19,9 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     """An authority and a server certificate for loopback, made once."""
     return make(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_live_yet() -> None:
+    """What other tests left hanging is not this one's."""
+    LIVE.reset()

@@ -19,10 +19,12 @@ MAY_IMPORT = {
     "facts": set(),
     "queue": {"facts"},
     "records": {"facts"},
-    "hooks": {"facts", "queue"},
-    "ledger": {"facts", "queue", "records"},
+    "story": {"facts", "queue"},
+    "libraries": {"facts", "queue", "story"},
+    "hooks": {"facts", "queue", "story"},
+    "ledger": {"facts", "queue", "records", "story"},
     "findings": {"ledger", "records"},
-    "signals": {"facts", "queue", "ledger", "records"},
+    "signals": {"facts", "queue", "ledger", "records", "story"},
     # Findings are computed from the records a report reads, so that a saved file shows the same ones again.
     "reports": {"ledger", "records", "findings"},
 }

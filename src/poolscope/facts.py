@@ -12,7 +12,9 @@ All ``*_at`` slots are `now()` seconds; ids are unique in a process and start at
 
 from __future__ import annotations
 
-import itertools
+import sys
+from collections.abc import Sequence
+from operator import length_hint
 from time import perf_counter as now
 from types import CodeType
 from typing import Any, Final, Literal, TypeAlias
@@ -42,16 +44,44 @@ RawCallSite: TypeAlias = tuple[CodeType, int]
 RawOrigin: TypeAlias = "tuple[bytes | str, bytes | str, int | None]"
 """(scheme, host, port); port is None when the scheme's default applies."""
 
-_client_ids = itertools.count(1)
-_pool_ids = itertools.count(1)
-_connection_ids = itertools.count(1)
-_exchange_ids = itertools.count(1)
+
+class Count:
+    """A number that any number of threads raise without losing one, and that reading does not disturb."""
+
+    __slots__ = ("_left",)
+
+    def __init__(self) -> None:
+        self._left = iter(range(sys.maxsize))
+
+    def __repr__(self) -> str:
+        return f"<Count {self.value}>"
+
+    def up(self) -> int:
+        """Raise it by one; the new value, which nobody else gets."""
+        return next(self._left) + 1
+
+    @property
+    def value(self) -> int:
+        """How often it was raised."""
+        return sys.maxsize - length_hint(self._left)
+
+
+class Ids:
+    """How many of each there were; the next gets the next number."""
+
+    __slots__ = ("client", "connection", "exchange", "pool")
+
+    def __init__(self) -> None:
+        self.client, self.pool, self.connection, self.exchange = Count(), Count(), Count(), Count()
+
+
+IDS: Final = Ids()
 
 
 class _Sheet:
     """Slots, shown by name where they hold something."""
 
-    __slots__: tuple[str, ...] = ()
+    __slots__: Sequence[str] = ()
 
     def __repr__(self) -> str:
         known = ((name, getattr(self, name, None)) for name in self.__slots__ if name[0] != "_")
@@ -66,21 +96,12 @@ class Client(_Sheet):
     """
 
     __slots__ = (
-        "call_site",
-        "close_kind",
-        "closed_at",
-        "construction_time",
-        "created_at",
-        "epoch",
-        "id",
-        "kind",
-        "loop",
-        "sdk_call_site",
-        "settings",
-    )
+        "call_site close_kind closed_at construction_time created_at epoch id kind loop sdk_call_site "
+        "settings started"
+    ).split()
 
     def __init__(self, kind: str, epoch: int, created_at: float | None = None) -> None:
-        self.id = next(_client_ids)
+        self.id = IDS.client.up()
         self.kind = kind
         """``requests.Session``, ``requests.get``, ``httpx.Client``, ``httpx2.get``, ``urllib3.PoolManager``…"""
         self.epoch = epoch
@@ -98,6 +119,8 @@ class Client(_Sheet):
         self.closed_at: float | None = None
         self.close_kind: str | None = None
         """``close`` (close, aclose or the end of a with block) or ``gc``."""
+        self.started = Count()
+        """Exchanges it has started."""
 
 
 class Pool(_Sheet):
@@ -114,7 +137,7 @@ class Pool(_Sheet):
     )
 
     def __init__(self, epoch: int, client: int | None = None) -> None:
-        self.id = next(_pool_ids)
+        self.id = IDS.pool.up()
         self.epoch = epoch
         self.client = client
         self.max_connections: int | None = None
@@ -130,47 +153,15 @@ class Connection(_Sheet):
     """
 
     __slots__ = (
-        "alpn",
-        "answer_closes",
-        "attempts",
-        "body_complete",
-        "cipher",
-        "client",
-        "close_time",
-        "close_trigger",
-        "closed_at",
-        "dns_name",
-        "eof",
-        "epoch",
-        "error",
-        "failed_phase",
-        "goaway",
-        "http_version",
-        "id",
-        "idle_since",
-        "in_flight",
-        "keepalive_expiry",
-        "last_status",
-        "live",
-        "local",
-        "opened_at",
-        "opened_by",
-        "origin",
-        "peer",
-        "phases",
-        "pool",
-        "readable_at",
-        "request_closes",
-        "requests",
-        "resumed",
-        "setup_started_at",
-        "span",
-        "tls_version",
-        "via",
-    )
+        "active_at_close alpn answer_closes attempts body_complete cipher client close_time "
+        "close_trigger closed_at dns_name eof epoch error failed_phase goaway http_version id "
+        "idle_since in_flight keepalive_expiry last_status live local opened_at opened_by origin peer "
+        "phases pool readable_at request_closes requests resumed setup_started_at span tls_version "
+        "unsettled via"
+    ).split()
 
     def __init__(self, origin: RawOrigin, epoch: int) -> None:
-        self.id = next(_connection_ids)
+        self.id = IDS.connection.up()
         self.epoch = epoch
         self.origin = origin
         self.client: int | None = None
@@ -204,6 +195,8 @@ class Connection(_Sheet):
         self.idle_since: float | None = None
         self.in_flight: set[int] = set()
         """Ids of the exchanges it is serving (a set: add and discard are atomic)."""
+        self.unsettled: set[int] = set()
+        """Ids of its exchanges that the ledger has not seen the end of: its close is told after them."""
         self.span: Any = None
         """SpanContext of the setup span, set on the live path; never a Context."""
         self.live: Any = None
@@ -213,6 +206,8 @@ class Connection(_Sheet):
         """When the library's close of the socket began; when its setup failed; when it was collected."""
         self.close_time: float | None = None
         """Seconds that close took from there; None where nobody called it (setup failed, collected)."""
+        self.active_at_close = 0
+        """Exchanges it was serving when its close began."""
         self.close_trigger: str | None = None
         """Who called close: see ledger/closing.py."""
         self.keepalive_expiry: float | None = None
@@ -237,42 +232,16 @@ class Connection(_Sheet):
 class Exchange(_Sheet):
     """One request and its response on one connection: one hop, one attempt.
 
-    Queued BEGUN when the request asks for a connection, ENDED when its body was read, closed or dropped,
-    or when it failed.
+    It exists from the moment it asks (`story.live` knows it), and is queued once: ENDED, when its body was
+    read, closed or dropped, or when it failed.
     """
 
     __slots__ = (
-        "body_complete",
-        "call_site",
-        "client",
-        "connection",
-        "epoch",
-        "error",
-        "failed_attempts",
-        "finished_at",
-        "headers_at",
-        "id",
-        "idle_time",
-        "joined",
-        "live",
-        "method",
-        "origin",
-        "pool",
-        "pool_wait",
-        "previous",
-        "relation",
-        "request_number",
-        "resends",
-        "reused",
-        "sent_at",
-        "span",
-        "started_at",
-        "status",
-        "stream_id",
-        "target",
-        "task",
-        "thread",
-    )
+        "_peers assigned_at body_complete call_site client connecting connection epoch error "
+        "failed_attempts finished_at headers_at id idle_time in_flight instead joined live method "
+        "origin pool pool_wait previous queued relation request_number resends reused sent_at silent "
+        "span started_at status stream_id target task thread"
+    ).split()
 
     def __init__(
         self,
@@ -282,7 +251,7 @@ class Exchange(_Sheet):
         method: bytes | str | None = None,
         target: bytes | str | None = None,
     ) -> None:
-        self.id = next(_exchange_ids)
+        self.id = IDS.exchange.up()
         self.epoch = epoch
         self.origin = origin
         self.started_at = started_at
@@ -323,6 +292,20 @@ class Exchange(_Sheet):
         """SpanContext of the request's span, set on the live path; never a Context."""
         self.live: Any = None
         """What the live path's door remembers about it from start to headers."""
+        self.silent = False
+        """Suppressed: followed, so that its connection's numbers stay right, and never stated."""
+        self.in_flight: int | None = None
+        """Exchanges in flight from the same client's line to this origin when it started, itself included."""
+        self._peers: dict[int, None] = {}
+        """Those exchanges; who takes this one out of them is who ends it."""
+        self.assigned_at: float | None = None
+        """When its pool last handed it a connection, which it may still lose."""
+        self.queued: bool | None = None
+        """Whether the pool had no connection for it at once; None where that cannot be seen."""
+        self.connecting: Connection | None = None
+        """What it is setting up."""
+        self.instead: Any = None
+        """The argument its request goes on with, where the live door added headers."""
 
 
 class HookFailure(_Sheet):

@@ -13,9 +13,10 @@ from typing import Any
 from poolscope import facts, records
 from poolscope.hooks.activation import Activation
 from poolscope.hooks.guarding import HOOKS
-from poolscope.hooks.live import LIVE
+from poolscope.hooks.live import LIVE as PATH
 from poolscope.ledger import Ledger, Snapshot
 from poolscope.queue import FACTS
+from poolscope.story.live import LIVE
 
 Listener = Callable[[records.Record], None]
 Need = Callable[[int, facts.Exchange], bool]
@@ -53,6 +54,7 @@ class Instrumentor:
             if first:
                 for hook in HOOKS.values():
                     hook.reset()
+                LIVE.reset()
                 self.ledger.reset()
                 FACTS.add_consumer(self.ledger.consume)
             if hooks and not active:
@@ -74,6 +76,7 @@ class Instrumentor:
             if not self._holders:
                 FACTS.settle()
                 FACTS.remove_consumer(self.ledger.consume)
+                LIVE.reset()
             return True
 
     def listen(self, listener: Listener, needs: Need | None = None) -> None:
@@ -169,15 +172,15 @@ def drop(signals: Any) -> None:
 
 def _change_door(before: Any, after: Any) -> None:
     if before is not None:
-        if LIVE.door is before.spans:
-            LIVE.door = None
+        if PATH.door is before.spans:
+            PATH.door = None
         before.stop()
         INSTRUMENTOR.unlisten(before.take)
     if after is not None:
         after.start()
         INSTRUMENTOR.listen(after.take, after.needs)
     chosen = _signals or (_carried[-1] if _carried else None)
-    LIVE.door = None if chosen is None else chosen.spans
+    PATH.door = None if chosen is None else chosen.spans
 
 
 def _signals_for(options: dict[str, Any], wanted: bool) -> Any:

@@ -2,7 +2,8 @@
 
 Times are seconds on the process's monotonic clock; the header of the same ``pid`` says what wall clock
 its zero was. ``None`` means: could not be observed. Connections and clients are yielded when opened and
-again when closed; the last record of a ``(pid, id)`` wins. Field by field: docs/record.schema.json.
+again when closed, exchanges while they take long and again when over; the last record of a ``(pid, id)``
+wins. Field by field: docs/record.schema.json.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any, ClassVar, TypeAlias
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 @dataclass(slots=True, frozen=True)
@@ -127,6 +128,8 @@ class Connection:
     closed_by: str | None = None
     """client, server, network or gc."""
     error: str | None = None
+    span: Any = field(default=None, repr=False, compare=False, metadata={"saved": False})
+    """SpanContext of its setup span, in the process that saw it."""
 
 
 @dataclass(slots=True)
@@ -163,6 +166,8 @@ class Exchange:
     call_site: CallSite | None = None
     in_flight: int | None = None
     """Exchanges in flight to this origin from the same client call site when it started, itself included."""
+    state: str | None = None
+    """How far it is while in progress: waiting, connecting, sending, awaiting_headers, reading; None when over."""
 
 
 @dataclass(slots=True)
@@ -208,7 +213,8 @@ _TYPES: dict[str, type[Any]] = {
     cls.type: cls for cls in (Header, Client, Pool, Connection, Exchange, Finding, Summary)
 }
 _FIELDS: dict[type[Any], tuple[str, ...]] = {
-    cls: tuple(f.name for f in dataclasses.fields(cls)) for cls in (*_TYPES.values(), CallSite, Phase)
+    cls: tuple(f.name for f in dataclasses.fields(cls) if f.metadata.get("saved", True))
+    for cls in (*_TYPES.values(), CallSite, Phase)
 }
 
 

@@ -6,6 +6,8 @@ import pytest
 
 from poolscope import facts, ledger, records
 from poolscope.facts import BEGUN, ENDED, OPENED
+from poolscope.story import live
+from poolscope.story.live import LIVE
 
 ORIGIN = (b"http", b"api.test", None)
 
@@ -34,6 +36,8 @@ class Story:
         sheet.client = client and client.id
         self.ledger.consume(BEGUN, sheet)
         sheet.connection = connection
+        if connection is not None:
+            connection.unsettled.add(sheet.id)
         return sheet
 
     def end(self, sheet, at=3.0):
@@ -46,7 +50,9 @@ class Story:
 
 @pytest.fixture
 def story():
-    return Story()
+    LIVE.reset()
+    yield Story()
+    LIVE.reset()
 
 
 def test_the_close_of_a_connection_is_told_after_its_last_exchange(story):
@@ -60,7 +66,7 @@ def test_the_close_of_a_connection_is_told_after_its_last_exchange(story):
 
     assert story.types() == ["connection", "exchange", "connection"]
     assert story.said[-1].close_reason == "client_close"
-    assert not story.ledger.live_connections
+    assert not LIVE.connections
 
 
 def test_a_close_whose_exchange_never_ends_is_told_at_the_end(story):
@@ -68,22 +74,22 @@ def test_a_close_whose_exchange_never_ends_is_told_at_the_end(story):
     story.exchange(connection=connection)
     story.end(connection)
     story.ledger.close()
-    assert story.types() == ["connection", "connection"]
+    assert story.types() == ["connection", "exchange", "connection"]
+    assert (story.said[1].finished_at, story.said[1].state) == (None, "sending")
 
 
 def test_a_close_does_not_wait_for_an_exchange_that_went_elsewhere(story):
     left = story.connection(requests=2)
     story.end(story.exchange(connection=left))
     refused = story.exchange(connection=left)
+    left.unsettled.discard(refused.id)
     story.end(left, at=4.0)  # GOAWAY: the exchange that was on it is asked anew
-    assert story.types() == ["connection", "exchange"]
+    assert story.types() == ["connection", "exchange", "connection"]
+    assert story.said[-1].closed_at == 4.0
     taken = story.connection()
     refused.connection, refused.failed_attempts = taken, 1
     story.end(refused, at=5.0)
-
-    told = [(record.type, record.id) for record in story.said[-2:]]
-    assert told == [("exchange", refused.id), ("connection", left.id)]
-    assert story.said[-1].closed_at == 4.0
+    assert story.types()[-2:] == ["connection", "exchange"]
 
 
 def test_goaway_is_the_reason_whatever_failed_by_it(story):
@@ -133,6 +139,7 @@ def test_a_phase_that_ran_twice_keeps_its_first_start_and_the_sum(story):
 def test_a_connection_from_before_the_ledger_is_introduced_by_its_first_exchange(story):
     connection = facts.Connection(ORIGIN, 0)
     connection.requests = 7
+    story.ledger.reset()
     story.end(story.exchange(connection=connection))
     story.end(story.exchange(connection=connection))
 
@@ -150,7 +157,7 @@ def test_a_client_is_told_with_its_requests(story):
     opened, *_, closed = story.said
     assert (opened.requests, opened.closed_at) == (0, None)
     assert (closed.requests, closed.close_kind) == (3, "close")
-    assert not story.ledger.live_clients
+    assert not LIVE.clients
 
 
 def test_a_client_that_nobody_closed_is_said_to_be_open_at_exit(story):
@@ -163,10 +170,11 @@ def test_a_client_that_nobody_closed_is_said_to_be_open_at_exit(story):
 def test_what_a_forked_childs_parent_asked_for_is_the_parents_to_tell(story, monkeypatch):
     exchange = story.exchange(connection=story.connection())
     monkeypatch.setattr(ledger.FACTS, "epoch", 1)
+    LIVE.reset()
     story.ledger.reset()
     story.end(exchange)
     assert (story.ledger.requests, story.types()) == (0, ["connection"])
-    assert not story.ledger.live_connections
+    assert not LIVE.connections
 
 
 def test_in_flight_counts_exchanges_of_one_client_site_and_origin(story):
@@ -185,9 +193,9 @@ def test_pools_go_with_their_client(story):
     for owner in (client.id, None):
         pool = facts.Pool(0, owner)
         story.ledger.consume(BEGUN, pool)
-    assert len(story.ledger.live_pools) == 2
+    assert len(LIVE.pools) == 2
     story.end(client)
-    assert [pool.client for pool in story.ledger.live_pools.values()] == [None]
+    assert [pool.client for pool in LIVE.pools.values()] == [None]
 
 
 def test_a_hook_that_switched_itself_off_is_remembered(story):
@@ -198,12 +206,10 @@ def test_a_hook_that_switched_itself_off_is_remembered(story):
 
 
 def test_live_things_are_bounded_when_their_ends_get_lost(story, monkeypatch):
-    monkeypatch.setattr(ledger._remember, "__defaults__", (5,))
-    for _ in range(20):
-        story.exchange()
-    assert len(story.ledger.live_exchanges) == 5
-    assert len(story.ledger._in_flight_at) == 5
-    assert sum(story.ledger._in_flight.values()) == 5
+    monkeypatch.setattr(live, "LIMIT", 5)
+    newest = [story.exchange() for _ in range(20)][-5:]
+    LIVE.bound()
+    assert list(LIVE.exchanges.values()) == newest
 
 
 def test_the_snapshot_says_who_waits_and_who_holds(story):

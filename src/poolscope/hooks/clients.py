@@ -12,11 +12,12 @@ from types import FrameType
 from typing import Any
 
 from poolscope.facts import BEGUN, ENDED, Client, now
-from poolscope.hooks import callsite, settings
+from poolscope.hooks import callsite
 from poolscope.hooks.guarding import guard
 from poolscope.hooks.marks import mark_on
-from poolscope.hooks.suppression import suppressed
 from poolscope.queue import FACTS
+from poolscope.story import runtime
+from poolscope.story.suppression import suppressed
 
 _eras = itertools.count(1)
 _current_eras: dict[str, int] = {}
@@ -140,7 +141,7 @@ def built(client: Any, kind: str, era: int, started_at: float, site: callsite.Si
     sheet = Client(kind, FACTS.epoch, started_at)
     sheet.construction_time = now() - started_at
     sheet.call_site, sheet.sdk_call_site = site.user, site.sdk
-    sheet.loop = settings.current_loop()
+    sheet.loop = runtime.current_loop()
     stated = not suppressed()
     if stated:
         FACTS.put(BEGUN, sheet)
@@ -169,7 +170,7 @@ def traced(client: Any, kind: str, site: callsite.Site | None = None) -> ClientM
     if site is not None:
         sheet.created_at = now()
         sheet.call_site, sheet.sdk_call_site = site.user, site.sdk
-        sheet.loop = settings.current_loop()
+        sheet.loop = runtime.current_loop()
     return ClientMark(client, ClientFacts(sheet, 0, stated=False))
 
 

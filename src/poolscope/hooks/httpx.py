@@ -22,8 +22,8 @@ from poolscope.hooks.httpcore.state import pool_state
 from poolscope.hooks.marks import mark_on, set_mark
 from poolscope.hooks.patching import Patches
 from poolscope.hooks.settings import number_of_settings
-from poolscope.hooks.suppression import suppressed
 from poolscope.hooks.traced import TracedClasses
+from poolscope.story.suppression import suppressed
 
 _TLS_AND_PROXY: Final = ("verify", "cert", "proxy", "proxies", "trust_env", "http1", "http2")
 _CREDENTIALS: Final = frozenset(

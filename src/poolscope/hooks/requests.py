@@ -16,8 +16,8 @@ from poolscope.hooks.guarding import guard, hide_frame
 from poolscope.hooks.marks import set_mark
 from poolscope.hooks.patching import Patches
 from poolscope.hooks.settings import number_of_settings
-from poolscope.hooks.suppression import suppressed
 from poolscope.hooks.urllib3.manager import known_settings
+from poolscope.story.suppression import suppressed
 
 _KIND = "requests.Session"
 _CREDENTIALS = ("Authorization", "Proxy-Authorization", "Cookie", "X-API-Key", "API-Key")

@@ -1,4 +1,4 @@
-"""Small numbers for things that must be told apart but not kept: client settings, event loops, tasks."""
+"""Small numbers for client settings, which must be compared but not kept."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from functools import partial
 from hashlib import blake2b
 from types import FunctionType
 from typing import Any, Final
-from weakref import WeakKeyDictionary
 
 LIMIT: Final = 1_000
 _DEPTH: Final = 8
@@ -21,8 +20,6 @@ _numbers: dict[bytes, int] = {}
 _number_ids: Final = itertools.count(1)
 _serials: dict[int, tuple[weakref.ref[Any], int]] = {}
 _serial_ids: Final = itertools.count(1)
-_loop_numbers: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
-_loop_ids: Final = itertools.count(1)
 
 
 def number_of_settings(*parts: Any) -> int:
@@ -119,44 +116,3 @@ def _forget_oldest(known: dict[Any, Any]) -> None:
     if len(known) > LIMIT:
         for key in list(known)[:-LIMIT]:
             known.pop(key, None)
-
-
-def current_loop() -> int | None:
-    """The number of the running asyncio loop or trio run; None outside of one."""
-    loop = _running_loop()
-    if loop is None:
-        return None
-    number = _loop_numbers.get(loop)
-    if number is None:
-        number = _loop_numbers[loop] = next(_loop_ids)
-    return number
-
-
-def _running_loop() -> Any:
-    asyncio_events = sys.modules.get("asyncio.events")
-    if asyncio_events is not None:
-        loop = asyncio_events._get_running_loop()
-        if loop is not None:
-            return loop
-    trio = sys.modules.get("trio")
-    if trio is not None:
-        try:
-            return trio.lowlevel.current_trio_token()
-        except RuntimeError:
-            return None
-    return None
-
-
-def current_task() -> str | None:
-    """The name of the running asyncio or trio task; None outside of one."""
-    asyncio_events = sys.modules.get("asyncio.events")
-    if asyncio_events is not None and asyncio_events._get_running_loop() is not None:
-        task = sys.modules["asyncio.tasks"].current_task()
-        return None if task is None else task.get_name()
-    trio = sys.modules.get("trio")
-    if trio is not None:
-        try:
-            return str(trio.lowlevel.current_task().name)
-        except RuntimeError:
-            return None
-    return None

@@ -69,9 +69,9 @@ def classify(connection: Connection) -> tuple[str, str | None]:
     """(close reason, closed by) of a connection that was closed."""
     trigger = connection.close_trigger
     if trigger == "gc":
-        return ("gc_active" if connection.in_flight else "gc"), COLLECTOR
+        return ("gc_active" if connection.active_at_close else "gc"), COLLECTOR
     if trigger == "client":
-        return ("client_close_active" if connection.in_flight else "client_close"), CLIENT
+        return ("client_close_active" if connection.active_at_close else "client_close"), CLIENT
     if trigger == "manager_eviction":
         return "pool_evicted", CLIENT
     if trigger == "program":

@@ -28,8 +28,8 @@ def call_site(raw: facts.RawCallSite | None) -> records.CallSite | None:
     return known[1]
 
 
-def client(sheet: facts.Client, pid: int, requests: int, over: bool = True) -> records.Client:
-    """The record of a client after ``requests`` exchanges; unless it is over, nothing of its end."""
+def client(sheet: facts.Client, pid: int, over: bool = True) -> records.Client:
+    """The record of a client; unless it is over, nothing of its end."""
     return records.Client(
         pid=pid,
         id=sheet.id,
@@ -40,7 +40,7 @@ def client(sheet: facts.Client, pid: int, requests: int, over: bool = True) -> r
         sdk_call_site=call_site(sheet.sdk_call_site),
         loop=sheet.loop,
         settings=sheet.settings,
-        requests=requests,
+        requests=sheet.started.value,
         closed_at=sheet.closed_at if over else None,
         close_kind=sheet.close_kind if over else None,
     )
@@ -95,6 +95,7 @@ def connection(sheet: facts.Connection, pid: int, epoch: int, over: bool = True)
         close_reason=reason,
         closed_by=closed_by,
         error=sheet.error,
+        span=sheet.span,
     )
 
 
@@ -122,8 +123,8 @@ def _setup(sheet: facts.Connection) -> dict[str, records.Phase]:
     return setup
 
 
-def exchange(sheet: facts.Exchange, pid: int, in_flight: int | None, keep_query: bool) -> records.Exchange:
-    """The record of an exchange."""
+def exchange(sheet: facts.Exchange, pid: int, keep_query: bool, state: str | None = None) -> records.Exchange:
+    """The record of an exchange that is over, or in the ``state`` it has reached."""
     origin = format_origin(sheet.origin)
     return records.Exchange(
         pid=pid,
@@ -153,5 +154,6 @@ def exchange(sheet: facts.Exchange, pid: int, in_flight: int | None, keep_query:
         thread=sheet.thread,
         task=sheet.task,
         call_site=call_site(sheet.call_site),
-        in_flight=in_flight,
+        in_flight=sheet.in_flight,
+        state=state,
     )

@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from poolscope import facts, records
-from poolscope.facts import now
+from poolscope.facts import IDS, now
 from poolscope.ledger import convert
 from poolscope.ledger.urls import format_origin, text
+from poolscope.story.live import LIVE
 
-if TYPE_CHECKING:
-    from poolscope.ledger import Ledger
+
+@dataclass(slots=True, frozen=True)
+class Since:
+    """The newest ids at some moment: what began later has higher ones."""
+
+    client: int
+    pool: int
+    connection: int
+    exchange: int
+
+    @classmethod
+    def now(cls) -> Since:
+        """The newest ids there are."""
+        return cls(IDS.client.value, IDS.pool.value, IDS.connection.value, IDS.exchange.value)
 
 
 @dataclass(slots=True, frozen=True)
@@ -77,19 +89,24 @@ class Snapshot:
     holders: tuple[Holder, ...]
 
     @classmethod
-    def of(cls, ledger: Ledger) -> Snapshot:
-        """The live part of ``ledger``."""
+    def of(cls, pid: int, since: Since) -> Snapshot:
+        """What is live and began after ``since``."""
         at = now()
         # Read once: the task of an exchange may give its connection up, or get one, at any time.
-        exchanges = [(sheet, sheet.connection) for sheet in list(ledger.live_exchanges.values())]
+        exchanges = [
+            (sheet, sheet.connection) for sheet in list(LIVE.exchanges.values()) if sheet.id > since.exchange
+        ]
         return cls(
             taken_at=at,
             clients=tuple(
-                convert.client(sheet, ledger.pid, ledger.requests_of(sheet.id))
-                for sheet in list(ledger.live_clients.values())
+                convert.client(sheet, pid) for sheet in list(LIVE.clients.values()) if sheet.id > since.client
             ),
-            pools=tuple(convert.pool(sheet, ledger.pid) for sheet in list(ledger.live_pools.values())),
-            connections=tuple(_live(sheet, at) for sheet in list(ledger.live_connections.values())),
+            pools=tuple(
+                convert.pool(sheet, pid) for sheet in list(LIVE.pools.values()) if sheet.id > since.pool
+            ),
+            connections=tuple(
+                _live(sheet, at) for sheet in list(LIVE.connections.values()) if sheet.id > since.connection
+            ),
             waiters=tuple(_waiter(sheet, at) for sheet, connection in exchanges if connection is None),
             holders=tuple(
                 _holder(sheet, connection, at) for sheet, connection in exchanges if connection is not None

@@ -26,6 +26,16 @@ def format_origin(origin: tuple[Any, Any, int | None]) -> str:
     return f"{scheme}://{host}{shown_port}"
 
 
+@lru_cache(maxsize=2_048)
+def raw_origin(origin: str) -> tuple[str, str, int | None]:
+    """(scheme, host, port) of what `format_origin` wrote."""
+    scheme, _, rest = origin.partition("://")
+    host, colon, port = rest.rpartition(":")
+    if not colon or not port.isdigit():
+        return scheme, rest.strip("[]"), None
+    return scheme, host.strip("[]"), int(port)
+
+
 def format_url(origin: str, target: bytes | str | None, keep_query: bool) -> str | None:
     """The URL of a request without userinfo, fragment and (unless kept) query values.
 

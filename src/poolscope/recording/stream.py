@@ -43,7 +43,7 @@ class Stream:
         self._origins = list(origins)
         self._only = OnlyOrigins(self._origins)
         self._requests = self._connections = self._clients = 0
-        self._open: set[tuple[str, int]] = set()
+        self._live: set[tuple[str, int]] = set()
 
     def __repr__(self) -> str:
         return f"<Stream of {self._program}: {self._requests} requests on {self._connections} connections>"
@@ -65,20 +65,22 @@ class Stream:
 
     def _count(self, record: records.Record) -> None:
         if isinstance(record, records.Exchange):
-            self._requests += 1
+            self._requests += self._is_new("exchange", record.id, record.state is None)
         elif isinstance(record, records.Connection):
-            self._connections += record.failed_phase is None and self._is_new("connection", record.id)
+            over = record.closed_at is not None
+            self._connections += self._is_new("connection", record.id, over) and record.failed_phase is None
         elif isinstance(record, records.Client):
-            self._clients += self._is_new("client", record.id)
+            self._clients += self._is_new("client", record.id, record.close_kind is not None)
 
-    def _is_new(self, kind: str, number: int) -> bool:
-        """Clients and connections come twice: when opened, and when closed."""
+    def _is_new(self, kind: str, number: int, over: bool) -> bool:
+        """Most things come twice or more: while they are live, and when they are over."""
         key = (kind, number)
-        if key in self._open:
-            self._open.discard(key)
-            return False
-        self._open.add(key)
-        return True
+        known = key in self._live
+        if over:
+            self._live.discard(key)
+        else:
+            self._live.add(key)
+        return not known
 
     def put(self, record: records.Record) -> None:
         """Write and draw ``record`` as it is."""

@@ -20,7 +20,15 @@ from poolscope.signals import names
 from poolscope.signals.events import Events
 from poolscope.signals.inherited import forget
 from poolscope.signals.redaction import method
-from poolscope.signals.totals import Attributes, Closed, Sample, Server, Totals, oldest_waits
+from poolscope.signals.totals import (
+    Attributes,
+    Closed,
+    Sample,
+    Server,
+    Totals,
+    oldest_waits,
+    protocol_version,
+)
 
 LINGER: Final = 12
 """Collections for which a gauge's series is told as 0 before it vanishes."""
@@ -75,6 +83,7 @@ class Metrics:
             if not len(FACTS) and self._totals.are_empty:
                 return []
             self.settle()
+            self._totals.meet()
             self.publish()
             return list(read(self))
 
@@ -169,7 +178,8 @@ class Metrics:
 
     def open_connections(self) -> Iterable[Observation]:
         counts: dict[tuple[Any, ...], tuple[Attributes, float]] = {}
-        for sheet, at, version in tuple(self._totals.connections.values()):
+        for sheet, at in self._totals.open_connections():
+            version = protocol_version(sheet)
             state = "active" if sheet.in_flight else "idle"
             for each in ("active", "idle"):
                 about = {**at.attributes, names.PROTOCOL_VERSION: version, names.STATE: each}
@@ -178,7 +188,7 @@ class Metrics:
 
     def active_requests(self) -> Iterable[Observation]:
         counts: dict[tuple[Any, ...], tuple[Attributes, float]] = {}
-        for sheet, at in tuple(self._totals.exchanges.values()):
+        for sheet, at in self._totals.active_requests():
             verb = method(sheet.method)
             _add(counts, (id(at), verb), {**at.attributes, names.METHOD: verb}, 1)
         return self._linger(names.ACTIVE_REQUESTS, counts)

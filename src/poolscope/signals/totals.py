@@ -12,18 +12,17 @@ from collections import deque
 from typing import Any, Final, NamedTuple
 
 from poolscope import facts, records
-from poolscope.facts import BEGUN, OPENED, now
+from poolscope.facts import BEGUN, ENDED, OPENED, now
 from poolscope.ledger.closing import REASONS
-from poolscope.ledger.urls import text
+from poolscope.ledger.urls import raw_origin, text
 from poolscope.queue import FACTS
 from poolscope.signals import names
 from poolscope.signals.redaction import is_cancellation, method, server
+from poolscope.story.live import LIVE
 
 ORIGINS: Final = 1_000
 """Servers told apart in metrics; later ones share ``other``."""
 CLIENT_KINDS: Final = 100
-LIVE_LIMIT: Final = 100_000
-"""Live things followed; beyond it the oldest is forgotten, because its end was lost."""
 EVERYDAY: Final = ("client_close", "connection_close_header", "gc", "pool_full", "server_closed_idle")
 """Close reasons whose counters are there, as 0, from the first sight of a server on."""
 
@@ -96,12 +95,6 @@ class Totals:
         """Back to zero: at the start, and in a forked child, whose parent tells what was before."""
         self.pending.clear()
         self.servers: dict[tuple[str, int | None], Server] = {}
-        self.connections: dict[int, tuple[facts.Connection, Server, str]] = {}
-        """Open connections: sheet, server, protocol version as known when it opened."""
-        self.closing: dict[int, tuple[facts.Connection, Server, str]] = {}
-        """Closed ones whose record is still to come."""
-        self.connecting: dict[int, facts.Connection] = {}
-        self.exchanges: dict[int, tuple[facts.Exchange, Server]] = {}
         self.clients_created: dict[str, int] = {}
         self.clients_alive: dict[str, int] = {}
         self.clients_closed: dict[tuple[str, str], int] = {}
@@ -132,9 +125,7 @@ class Totals:
         self.pending.append(finding)
 
     def forget_live(self) -> None:
-        """Nobody will tell the end of what is live now."""
-        for live in (self.connections, self.closing, self.connecting, self.exchanges):
-            live.clear()
+        """Nobody will tell the end of the clients that are alive now."""
         self.clients_alive = dict.fromkeys(self.clients_alive, 0)
 
     def server(self, origin: facts.RawOrigin) -> Server:
@@ -152,13 +143,34 @@ class Totals:
                 known = self.servers[key] = Server(attributes)
         return known
 
+    def meet(self) -> None:
+        """Know the servers of requests in progress: their counters are told as 0 from then on."""
+        for origin in LIVE.origins():
+            self.server(origin)
+
+    def open_connections(self) -> list[tuple[facts.Connection, Server]]:
+        """Connections of this process that are open now."""
+        return [
+            (sheet, self.server(sheet.origin))
+            for sheet in list(LIVE.connections.values())
+            if sheet.epoch == FACTS.epoch and not _connects(sheet)
+        ]
+
+    def active_requests(self) -> list[tuple[facts.Exchange, Server]]:
+        """Requests in progress."""
+        return [
+            (sheet, self.server(sheet.origin))
+            for sheet in list(LIVE.exchanges.values())
+            if sheet.live is None or not sheet.live.excluded
+        ]
+
     def waiting(self) -> list[tuple[facts.Exchange, Server]]:
         """Requests that have no connection and are not setting one up."""
-        busy = {connection.opened_by for connection in tuple(self.connecting.values())}
+        busy = {sheet.opened_by for sheet in list(LIVE.connections.values()) if _connects(sheet)}
         return [
-            (exchange, at)
-            for exchange, at in tuple(self.exchanges.values())
-            if exchange.connection is None and exchange.id not in busy
+            (sheet, at)
+            for sheet, at in self.active_requests()
+            if sheet.connection is None and sheet.id not in busy
         ]
 
     def _client(self, moment: facts.Moment, sheet: facts.Client) -> None:
@@ -181,29 +193,12 @@ class Totals:
         if sheet.epoch != FACTS.epoch:
             return  # inherited by a fork: its parent counts it
         at = self.server(sheet.origin)
-        if moment == BEGUN:
-            _remember(self.connecting, sheet.id, sheet)
-            return
-        self.connecting.pop(sheet.id, None)
-        if moment == OPENED:
-            self._open(sheet, at)
-            if sheet.opened_at is not None:
-                at.opened += 1
-                self._setup(sheet, at, sheet.opened_at)
-        elif sheet.failed_phase is not None:
+        if moment == OPENED and sheet.opened_at is not None:
+            at.opened += 1
+            self._setup(sheet, at, sheet.opened_at)
+        elif moment == ENDED and sheet.failed_phase is not None:
             at.failed[sheet.failed_phase] = at.failed.get(sheet.failed_phase, 0) + 1
             self._setup(sheet, at, sheet.closed_at)
-        else:
-            known = self.connections.pop(sheet.id, None)
-            if known is not None:
-                _remember(self.closing, sheet.id, known)
-
-    def _open(self, sheet: facts.Connection, at: Server) -> tuple[facts.Connection, Server, str]:
-        # .NET's rule: HTTP/1.0 is not known before the first answer, and a series must not change its name.
-        version = "2" if sheet.http_version == "2" or sheet.alpn == "h2" else "1.1"
-        opened = (sheet, at, version)
-        _remember(self.connections, sheet.id, opened)
-        return opened
 
     def _setup(self, sheet: facts.Connection, at: Server, ended_at: float | None) -> None:
         error = sheet.error if sheet.failed_phase is not None else None
@@ -227,32 +222,26 @@ class Totals:
         self.pending.append(Sample(names.SETUP_DURATION, took, about, sheet.span))
 
     def _closed(self, record: records.Connection) -> None:
-        known = self.connections.pop(record.id, None) or self.closing.pop(record.id, None)
-        if known is None or record.inherited:
+        if record.inherited or record.failed_phase is not None:
             return
-        sheet, at, version = known
+        at = self.server(raw_origin(record.origin))
         reason = record.close_reason if record.close_reason in REASONS else "unknown"
         key = (reason, record.closed_by)
         at.closed[key] = at.closed.get(key, 0) + 1
         if record.opened_at is not None and record.closed_at is not None:
-            about = {**at.attributes, names.PROTOCOL_VERSION: version}
+            about = {**at.attributes, names.PROTOCOL_VERSION: protocol_version(record)}
             took = max(record.closed_at - record.opened_at, 0.0)
-            self.pending.append(Sample(names.CONNECTION_DURATION, took, about, sheet.span))
+            self.pending.append(Sample(names.CONNECTION_DURATION, took, about, record.span))
             self.pending.append(
-                Sample(names.REQUESTS_PER_CONNECTION, record.requests, at.attributes, sheet.span)
+                Sample(names.REQUESTS_PER_CONNECTION, record.requests, at.attributes, record.span)
             )
-        self.pending.append(Closed(record, at.attributes, sheet.span))
+        self.pending.append(Closed(record, at.attributes, record.span))
 
     def _exchange(self, moment: facts.Moment, sheet: facts.Exchange) -> None:
         live = sheet.live
-        known = None if moment == BEGUN else self.exchanges.pop(sheet.id, None)
-        if sheet.epoch != FACTS.epoch or (live is not None and live.excluded):
+        if moment != ENDED or sheet.epoch != FACTS.epoch or (live is not None and live.excluded):
             return
-        at = self.server(sheet.origin) if known is None else known[1]
-        if moment == BEGUN:
-            _remember(self.exchanges, sheet.id, (sheet, at))
-            return
-        connection = sheet.connection
+        at = self.server(sheet.origin)
         if sheet.reused:
             at.reused += 1
             if sheet.idle_time is not None:
@@ -260,14 +249,6 @@ class Totals:
                 at.idle_count += 1
         elif sheet.reused is False:
             at.fresh += 1
-        if (
-            connection is not None
-            and connection.opened_at is None
-            and connection.closed_at is None
-            and connection.id not in self.connections
-            and connection.epoch == FACTS.epoch
-        ):
-            self._open(connection, at)  # it was open before we began to look
         self._durations(sheet, at, live is not None and live.duration_told)
 
     def _durations(self, sheet: facts.Exchange, at: Server, told: bool) -> None:
@@ -292,10 +273,13 @@ class Totals:
         )
 
 
-def _remember(live: dict[int, Any], key: int, thing: Any) -> None:
-    live[key] = thing
-    if len(live) > LIVE_LIMIT:
-        del live[next(iter(live))]
+def _connects(sheet: facts.Connection) -> bool:
+    return sheet.opened_at is None and sheet.setup_started_at is not None
+
+
+def protocol_version(connection: facts.Connection | records.Connection) -> str:
+    """.NET's rule: HTTP/1.0 is not known before the first answer, and a series must not change its name."""
+    return "2" if connection.http_version == "2" or connection.alpn == "h2" else "1.1"
 
 
 def oldest_waits(waiting: list[tuple[facts.Exchange, Server]]) -> dict[int, float]:

@@ -44,6 +44,8 @@ def account(wire: Wire, flight: Flight, stream_id: int | None = None) -> None:
                 sheet.idle_time = 0.0
         connection.idle_since = None
     connection.in_flight.add(sheet.id)
+    if not flight.silent:
+        connection.unsettled.add(sheet.id)
     connection.last_status = connection.body_complete = connection.readable_at = None
     connection.answer_closes = connection.request_closes = None
     if not wire.h2:
@@ -74,6 +76,7 @@ def discount(flight: Flight) -> None:
     if wire is not None and connection is not None and sheet.id in connection.in_flight:
         with wire.lock:
             connection.requests -= 1
+        connection.unsettled.discard(sheet.id)
     release(flight)
     sheet.connection = sheet.request_number = sheet.stream_id = sheet.sent_at = None
     sheet.reused = sheet.joined = sheet.idle_time = None
@@ -161,6 +164,7 @@ def claim(wire: Wire, connection: Connection, at: float) -> bool:
         if connection.closed_at is not None:
             return False
         connection.closed_at = at
+        connection.active_at_close = len(connection.in_flight)
     return True
 
 

@@ -16,9 +16,9 @@ from poolscope.hooks.httpcore.queueing import settle_wait
 from poolscope.hooks.httpcore.setup import setup_failed
 from poolscope.hooks.httpcore.state import CURRENT, Flight, PoolState, Wire
 from poolscope.hooks.live import LIVE
-from poolscope.hooks.settings import current_task
-from poolscope.hooks.suppression import suppressed
 from poolscope.queue import FACTS
+from poolscope.story.runtime import current_task
+from poolscope.story.suppression import suppressed
 
 
 def begin(pool: Any, state: PoolState, request: Any, in_task: bool) -> Flight:

@@ -13,8 +13,8 @@ from poolscope.hooks.httpcore.exchange import class_of
 from poolscope.hooks.httpcore.state import CURRENT, Flight, Wire, put
 from poolscope.hooks.live import LIVE
 from poolscope.hooks.resolver import Lookup
-from poolscope.hooks.suppression import suppressed
 from poolscope.queue import FACTS
+from poolscope.story.suppression import suppressed
 
 
 def connect_begins(wire: Wire) -> None:

@@ -125,6 +125,7 @@ def collected(stream: Any) -> None:
     if connection is not None and connection.closed_at is None:
         connection.close_trigger = "gc"
         connection.closed_at = now()
+        connection.active_at_close = len(connection.in_flight)
         closed(wire, connection, None)
 
 

@@ -8,7 +8,6 @@ from typing import Any
 from poolscope.facts import Connection, now
 from poolscope.hooks import callsite
 from poolscope.hooks.guarding import guard, hide_frame
-from poolscope.hooks.suppression import suppressed
 from poolscope.hooks.urllib3.errors import note_error
 from poolscope.hooks.urllib3.setup import describe_socket, new_sheet
 from poolscope.hooks.urllib3.state import (
@@ -27,6 +26,7 @@ from poolscope.hooks.urllib3.state import (
     state_of,
 )
 from poolscope.queue import FACTS
+from poolscope.story.suppression import suppressed
 
 # _make_request swallows these: the server may have answered before it stopped listening.
 _SWALLOWED = (BrokenPipeError, ConnectionResetError)

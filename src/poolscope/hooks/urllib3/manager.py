@@ -14,8 +14,8 @@ from poolscope.hooks.clients import ClientMark
 from poolscope.hooks.guarding import guard, hide_frame
 from poolscope.hooks.marks import mark_on, set_mark
 from poolscope.hooks.settings import number_of_settings
-from poolscope.hooks.suppression import suppressed
 from poolscope.hooks.urllib3.state import PoolState
+from poolscope.story.suppression import suppressed
 
 _REQUESTS = "requests.adapters"
 _FRAMES_TO_SEARCH = 12

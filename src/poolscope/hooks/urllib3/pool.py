@@ -11,7 +11,6 @@ from poolscope.hooks import callsite
 from poolscope.hooks.calls import CURRENT_CALL, Call
 from poolscope.hooks.guarding import guard, hide_frame
 from poolscope.hooks.marks import set_mark
-from poolscope.hooks.suppression import suppressed
 from poolscope.hooks.urllib3.state import (
     CURRENT_ATTEMPT,
     Attempt,
@@ -28,6 +27,7 @@ from poolscope.hooks.urllib3.state import (
     was_read,
 )
 from poolscope.queue import FACTS
+from poolscope.story.suppression import suppressed
 
 # A thread that finds a connection in the queue does not wait; what it takes then is bookkeeping.
 _NO_WAIT = 0.001

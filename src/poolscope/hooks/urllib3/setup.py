@@ -9,7 +9,6 @@ from typing import Any
 from poolscope.facts import BEGUN, ENDED, OPENED, Connection, now
 from poolscope.hooks.guarding import guard, hide_frame
 from poolscope.hooks.live import LIVE
-from poolscope.hooks.suppression import suppressed
 from poolscope.hooks.urllib3.errors import note_error
 from poolscope.hooks.urllib3.phases import CURRENT_SETUP, Setup, handshake_is_visible
 from poolscope.hooks.urllib3.state import (
@@ -22,6 +21,7 @@ from poolscope.hooks.urllib3.state import (
     state_of,
 )
 from poolscope.queue import FACTS
+from poolscope.story.suppression import suppressed
 
 
 def wrap_connect(original: Callable[..., Any]) -> Callable[..., Any]:

@@ -17,9 +17,9 @@ from poolscope.hooks.clients import ClientFacts, in_sight
 from poolscope.hooks.guarding import guard
 from poolscope.hooks.live import LIVE
 from poolscope.hooks.marks import set_mark
-from poolscope.hooks.settings import current_task
 from poolscope.hooks.urllib3.errors import class_name, note_error
 from poolscope.queue import FACTS
+from poolscope.story.runtime import current_task
 
 CURRENT_ATTEMPT: ContextVar[Any] = ContextVar("poolscope_urllib3_attempt", default=None)
 """The `Attempt` whose ``urlopen`` we are in, or None."""
@@ -240,6 +240,7 @@ def assign(exchange: Exchange, connection: Connection, reused: bool) -> None:
     exchange.connection = connection
     exchange.reused = reused
     connection.in_flight.add(exchange.id)
+    connection.unsettled.add(exchange.id)
 
 
 def begin_request(connection: Connection) -> None:
@@ -308,6 +309,7 @@ def end_connection(
     state.ending_since = None
     sheet.close_trigger = trigger
     sheet.closed_at = at
+    sheet.active_at_close = len(sheet.in_flight)
     sheet.close_time = close_time
     attempt, state.attempt = state.attempt, None
     if attempt is not None and attempt.headers:

@@ -1,0 +1,58 @@
+"""Which call of the user's we are in: the client it went through, and the exchange that came before.
+
+A client's hook opens a `Call`; the hooks below it read it to name an exchange's client and its place in a
+chain of redirects, retries and auth steps. A ContextVar, because it must follow threads, tasks and greenlets.
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import Final, Literal
+
+from poolscope.facts import Exchange, RawCallSite
+
+Relation = Literal["redirect", "retry", "auth"]
+
+REDIRECTS: Final = frozenset((301, 302, 303, 307, 308))
+CHALLENGES: Final = frozenset((401, 407))
+
+
+class Call:
+    """One call of the user's on a client, however many exchanges it takes."""
+
+    __slots__ = ("call_site", "client", "newest", "owner")
+
+    def __init__(self, owner: int, client: int | None, call_site: RawCallSite | None = None) -> None:
+        self.owner = owner
+        """``id()`` of the client object: a nested send of the same client goes on with the same call."""
+        self.client = client
+        self.call_site = call_site
+        self.newest: Exchange | None = None
+
+    def __repr__(self) -> str:
+        return f"<Call client={self.client} newest={self.newest and self.newest.id}>"
+
+    def follow(self, exchange: Exchange) -> None:
+        """Make ``exchange`` the newest of this call and relate it to the one before."""
+        before, self.newest = self.newest, exchange
+        exchange.client = self.client
+        exchange.call_site = self.call_site
+        if before is not None:
+            exchange.previous = before.id
+            exchange.resends = before.resends + 1
+            exchange.relation = relation_after(before)
+
+
+def relation_after(before: Exchange) -> Relation | None:
+    """Why another exchange followed, as far as the answer of the one before tells."""
+    if before.status is None:
+        return "retry" if before.error is not None else None
+    if before.status in REDIRECTS:
+        return "redirect"
+    if before.status in CHALLENGES:
+        return "auth"
+    return "retry" if before.status >= 400 else None
+
+
+CURRENT_CALL: Final[ContextVar[Call | None]] = ContextVar("poolscope_call", default=None)
+"""The call we are in."""

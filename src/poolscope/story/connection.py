@@ -1,0 +1,194 @@
+"""What a connection goes through: its setup in phases, then exchanges, then a close that somebody called.
+
+    begins ── phases ──► opened ──► taken ⇄ given back ──► closing ──► closed
+        └──► setup failed                              └──► collected
+
+A `ConnectionMark` is left on the library's own connection object. Only the task that owns the connection writes
+its sheet, and writes before it passes the connection on, so no lock is needed. Two may close at once: the one who
+takes the sheet out of `LIVE` states the end. `closing` and `collected` may run inside garbage collection.
+"""
+
+from __future__ import annotations
+
+from poolscope.facts import BEGUN, ENDED, OPENED, Connection, Exchange, Pool, RawOrigin, now
+from poolscope.queue import FACTS
+from poolscope.story.door import ENTRANCE
+from poolscope.story.live import LIVE
+
+
+class Setup:
+    """A connection's setup under way: the phase it is in, and since when."""
+
+    __slots__ = ("exchange", "phase", "sheet", "since")
+
+    def __init__(self, sheet: Connection, exchange: Exchange | None, at: float) -> None:
+        self.sheet = sheet
+        self.exchange = exchange
+        """Whose task sets it up; None where nobody's request does."""
+        self.phase = "connect"
+        """What a failure would now belong to."""
+        self.since = at
+
+    def __repr__(self) -> str:
+        return f"<Setup {self.phase} of {self.sheet!r}>"
+
+    def enters(self, phase: str, at: float | None = None) -> None:
+        """``phase`` begins; nothing is stated of the one before."""
+        self.phase, self.since = phase, now() if at is None else at
+
+    def over(self, then: str, at: float | None = None) -> None:
+        """The phase it is in has ended, and ``then`` begins."""
+        at = now() if at is None else at
+        self.sheet.phases.append((self.phase, self.since, at))
+        self.phase, self.since = then, at
+
+
+class ConnectionMark:
+    """What we know of a library's connection object, and of the socket it holds now.
+
+    One object may hold one socket after the other (urllib3), each with a sheet of its own.
+    """
+
+    __slots__ = ("exchange", "numbered", "setup", "sheet", "silent")
+
+    def __init__(self) -> None:
+        self.sheet: Connection | None = None
+        """The socket's; None while it holds none that we may speak of."""
+        self.exchange: Exchange | None = None
+        """The newest on it."""
+        self.setup: Setup | None = None
+        """Under way."""
+        self.silent = False
+        """The socket was opened while we were suppressed: never to be reported."""
+        self.numbered = True
+        """Whether every request on it went past us."""
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.sheet!r}{' silent' if self.silent else ''}>"
+
+    def __reduce__(self) -> tuple[type[None], tuple[()]]:
+        return type(None), ()  # a copy or pickle of the host's object is another connection
+
+    # Setup
+
+    def begins(self, origin: RawOrigin, via: str, exchange: Exchange | None, silent: bool) -> Setup:
+        """The setup of a new socket begins, in the task of ``exchange`` if it is anybody's."""
+        at = now()
+        sheet = self.sheet = Connection(origin, FACTS.epoch)
+        sheet.via = via
+        sheet.setup_started_at = at
+        self.silent = silent
+        self.numbered = True
+        setup = self.setup = Setup(sheet, exchange, at)
+        if exchange is not None:
+            sheet.opened_by, sheet.client, sheet.pool = exchange.id, exchange.client, exchange.pool
+            exchange.connecting = sheet
+        if not silent:
+            LIVE.connections[sheet.id] = sheet
+            FACTS.put(BEGUN, sheet)
+        return setup
+
+    def opened(self, at: float | None = None) -> None:
+        """Setup is over and the connection usable."""
+        setup, self.setup = self.setup, None
+        if setup is None:
+            return
+        sheet, exchange = setup.sheet, setup.exchange
+        sheet.opened_at = sheet.idle_since = setup.since if at is None else at
+        if exchange is not None:
+            exchange.connecting = None
+        if not self.silent:
+            FACTS.put(OPENED, sheet)
+        self._tell_setup(sheet, exchange)
+
+    def setup_failed(self, error: str) -> None:
+        """The connecting task gave up in the phase it was in; ``error`` is the class that it saw on the wire."""
+        setup, self.setup = self.setup, None
+        if setup is None:
+            return
+        at = now()
+        sheet, exchange = setup.sheet, setup.exchange
+        sheet.failed_phase, sheet.error, sheet.closed_at = setup.phase, error, at
+        if setup.phase != "dns" or not sheet.phases:
+            sheet.phases.append((setup.phase, setup.since, at))
+        if exchange is not None:
+            exchange.connecting = None
+        self.sheet = None
+        if not self.silent and LIVE.connections.pop(sheet.id, None) is not None:
+            FACTS.put(ENDED, sheet)
+        self._tell_setup(sheet, exchange)
+
+    def _tell_setup(self, sheet: Connection, exchange: Exchange | None) -> None:
+        if ENTRANCE.door is not None and not self.silent:
+            ENTRANCE.tell("setup_ended", sheet, exchange)
+
+    def found_open(self, origin: RawOrigin, via: str, pool: Pool | None) -> Connection:
+        """A socket that was open before we looked: its past is unknown."""
+        sheet = self.sheet = Connection(origin, FACTS.epoch)
+        sheet.via = via
+        if pool is not None:
+            sheet.client, sheet.pool = pool.client, pool.id
+        self.numbered = False
+        self.silent = False
+        LIVE.connections[sheet.id] = sheet
+        FACTS.put(OPENED, sheet)
+        return sheet
+
+    # Exchanges
+
+    def taken(self, exchange: Exchange, *, joined: bool = False) -> None:
+        """``exchange`` has really got this connection; ``joined``: it waited for another's setup of it."""
+        sheet = self.sheet
+        if sheet is None or sheet.closed_at is not None:
+            return
+        self.exchange = exchange
+        exchange.joined = joined
+        exchange.reused = sheet.opened_by != exchange.id and not joined
+        idle_since, sheet.idle_since = sheet.idle_since, None
+        if exchange.reused and idle_since is not None and not sheet.in_flight:
+            at = exchange.assigned_at
+            exchange.idle_time = max((now() if at is None else at) - idle_since, 0.0)
+        sheet.last_status = sheet.body_complete = sheet.readable_at = None
+        sheet.answer_closes = sheet.request_closes = None
+        if sheet.http_version != "2":
+            sheet.error, sheet.eof = None, False
+        sheet.in_flight.add(exchange.id)
+        if not self.silent and not exchange.silent:
+            sheet.unsettled.add(exchange.id)
+            exchange.connection = sheet
+            if sheet.epoch != FACTS.epoch:  # a fork lies between: its parent told how it was opened
+                LIVE.connections.setdefault(sheet.id, sheet)
+
+    def counted(self, exchange: Exchange) -> None:
+        """The head of the request is on the wire: it has its number."""
+        sheet = self.sheet
+        if sheet is not None:
+            sheet.requests += 1
+            if self.numbered:
+                exchange.request_number = sheet.requests
+
+    # The end
+
+    def closing(self, trigger: str, at: float | None = None) -> Connection | None:
+        """Somebody begins to close it: the sheet for the caller who comes first, else None."""
+        sheet = self.sheet
+        if sheet is None or sheet.closed_at is not None:
+            return None
+        if not self.silent and LIVE.connections.pop(sheet.id, None) is None:
+            return None
+        sheet.closed_at = now() if at is None else at
+        sheet.close_trigger = trigger
+        sheet.active_at_close = len(sheet.in_flight)
+        return sheet
+
+    def closed(self, sheet: Connection, took: float | None) -> None:
+        """The close that `closing` gave ``sheet`` out for is over, after ``took`` seconds if anybody called it."""
+        sheet.close_time = took
+        if not self.silent:
+            FACTS.put(ENDED, sheet)
+
+    def collected(self) -> None:
+        """Nobody closed it: the garbage collector takes it."""
+        sheet = self.closing("gc")
+        if sheet is not None:
+            self.closed(sheet, None)

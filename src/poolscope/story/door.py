@@ -1,0 +1,58 @@
+"""The live path: the moments at which a door may act in the caller's own task.
+
+A door registers itself as `ENTRANCE.door`; the story calls through and never knows who listens. A door's
+methods hold no lock of ours and get the library's own request or response for the length of the call only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final, Protocol
+
+from poolscope.facts import Connection, Exchange
+from poolscope.story.hook import Hook
+
+
+class Door(Protocol):
+    """What signals/spans implements."""
+
+    def request_started(self, exchange: Exchange, request: Any) -> Iterable[tuple[str, str]] | None:
+        """Called before a connection is asked for; returns headers to add to the request (propagation)."""
+
+    def setup_ended(self, connection: Connection, exchange: Exchange | None) -> None:
+        """Called by the connecting task once setup succeeded (``opened_at``) or failed (``failed_phase``)."""
+
+    def headers_received(self, exchange: Exchange, response: Any) -> None:
+        """Called when the response headers are there; ``exchange.connection`` is set."""
+
+    def request_failed(self, exchange: Exchange, error: BaseException) -> None:
+        """Called instead of `headers_received` when there will be none."""
+
+
+class Entrance:
+    """Where the one door that wants the live path is registered; a door that raises harms nobody."""
+
+    __slots__ = ("_hooks", "door")
+
+    def __init__(self) -> None:
+        self.door: Door | None = None
+        names = ("request_started", "setup_ended", "headers_received", "request_failed")
+        self._hooks = {name: Hook(f"live.{name}") for name in names}
+
+    def __repr__(self) -> str:
+        return f"<Entrance to {self.door!r}>"
+
+    def tell(self, moment: str, *about: Any) -> Any:
+        """Call the door's method ``moment``; None where nobody listens or it failed."""
+        door, hook = self.door, self._hooks[moment]
+        if door is None or hook.disabled:
+            return None
+        try:
+            return getattr(door, moment)(*about)
+        except Exception as error:
+            if not hook.failed(error):
+                raise
+            return None
+
+
+ENTRANCE: Final = Entrance()

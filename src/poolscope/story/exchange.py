@@ -1,0 +1,158 @@
+"""What an exchange goes through: it asks, gets a connection, is sent, has headers, and is over.
+
+    asks ── lost ──┐
+     │      ▲      │        A connection that was handed out may be lost again to another request.
+     └──► gets ◄───┘──► sent ──► headers ──► ended
+     └────────────────────────────────────► failed
+
+The functions are called in the exchange's own task, except `ended`, which also runs where a response is closed
+by another thread or dropped to the garbage collector: it queues one fact, takes no lock and tells no door.
+From `asks` to its end an exchange is in `LIVE`; whoever takes it out of its peers is the one who ends it.
+"""
+
+from __future__ import annotations
+
+from _thread import get_ident
+from contextvars import ContextVar
+from typing import Any, Final
+
+from poolscope.facts import ENDED, Connection, Exchange, RawOrigin, now
+from poolscope.queue import FACTS
+from poolscope.story.call import Call
+from poolscope.story.door import ENTRANCE
+from poolscope.story.live import LIVE
+
+CURRENT: Final[ContextVar[Exchange | None]] = ContextVar("poolscope_exchange", default=None)
+"""The exchange whose request is under way in this context."""
+
+
+def follow_silently(origin: RawOrigin, method: Any, target: Any) -> Exchange:
+    """A suppressed exchange: its connection's numbers stay right, and nothing is ever stated of it."""
+    exchange = Exchange(origin, FACTS.epoch, now(), method, target)
+    exchange.silent = True
+    exchange._peers[exchange.id] = None
+    return exchange
+
+
+def asks(
+    origin: RawOrigin,
+    method: Any,
+    target: Any,
+    *,
+    call: Call | None,
+    client: int | None,
+    pool: int | None,
+    task: str | None = None,
+) -> Exchange:
+    """A request asks its pool for a connection, as part of ``call`` or else for ``client``."""
+    FACTS.relieve()
+    exchange = Exchange(origin, FACTS.epoch, now(), method, target)
+    exchange.thread = get_ident()
+    exchange.task = task
+    exchange.pool = pool
+    exchange.client = client
+    if call is not None:
+        call.follow(exchange)
+    asking = None if exchange.client is None else LIVE.clients.get(exchange.client)
+    if asking is not None:
+        asking.started.up()
+    peers = exchange._peers = LIVE.peers_of(exchange)
+    exchange.in_flight = len(peers)
+    LIVE.exchanges[exchange.id] = exchange
+    return exchange
+
+
+def announce(exchange: Exchange, request: Any) -> list[tuple[str, str]]:
+    """Let the live door see ``request`` before it goes out; the headers it wants added."""
+    if ENTRANCE.door is None or exchange.silent:
+        return []
+    return list(ENTRANCE.tell("request_started", exchange, request) or ())
+
+
+def assigned(exchange: Exchange) -> None:
+    """The pool handed it a connection, ready or to be set up, which it may still lose."""
+    exchange.assigned_at = now()
+
+
+def lost(exchange: Exchange) -> None:
+    """The connection went to another request, or was gone: back to the pool."""
+    connection = exchange.connection
+    if connection is not None:
+        connection.in_flight.discard(exchange.id)
+        connection.unsettled.discard(exchange.id)
+    exchange.failed_attempts += 1
+    exchange.connection = exchange.request_number = exchange.stream_id = exchange.sent_at = None
+    exchange.reused = exchange.joined = exchange.idle_time = None
+
+
+def waited(exchange: Exchange, until: float) -> None:
+    """Its wait for the pool is over: nothing where it neither queued nor lost a connection."""
+    if exchange.queued or exchange.failed_attempts:
+        exchange.pool_wait = until - exchange.started_at
+    else:
+        exchange.pool_wait = 0.0
+
+
+def sent(exchange: Exchange) -> None:
+    """The last byte of its request was written."""
+    exchange.sent_at = now()
+
+
+def headers(
+    exchange: Exchange,
+    status: int,
+    response: Any,
+    *,
+    http_version: str | None = None,
+    answer_closes: bool | None = None,
+) -> None:
+    """The headers of its answer are there; ``response`` is the library's own."""
+    exchange.headers_at = now()
+    exchange.status = status
+    exchange.instead = None
+    connection = exchange.connection
+    if connection is not None:
+        connection.last_status = status
+        if http_version is not None:
+            connection.http_version = http_version
+        if http_version != "2":
+            connection.answer_closes = answer_closes
+            connection.error = None  # a broken pipe while sending, which did not keep the answer from coming
+    if ENTRANCE.door is not None and not exchange.silent:
+        ENTRANCE.tell("headers_received", exchange, response)
+
+
+def failed(exchange: Exchange, error: BaseException, name: str, complete: bool | None = None) -> bool:
+    """It ends by ``error``, whose class is ``name``; called in its own task, never by a close or a finalizer."""
+    unanswered = exchange.headers_at is None
+    if not ended(exchange, complete, name):
+        return False
+    if unanswered and ENTRANCE.door is not None and not exchange.silent:
+        ENTRANCE.tell("request_failed", exchange, error)
+    return True
+
+
+def ended(
+    exchange: Exchange, complete: bool | None, error: str | None = None, at: float | None = None
+) -> bool:
+    """Its answer was read, closed or dropped, or there is none; False where it was over already."""
+    if exchange._peers.pop(exchange.id, exchange) is exchange:  # its value is None, and two may come at once
+        return False
+    exchange.finished_at = now() if at is None else at
+    exchange.body_complete = complete
+    exchange.error = error
+    exchange.instead = exchange.connecting = None
+    if exchange.connection is not None:
+        _leave(exchange, exchange.connection, complete)
+    if not exchange.silent and exchange.epoch == FACTS.epoch:
+        FACTS.put(ENDED, exchange)
+        LIVE.exchanges.pop(exchange.id, None)  # after the queue has it: a snapshot misses it nowhere
+    return True
+
+
+def _leave(exchange: Exchange, connection: Connection, complete: bool | None) -> None:
+    if connection.http_version != "2":
+        connection.body_complete = complete
+    connection.in_flight.discard(exchange.id)
+    if connection.closed_at is None and not connection.in_flight:
+        connection.idle_since = exchange.finished_at

@@ -1,0 +1,65 @@
+"""How our own failures stay ours: counted, stated, and after three within a minute the hook that failed goes off.
+
+The idea is trio's: an instrument that raises is removed, the host is unaffected.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from poolscope.facts import BEGUN, HookFailure, now
+from poolscope.queue import FACTS, is_the_hosts
+
+ALLOWED: Final = 2
+"""Failures within `FORGIVEN_AFTER` that leave a hook on."""
+FORGIVEN_AFTER: Final = 60.0
+"""Seconds."""
+
+
+class Hook:
+    """One place of ours in the host's way: its recent failures, and whether it is still on."""
+
+    __slots__ = ("_recent", "disabled", "name", "switch_off", "switch_on")
+
+    def __init__(
+        self,
+        name: str,
+        switch_off: Callable[[], object] | None = None,
+        switch_on: Callable[[], object] | None = None,
+    ) -> None:
+        self.name = name
+        self.disabled = False
+        self.switch_off = switch_off
+        self.switch_on = switch_on
+        self._recent: tuple[float, ...] = ()
+        HOOKS[name] = self
+
+    def __repr__(self) -> str:
+        state = "off" if self.disabled else "on"
+        return f"<Hook {self.name} {state}, {len(self._recent)} recent failures>"
+
+    def failed(self, error: Exception) -> bool:
+        """Take note of a failure; False where ``error`` is the host's and must pass."""
+        if FACTS is not None:  # as all globals may be while the interpreter shuts down
+            if is_the_hosts(error):
+                return False
+            at = now()
+            self._recent = (*(then for then in self._recent if at - then < FORGIVEN_AFTER), at)
+            if len(self._recent) > ALLOWED and not self.disabled:
+                self.disabled = True
+                if self.switch_off is not None:
+                    self.switch_off()
+            FACTS.put(BEGUN, HookFailure(self.name, type(error).__name__, self.disabled))
+        return True
+
+    def reset(self) -> None:
+        """On again, with nothing held against it."""
+        self._recent = ()
+        if self.disabled:
+            self.disabled = False
+            if self.switch_on is not None:
+                self.switch_on()
+
+
+HOOKS: Final[dict[str, Hook]] = {}

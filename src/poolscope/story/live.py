@@ -1,0 +1,98 @@
+"""What is live now, once: snapshots, gauges, waiters, holders and the end of a run all read this registry.
+
+It holds sheets only: never an object of the host's, nor a mark with a finalizer, which it would keep alive.
+Any thread writes, also inside garbage collection, so readers copy: ``list(LIVE.exchanges.values())``, never a
+comprehension over the dictionary itself. What is suppressed is not in it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal, TypeAlias
+
+from poolscope.facts import Client, Connection, Exchange, Pool, RawOrigin
+from poolscope.queue import FACTS
+
+LIMIT: Final = 100_000
+"""Live things of a kind; beyond it the oldest are forgotten, because their end was lost."""
+CLIENTLESS_POOLS: Final = 1_000
+"""Pools without a client are never closed; the newest are remembered."""
+
+State: TypeAlias = Literal["waiting", "connecting", "sending", "awaiting_headers", "reading"]
+"""How far an exchange in progress is."""
+
+
+class Registry:
+    """Clients, pools, connections and exchanges that are live, each by its id."""
+
+    __slots__ = ("clients", "connections", "exchanges", "peers", "pools")
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def __repr__(self) -> str:
+        return (
+            f"<Registry of {len(self.clients)} clients, {len(self.pools)} pools, "
+            f"{len(self.connections)} connections, {len(self.exchanges)} exchanges>"
+        )
+
+    def reset(self) -> None:
+        """Forget everything, as a forked child must: what is live there is its parent's to tell."""
+        self.clients: dict[int, Client] = {}
+        self.pools: dict[int, Pool] = {}
+        self.connections: dict[int, Connection] = {}
+        self.exchanges: dict[int, Exchange] = {}
+        self.peers: dict[Any, dict[int, None]] = {}
+        """Exchanges in flight by origin and by the line that built their client."""
+
+    def peers_of(self, exchange: Exchange) -> dict[int, None]:
+        """The exchanges in flight beside ``exchange``, which joins them."""
+        client = None if exchange.client is None else self.clients.get(exchange.client)
+        site = None if client is None else client.call_site or client.sdk_call_site
+        key = (exchange.origin, None, None) if site is None else (exchange.origin, id(site[0]), site[1])
+        peers = self.peers.setdefault(key, {})
+        peers[exchange.id] = None
+        while self.peers.get(key) is not peers:  # `bound` took it away in between
+            peers = self.peers.setdefault(key, peers)
+            peers[exchange.id] = None
+        return peers
+
+    def origins(self) -> set[RawOrigin]:
+        """Where requests went of late."""
+        return {key[0] for key in list(self.peers)}
+
+    def bound(self) -> None:
+        """Forget what has no end; called by the drain, one thread at a time."""
+        for live in (self.clients, self.connections, self.exchanges):
+            _drop_oldest(live, LIMIT)
+        _drop_oldest(self.pools, CLIENTLESS_POOLS, kept=self._has_client)
+        if len(self.peers) > CLIENTLESS_POOLS:
+            for key, peers in list(self.peers.items()):
+                if not peers:
+                    self.peers.pop(key, None)
+
+    def _has_client(self, pool: Pool) -> bool:
+        return pool.client in self.clients
+
+
+def _drop_oldest(live: dict[int, Any], limit: int, kept: Any = None) -> None:
+    # A tenth at once: taking the oldest out of a dictionary one by one is quadratic.
+    if len(live) <= limit + limit // 10:
+        return
+    excess = [key for key, thing in list(live.items()) if kept is None or not kept(thing)]
+    for key in excess[: max(len(excess) - limit, 0)]:
+        live.pop(key, None)
+
+
+def state_of(exchange: Exchange) -> State:
+    """How far ``exchange`` is, seen from any thread."""
+    if exchange.headers_at is not None:
+        return "reading"
+    if exchange.sent_at is not None:
+        return "awaiting_headers"
+    if exchange.connection is not None:
+        return "sending"
+    return "waiting" if exchange.connecting is None else "connecting"
+
+
+LIVE: Final = Registry()
+FACTS.at_fork = (*FACTS.at_fork, LIVE.reset)
