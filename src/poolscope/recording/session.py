@@ -27,6 +27,7 @@ from poolscope.recording.interrupt import interrupted, remember_interrupt
 from poolscope.recording.line_file import LineFile
 from poolscope.recording.options import Options
 from poolscope.recording.stderr import note, print_text
+from poolscope.recording.stopping import WAKE_EVERY, Once, Termination, catch_up, die_of, undisturbed
 from poolscope.recording.stream import Stream
 
 _active: Session | None = None
@@ -51,7 +52,7 @@ class Session:
         self._spools = spools.Spools(spool_directory or spools.place_for(options.save))
         self._heartbeat = Heartbeat(self._beat)
         self._collector: Any = None
-        self._finished = False
+        self._termination = Termination(self._terminated)
         self._dump = False
         self._begin()
 
@@ -61,6 +62,8 @@ class Session:
     def _begin(self) -> None:
         """What every process starts with, a forked one as well."""
         self._pid = os.getpid()
+        self._end = Once()
+        self._waiting: list[int] = []
         started_at = now()
         self._file = None if self.first else self._spools.file(started_at, self._pid)
         parent = None if self.first else os.getppid()
@@ -91,7 +94,7 @@ class Session:
         FACTS.at_fork = (*FACTS.at_fork, self._after_fork)
         processes.watch(self)
         self._handle_signals()
-        atexit.register(self.finish)
+        atexit.register(self._at_exit)
         if self.options.every is not None:
             self._heartbeat.start()
 
@@ -108,21 +111,24 @@ class Session:
                 self._file = self._stream.file = file
 
     def _handle_signals(self) -> None:
+        self._termination.start()
         try:
-            if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-                signal.signal(signal.SIGTERM, self._terminated)
             if self.options.dump_on is not None:
                 signal.signal(self.options.dump_on, self._dump_asked)
         except ValueError:  # not in the main thread: the program is embedded in something else
             return
 
     def _first_request(self) -> None:
+        self._termination.first_request()
+        if self._termination.wakes:
+            self._heartbeat.interval = WAKE_EVERY
         self._heartbeat.start()
         if self._collector is not None:
             self._collector.first_request()
 
     def _beat(self) -> None:
         """Once a second, in a thread of ours: drain, flush, and print what was asked for."""
+        self._termination.wake()
         FACTS.drain()
         if self._file is not None:
             self._file.flush()
@@ -156,14 +162,14 @@ class Session:
         self._heartbeat.start()
         self._heartbeat.nudge()
 
-    def _terminated(self, number: int, _: Any) -> None:
-        """SIGTERM, which would have killed at once: report, then let it."""
+    def _terminated(self, number: int) -> None:
+        """Report, then let the signal kill."""
 
         def die() -> None:
-            self.exit_code = -number
+            if not self._end.begun:
+                self.exit_code = -number
             self.finish()
-            signal.signal(number, signal.SIG_DFL)
-            os.kill(os.getpid(), number)
+            die_of(number)
 
         FACTS.when_idle(die)
 
@@ -186,12 +192,13 @@ class Session:
 
     def _after_fork(self) -> None:
         """In the child: a spool of its own, and nothing of the parent's."""
-        if self._finished:
+        if self._end.begun:
             return
         INSTRUMENTOR.unlisten(self._stream.take)
         self.first = False
         self.exit_code = None
         self._begin()
+        self._termination.start()
         INSTRUMENTOR.listen(self._stream.take)
         self._heartbeat.reset()
         if self._collector is not None:
@@ -219,11 +226,21 @@ class Session:
 
     # End ----------------------------------------------------------------------------------------
 
+    def _at_exit(self) -> None:
+        self.finish()
+        catch_up(self._waiting)
+
     def finish(self) -> None:
-        """Settle, close the file and print the report, once; never raises."""
-        if self._finished:
+        """Settle, close the file and print the report, once; never raises. Signals wait for it."""
+        if self._pid != os.getpid():  # forked a moment ago, and not ready
             return
-        self._finished = True
+        with undisturbed() as self._waiting, self._end.claimed() as claimed:
+            if claimed:
+                self._finish()
+        if interrupted(self.exit_code):
+            remember_interrupt()
+
+    def _finish(self) -> None:
         try:
             with _nothing_collected():
                 self._stream.end()
@@ -236,8 +253,6 @@ class Session:
                     self._finish_child()
         except Exception as error:
             note(f"the report could not be made ({type(error).__name__}: {error})")
-        if interrupted(self.exit_code):
-            remember_interrupt()
 
     def _deliver(self) -> None:
         lost = None if self._collector is None else self._collector.finish()
@@ -255,6 +270,8 @@ class Session:
         if file is not None and (self._stream.headed or self._not_followed):
             self._stream.put(self._stream.summary(self.exit_code, self._not_followed))
             file.flush()
+            if file.error is not None:
+                note(f"what process {self._pid} saw is not complete: {file.error}")
 
     def _finish_first(self) -> None:
         picture = self._stream.draw()
