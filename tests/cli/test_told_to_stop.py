@@ -6,13 +6,12 @@ import fcntl
 import os
 import signal
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.cli.conftest import Program
+from tests.cli.waiting import eventually
 
 pytestmark = pytest.mark.regress
 
@@ -72,14 +71,6 @@ def test_a_signal_waits_for_the_report(program: Program, name: str) -> None:
     with open(reader, encoding="utf-8") as stderr:
         assert "total  40 requests · 40 connections" in stderr.read()
     assert process.wait(timeout=30) == -getattr(signal, name)
-
-
-def eventually(condition: Callable[[], bool]) -> None:
-    """Wait until it holds."""
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def state_of(pid: int) -> str:

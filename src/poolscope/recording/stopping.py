@@ -31,7 +31,8 @@ class Once:
     def __init__(self) -> None:
         self.begun = False
         self._claim = allocate_lock()
-        self._under_way = allocate_lock()
+        self._not_over = allocate_lock()
+        self._not_over.acquire()
         self._thread: int | None = None
 
     def __repr__(self) -> str:
@@ -41,14 +42,16 @@ class Once:
     def claimed(self) -> Iterator[bool]:
         """Yields True to the first to come; False to others, after its end, and at once to its own thread."""
         if not self._claim.acquire(blocking=False):
-            if self._thread != get_ident() and self._under_way.acquire(timeout=PATIENCE):
-                self._under_way.release()
+            if self._thread != get_ident() and self._not_over.acquire(timeout=PATIENCE):
+                self._not_over.release()
             yield False
             return
         self._thread = get_ident()
-        with self._under_way:
-            self.begun = True
+        self.begun = True
+        try:
             yield True
+        finally:
+            self._not_over.release()
 
 
 @contextmanager
@@ -61,7 +64,7 @@ def undisturbed() -> Iterator[list[int]]:
         waiting.append(number)
 
     try:
-        for number in signal.valid_signals():
+        for number in map(int, signal.valid_signals()):
             handler = signal.getsignal(number)
             if callable(handler) or (handler is signal.SIG_DFL and number in _DEADLY):
                 before[number] = handler
