@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from poolscope import records
-from poolscope.recording.spools import pth_is_installed
+from poolscope.recording.following import pth_is_installed
 from tests.cli.conftest import SOURCE, Program
 from tests.cli.test_run import wait_for
 
@@ -94,8 +94,8 @@ def test_a_killed_child_keeps_what_was_flushed(program: Program) -> None:
         assert process.stdout is not None
         assert process.stdout.readline() == "called\n"
         spools = Path(f"{program.saved}.children")
-        wait_for(lambda: any(s.read_text().count('"exchange"') == 2 for s in spools.glob("*.spool")))
-        child = int(next(spools.glob("*.spool")).stem.split("-")[1])
+        wait_for(lambda: any(s.read_text().count('"exchange"') == 2 for s in spools.rglob("*.spool")))
+        child = int(next(spools.rglob("*.spool")).stem.split("-")[1])
         os.kill(child, signal.SIGKILL)
         _, stderr = process.communicate(timeout=30)
     assert process.returncode == 0
@@ -113,7 +113,7 @@ def test_a_killed_family_is_still_readable(program: Program) -> None:
         assert process.stdout is not None
         child = int(process.stdout.readline())
         spools = Path(f"{program.saved}.children")
-        wait_for(lambda: any(s.read_text().count('"exchange"') == 2 for s in spools.glob("*.spool")))
+        wait_for(lambda: any(s.read_text().count('"exchange"') == 2 for s in spools.rglob("*.spool")))
         wait_for(lambda: program.saved.read_text().count('"exchange"') == 2)
         process.kill()
         os.kill(child, signal.SIGKILL)
@@ -133,7 +133,7 @@ def test_a_parent_that_only_forks_is_readable_while_it_runs(program: Program) ->
         assert process.stdout is not None
         child = int(process.stdout.readline())
         spools = Path(f"{program.saved}.children")
-        wait_for(lambda: any(s.read_text().count('"exchange"') == 2 for s in spools.glob("*.spool")))
+        wait_for(lambda: any(s.read_text().count('"exchange"') == 2 for s in spools.rglob("*.spool")))
         assert program.saved.read_text() == ""
         view = program.poolscope("view", str(program.saved))
         os.kill(child, signal.SIGTERM)

@@ -47,18 +47,21 @@ def _run_help() -> click.Command:
 commands.add_command(_run_help())
 
 
-@commands.command(short_help="Print the report of a saved file.")
-@click.argument("file", type=click.Path())
+@commands.command(short_help="Print the report of saved files.")
+@click.argument("files", type=click.Path(), nargs=-1, required=True, metavar="FILE...")
 @click.option("--json", "as_json", is_flag=True, help="Make the report JSON.")
 @click.option("--no-color", is_flag=True, help="No colours; the NO_COLOR variable does the same.")
-def view(file: str, as_json: bool, no_color: bool) -> None:
-    """Print the report of a FILE that `run --save` wrote, or is still writing."""
+def view(files: tuple[str, ...], as_json: bool, no_color: bool) -> None:
+    """Print one report of FILES that `run --save` wrote, or is still writing; of folders, all in them.
+
+    - is standard input.
+    """
     from poolscope.cli import view as viewing
     from poolscope.recording.deliver import report
     from poolscope.recording.stderr import colored, width
 
     try:
-        picture, notes, whole = viewing.read(file)
+        picture, notes, whole = viewing.read(files)
     except viewing.UnreadableError as error:
         _fail(error)
     _say(notes)

@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from poolscope.hooks.activation import LIBRARIES
 from poolscope.hooks.patching import Patches
-from poolscope.recording.spools import pth_is_installed
+from poolscope.recording.following import pth_is_installed
 
 TESTED: Final = {
     "httpx": ("0.25", "0.28"),

@@ -1,17 +1,24 @@
-"""``poolscope view``: the report of a saved file, as the run printed it."""
+"""``poolscope view``: the report of saved files, as the run printed it."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import stat
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Final
 
 from poolscope import records
+from poolscope.recording.own_file import is_live
 from poolscope.recording.reader import Reading
-from poolscope.recording.spools import place_for, spools_in
+from poolscope.recording.spools import beside, open_spools
 from poolscope.reports.picture import Picture
 
+STDIN: Final = "-"
 _NOT_OURS: Final = "is no poolscope record"
+_BEYOND_PIDS: Final = 10_000_000
+"""No system numbers its processes that high."""
 
 
 class UnreadableError(Exception):
@@ -23,16 +30,69 @@ class UnreadableError(Exception):
         """What the command ends with: 2 for a file that is not there, 1 for one that is not ours."""
 
 
-def read(path: str) -> tuple[Picture, list[str], bool]:
-    """The picture of a saved file, notes about what is odd, and whether all of it was readable.
+def read(paths: Sequence[str]) -> tuple[Picture, list[str], bool]:
+    """The picture of saved files, notes about what is odd, and whether all of them were readable.
 
-    `UnreadableError` if there is no such file or nothing in it is ours.
+    `UnreadableError` if one is not there or nothing in it is ours.
     """
     picture = Picture()
     notes: list[str] = []
-    for record in stream(path, notes):
-        picture.add(record)
+    files = _files(paths)
+    processes = _Processes()
+    for path in files:
+        for record in stream(path, notes):
+            picture.add(processes.apart(record) if len(files) > 1 else record)
+        processes.next_file()
     return picture, notes, not has_trouble(notes)
+
+
+def _files(paths: Sequence[str]) -> list[str]:
+    """The files, and those of folders that are recordings."""
+    found: list[str] = []
+    for path in paths:
+        if not os.path.isdir(path):
+            found.append(path)
+            continue
+        inside = [entry.path for entry in sorted(os.scandir(path), key=lambda e: e.name) if _is_saved(entry)]
+        if not inside:
+            raise UnreadableError(f"no file in {path} is a poolscope recording", 2)
+        found += inside
+    return found
+
+
+def _is_saved(entry: os.DirEntry[str]) -> bool:
+    """Whether it begins as ours do, or has written nothing yet while its children have."""
+    try:
+        if not entry.is_file():
+            return False
+        with open(entry.path, "rb") as file:
+            beginning = file.read(16)
+    except OSError:
+        return False
+    return beginning.startswith(b'{"type":"header"') or (not beginning and os.path.isdir(beside(entry.path)))
+
+
+class _Processes:
+    """Keeps processes of several files apart that have the same number: in containers most are number 1."""
+
+    def __init__(self) -> None:
+        self._earlier: set[int] = set()
+        self._numbers: dict[int, int] = {}
+
+    def apart(self, record: records.Record) -> records.Record:
+        """The record; under another number if its process is not the one that had it in an earlier file."""
+        pid = self._numbers.get(record.pid)
+        if pid is None:
+            pid = record.pid
+            while pid in self._earlier:
+                pid += _BEYOND_PIDS
+            self._numbers[record.pid] = pid
+        return record if pid == record.pid else replace(record, pid=pid)
+
+    def next_file(self) -> None:
+        """What comes is of another file."""
+        self._earlier.update(self._numbers.values())
+        self._numbers = {}
 
 
 def has_trouble(notes: list[str]) -> bool:
@@ -41,8 +101,8 @@ def has_trouble(notes: list[str]) -> bool:
 
 
 def stream(path: str, notes: list[str]) -> Iterator[records.Record]:
-    """The records of a saved file and of the children whose killed parent could not bring them home."""
-    reading = Reading(path)
+    """The records of a saved file, and of the children that did not come home, or not yet."""
+    reading = Reading("standard input", source=sys.stdin.buffer) if path == STDIN else Reading(path)
     last: records.Record | None = None
     try:
         for record in reading.records():
@@ -50,27 +110,53 @@ def stream(path: str, notes: list[str]) -> Iterator[records.Record]:
             yield record
     except OSError as error:
         raise UnreadableError(f"can't read {path!r}: {error.strerror}", 2) from None
-    # A first process that only forks says nothing until its end; its children do.
-    if not reading.read and (reading.trouble is not None or not _spools(path)):
-        raise UnreadableError(reading.trouble or f"{path} is empty: nothing was recorded yet", 1)
+    children = _Children(path)
     if reading.trouble is not None:
+        if not reading.read:
+            raise UnreadableError(reading.trouble, 1)
         notes.append(f"{reading.trouble}; the {reading.read} records before it are shown")
         return
     if reading.cut:
-        notes.append(f"the last line of {path} is cut off and was left out")
+        notes.append(f"the last line of {reading.path} is cut off and was left out")
+    yield from children.records(notes)
+    if not reading.read and not children.read:
+        raise UnreadableError(f"{reading.path} is empty: nothing was recorded{_yet(path)}", 1)
     if not isinstance(last, records.Summary):
-        yield from _leftovers(path, notes)
+        notes.append(f"{reading.path} has no end: {_why(path)}")
+    elif children.read:
+        notes.append(f"{children.read} child processes of {path} outlived the first; they are shown as well")
 
 
-def _leftovers(path: str, notes: list[str]) -> Iterator[records.Record]:
-    notes.append(f"{path} has no end: the program was killed, or is still running")
-    for spool in _spools(path):
-        reading = Reading(spool)
+def _yet(path: str) -> str:
+    return "" if path != STDIN and is_live(path) is False else " yet"
+
+
+def _why(path: str) -> str:
+    live = None if path == STDIN else is_live(path)
+    if live is None:
+        return "the program was killed, or is still running"
+    return "the program is still running" if live else "the program was killed"
+
+
+class _Children:
+    """The spools beside a saved file: of a run that goes on, was killed, or left children behind."""
+
+    def __init__(self, path: str) -> None:
+        self._path = os.path.abspath(path)
+        self.read = 0
+
+    def records(self, notes: list[str]) -> Iterator[records.Record]:
+        """What they hold."""
         try:
+            status = os.stat(self._path)
+        except OSError:  # standard input
+            return
+        if not stat.S_ISREG(status.st_mode):
+            return
+        # A first process that only forks says nothing until its end; its children do.
+        for spool in open_spools(beside(self._path), notes, owner=status.st_uid):
+            reading = Reading(os.path.basename(spool.name), source=spool)
             yield from reading.records()
-        except OSError as error:
-            notes.append(f"can't read {spool!r}: {error.strerror}")
-
-
-def _spools(path: str) -> list[str]:
-    return spools_in(place_for(os.path.abspath(path)))
+            self.read += 1
+            if reading.trouble is not None:
+                notes.append(reading.trouble)

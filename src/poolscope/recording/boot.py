@@ -28,18 +28,19 @@ def activate() -> None:
 
 
 def _activate() -> None:
-    from poolscope.recording import session, spools
+    from poolscope.recording import following, session
+    from poolscope.recording.spools import has_spool
 
     if session.active() is not None or _is_poolscope() or _is_helper() or not _is_main_interpreter():
         return
-    value = os.environ.get(spools.FOLLOW)
-    if value and spools.is_first(value):
+    value = os.environ.get(following.FOLLOW)
+    if value and following.is_first(value):
         # Nobody is left to read our spool: with the variable we begin anew, without it we go unobserved.
-        del os.environ[spools.FOLLOW]
+        del os.environ[following.FOLLOW]
         value = None
     if value:
-        options, directory = spools.followed(value)
-        if not spools.has_spool(directory):
+        options, directory = following.followed(value)
+        if not has_spool(directory):
             session.Session(options, _program(), directory).start()
     elif os.environ.get(VARIABLE, "0") not in ("", "0"):
         from poolscope.recording.options import parse_variable

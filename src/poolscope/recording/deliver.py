@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from poolscope.recording.line_file import append
 from poolscope.recording.options import Options
+from poolscope.recording.outputs import STDOUT
+from poolscope.recording.own_file import OwnFile
 from poolscope.recording.stderr import colored, note, print_text, width
 
 if TYPE_CHECKING:
@@ -36,18 +37,21 @@ def our_imports() -> Iterator[None]:
         sys.path[:] = theirs
 
 
-def publish(picture: Picture, options: Options) -> None:
-    """Print the report, or write it to the file that was asked for; never raises for a reader that is gone."""
-    if options.output is not None:
+def publish(picture: Picture, options: Options, file: OwnFile | None) -> None:
+    """Print the report, or write it where it was asked for; never raises for a reader that is gone."""
+    if file is not None:
         text = report(picture, json=options.json, columns=width(), color=False)
         try:
-            append(options.output, text.encode("utf-8", "backslashreplace"), 0o666)
+            file.write(text.encode("utf-8", "backslashreplace"))
         except OSError as error:
-            note(f"can't write -o {options.output!r}: {error.strerror}")
+            note(f"can't write -o {file.path!r}: {error.strerror}")
         return
-    if not options.quiet:
-        color = not options.json and colored(not options.no_color)
-        print_text(report(picture, json=options.json, columns=width(), color=color))
+    on_stdout = options.output == STDOUT
+    if on_stdout or not options.quiet:
+        stream = sys.__stdout__ if on_stdout else sys.__stderr__
+        color = not options.json and colored(not options.no_color, stream)
+        text = report(picture, json=options.json, columns=width(), color=color)
+        print_text(text, on_stdout=on_stdout)
 
 
 def report(picture: Picture, *, json: bool, columns: int, color: bool) -> str:

@@ -22,7 +22,7 @@ class Heartbeat:
 
     def __init__(self, beat: Callable[[], None], interval: float = 1.0) -> None:
         self._beat = beat
-        self._interval = interval
+        self.interval = interval
         self.reset()
 
     def reset(self) -> None:
@@ -69,14 +69,14 @@ class Heartbeat:
 
     def _run(self, wake: object, done: object) -> None:
         self._native_id = get_native_id()
-        deadline = monotonic() + self._interval
+        deadline = monotonic() + self.interval
         try:
             while True:
                 self._wake.acquire(timeout=max(0.0, deadline - monotonic()))
                 if self._stopping or self._wake is not wake:
                     return
                 self._beat()
-                deadline = monotonic() + self._interval
+                deadline = monotonic() + self.interval
         finally:
             done.release()  # type: ignore[attr-defined]
 

@@ -50,8 +50,15 @@ class Option:
 
 
 OPTIONS: Final = (
-    Option(("--save",), "save", "FILE", "Write every record to FILE as JSON Lines, while the program runs."),
-    Option(("-o", "--output"), "output", "FILE", "Write the report to FILE instead of stderr."),
+    Option(
+        ("--save",),
+        "save",
+        "FILE",
+        "Write every record to FILE as JSON Lines, while the program runs; %p in it is the process's number.",
+    ),
+    Option(
+        ("-o", "--output"), "output", "FILE", "Write the report to FILE, or - for stdout, instead of stderr."
+    ),
     Option(("--json",), "json", None, "Make the report JSON."),
     Option(("--quiet",), "quiet", None, "Print no report."),
     Option(
@@ -145,7 +152,8 @@ def _store(options: Options, option: Option, value: str) -> None:
     elif option.attribute in ("save", "output"):
         if not value:
             raise UsageError(f"{option.names[0]} needs a file name")
-        setattr(options, option.attribute, os.path.abspath(value))
+        on_stdout = option.attribute == "output" and value == "-"
+        setattr(options, option.attribute, value if on_stdout else os.path.abspath(value))
     else:
         setattr(options, option.attribute, value)
 

@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 
 from poolscope.hooks.guarding import guard, hide_frame
 from poolscope.hooks.patching import Patches
-from poolscope.recording.spools import FOLLOW, pth_is_installed
+from poolscope.recording.following import FOLLOW, pth_is_installed
 
 _HELPERS: Final = ("multiprocessing.resource_tracker", "multiprocessing.semaphore_tracker")
 """Python processes that the standard library starts for itself; no program runs in them."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, fields
-from typing import Final, get_args
+from typing import IO, Final, get_args
 
 from poolscope import records
 
@@ -23,20 +24,24 @@ class Reading:
     """Which line is not a record, and why; everything from there on was left out."""
     cut: bool = False
     """The last line has no end: the program was killed, or is writing just now."""
+    source: IO[bytes] | None = None
+    """Read this instead; ``path`` is what it is called then."""
 
     def records(self) -> Iterator[records.Record]:
         """The records up to the first line that is none. OSError if the file cannot be read."""
-        number = 0
-        for number, line in lines_of(self.path):
-            try:
-                record = parse(line)
-                _expect(number, record)
-            except ValueError as error:
-                self.trouble = f"line {number} of {self.path} is no poolscope record ({error})"
-                return
-            self.read += 1
-            yield record
-        self.cut = _is_cut(self.path)
+        with open(self.path, "rb") if self.source is None else nullcontext(self.source) as file:
+            for number, line in self._lines(file):
+                try:
+                    record = parse(line)
+                    _expect(number, record)
+                except ValueError as error:
+                    self.trouble = f"line {number} of {self.path} is no poolscope record ({error})"
+                    return
+                self.read += 1
+                yield record
+
+    def _lines(self, file: IO[bytes]) -> Iterator[tuple[int, str]]:
+        self.cut = yield from lines_in(file)
 
 
 def parse(line: str) -> records.Record:
@@ -75,27 +80,23 @@ _FIELDS: Final = {
 def _expect(number: int, record: records.Record) -> None:
     if isinstance(record, records.Header):
         if record.schema > records.SCHEMA_VERSION:
-            raise ValueError(f"schema {record.schema} is newer than this poolscope, which knows 1")
+            raise ValueError(
+                f"schema {record.schema} is newer than this poolscope, which knows {records.SCHEMA_VERSION}"
+            )
     elif number == 1:
         raise ValueError(f"a saved file begins with a header, not with {record.type!r}")
 
 
-def lines_of(path: str) -> Iterator[tuple[int, str]]:
-    """(number, line) of every whole line; ValueError for one that is not text or has no end in sight."""
-    with open(path, "rb") as file:
-        number = 0
-        while line := file.readline(LONGEST_LINE):
-            number += 1
-            if line.endswith(b"\n"):
-                yield number, line[:-1].decode("utf-8", "replace")
-            elif len(line) >= LONGEST_LINE:
-                yield number, line[:80].decode("utf-8", "replace")
-                return
-
-
-def _is_cut(path: str) -> bool:
-    with open(path, "rb") as file:
-        if file.seek(0, 2) == 0:
+def lines_in(file: IO[bytes]) -> Generator[tuple[int, str], None, bool]:
+    """(number, line) of every whole line; returns whether the last one is cut off."""
+    number = 0
+    while line := file.readline(LONGEST_LINE):
+        number += 1
+        if line.endswith(b"\n"):
+            yield number, line[:-1].decode("utf-8", "replace")
+        elif len(line) >= LONGEST_LINE:  # no end in sight: not ours
+            yield number, line[:80].decode("utf-8", "replace")
             return False
-        file.seek(-1, 2)
-        return file.read(1) != b"\n"
+        else:
+            return True
+    return False

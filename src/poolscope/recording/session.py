@@ -19,14 +19,16 @@ from typing import Any
 from poolscope.facts import now
 from poolscope.instrumentor import INSTRUMENTOR
 from poolscope.queue import FACTS
-from poolscope.recording import processes, spools, stuck
+from poolscope.recording import following, processes, spools, stuck
 from poolscope.recording.deliver import is_empty, publish
-from poolscope.recording.errors import UsageError
 from poolscope.recording.heartbeat import Heartbeat
 from poolscope.recording.interrupt import interrupted, remember_interrupt
 from poolscope.recording.line_file import LineFile
 from poolscope.recording.options import Options
+from poolscope.recording.outputs import Outputs
+from poolscope.recording.own_file import OwnFile
 from poolscope.recording.stderr import note, print_text
+from poolscope.recording.stopping import WAKE_EVERY, Once, Termination, catch_up, die_of, undisturbed
 from poolscope.recording.stream import Stream
 
 _active: Session | None = None
@@ -48,10 +50,11 @@ class Session:
         self.exit_code: int | None = None
         self.silent_if_nothing = False
         """Print no report when no connection was seen: nobody asked about this very program."""
-        self._spools = spools.Spools(spool_directory or spools.place_for(options.save))
+        self._spools = spools.Spools(spool_directory or "")
+        self._outputs: Outputs | None = None
         self._heartbeat = Heartbeat(self._beat)
         self._collector: Any = None
-        self._finished = False
+        self._termination = Termination(self._terminated)
         self._dump = False
         self._begin()
 
@@ -61,8 +64,10 @@ class Session:
     def _begin(self) -> None:
         """What every process starts with, a forked one as well."""
         self._pid = os.getpid()
+        self._end = Once()
+        self._waiting: list[int] = []
         started_at = now()
-        self._file = None if self.first else self._spools.file(started_at, self._pid)
+        self._file: LineFile | None = None if self.first else self._spools.file(started_at, self._pid)
         parent = None if self.first else os.getppid()
         self._stream = Stream(self.program, parent, started_at, self.options.origin, self._file)
         self._not_followed = 0
@@ -73,11 +78,13 @@ class Session:
         """Put the hooks in; UsageError if a file that was asked for cannot be written."""
         global _active
         if self.first:
-            self._make_files()
+            self._outputs = Outputs(self.options, by_hand=not self.silent_if_nothing)
+            self._file = self._stream.file = self._outputs.saved
+            self._spools = spools.Spools(spools.place_for(self._outputs.beside))
+            self._spools.prepare()
             self._stream.draw()
-            self._spools.remove()  # of a run before us that was killed
             if self.options.follow:
-                spools.follow(self.options, self._spools.directory)
+                following.follow(self.options, self._spools.directory)
         if self.options.otlp is not None:
             from poolscope.recording.otlp import collector
 
@@ -91,43 +98,36 @@ class Session:
         FACTS.at_fork = (*FACTS.at_fork, self._after_fork)
         processes.watch(self)
         self._handle_signals()
-        atexit.register(self.finish)
+        atexit.register(self._at_exit)
         if self.options.every is not None:
             self._heartbeat.start()
 
-    def _make_files(self) -> None:
-        for option, path in (("-o", self.options.output), ("--save", self.options.save)):
-            if path is None:
-                continue
-            file = LineFile(path, 0o666)
-            try:
-                file.create()
-            except OSError as error:
-                raise UsageError(f"can't write {option} {path!r}: {error.strerror}") from None
-            if option == "--save":
-                self._file = self._stream.file = file
-
     def _handle_signals(self) -> None:
+        self._termination.start()
         try:
-            if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-                signal.signal(signal.SIGTERM, self._terminated)
             if self.options.dump_on is not None:
                 signal.signal(self.options.dump_on, self._dump_asked)
         except ValueError:  # not in the main thread: the program is embedded in something else
             return
 
     def _first_request(self) -> None:
+        self._termination.first_request()
+        if self._termination.wakes:
+            self._heartbeat.interval = WAKE_EVERY
         self._heartbeat.start()
         if self._collector is not None:
             self._collector.first_request()
 
     def _beat(self) -> None:
         """Once a second, in a thread of ours: drain, flush, and print what was asked for."""
+        self._termination.wake()
         FACTS.drain()
         if self._file is not None:
             self._file.flush()
         if not self.options.quiet:
             self._tell_of_waits()
+        if self._outputs is not None:
+            self._outputs.tell()
         due = self.first and self.options.every is not None and now() >= self._next_report
         if due or self._dump:
             self._dump = False
@@ -147,23 +147,23 @@ class Session:
         if picture is None:  # a child has none of its own; its spool has all there is to draw
             picture = spools.picture_of(self._file)
         else:
-            self._spools.merge(picture.add, None)
+            self._spools.read(picture.add)
         picture.add(summary)
-        publish(picture, self.options)
+        publish(picture, self.options, self._report_file())
 
     def _dump_asked(self, *_: Any) -> None:
         self._dump = True
         self._heartbeat.start()
         self._heartbeat.nudge()
 
-    def _terminated(self, number: int, _: Any) -> None:
-        """SIGTERM, which would have killed at once: report, then let it."""
+    def _terminated(self, number: int) -> None:
+        """Report, then let the signal kill."""
 
         def die() -> None:
-            self.exit_code = -number
+            if not self._end.begun:
+                self.exit_code = -number
             self.finish()
-            signal.signal(number, signal.SIG_DFL)
-            os.kill(os.getpid(), number)
+            die_of(number)
 
         FACTS.when_idle(die)
 
@@ -186,12 +186,15 @@ class Session:
 
     def _after_fork(self) -> None:
         """In the child: a spool of its own, and nothing of the parent's."""
-        if self._finished:
+        if self._end.begun:
             return
         INSTRUMENTOR.unlisten(self._stream.take)
+        if self._outputs is not None:
+            self._outputs.leave()
         self.first = False
         self.exit_code = None
         self._begin()
+        self._termination.start()
         INSTRUMENTOR.listen(self._stream.take)
         self._heartbeat.reset()
         if self._collector is not None:
@@ -219,11 +222,21 @@ class Session:
 
     # End ----------------------------------------------------------------------------------------
 
+    def _at_exit(self) -> None:
+        self.finish()
+        catch_up(self._waiting)
+
     def finish(self) -> None:
-        """Settle, close the file and print the report, once; never raises."""
-        if self._finished:
+        """Settle, close the file and print the report, once; never raises. Signals wait for it."""
+        if self._pid != os.getpid():  # forked a moment ago, and not ready
             return
-        self._finished = True
+        with undisturbed() as self._waiting, self._end.claimed() as claimed:
+            if claimed:
+                self._finish()
+        if interrupted(self.exit_code):
+            remember_interrupt()
+
+    def _finish(self) -> None:
         try:
             with _nothing_collected():
                 self._stream.end()
@@ -236,8 +249,6 @@ class Session:
                     self._finish_child()
         except Exception as error:
             note(f"the report could not be made ({type(error).__name__}: {error})")
-        if interrupted(self.exit_code):
-            remember_interrupt()
 
     def _deliver(self) -> None:
         lost = None if self._collector is None else self._collector.finish()
@@ -255,11 +266,13 @@ class Session:
         if file is not None and (self._stream.headed or self._not_followed):
             self._stream.put(self._stream.summary(self.exit_code, self._not_followed))
             file.flush()
+            if file.error is not None:
+                note(f"what process {self._pid} saw is not complete: {file.error}")
 
     def _finish_first(self) -> None:
         picture = self._stream.draw()
         self._stream.head()
-        self._spools.merge(picture.add, self._file)
+        failures = self._spools.merge(picture.add, self._file)
         if self._file is not None:
             for finding in picture.findings():
                 self._file.add(finding)
@@ -267,10 +280,18 @@ class Session:
         if self._file is not None:
             self._file.flush()
         self._spools.remove()
-        if not (self.silent_if_nothing and is_empty(picture)):
-            publish(picture, self.options)
-        if self._file is not None and self._file.error is not None:
-            note(f"--save {self.options.save!r} is not complete: {self._file.error}")
+        nothing = self.silent_if_nothing and is_empty(picture)
+        if self._outputs is not None and not nothing:
+            self._outputs.tell()
+        for failure in failures:
+            note(failure)
+        if not nothing:
+            publish(picture, self.options, self._report_file())
+        if self._outputs is not None:
+            self._outputs.complete(nothing=nothing)
+
+    def _report_file(self) -> OwnFile | None:
+        return None if self._outputs is None else self._outputs.report
 
 
 @contextmanager

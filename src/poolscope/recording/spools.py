@@ -1,82 +1,220 @@
-"""Children of the first process: where they write, how their writings come home, which are not followed.
+"""Children of the first process: where they write, and how their writings come home.
 
-A forked child always records. Another Python process is reached only with ``--follow``: through the
-POOLSCOPE_FOLLOW variable, which `poolscope.pth` (in an installed poolscope) or our ``sitecustomize``
-reads when that interpreter starts.
+The folder of a run has a name that nobody can guess, inside one that only its owner can list. So root's can be
+written by children that have become another user, and by nobody else.
 """
 
 from __future__ import annotations
 
-import json
+import errno
+import fcntl
 import os
-import sys
+import stat
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
+from typing import IO, TYPE_CHECKING, Final
 
 from poolscope import records
 from poolscope.recording.line_file import LineFile
-from poolscope.recording.options import Options
-from poolscope.recording.reader import lines_of, parse
+from poolscope.recording.own_file import OwnFile, create
+from poolscope.recording.reader import lines_in, parse
 
 if TYPE_CHECKING:
     from poolscope.reports.picture import Picture
 
-FOLLOW: Final = "POOLSCOPE_FOLLOW"
 ENDING: Final = ".spool"
+_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_SPOOL: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_LISTED_BY_US_ALONE: Final = 0o711
+_WRITTEN_BY_WHO_KNOWS_IT: Final = 0o1777
+
+
+def beside(save: str) -> str:
+    """The folder for the spools of the run that writes ``save``: a killed one leaves all of it together."""
+    return save + ".children"
 
 
 def place_for(save: str | None) -> str:
-    """The directory for children's spools: beside the saved file, so that a killed run leaves all of it."""
+    """The directory for this run's spools, beside the saved file if there may be one."""
+    secret = os.urandom(16).hex()
     if save is not None:
-        return save + ".children"
-    return os.path.join(tempfile.gettempdir(), f"poolscope-{os.getpid()}-{os.urandom(6).hex()}")
+        home = beside(save)
+        with suppress(OSError):
+            if not _is_ours(os.lstat(home)):
+                save = None
+    if save is None:
+        home = os.path.join(tempfile.gettempdir(), f"poolscope-{os.getpid()}-{os.urandom(6).hex()}")
+    return os.path.join(home, secret)
 
 
-def spools_in(directory: str) -> list[str]:
-    """The spools, in the order of (start, pid): their names begin with that."""
-    try:
-        names = sorted(name for name in os.listdir(directory) if name.endswith(ENDING))
-    except OSError:
-        return []
-    return [os.path.join(directory, name) for name in names]
+def _is_ours(status: os.stat_result, owner: int | None = None) -> bool:
+    """Whether it is a folder of our own in which nobody else can plant a thing."""
+    owned = status.st_uid == (os.geteuid() if owner is None else owner)
+    return stat.S_ISDIR(status.st_mode) and owned and not status.st_mode & 0o022
 
 
 class Spools:
-    """The directory of one run's children. It exists only once a child has something to write."""
+    """The directory of one run's children. Only root makes it before a child has something to write."""
 
     def __init__(self, directory: str) -> None:
         self.directory = directory
+        self._home, self._run = os.path.split(directory)
+        self._merged: set[str] = set()
 
     def __repr__(self) -> str:
         return f"<Spools {self.directory}>"
 
+    def prepare(self) -> None:
+        """Remove what an earlier run to the same file left; as root make the folder."""
+        remove(self._home)
+        if os.geteuid() == 0:
+            with suppress(OSError):
+                make(self.directory)
+
     def file(self, started_at: float, pid: int) -> LineFile:
         """The spool of the process ``pid``, made with its first line."""
-        name = f"{int(started_at * 1e9):020d}-{pid:010d}{ENDING}"
-        return LineFile(os.path.join(self.directory, name), make_directory=True)
+        path = os.path.join(self.directory, f"{int(started_at * 1e9):020d}-{pid:010d}{ENDING}")
 
-    def merge(self, take: Callable[[records.Record], None], into: LineFile | None) -> None:
-        """Read every spool from its start; a line that is not whole or not ours ends that spool."""
-        for path in spools_in(self.directory):
-            for line, record in _readable(path):
+        def open_file() -> OwnFile:
+            try:
+                return create(path)
+            except FileNotFoundError:
+                make(self.directory)
+                return create(path)
+
+        return LineFile(path, open_file)
+
+    def read(self, take: Callable[[records.Record], None]) -> None:
+        """Read every spool as far as it is written; a line that is not whole or not ours ends that spool."""
+        for spool in open_spools(self._home, [], only=self._run):
+            for _, record in _readable(spool):
                 take(record)
-                if into is not None:
+
+    def merge(self, take: Callable[[records.Record], None], into: LineFile | None) -> list[str]:
+        """Read every spool, and put its records into the saved file, if there is one, unless its child goes on.
+
+        Returns why some could not be read.
+        """
+        failures: list[str] = []
+        for spool in open_spools(self._home, failures, only=self._run):
+            goes_on = into is not None and _is_held(spool)
+            for line, record in _readable(spool):
+                take(record)
+                if into is not None and not goes_on:
                     into.add_line(line)
+            if not goes_on:
+                self._merged.add(os.path.basename(spool.name))
+        return failures
 
     def remove(self) -> None:
-        """Delete the spools, and the directory if nothing else is in it."""
-        for path in spools_in(self.directory):
-            with suppress(OSError):
-                os.unlink(path)
-        with suppress(OSError):
-            os.rmdir(self.directory)
+        """Delete the spools that were merged, and the directories if nothing else is in them."""
+        remove(self._home, self._merged)
 
 
-def _readable(path: str) -> Iterator[tuple[str, records.Record]]:
+def _is_held(spool: IO[bytes]) -> bool:
+    """Whether its writer is there still."""
     try:
-        for _, line in lines_of(path):
+        fcntl.flock(spool, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def make(directory: str) -> None:
+    """Make a run's folder and the one around it, unless they are there; OSError where they are not ours."""
+    shared = os.geteuid() == 0
+    for path, mode in (
+        (os.path.dirname(directory), _LISTED_BY_US_ALONE),
+        (directory, _WRITTEN_BY_WHO_KNOWS_IT),
+    ):
+        try:
+            os.mkdir(path, 0o700)
+        except FileExistsError:
+            if path != directory and not _is_ours(os.lstat(path)):
+                raise PermissionError(errno.EPERM, f"{path} is somebody else's") from None
+            continue
+        if shared:
+            os.chmod(path, mode)
+
+
+@contextmanager
+def _folders(home: str, owner: int | None = None) -> Iterator[list[tuple[int, str]]]:
+    """(descriptor, name) of every run's folder in ``home``; nothing where that is a link or somebody else's."""
+    opened: list[tuple[int, str]] = []
+    descriptors: list[int] = []
+    try:
+        with suppress(OSError):
+            above = os.open(home, _FOLDER)
+            descriptors.append(above)
+            status = os.fstat(above)
+            if _is_ours(status, owner):
+                for name in sorted(os.listdir(above)):
+                    with suppress(OSError):
+                        folder = os.open(name, _FOLDER, dir_fd=above)
+                        descriptors.append(folder)
+                        if os.fstat(folder).st_uid == status.st_uid:
+                            opened.append((folder, name))
+        yield opened
+    finally:
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+
+def open_spools(
+    home: str, failures: list[str], *, only: str | None = None, owner: int | None = None
+) -> Iterator[IO[bytes]]:
+    """The spools in ``home``, open for reading, in the order of (start, pid): their names begin with that."""
+    with _folders(home, owner) as folders:
+        found = sorted(
+            (name, folder)
+            for folder, run in folders
+            if only in (None, run)
+            for name in os.listdir(folder)
+            if name.endswith(ENDING)
+        )
+        for name, folder in found:
+            try:
+                descriptor = os.open(name, _SPOOL, dir_fd=folder)
+            except OSError as error:
+                failures.append(f"can't read {name}, which a child wrote: {error.strerror}")
+                continue
+            with open(name, "rb", opener=lambda *_, descriptor=descriptor: descriptor) as spool:
+                if _is_a_spool(os.fstat(descriptor), os.fstat(folder)):
+                    yield spool
+                else:
+                    failures.append(f"{name} was left out: no child of ours wrote it")
+
+
+def _is_a_spool(status: os.stat_result, folder: os.stat_result) -> bool:
+    # Into root's folder the children write that have become somebody else: its name is their pass.
+    expected = folder.st_uid in (status.st_uid, 0)
+    return stat.S_ISREG(status.st_mode) and status.st_nlink == 1 and expected
+
+
+def remove(home: str, names: Collection[str] | None = None) -> None:
+    """Delete the spools in ``home``, all or those named, and the folders if nothing else is in them.
+
+    Never anything behind a link.
+    """
+    with _folders(home) as folders:
+        for folder, name in folders:
+            there = [spool for spool in os.listdir(folder) if spool.endswith(ENDING)]
+            for spool in there if names is None else set(there) & set(names):
+                with suppress(OSError):
+                    os.unlink(spool, dir_fd=folder)
+            with suppress(OSError):
+                os.rmdir(os.path.join(home, name))
+    if folders:
+        with suppress(OSError):
+            os.rmdir(home)
+
+
+def _readable(spool: IO[bytes]) -> Iterator[tuple[str, records.Record]]:
+    try:
+        for _, line in lines_in(spool):
             yield line, parse(line)
     except (OSError, ValueError):
         return
@@ -89,51 +227,15 @@ def picture_of(file: LineFile | None) -> Picture:
     picture = Picture()
     if file is not None:
         file.flush()
-        for _, record in _readable(file.path):
-            picture.add(record)
+        with suppress(OSError), open(file.path, "rb") as spool:
+            for _, record in _readable(spool):
+                picture.add(record)
     return picture
-
-
-def follow(options: Options, directory: str) -> None:
-    """Set the environment so that Python children record into ``directory``."""
-    shared = {
-        "spools": directory,
-        "origin": options.origin,
-        "keep_query": options.keep_query,
-        "otlp": options.otlp,
-        "first": os.getpid(),
-    }
-    os.environ[FOLLOW] = json.dumps(shared)
-    if not pth_is_installed():
-        ours = os.path.join(os.path.dirname(os.path.abspath(__file__)), "follow")
-        home = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-        before = os.environ.get("PYTHONPATH")
-        os.environ["PYTHONPATH"] = os.pathsep.join([ours, home, *([before] if before else [])])
-
-
-def followed(value: str) -> tuple[Options, str]:
-    """What `follow` put into the variable; ValueError if it is not that."""
-    shared = json.loads(value)
-    options = Options(
-        origin=list(shared["origin"]), keep_query=bool(shared["keep_query"]), otlp=shared["otlp"]
-    )
-    return options, str(shared["spools"])
-
-
-def is_first(value: str) -> bool:
-    """Whether `follow` was called by this very process, before it became another program by ``os.exec…``."""
-    return bool(json.loads(value).get("first") == os.getpid())
 
 
 def has_spool(directory: str) -> bool:
     """Whether a process of our number has written one: its records could not be told from ours."""
-    return any(name.endswith(f"-{os.getpid():010d}{ENDING}") for name in spools_in(directory))
-
-
-def pth_is_installed() -> bool:
-    """Whether interpreters of this environment read `poolscope.pth` at their start."""
-    return any(
-        os.path.basename(path) in ("site-packages", "dist-packages")
-        and os.path.exists(os.path.join(path, "poolscope.pth"))
-        for path in sys.path
-    )
+    try:
+        return any(name.endswith(f"-{os.getpid():010d}{ENDING}") for name in os.listdir(directory))
+    except OSError:
+        return False

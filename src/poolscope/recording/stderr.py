@@ -7,6 +7,7 @@ status 120.
 from __future__ import annotations
 
 import codecs
+import errno
 import io
 import os
 import select
@@ -26,9 +27,9 @@ _IN_ASCII: Final = {
 _CHUNK: Final = 4_096  # a pipe that polls writable takes as much without blocking (PIPE_BUF)
 
 
-def print_text(text: str) -> bool:
-    """Write ``text`` to the process's real stderr; False if it could not be, whatever the reason."""
-    stream = sys.__stderr__
+def print_text(text: str, *, on_stdout: bool = False) -> bool:
+    """Write ``text`` to the process's real stderr (or stdout); False if it could not be, whatever the reason."""
+    stream = sys.__stdout__ if on_stdout else sys.__stderr__
     try:
         if stream is None or stream.closed:
             return False
@@ -37,20 +38,25 @@ def print_text(text: str) -> bool:
         stream.flush()
     except Exception:  # a stderr that the program broke or replaced is the program's business
         return False
-    data = text.encode(encoding, PLAINLY)
-    return _without_sigpipe(descriptor, data)
+    try:
+        write_patiently(descriptor, text.encode(encoding, PLAINLY))
+    except (OSError, ValueError):
+        return False
+    return True
 
 
-def _without_sigpipe(descriptor: int, data: bytes) -> bool:
-    """A program may have given SIGPIPE its deadly default back; our writing must not be what triggers it."""
+def write_patiently(descriptor: int, data: bytes) -> None:
+    """Write to whoever reads slowly, or gives up reading; OSError if that cannot be.
+
+    A program may have given SIGPIPE its deadly default back; our writing must not be what triggers it.
+    """
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGPIPE})
     try:
         _write(descriptor, data)
-        return True
     except (OSError, ValueError):
         if signal.SIGPIPE not in blocked:
             signal.sigtimedwait({signal.SIGPIPE}, 0)
-        return False
+        raise
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
@@ -62,7 +68,7 @@ def _write(descriptor: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
         if not poll.poll(max(0.0, deadline - monotonic()) * 1000):
-            raise TimeoutError
+            raise TimeoutError(errno.ETIMEDOUT, "nobody reads it")
         try:
             view = view[os.write(descriptor, view[:_CHUNK]) :]
         except BlockingIOError:

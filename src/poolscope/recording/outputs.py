@@ -1,0 +1,76 @@
+"""The files that `--save` and `-o` ask for: made before the program starts, ours alone, and spoken of where odd."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Final
+
+from poolscope.recording.errors import UsageError
+from poolscope.recording.line_file import LineFile
+from poolscope.recording.options import Options
+from poolscope.recording.own_file import OwnFile, claim, expanded
+from poolscope.recording.stderr import note
+
+STDOUT: Final = "-"
+
+
+class Outputs:
+    """The saved file and the report's, if they were asked for."""
+
+    def __init__(self, options: Options, *, by_hand: bool) -> None:
+        """Claim them; UsageError if one cannot be written. ``by_hand``: somebody watches this very program start."""
+        self._options = options
+        self._by_hand = by_hand
+        self._asked = {"--save": options.save, "-o": options.output if options.output != STDOUT else None}
+        self._claimed = {
+            option: self._claim(option, path) for option, path in self._asked.items() if path is not None
+        }
+        self._notes = list(self._oddities())
+        self.report = self._claimed.get("-o")
+        saved = self._claimed.get("--save")
+        self.saved = None if saved is None else LineFile(saved.path, lambda: saved, saved)
+        self.beside: str | None = saved.path if saved is not None and saved.regular else None
+        """The saved file, where others can stand beside it."""
+        if by_hand:
+            self.tell()
+
+    def __repr__(self) -> str:
+        return f"<Outputs {list(self._claimed.values())}>"
+
+    def _claim(self, option: str, path: str) -> OwnFile:
+        try:
+            return claim(path, wait_for_reader=self._by_hand)
+        except OSError as error:
+            raise UsageError(f"can't write {option} {path!r}: {error.strerror}") from None
+
+    def _oddities(self) -> Iterator[str]:
+        for option, file in self._claimed.items():
+            asked = self._asked[option]
+            if asked is not None and file.path != expanded(asked):
+                why = "is there already" if "%p" in asked else "is being written by another process"
+                yield f"{option} {expanded(asked)!r} {why}, so this one writes {file.path!r}"
+
+    def tell(self) -> None:
+        """Say, once, which files are other ones than those that were asked for."""
+        notes, self._notes = self._notes, []
+        for text in notes:
+            note(text)
+
+    def complete(self, *, nothing: bool) -> None:
+        """They are finished; with ``nothing`` to tell, those that were put beside others go."""
+        for option, file in self._claimed.items():
+            asked = self._asked[option]
+            if nothing and asked is not None and file.path != asked:
+                with suppress(OSError):
+                    os.unlink(file.path)
+            file.release()
+        if self.saved is not None and self.saved.error is not None:
+            note(f"--save {self.saved.path!r} is not complete: {self.saved.error}")
+
+    def leave(self) -> None:
+        """In a forked child: they are the parent's."""
+        self._notes = []
+        if self.saved is not None:
+            self.saved.leave()

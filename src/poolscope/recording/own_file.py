@@ -1,0 +1,221 @@
+"""A file that no other process writes: the one that was asked for, or one beside it.
+
+The writer holds a lock (`flock`) on the file while it lives, and the kernel lets go of it however the process
+ends. The lock belongs to the file, not to a process number, so it is seen from other containers on the same kernel.
+Where a file system has no locks, a recording without an end is taken for one that is still being written.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import itertools
+import os
+import stat
+import time
+from contextlib import suppress
+from typing import Final
+
+from poolscope.recording.stderr import write_patiently
+
+_HIGH: Final = 64
+"""Where our descriptors begin, so that those of the program get the numbers they would have without us."""
+_MOST: Final = 10_000
+_FLAGS: Final = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOCTTY
+
+
+class OwnFile:
+    """An open file, written at its end. A program that closes all descriptors (a daemon) does not stop it."""
+
+    def __init__(self, path: str, descriptor: int) -> None:
+        self.path = path
+        self._kept = _moved_up(descriptor)
+        status = os.fstat(self._kept)
+        self._identity = (status.st_dev, status.st_ino)
+        self.regular = stat.S_ISREG(status.st_mode)
+        """Not a pipe or a terminal: those are opened once, and somebody may read slowly."""
+
+    def __repr__(self) -> str:
+        return f"<OwnFile {self.path}>"
+
+    def write(self, data: bytes) -> None:
+        """Write ``data`` at the end, whole; OSError if that cannot be."""
+        descriptor = self._private()
+        try:
+            if not self.regular:
+                write_patiently(descriptor, data)
+                return
+            view = memoryview(data)
+            while view:
+                view = view[os.write(descriptor, view) :]
+        finally:
+            if descriptor != self._kept:
+                os.close(descriptor)
+
+    def release(self) -> None:
+        """Let others replace the file: it is complete."""
+        if self.regular:
+            with suppress(OSError):
+                descriptor = self._private()
+                fcntl.flock(descriptor, fcntl.LOCK_UN)
+                if descriptor != self._kept:
+                    os.close(descriptor)
+
+    def leave(self) -> None:
+        """In a forked child: a reader of the parent's pipe waits until everybody has closed it."""
+        if not self.regular and self._is_ours(self._kept):
+            os.close(self._kept)
+
+    def _private(self) -> int:
+        """A descriptor that surely is this file's: the number we keep may belong to the program by now."""
+        try:
+            descriptor = os.dup(self._kept)
+        except OSError as error:
+            if error.errno == errno.EMFILE and self._is_ours(self._kept):
+                return self._kept
+        else:
+            if self._is_ours(descriptor):
+                return descriptor
+            os.close(descriptor)
+        if not self.regular:
+            raise OSError(errno.EBADF, "the program has closed it")
+        reopened = os.open(self.path, _FLAGS | os.O_NOFOLLOW)
+        if not self._is_ours(reopened):
+            os.close(reopened)
+            raise OSError(errno.ESTALE, "the program has closed it, and another file has its name")
+        _lock(reopened)
+        self._kept = _moved_up(reopened)
+        return os.dup(self._kept)
+
+    def _is_ours(self, descriptor: int) -> bool:
+        try:
+            status = os.fstat(descriptor)
+        except OSError:
+            return False
+        return (status.st_dev, status.st_ino) == self._identity
+
+
+def _moved_up(descriptor: int) -> int:
+    try:
+        high = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _HIGH)
+    except OSError:  # the limit is lower
+        return descriptor
+    os.close(descriptor)
+    return high
+
+
+def create(path: str, mode: int = 0o600) -> OwnFile:
+    """A new file; OSError if there is anything of that name."""
+    descriptor = os.open(path, _FLAGS | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
+    _lock(descriptor)
+    return OwnFile(path, descriptor)
+
+
+def expanded(asked: str) -> str:
+    """The name with ``%p`` replaced by the number of this process."""
+    return asked.replace("%p", str(os.getpid()))
+
+
+def claim(asked: str, *, wait_for_reader: bool = False, mode: int = 0o666) -> OwnFile:
+    """The file ``asked`` for, emptied; one beside it while another process writes it. ``%p`` is our number.
+
+    OSError if it cannot be written.
+    """
+    path = expanded(asked)
+    if path == asked:
+        own = _claim(path, mode, wait_for_reader=wait_for_reader)
+        if own is not None:
+            return own
+    else:
+        # A process number repeats between containers: here nothing is replaced, whatever wrote it.
+        with suppress(FileExistsError):
+            return create(path, mode)
+    root, ending = os.path.splitext(path)
+    for number in itertools.count(2):
+        with suppress(FileExistsError):
+            return create(f"{root}.{number}{ending}", mode)
+        if number >= _MOST:
+            break
+    raise OSError(errno.EEXIST, f"there are {_MOST:,} such files already")
+
+
+def _claim(path: str, mode: int, *, wait_for_reader: bool) -> OwnFile | None:
+    """The file of that very name, emptied; None if another process writes it."""
+    for _ in range(3):
+        with suppress(FileExistsError):
+            return create(path, mode)
+        descriptor = _open(path, wait_for_reader=wait_for_reader)
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return OwnFile(path, descriptor)
+        locked = _lock(descriptor)
+        # Whoever reads it takes the lock for a moment; and it may have been moved away meanwhile.
+        if locked is False or not _is_at(path, descriptor):
+            os.close(descriptor)
+            time.sleep(0.02)
+            continue
+        if locked is None and not has_end(path):
+            os.close(descriptor)
+            return None
+        os.ftruncate(descriptor, 0)
+        return OwnFile(path, descriptor)
+    return None
+
+
+def _open(path: str, *, wait_for_reader: bool) -> int:
+    try:
+        return os.open(path, _FLAGS | os.O_NONBLOCK)
+    except OSError as error:
+        if error.errno != errno.ENXIO:
+            raise
+        if not wait_for_reader:
+            raise OSError(errno.ENXIO, "nobody reads it") from None
+    descriptor = os.open(path, _FLAGS)  # a FIFO: as for any program, until a reader comes
+    os.set_blocking(descriptor, False)
+    return descriptor
+
+
+def _lock(descriptor: int) -> bool | None:
+    """Whether the lock is ours now; None where there are none."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True
+
+
+def _is_at(path: str, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(descriptor))
+    except OSError:
+        return False
+
+
+def is_live(path: str) -> bool | None:
+    """Whether a process holds the file at ``path``; None where that cannot be known."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return None
+    else:
+        return False
+    finally:
+        os.close(descriptor)
+
+
+def has_end(path: str) -> bool:
+    """Whether the recording at ``path`` ends as a finished one does."""
+    try:
+        with open(path, "rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - 65_536))
+            lines = file.read().splitlines()
+    except OSError:
+        return False
+    return bool(lines) and lines[-1].startswith(b'{"type":"summary"')

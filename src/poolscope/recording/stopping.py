@@ -1,0 +1,163 @@
+"""Signals that end a process: the recording comes first, and nothing cuts it short.
+
+A Python handler runs when the main thread comes back to the interpreter. A semaphore of multiprocessing's may keep
+it away for ever: when a signal and a wake-up come together, as `Pool.terminate()` sends them, glibc waits on and
+Python never hears of the signal. So a worker of multiprocessing's dies of SIGTERM as without us until it has
+something to lose, and from then on the heartbeat wakes it out of such a wait.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from _thread import allocate_lock, get_ident
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+PATIENCE: Final = 10.0
+"""Seconds that one thread waits for another one's last write."""
+WAKE_EVERY: Final = 0.25
+"""Seconds after which a wait for a semaphore is looked at again."""
+_DEADLY: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_WORKERS: Final = ("multiprocessing/popen_fork.py", "multiprocessing/forkserver.py")
+_WAITS: Final = "multiprocessing/synchronize.py"
+
+
+class Once:
+    """Something that one thread does once, while the others wait for its end."""
+
+    def __init__(self) -> None:
+        self.begun = False
+        self._claim = allocate_lock()
+        self._not_over = allocate_lock()
+        self._not_over.acquire()
+        self._thread: int | None = None
+
+    def __repr__(self) -> str:
+        return f"<Once {'begun' if self.begun else 'not begun'}>"
+
+    @contextmanager
+    def claimed(self) -> Iterator[bool]:
+        """Yields True to the first to come; False to others, after its end, and at once to its own thread."""
+        if not self._claim.acquire(blocking=False):
+            if self._thread != get_ident() and self._not_over.acquire(timeout=PATIENCE):
+                self._not_over.release()
+            yield False
+            return
+        self._thread = get_ident()
+        self.begun = True
+        try:
+            yield True
+        finally:
+            self._not_over.release()
+
+
+@contextmanager
+def undisturbed() -> Iterator[list[int]]:
+    """Signals that come in the block wait; yields a list of them. Without effect outside of the main thread."""
+    waiting: list[int] = []
+    before: dict[int, Any] = {}
+
+    def wait(number: int, _: Any) -> None:
+        waiting.append(number)
+
+    try:
+        for number in map(int, signal.valid_signals()):
+            handler = signal.getsignal(number)
+            if callable(handler) or (handler is signal.SIG_DFL and number in _DEADLY):
+                before[number] = handler
+                signal.signal(number, wait)
+    except ValueError:
+        before.clear()
+    try:
+        yield waiting
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def catch_up(waiting: list[int]) -> None:
+    """Let the signals that had to wait do what they would have done."""
+    for number in dict.fromkeys(waiting):
+        if signal.getsignal(number) is signal.default_int_handler:
+            die_of(number)  # a KeyboardInterrupt would find no program to interrupt
+        else:
+            signal.raise_signal(number)
+
+
+def die_of(number: int) -> None:
+    """End this process by the signal."""
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
+
+
+class Termination:
+    """SIGTERM, which would have killed at once: ``finish`` comes first, where the program has no handler itself."""
+
+    def __init__(self, finish: Callable[[int], None]) -> None:
+        self._finish = finish
+        self._later = False
+        self._main: int | None = None
+
+    def __repr__(self) -> str:
+        return f"<Termination {'at the first request' if self._later else 'handled'}>"
+
+    def start(self) -> None:
+        """Handle it from now on, or from the first request on where multiprocessing made this process."""
+        self._main, self._later = None, _is_worker()
+        if not self._later:
+            self._handle()
+        elif signal.getsignal(signal.SIGTERM) == self._terminated:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+    @property
+    def wakes(self) -> bool:
+        """Whether `wake` is to be called, every `WAKE_EVERY` seconds."""
+        return self._main is not None
+
+    def first_request(self) -> None:
+        """There is something to lose now."""
+        if self._later and signal.getsignal(signal.SIGURG) in (signal.SIG_DFL, _nothing):
+            self._later = False
+            try:
+                signal.signal(signal.SIGURG, _nothing)  # ignored by default, as ours ignores it
+            except ValueError:  # a request of another thread: then SIGTERM kills, as without us
+                return
+            self._handle()
+            self._main = get_ident()
+
+    def _handle(self) -> None:
+        try:
+            if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+                signal.signal(signal.SIGTERM, self._terminated)
+        except ValueError:  # not in the main thread: the program is embedded in something else
+            return
+
+    def _terminated(self, number: int, _: Any) -> None:
+        signal.signal(number, _nothing)  # another one changes nothing
+        self._finish(number)
+
+    def wake(self) -> None:
+        """Wake the main thread if it waits for a semaphore of multiprocessing's, which then looks for signals."""
+        frame = None if self._main is None else sys._current_frames().get(self._main)
+        if frame is not None and frame.f_code.co_filename.endswith(_WAITS):
+            assert self._main is not None
+            signal.pthread_kill(self._main, signal.SIGURG)
+
+
+def _nothing(*_: Any) -> None:
+    """What a handler does that has nothing to do."""
+
+
+def _is_worker() -> bool:
+    """Whether this is a process of multiprocessing's: of a fork just now, or of an interpreter of its own."""
+    if any("multiprocessing.spawn" in word or "multiprocessing.forkserver" in word for word in sys.orig_argv):
+        return True
+    frame = sys._getframe()
+    while frame.f_back is not None:
+        frame = frame.f_back
+        if frame.f_code.co_filename.endswith(_WORKERS):
+            return True
+    return False

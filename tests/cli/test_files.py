@@ -1,0 +1,294 @@
+"""The saved file and the report's: of one process alone, wherever they go, and all of them read together."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import threading
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import POOLSCOPE, Program
+from tests.cli.waiting import eventually
+
+pytestmark = pytest.mark.regress
+
+SERVICE = """
+import requests, signal, sys
+for _ in range(3):
+    requests.get("{url}")
+print("ready", flush=True)
+sys.stdin.read()
+"""
+OTHER = "import requests\nrequests.get('{url}')\n"
+
+
+class Service:
+    """A program that goes on until its standard input ends."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+
+    def end(self) -> str:
+        """End it; what it said on stderr."""
+        _, stderr = self.process.communicate(timeout=30)
+        assert self.process.returncode == 0
+        return stderr
+
+
+def service(program: Program, *options: str) -> Service:
+    path = program.directory / "service.py"
+    path.write_text(SERVICE.replace("{url}", program.server.url("/fixed/")))
+    command = [*POOLSCOPE, "run", *options, str(path)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return Service(
+        subprocess.Popen(command, env=program.environment(), cwd=program.directory, text=True, **pipes)
+    )
+
+
+def exchanges(path: Path) -> int:
+    return path.read_text().count('"type":"exchange"')
+
+
+def test_a_second_process_gets_a_file_of_its_own(program: Program) -> None:
+    first = service(program, "--save", str(program.saved))
+    second = program.write(OTHER).run()
+    beside = program.directory / "saved.2.jsonl"
+    assert f"--save '{program.saved}' is being written by another process" in second.stderr
+    assert str(beside) in second.stderr
+    assert "3 requests" in first.end()
+    assert (exchanges(program.saved), exchanges(beside)) == (3, 1)
+    both = program.poolscope("view", str(program.saved), str(beside))
+    assert (both.returncode, both.stderr) == (0, "")
+    assert "4 requests · 4 connections" in both.stdout
+
+
+def test_the_report_has_a_file_of_its_own_as_well(program: Program) -> None:
+    report = program.directory / "report.txt"
+    first = service(program, "-o", str(report))
+    program.write(OTHER).poolscope("run", "-o", str(report), str(program.path))
+    first.end()
+    assert "3 requests" in report.read_text()
+    assert "1 request ·" in (program.directory / "report.2.txt").read_text()
+
+
+def test_a_finished_recording_is_replaced_and_so_is_a_killed_one(program: Program) -> None:
+    program.write(OTHER).run()
+    first = service(program, "--save", str(program.saved))
+    first.process.kill()
+    first.process.communicate(timeout=30)
+    run = program.run()
+    assert "being written" not in run.stderr
+    assert exchanges(program.saved) == 1
+    beside = program.directory / "saved.2.jsonl"
+    assert not beside.exists()
+    live = service(program, "--save", str(program.saved))
+    program.run()
+    live.end()
+    assert exchanges(beside) == 1
+
+
+def test_a_name_with_the_process_number_replaces_nothing(program: Program) -> None:
+    process = program.write(OTHER + "import os; print(os.getpid())").poolscope(
+        "run", "--quiet", "--save", "calls-%p.jsonl", str(program.path)
+    )
+    assert exchanges(program.directory / f"calls-{process.stdout.strip()}.jsonl") == 1
+
+
+def test_a_folder_is_all_recordings_in_it(program: Program) -> None:
+    folder = program.directory / "recordings"
+    folder.mkdir()
+    (folder / "notes.txt").write_text("not ours")
+    for name in ("a.jsonl", "b.jsonl"):
+        program.write(OTHER).poolscope("run", "--quiet", "--save", str(folder / name), str(program.path))
+    view = program.poolscope("view", str(folder))
+    assert (view.returncode, view.stderr) == (0, "")
+    assert "2 requests · 2 connections" in view.stdout
+
+
+def test_processes_of_the_same_number_are_kept_apart(program: Program) -> None:
+    """As in two containers, where the program is number 1 in both."""
+    program.write(OTHER).run()
+    copy = program.directory / "copy.jsonl"
+    copy.write_text(program.saved.read_text())
+    view = program.poolscope("view", str(program.saved), str(copy))
+    assert "2 requests · 2 connections · 2 clients" in view.stdout
+
+
+def test_a_recording_goes_through_pipes(program: Program) -> None:
+    run = program.write(OTHER).run()
+    view = program.poolscope("view", "-", input=program.saved.read_text())
+    assert (view.stdout, view.stderr, view.returncode) == (run.stderr, "", 0)
+    cut = program.poolscope("view", "-", input=program.saved.read_text()[:-30])
+    assert "cut off" in cut.stderr
+    assert "1 request" in cut.stdout
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_the_report_goes_to_stdout(program: Program, quiet: bool) -> None:
+    program.write("print('before')\n" + OTHER)
+    options = ["--quiet"] if quiet else []
+    run = program.poolscope("run", *options, "-o", "-", str(program.path))
+    assert run.stdout.startswith("before\npoolscope  program.py")
+    assert run.stderr == ""
+    assert not (program.directory / "-").exists()
+
+
+def test_a_fifo_is_opened_once(program: Program) -> None:
+    fifo = program.directory / "fifo"
+    os.mkfifo(fifo)
+    read: list[str] = []
+    reader = threading.Thread(target=lambda: read.append(fifo.read_text()))
+    reader.start()
+    run = program.write(OTHER + "import time; time.sleep(1.5)\nrequests.get('{url}')").poolscope(
+        "run", "--save", str(fifo), str(program.path)
+    )
+    reader.join(30)
+    assert "2 requests" in run.stderr
+    assert "not complete" not in run.stderr
+    assert read[0].count('"type":"exchange"') == 2
+    assert read[0].splitlines()[-1].startswith('{"type":"summary"')
+
+
+def test_process_substitution_is_a_file_too(program: Program) -> None:
+    program.write(OTHER)
+    line = f"{' '.join(POOLSCOPE)} run --quiet --save >(cat > copy) {program.path}; sleep 0.5"
+    subprocess.run(["bash", "-c", line], cwd=program.directory, env=program.environment(), check=True)
+    eventually(lambda: '"summary"' in (program.directory / "copy").read_text())
+    assert exchanges(program.directory / "copy") == 1
+
+
+def test_a_reader_that_is_slow_or_gone_is_no_harm(program: Program) -> None:
+    fifo = program.directory / "fifo"
+    os.mkfifo(fifo)
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    program.write("import requests\nfor _ in range(300):\n    requests.get('{url}')\nprint('done')")
+    try:
+        run = program.poolscope("run", "--quiet", "--save", str(fifo), str(program.path))
+    finally:
+        os.close(reader)
+    assert (run.stdout, run.returncode) == ("done\n", 0)
+    assert "is not complete: nobody reads it" in run.stderr
+
+
+def test_with_the_variable_a_fifo_that_nobody_reads_keeps_no_service_waiting(
+    program: Program, installed: tuple[str, dict[str, str]]
+) -> None:
+    python, environment = installed
+    fifo = program.directory / "fifo"
+    os.mkfifo(fifo)
+    run = subprocess.run(
+        [python, "-c", "print('ran')"],
+        env=program.environment(**environment, POOLSCOPE=f"--save {fifo}"),
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=True,
+    )
+    assert run.stdout == "ran\n"
+    assert "nobody reads it" in run.stderr
+
+
+def test_a_command_of_the_services_environment_is_quiet_and_takes_nothing(
+    program: Program, installed: tuple[str, dict[str, str]]
+) -> None:
+    """A container's ENV has the variable, so `manage.py check` finds it as well."""
+    python, environment = installed
+    variable = program.environment(**environment, POOLSCOPE=f"--save {program.saved}")
+    path = program.directory / "service.py"
+    path.write_text(SERVICE.replace("{url}", program.server.url("/fixed/")))
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    first = Service(subprocess.Popen([python, str(path)], env=variable, text=True, **pipes))
+    quiet = subprocess.run([python, "-c", "pass"], env=variable, capture_output=True, text=True, check=True)
+    assert quiet.stderr == ""
+    program.write(OTHER)
+    loud = subprocess.run(
+        [python, str(program.path)], env=variable, capture_output=True, text=True, check=True
+    )
+    assert loud.stderr.count("is being written by another process") == 1
+    assert "3 requests" in first.end()
+    assert sorted(path.name for path in program.directory.glob("saved*")) == ["saved.2.jsonl", "saved.jsonl"]
+    assert exchanges(program.saved) == 3
+
+
+OUTLIVED = """
+import os, requests, subprocess, sys
+code = "import requests, sys\\nrequests.get('{url}')\\nprint('called', flush=True)\\nsys.stdin.read()\\nrequests.get('{url}')"
+child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+assert child.stdout.readline() == b"called\\n"
+requests.get("{url}")
+import time; time.sleep(1.5)
+"""
+
+
+def test_a_spawned_service_that_outlives_its_starter_is_in_view(program: Program) -> None:
+    process = program.write(OUTLIVED).start("--follow", stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    assert process.stdin is not None
+    assert process.wait(timeout=30) == 0
+    view = program.poolscope("view", str(program.saved))
+    assert "2 requests · 2 connections" in view.stdout
+    process.stdin.close()
+    eventually(lambda: "3 requests" in program.poolscope("view", str(program.saved)).stdout)
+    assert process.stdout is not None
+    process.stdout.close()
+
+
+def test_live_and_killed_are_told_apart(program: Program) -> None:
+    first = service(program, "--save", str(program.saved))
+    eventually(lambda: exchanges(program.saved) == 3)
+    live = program.poolscope("view", str(program.saved))
+    first.process.kill()
+    first.process.communicate(timeout=30)
+    killed = program.poolscope("view", str(program.saved))
+    assert "the program is still running" in live.stderr
+    assert "was killed" not in live.stderr + live.stdout
+    assert "no end recorded" not in live.stdout
+    assert "the program was killed" in killed.stderr
+    assert "running" not in killed.stderr + killed.stdout
+
+
+CLOSES_ALL = (
+    OTHER
+    + """
+import os, time
+os.closerange(3, 4096)
+mine = [open(f"mine{n}", "w") for n in range(100)]
+time.sleep(1.2)
+requests.get("{url}")
+for file in mine:
+    file.close()
+    assert open(file.name).read() == ""
+"""
+)
+
+
+def test_a_program_that_closes_all_descriptors_keeps_its_recording(program: Program) -> None:
+    run = program.write(CLOSES_ALL).run()
+    assert run.returncode == 0, run.stderr
+    assert exchanges(program.saved) == 2
+    first = service(program, "--save", str(program.saved))
+    assert "being written" in program.write(OTHER).run().stderr
+    first.end()
+
+
+def test_a_file_that_is_moved_away_gets_the_rest(program: Program) -> None:
+    """As logrotate does."""
+    first = service(program, "--save", str(program.saved))
+    moved = program.saved.rename(program.directory / "moved.jsonl")
+    first.end()
+    assert not program.saved.exists()
+    assert "3 requests" in program.poolscope("view", str(moved)).stdout
+
+
+def test_many_that_start_at_the_same_time_share_nothing(program: Program) -> None:
+    program.write(OTHER + "import sys; sys.stdin.read()")
+    processes = [program.start(stdin=subprocess.PIPE) for _ in range(6)]
+    eventually(lambda: sum(exchanges(path) for path in program.directory.glob("saved*.jsonl")) == 6)
+    for process in processes:
+        process.communicate(timeout=60)
+    files = sorted(program.directory.glob("saved*.jsonl"))
+    assert [exchanges(path) for path in files] == [1] * 6
+    assert "6 requests · 6 connections" in program.poolscope("view", str(program.directory)).stdout
