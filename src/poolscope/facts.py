@@ -13,9 +13,10 @@ All ``*_at`` slots are `now()` seconds; ids are unique in a process and start at
 from __future__ import annotations
 
 import itertools
-from time import perf_counter as now
 from types import CodeType
 from typing import Any, Final, Literal, TypeAlias
+
+from poolscope.genuine import perf_counter as now
 
 __all__ = [
     "BEGUN",

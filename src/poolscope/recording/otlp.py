@@ -8,12 +8,12 @@ summed up is the parent's to tell.
 from __future__ import annotations
 
 import os
-from _thread import allocate_lock, get_ident
 from typing import Any, Final
 from uuid import uuid4
 
 from poolscope import instrumentor
 from poolscope.facts import now
+from poolscope.genuine import allocate_lock, get_ident
 from poolscope.recording.endpoint import parse_endpoint
 from poolscope.recording.errors import UsageError
 from poolscope.recording.heartbeat import Heartbeat

@@ -9,12 +9,14 @@ from __future__ import annotations
 import codecs
 import io
 import os
-import select
 import shutil
 import signal
 import sys
-from time import monotonic
+from select import POLLOUT
 from typing import Final
+
+from poolscope.facts import now
+from poolscope.genuine import poll
 
 PATIENCE: Final = 5.0
 """Seconds to wait for somebody to read a full pipe, after which the rest is given up."""
@@ -56,12 +58,12 @@ def _without_sigpipe(descriptor: int, data: bytes) -> bool:
 
 
 def _write(descriptor: int, data: bytes) -> None:
-    poll = select.poll()
-    poll.register(descriptor, select.POLLOUT)
-    deadline = monotonic() + PATIENCE
+    writable = poll()
+    writable.register(descriptor, POLLOUT)
+    deadline = now() + PATIENCE
     view = memoryview(data)
     while view:
-        if not poll.poll(max(0.0, deadline - monotonic()) * 1000):
+        if not writable.poll(max(0.0, deadline - now()) * 1000):
             raise TimeoutError
         try:
             view = view[os.write(descriptor, view[:_CHUNK]) :]
