@@ -87,13 +87,18 @@ def holds(times: list[float], durations: list[float], starts: list[float]) -> No
     assert starts == sorted(set(starts)), "time passed between one request and the next"
 
 
-@pytest.mark.parametrize("tool", TRAVEL)
+def tools(*mended: str) -> list[object]:
+    """All of them; those that used to have their way with us are marked."""
+    return [pytest.param(tool, marks=[pytest.mark.regress] * (tool in mended)) for tool in TRAVEL]
+
+
+@pytest.mark.parametrize("tool", tools("freezegun"))
 def test_a_capture_keeps_its_own_time(tool: str, server: Running) -> None:
     program = CAPTURE.replace("BEFORE", TRAVEL[tool])
     holds(*told(program, server.url("/fixed/1")))
 
 
-@pytest.mark.parametrize("tool", TRAVEL)
+@pytest.mark.parametrize("tool", tools("freezegun"))
 def test_also_when_poolscope_is_imported_on_the_journey(tool: str, server: Running) -> None:
     program = CAPTURE.replace("BEFORE", f"{FIRST[tool]}\n{TRAVEL[tool]}")
     holds(*told(program, server.url("/fixed/1")))
@@ -140,7 +145,7 @@ def run_busy(tool: str, url: str, directory: Path, starter: list[str]) -> list[d
     return [json.loads(line) for line in saved.read_text(encoding="utf-8").splitlines()]
 
 
-@pytest.mark.parametrize("tool", TRAVEL)
+@pytest.mark.parametrize("tool", tools("freezegun", "time-machine"))
 def test_the_heartbeat_goes_on(tool: str, server: Running, tmp_path: Path) -> None:
     records = run_busy(tool, server.url("/fixed/1"), tmp_path, ["-m", "poolscope"])
     header, summary = records[0], records[-1]
@@ -148,6 +153,7 @@ def test_the_heartbeat_goes_on(tool: str, server: Running, tmp_path: Path) -> No
     assert 0.0 < summary["wall_time"] < 60
 
 
+@pytest.mark.regress
 def test_the_heartbeat_is_a_thread_where_gevent_came_first(server: Running, tmp_path: Path) -> None:
     run_busy("gevent", server.url("/fixed/1"), tmp_path, ["-c", START_ALREADY_PATCHED])
 
@@ -172,6 +178,7 @@ with requests.Session() as session:
 """
 
 
+@pytest.mark.regress
 def test_reports_come_regularly_after_a_journey(server: Running, tmp_path: Path) -> None:
     script, reports = tmp_path / "every.py", tmp_path / "reports.txt"
     script.write_text(EVERY, encoding="utf-8")

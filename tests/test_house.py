@@ -23,7 +23,8 @@ MAY_IMPORT = {
     "hooks": {"facts", "queue"},
     "ledger": {"facts", "queue", "records"},
     "findings": {"ledger", "records"},
-    "signals": {"facts", "queue", "ledger", "records"},
+    "otel_version": set(),
+    "signals": {"facts", "queue", "ledger", "records", "otel_version"},
     # Findings are computed from the records a report reads, so that a saved file shows the same ones again.
     "reports": {"ledger", "records", "findings"},
 }
