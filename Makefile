@@ -13,12 +13,13 @@ TESTS ?= tests
 SUITES ?= httpx httpcore requests urllib3
 VERSIONS ?= oldest older old
 
-.PHONY: help print-python demo test regress lint format types check bench upstream versions readme stack stack-local screenshots dashboards clean
+.PHONY: help print-python demo test long regress lint format types check bench upstream versions readme stack stack-local screenshots dashboards clean
 
 help:
 	@echo 'make demo      the report of the seed programs, against an embedded server'
 	@echo 'make test      the tests (TESTS=tests/hooks for some)'
 	@echo 'make regress   the tests of mended faults over the code that had them: each must fail there and pass here'
+	@echo 'make long      the tests that take minutes, each with its reason'
 	@echo 'make lint      ruff; make format mends what it can'
 	@echo 'make types     mypy --strict and pyright'
 	@echo 'make check     lint, types and test'
@@ -60,6 +61,9 @@ test: $(VENV)/dev.stamp
 # TESTS=tests/cli/test_children.py for some.
 regress: $(VENV)/dev.stamp
 	@$(BIN)/python -m tests.regress $(filter-out tests,$(TESTS))
+
+long: $(VENV)/dev.stamp
+	$(BIN)/python -m pytest -m long $(TESTS)
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .

@@ -15,9 +15,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from operator import length_hint
-from time import perf_counter as now
 from types import CodeType
 from typing import Any, Final, Literal, TypeAlias
+
+from poolscope.genuine import perf_counter as now
 
 __all__ = [
     "BEGUN",

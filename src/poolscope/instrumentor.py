@@ -15,6 +15,7 @@ from poolscope.hooks.activation import Activation
 from poolscope.hooks.guarding import HOOKS
 from poolscope.hooks.live import LIVE as PATH
 from poolscope.ledger import Ledger, Snapshot
+from poolscope.otel_version import VariableError, api, too_old
 from poolscope.queue import FACTS
 from poolscope.story.live import LIVE
 
@@ -132,7 +133,8 @@ def instrument(**options: Any) -> None:
     With ``opentelemetry-api`` installed, spans, metrics and events go to the global providers, or to those
     given as ``tracer_provider``, ``meter_provider``, ``logger_provider``; ``excluded_urls``,
     ``request_hook`` and ``response_hook`` are those of the official packages. ``signals=False`` leaves
-    OpenTelemetry out.
+    OpenTelemetry out. Only a wrong option raises. Where signals cannot be had for another reason, a line on
+    stderr says so, and the connections are watched without them.
     """
     signals = options.pop("signals", True)
     started = _signals_for(options, wanted=signals)
@@ -184,18 +186,28 @@ def _change_door(before: Any, after: Any) -> None:
 
 
 def _signals_for(options: dict[str, Any], wanted: bool) -> Any:
-    try:
-        if wanted:
-            import opentelemetry.trace  # noqa: F401  (asked for by importing: a namespace package may be a stub)
-    except ImportError:
-        wanted = False
-    if wanted:
-        from poolscope.findings import new_rules
-        from poolscope.signals import Signals
-
-        return Signals(rules=new_rules(), **options)
+    version = api() if wanted else None
+    if version is not None:
+        return _signals_with(options, too_old(version))
     if options:
         raise TypeError(f"without OpenTelemetry there is no use for {', '.join(sorted(options))}")
+    return None
+
+
+def _signals_with(options: dict[str, Any], reason: str | None) -> Any:
+    try:
+        if reason is None:
+            from poolscope.findings import new_rules
+            from poolscope.signals import Signals
+
+            return Signals(rules=new_rules(), **options)
+    except Exception as error:
+        if options and isinstance(error, TypeError | ValueError) and not isinstance(error, VariableError):
+            raise
+        reason = str(error) if isinstance(error, VariableError) else f"{type(error).__name__}: {error}"
+    from poolscope.recording.stderr import note
+
+    note(f"no OpenTelemetry signals: {reason}")
     return None
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]
-
-import poolscope
 
 __all__ = ["Configuration", "PoolscopeInstrumentor"]
 
@@ -31,7 +30,15 @@ class PoolscopeInstrumentor(BaseInstrumentor):  # type: ignore[misc]
         return ()
 
     def _instrument(self, **options: Any) -> None:
-        poolscope.instrument(**options)
+        # What is raised here keeps the loader from instrumenting the packages that come after us.
+        try:
+            import poolscope
+
+            poolscope.instrument(**options)
+        except Exception as error:
+            sys.stderr.write(f"poolscope: not instrumented: {type(error).__name__}: {error}\n")
 
     def _uninstrument(self, **_: Any) -> None:
+        import poolscope
+
         poolscope.uninstrument()

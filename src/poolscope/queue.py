@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import itertools
 import os
-from _thread import allocate_lock, get_ident  # the real ones, whatever gevent has put into threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final, TypeAlias
 
 from poolscope.facts import BEGUN, HookFailure, Moment, Sheet
+from poolscope.genuine import allocate_lock, get_ident
 
 Consumer: TypeAlias = Callable[[Moment, Sheet], None]
 

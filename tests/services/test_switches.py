@@ -96,7 +96,10 @@ def test_a_pattern_that_is_none_is_said_at_the_start_and_the_program_runs(
     # The general variable would be refused by whichever instrumentation is loaded first.
     done = run(installed, receiver, downstream, tmp_path, OTEL_PYTHON_POOLSCOPE_EXCLUDED_URLS="(")
     assert (done.returncode, done.stdout) == (0, "200\n" * 4)
-    assert "excluded_urls: '(' is not a regular expression" in done.stderr
+    assert done.stderr == (
+        "poolscope: no OpenTelemetry signals: OTEL_PYTHON_POOLSCOPE_EXCLUDED_URLS: '(' is not a regular expression:"
+        " missing ), unterminated subpattern at position 0\n"
+    )
     assert receiver.ours() == []
 
 

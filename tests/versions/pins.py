@@ -52,3 +52,27 @@ SETS = {
 }
 
 TESTS = ("tests/hooks", "tests/truth/test_close_reasons.py")
+
+
+def _opentelemetry(name: str, version: str = "", contrib: str = "") -> Pins:
+    packages = ("distro", "instrumentation-requests", "instrumentation-httpx")
+    return Pins(
+        name,
+        (
+            f"opentelemetry-sdk{version}",
+            *(f"opentelemetry-{package}{contrib}" for package in packages),
+            *("requests>=2.31", "httpx>=0.25,<1", "click>=8.1", "rich>=13.7"),
+        ),
+    )
+
+
+OPENTELEMETRY = (
+    _opentelemetry("1.27", "==1.27.0", "==0.48b0"),
+    _opentelemetry("1.30", "==1.30.0", "==0.51b0"),
+    _opentelemetry("1.33", "==1.33.1", "==0.54b1"),
+    # the last that is too old for our signals, and the first that is not
+    _opentelemetry("1.37", "==1.37.0", "==0.58b0"),
+    _opentelemetry("1.38", "==1.38.0", "==0.59b0"),
+    _opentelemetry("newest"),
+)
+"""Versions of OpenTelemetry beside which the official packages must go on as without us."""

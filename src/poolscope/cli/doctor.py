@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from poolscope.hooks.activation import LIBRARIES
 from poolscope.hooks.patching import Patches
+from poolscope.otel_version import too_old
 from poolscope.recording.following import pth_is_installed
 
 TESTED: Final = {
@@ -157,13 +158,33 @@ def others() -> list[str]:
     return found
 
 
+def opentelemetry() -> dict[str, str | None]:
+    """The versions of OpenTelemetry's packages, and what is to be said of them."""
+    found = {part: _version(f"opentelemetry-{part}") for part in ("api", "sdk", "instrumentation")}
+    version = found["api"]
+    if version is None:
+        note: str | None = "not installed: no signals, which the extra poolscope[otel] brings"
+    else:
+        note = too_old(version)
+        if note is None and found["sdk"] is None:
+            note = "signals go nowhere without an SDK"
+    return {**found, "note": note}
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
 def text(findings: list[Finding]) -> str:
     """The findings for people."""
     lines = [f"Python {sys.version.split()[0]}, {sys.executable}", ""]
     for finding in findings:
         lines.append(_line(finding))
         lines += [f"    {point}" for point in finding.missing]
-    lines += ["", *_surroundings()]
+    lines += ["", _opentelemetry_line(), "", *_surroundings()]
     return "\n".join(lines) + "\n"
 
 
@@ -180,6 +201,13 @@ def _line(finding: Finding) -> str:
 
 def _hooks(number: int) -> str:
     return "the hook fits" if number == 1 else f"all {number} hooks fit"
+
+
+def _opentelemetry_line() -> str:
+    told = opentelemetry()
+    parts = [f"{part} {told[part] or 'not installed'}" for part in ("sdk", "instrumentation")]
+    words = [told["note"] or "signals fit", *(parts if told["api"] else [])]
+    return f"  {'opentelemetry-api':<22}{told['api'] or '–':<12}{', '.join(words)}"
 
 
 def _surroundings() -> list[str]:
@@ -205,6 +233,7 @@ def as_json(findings: list[Finding]) -> str:
     data = {
         "python": sys.version.split()[0],
         "libraries": [asdict(f) for f in findings],
+        "opentelemetry": opentelemetry(),
         "not_observed": others(),
     }
     return json.dumps(data, indent=2) + "\n"

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import os
 import signal
-from _thread import allocate_lock, get_native_id, start_new_thread
 from collections.abc import Callable
-from time import monotonic, sleep
 from typing import Final
+
+from poolscope.facts import now
+from poolscope.genuine import allocate_lock, get_native_id, sleep, start_new_thread
 
 STOP_TIMEOUT: Final = 5.0
 
@@ -69,14 +70,14 @@ class Heartbeat:
 
     def _run(self, wake: object, done: object) -> None:
         self._native_id = get_native_id()
-        deadline = monotonic() + self.interval
+        deadline = now() + self.interval
         try:
             while True:
-                self._wake.acquire(timeout=max(0.0, deadline - monotonic()))
+                self._wake.acquire(timeout=max(0.0, deadline - now()))
                 if self._stopping or self._wake is not wake:
                     return
                 self._beat()
-                deadline = monotonic() + self.interval
+                deadline = now() + self.interval
         finally:
             done.release()  # type: ignore[attr-defined]
 

@@ -8,12 +8,13 @@ summed up is the parent's to tell.
 from __future__ import annotations
 
 import os
-from _thread import allocate_lock, get_ident
 from typing import Any, Final
 from uuid import uuid4
 
 from poolscope import instrumentor
 from poolscope.facts import now
+from poolscope.genuine import allocate_lock, get_ident
+from poolscope.otel_version import api, too_old
 from poolscope.recording.endpoint import parse_endpoint
 from poolscope.recording.errors import UsageError
 from poolscope.recording.heartbeat import Heartbeat
@@ -30,6 +31,9 @@ def collector(endpoint: str, program: str) -> Collector:
 
     parsed = parse_endpoint(endpoint)
     otlp_export.check(parsed)
+    reason = too_old(api() or "0")
+    if reason is not None:
+        raise UsageError(f"--otlp: {reason}")
     try:
         return Collector(otlp_export, parsed, program)
     except ImportError as error:

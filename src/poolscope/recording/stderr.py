@@ -10,12 +10,14 @@ import codecs
 import errno
 import io
 import os
-import select
 import shutil
 import signal
 import sys
-from time import monotonic
+from select import POLLOUT
 from typing import Final
+
+from poolscope.facts import now
+from poolscope.genuine import poll
 
 PATIENCE: Final = 5.0
 """Seconds to wait for somebody to read a full pipe, after which the rest is given up."""
@@ -62,12 +64,12 @@ def write_patiently(descriptor: int, data: bytes) -> None:
 
 
 def _write(descriptor: int, data: bytes) -> None:
-    poll = select.poll()
-    poll.register(descriptor, select.POLLOUT)
-    deadline = monotonic() + PATIENCE
+    writable = poll()
+    writable.register(descriptor, POLLOUT)
+    deadline = now() + PATIENCE
     view = memoryview(data)
     while view:
-        if not poll.poll(max(0.0, deadline - monotonic()) * 1000):
+        if not writable.poll(max(0.0, deadline - now()) * 1000):
             raise TimeoutError(errno.ETIMEDOUT, "nobody reads it")
         try:
             view = view[os.write(descriptor, view[:_CHUNK]) :]

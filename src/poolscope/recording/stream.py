@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from time import time
 from typing import TYPE_CHECKING, Final
 
 from poolscope import __version__, records
 from poolscope.facts import now
+from poolscope.genuine import wall
 from poolscope.hooks.activation import LIBRARIES
 from poolscope.instrumentor import INSTRUMENTOR
 from poolscope.queue import FACTS
@@ -100,7 +100,7 @@ class Stream:
                 schema=records.SCHEMA_VERSION,
                 poolscope=__version__,
                 python=sys.version.split()[0],
-                wall_at_zero=time() - now(),
+                wall_at_zero=wall() - now(),
                 started_at=self._started_at,
                 libraries=libraries(),
                 program=self._program,

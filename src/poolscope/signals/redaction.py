@@ -14,6 +14,7 @@ from typing import Final
 
 from poolscope.facts import RawOrigin
 from poolscope.ledger.urls import DEFAULT_PORTS, format_origin, text
+from poolscope.otel_version import VariableError
 
 SIGNED_KEYS: Final = frozenset(
     (
@@ -113,16 +114,22 @@ def is_cancellation(name: str) -> bool:
 def excluding(patterns: str | None) -> re.Pattern[str] | None:
     """The one pattern of a comma-separated list of regular expressions; ValueError for an invalid one.
 
-    Without a list, ``OTEL_PYTHON_POOLSCOPE_EXCLUDED_URLS`` and ``OTEL_PYTHON_EXCLUDED_URLS`` are asked.
+    Without a list, ``OTEL_PYTHON_POOLSCOPE_EXCLUDED_URLS`` and ``OTEL_PYTHON_EXCLUDED_URLS`` are asked; there it
+    is a VariableError.
     """
-    if patterns is None:
-        patterns = os.environ.get("OTEL_PYTHON_POOLSCOPE_EXCLUDED_URLS") or os.environ.get(
-            "OTEL_PYTHON_EXCLUDED_URLS", ""
-        )
+    if patterns is not None:
+        return _one_of(patterns, "excluded_urls", ValueError)
+    for variable in ("OTEL_PYTHON_POOLSCOPE_EXCLUDED_URLS", "OTEL_PYTHON_EXCLUDED_URLS"):
+        if os.environ.get(variable):
+            return _one_of(os.environ[variable], variable, VariableError)
+    return None
+
+
+def _one_of(patterns: str, name: str, refusal: type[ValueError]) -> re.Pattern[str] | None:
     parts = [part.strip() for part in patterns.split(",") if part.strip()]
     for part in parts:
         try:
             re.compile(part)
         except re.error as error:
-            raise ValueError(f"excluded_urls: {part!r} is not a regular expression: {error}") from None
+            raise refusal(f"{name}: {part!r} is not a regular expression: {error}") from None
     return re.compile("|".join(parts)) if parts else None

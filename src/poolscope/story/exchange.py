@@ -12,11 +12,11 @@ From `asks` to its end an exchange is in `LIVE`; whoever takes it out of its pee
 
 from __future__ import annotations
 
-from _thread import get_ident
 from contextvars import ContextVar
 from typing import Any, Final
 
 from poolscope.facts import ENDED, Connection, Exchange, RawOrigin, now
+from poolscope.genuine import get_ident
 from poolscope.queue import FACTS
 from poolscope.story.call import Call
 from poolscope.story.door import ENTRANCE

@@ -1,0 +1,56 @@
+"""Python's own clock and threads, whoever has replaced them.
+
+freezegun replaces every module attribute that is `time.perf_counter` itself, gevent what `_thread` and `select`
+hold. A second instance of such a module has the same C functions in objects of its own: nobody else knows them,
+and a call costs the same.
+"""
+
+from __future__ import annotations
+
+from importlib.util import find_spec, module_from_spec
+from typing import TYPE_CHECKING, Any, Final
+
+__all__ = [
+    "allocate_lock",
+    "get_ident",
+    "get_native_id",
+    "perf_counter",
+    "poll",
+    "sleep",
+    "start_new_thread",
+    "wall",
+]
+
+
+def _second(name: str) -> Any:
+    """Another instance of a module written in C, which `sys.modules` does not know."""
+    spec = find_spec(name)
+    if spec is None or spec.loader is None:
+        raise ImportError(name)
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+if TYPE_CHECKING:
+    import _thread
+    import select
+    import time
+else:
+    _thread, select, time = map(_second, ("_thread", "select", "time"))
+
+perf_counter = time.perf_counter
+sleep = time.sleep
+allocate_lock = _thread.allocate_lock
+get_ident = _thread.get_ident
+get_native_id = _thread.get_native_id
+start_new_thread = _thread.start_new_thread
+poll = select.poll
+
+_BOOT: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+_wall_at_boot: Final = time.time() - time.clock_gettime(_BOOT)
+
+
+def wall() -> float:
+    """Unix time as it was at our import plus what has passed: time-machine changes the wall clock in C, for all."""
+    return _wall_at_boot + time.clock_gettime(_BOOT)
