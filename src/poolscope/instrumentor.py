@@ -187,10 +187,10 @@ def _signals_for(options: dict[str, Any], wanted: bool) -> Any:
     except ImportError:
         wanted = False
     if wanted:
-        from poolscope.findings import new_rules
+        from poolscope.findings import new_findings
         from poolscope.signals import Signals
 
-        return Signals(rules=new_rules(), **options)
+        return Signals(findings=new_findings(), **options)
     if options:
         raise TypeError(f"without OpenTelemetry there is no use for {', '.join(sorted(options))}")
     return None
