@@ -17,9 +17,10 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 MAY_IMPORT = {
     "facts": set(),
+    "identity": set(),
     "queue": {"facts"},
     "records": {"facts"},
-    "hooks": {"facts", "queue"},
+    "hooks": {"facts", "queue", "identity"},
     "ledger": {"facts", "queue", "records"},
     "findings": {"ledger", "records"},
     "signals": {"facts", "queue", "ledger", "records"},
