@@ -17,12 +17,13 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 MAY_IMPORT = {
     "genuine": set(),
+    "identity": set(),
     "facts": {"genuine"},
     "queue": {"facts", "genuine"},
     "records": {"facts"},
     "story": {"facts", "queue", "genuine"},
-    "libraries": {"facts", "queue", "story", "genuine"},
-    "hooks": {"facts", "queue", "story"},
+    "libraries": {"facts", "queue", "story", "genuine", "identity"},
+    "hooks": {"facts", "queue", "story", "identity"},
     "ledger": {"facts", "queue", "records", "story"},
     "findings": {"ledger", "records"},
     "otel_version": set(),

@@ -197,10 +197,10 @@ def _signals_for(options: dict[str, Any], wanted: bool) -> Any:
 def _signals_with(options: dict[str, Any], reason: str | None) -> Any:
     try:
         if reason is None:
-            from poolscope.findings import new_rules
+            from poolscope.findings import new_findings
             from poolscope.signals import Signals
 
-            return Signals(rules=new_rules(), **options)
+            return Signals(findings=new_findings(), **options)
     except Exception as error:
         if options and isinstance(error, TypeError | ValueError) and not isinstance(error, VariableError):
             raise

@@ -12,9 +12,12 @@ import dataclasses
 import json
 from dataclasses import dataclass, field
 from operator import attrgetter
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias
 
 SCHEMA_VERSION = 2
+
+Severity: TypeAlias = Literal["warning", "info"]
+"""``info``: true, but not worth anybody's hurry."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -185,9 +188,18 @@ class Finding:
     cost: float | None
     """Summed over all threads and tasks."""
     saving: float | None
-    """Elapsed seconds; at least."""
+    """Elapsed seconds that the fix saves; None where that is not proven."""
     fix: str
     sentence: str = ""
+    severity: Severity = "warning"
+    kind: str | None = None
+    """What the program builds or calls there: ``requests.get``, ``httpx.Client``."""
+    at_least: bool = True
+    """The fix may save more than ``saving``."""
+    parts: dict[str, float] = field(default_factory=dict)
+    """What the cost is made of: construction, dns, connect, tls_context, tls, close, … in seconds."""
+    notes: list[str] = field(default_factory=list)
+    """Further sentences: what else this explains, and what the fix will not change."""
 
 
 @dataclass(slots=True)

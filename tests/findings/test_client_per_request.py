@@ -19,12 +19,19 @@ from poolscope.findings.client_per_request import (
 )
 from poolscope.findings.habits import MAX_HABITS
 from poolscope.ledger.closing import REASONS
-from poolscope.records import CallSite, Client, Connection, Exchange, Finding
+from poolscope.records import CallSite, Client, Connection, Exchange, Finding, Record
 from tests.reports.stories import LINE, ORIGIN, Story
 
 
 def found(story: Story) -> list[Finding]:
     return find(story.records)
+
+
+def feed(rule: ClientPerRequest, record: Record) -> None:
+    """Hand a record to what reads its kind."""
+    reader = getattr(rule, record.type, None)
+    if reader is not None:
+        reader(record)
 
 
 def throwaways(number: int, **what: Any) -> Story:
@@ -272,7 +279,7 @@ def test_connections_that_nobody_closes_count_as_kept() -> None:
     ]
     rule = ClientPerRequest()
     for record in story.records:
-        rule.consume(record)
+        feed(rule, record)
         rule.findings()
     (finding,) = rule.findings()
     assert finding.count == 10
@@ -287,7 +294,7 @@ def test_clients_that_leave_are_bounded() -> None:
         story.close(client)
     rule = ClientPerRequest()
     for record in story.records:
-        rule.consume(record)
+        feed(rule, record)
     assert len(rule._leaving) == MAX_LEAVING
     assert rule.findings()[0].count == MAX_LEAVING + 10
 
@@ -436,7 +443,7 @@ def test_asking_changes_nothing_and_the_same_stream_finds_the_same() -> None:
     story = parallel(30, 7)
     rule = ClientPerRequest()
     for record in story.records:
-        rule.consume(record)
+        feed(rule, record)
         rule.findings()
     assert rule.findings() == rule.findings() == found(story)
 
@@ -450,11 +457,11 @@ def test_the_exchanges_it_does_not_need_change_nothing(long_lived: int) -> None:
     every, needed = ClientPerRequest(), ClientPerRequest()
     passed_over = 0
     for record in story.records:
-        every.consume(record)
+        feed(every, record)
         if isinstance(record, Exchange) and not needed.needs(record.pid, record.client, record.origin):
             passed_over += 1
         else:
-            needed.consume(record)
+            feed(needed, record)
     assert needed.findings() == every.findings()
     assert passed_over == long_lived * 2 * 19
 
@@ -478,7 +485,7 @@ def test_habits_are_bounded_and_a_finding_outlives_the_others() -> None:
         story.throwaway(origin=f"http://{number}.test")
     rule = ClientPerRequest()
     for record in story.records:
-        rule.consume(record)
+        feed(rule, record)
     assert len(rule._habits) <= MAX_HABITS
     assert not rule._lives
     assert [finding.origin for finding in rule.findings()] == [ORIGIN]

@@ -227,8 +227,22 @@ def test_settings_are_equal_where_tls_proxy_and_credentials_are(
     ]
     assert None not in others
     assert len({plain, *others}) == 1 + len(others)
-    # What a transport of the program's own does with TLS is not known.
-    assert settings(transport=httpx.HTTPTransport()) is None
+
+
+@on_libraries
+def test_transports_are_compared_by_what_they_do(library: str, httpx: Any, server: Running) -> None:
+    def use(**options: Any) -> None:
+        with httpx.Client(transport=httpx.HTTPTransport(**options)) as client:
+            client.get(server.url("/fixed/1"))
+
+    with capture() as captured:
+        use()
+        use(retries=2)
+        use(verify=False)
+        use(local_address="127.0.0.1")
+    plain, same, *others = (client.settings for client in captured.clients)
+    assert plain == same
+    assert len({plain, *others}) == 3
 
 
 @on_libraries

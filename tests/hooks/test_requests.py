@@ -283,7 +283,7 @@ def test_settings_are_read_when_they_are_used(server: Running) -> None:
 
     with capture() as captured:
         session()
-        session(headers={"x-other": "header"})
+        session(headers={**requests.utils.default_headers(), "x-request-id": "1"})
         session(auth=("user", "one"))
         session(auth=("user", "two"))
         session(verify=False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from poolscope import records
@@ -27,17 +29,21 @@ def finding(count=3, line=7):
     )  # fmt: skip
 
 
-class Rule:
+class Findings:
     """Finds what it is told to, as `poolscope.findings` would."""
 
-    def __init__(self) -> None:
-        self.found: list[records.Finding] = []
+    def __init__(self, *found: records.Finding) -> None:
+        self.now_found = list(found)
+        self.failed: dict[str, str] = {}
 
     def consume(self, record) -> None:
         self.record = record
 
-    def findings(self):
-        return self.found
+    def needs(self, pid, client, origin) -> bool:
+        return False
+
+    def found(self):
+        return self.now_found
 
 
 def client(program):
@@ -99,15 +105,15 @@ def test_the_limit_refills_with_time() -> None:
 
 
 def test_a_finding_is_counted_once_and_told_again_when_it_has_doubled(telemetry) -> None:
-    rule = Rule()
-    program = Program(telemetry, rules=[rule])
+    findings = Findings()
+    program = Program(telemetry, findings=findings)
     program.start()
     try:
         for count in (3, 4, 6, 7):
-            rule.found = [finding(count)]
+            findings.now_found = [finding(count)]
             client(program)
             assert telemetry.total("poolscope.findings", poolscope__finding__code="PS101") == 1
-        rule.found.append(finding(line=8))
+        findings.now_found.append(finding(line=8))
         client(program)
         assert telemetry.total("poolscope.findings") == 2
     finally:
@@ -129,3 +135,22 @@ def test_a_finding_is_counted_once_and_told_again_when_it_has_doubled(telemetry)
         "code.file.path": "shop.py",
         "code.line.number": 7,
     }
+
+
+def test_what_is_worth_little_is_told_as_information(telemetry) -> None:
+    program = Program(telemetry, findings=Findings(replace(finding(), severity="info")))
+    program.start()
+    client(program)
+    program.stop()
+    (told,) = telemetry.events("poolscope.finding")
+    assert told.severity_text == "INFO"
+
+
+def test_a_rule_that_was_switched_off_is_reported(telemetry) -> None:
+    findings = Findings()
+    findings.failed["PS101"] = "ZeroDivisionError"
+    program = Program(telemetry, findings=findings)
+    program.start()
+    client(program)
+    program.stop()
+    assert telemetry.total("poolscope.hooks.disabled") == 1

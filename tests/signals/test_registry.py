@@ -20,7 +20,7 @@ from poolscope.queue import FACTS
 from poolscope.signals import names
 from tests.signals import sheets
 from tests.signals.telemetry import Telemetry
-from tests.signals.test_events import Rule, finding
+from tests.signals.test_events import Findings, finding
 
 REGISTRY = Path(__file__).resolve().parents[2] / "semconv"
 PYTHON = {"string": str, "int": int, "double": (float, int), "boolean": bool}
@@ -127,9 +127,7 @@ def busy(telemetry: Telemetry, server: Any, monkeypatch: pytest.MonkeyPatch) -> 
     """Telemetry of a program that did a bit of everything."""
     import poolscope.findings
 
-    rule = Rule()
-    rule.found = [finding()]
-    monkeypatch.setattr(poolscope.findings, "new_rules", lambda: (rule,))
+    monkeypatch.setattr(poolscope.findings, "new_findings", lambda: Findings(finding()))
     with telemetry.instrumented():
         with requests.Session() as session:
             for path in ("/a", "/b", "/500", "/redirect"):

@@ -15,13 +15,14 @@ to live long. A client whose settings are not known counts for nothing, nor does
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import ClassVar, Final
 
 from poolscope.findings.advice import fix, sentence
+from poolscope.findings.base import Rule
 from poolscope.findings.churn import Churn, ShortLife
 from poolscope.findings.habits import Habit, Habits
-from poolscope.records import CallSite, Client, Connection, Exchange, Finding, Pool, Record
+from poolscope.records import CallSite, Client, Connection, Exchange, Finding, Pool
 
 MIN_CLIENTS: Final = 3
 MAX_CALLS: Final = 2
@@ -100,7 +101,7 @@ class _Life:
         return found
 
 
-class ClientPerRequest:
+class ClientPerRequest(Rule):
     """The rule. State: one small object per open client, and at most `MAX_HABITS` habits."""
 
     code: ClassVar[str] = "PS101"
@@ -110,23 +111,11 @@ class ClientPerRequest:
         self._lives: dict[tuple[int, int], _Life] = {}
         self._leaving: dict[tuple[int, int], tuple[_Life, Client]] = {}
         self._habits = Habits(_fires)
-        self._consume: dict[type, Callable[..., None]] = {
-            Client: self._client,
-            Pool: self._pool,
-            Connection: self._connection,
-            Exchange: self._exchange,
-        }
 
     def __repr__(self) -> str:
         return f"<ClientPerRequest {len(self._lives)} clients, {self._habits!r}>"
 
-    def consume(self, record: Record) -> None:
-        """Take in the next record of the stream."""
-        consume = self._consume.get(type(record))
-        if consume is not None:
-            consume(record)
-
-    def _client(self, record: Client) -> None:
+    def client(self, record: Client) -> None:
         key = (record.pid, record.id)
         if record.closed_at is None and record.close_kind is None:
             if key not in self._lives:
@@ -145,12 +134,12 @@ class ClientPerRequest:
         life, client = self._leaving.pop(key)
         _judge(client, life, self._habits)
 
-    def _pool(self, record: Pool) -> None:
+    def pool(self, record: Pool) -> None:
         life = self._life(record.pid, record.client)
         if life is not None:
             life.keepalive = record.keepalive_expiry
 
-    def _connection(self, record: Connection) -> None:
+    def connection(self, record: Connection) -> None:
         life = self._life(record.pid, record.client)
         if life is None or record.opened_at is None:
             return
@@ -163,7 +152,7 @@ class ClientPerRequest:
         if over and not life.open and key in self._leaving:
             self._left(key)
 
-    def _exchange(self, record: Exchange) -> None:
+    def exchange(self, record: Exchange) -> None:
         life = self._life(record.pid, record.client)
         if life is None:
             return
@@ -218,6 +207,7 @@ class ClientPerRequest:
             cost=sum(churn.cost for churn in churns),
             saving=_saving(churns),
             fix=fix(kind, sdk, peak),
+            kind=kind,
             sentence=sentence(kind, count, sum(churn.calls for churn in churns), origin),
         )
 

@@ -29,6 +29,7 @@ LIBRARIES: Final[dict[str, str]] = {
     "requests": "poolscope.hooks.requests",
     "anyio._core._sockets": "poolscope.hooks.resolver",
     "trio": "poolscope.hooks.resolver",
+    "ssl": "poolscope.hooks.tls",
 }
 """Library → the file of ours that knows it; each has ``install(module, patches)``."""
 

@@ -8,9 +8,12 @@ steps. A ContextVar, because it must follow threads, tasks and greenlets alike.
 from __future__ import annotations
 
 from contextvars import ContextVar
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from poolscope.facts import Exchange, RawCallSite
+
+if TYPE_CHECKING:
+    from poolscope.hooks.clients import ClientFacts
 
 REDIRECTS = frozenset((301, 302, 303, 307, 308))
 CHALLENGES = frozenset((401, 407))
@@ -19,14 +22,22 @@ CHALLENGES = frozenset((401, 407))
 class Call:
     """One call of the user's on a client, however many exchanges it takes."""
 
-    __slots__ = ("call_site", "client", "newest", "owner")
+    __slots__ = ("call_site", "client", "newest", "owner", "young")
 
-    def __init__(self, owner: int, client: int | None, call_site: RawCallSite | None = None) -> None:
+    def __init__(
+        self,
+        owner: int,
+        client: int | None,
+        call_site: RawCallSite | None = None,
+        young: ClientFacts | None = None,
+    ) -> None:
         self.owner = owner
         """``id()`` of the client object: a nested send of the same client goes on with the same call."""
         self.client = client
         self.call_site = call_site
         self.newest: Exchange | None = None
+        self.young = young
+        """The client, while what it sends is still looked at."""
 
     def __repr__(self) -> str:
         return f"<Call client={self.client} newest={self.newest and self.newest.id}>"

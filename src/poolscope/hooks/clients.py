@@ -15,6 +15,7 @@ from poolscope.facts import BEGUN, ENDED, Client, now
 from poolscope.hooks import callsite
 from poolscope.hooks.guarding import guard
 from poolscope.hooks.marks import mark_on
+from poolscope.identity import Identity
 from poolscope.queue import FACTS
 from poolscope.story import runtime
 from poolscope.story.suppression import suppressed
@@ -37,10 +38,11 @@ def in_sight(era: int) -> bool:
 class ClientFacts:
     """The sheet of a client, shared by everything that belongs to it, and kept by none of it alive."""
 
-    __slots__ = ("era", "sheet", "stated")
+    __slots__ = ("era", "identity", "sheet", "stated")
 
     def __init__(self, sheet: Client, era: int, stated: bool = True) -> None:
         self.sheet = sheet
+        self.identity = Identity()
         self.era = era
         self.stated = stated
         """Whether its birth was put on the queue; a stand-in's is when it is first needed."""
@@ -81,32 +83,17 @@ class ClientFacts:
 class ClientMark:
     """Lives exactly as long as its client and says so when that is collected without a close."""
 
-    __slots__ = ("cookie", "facts", "owner", "sent")
+    __slots__ = ("facts", "owner")
 
     def __init__(self, client: Any, facts: ClientFacts) -> None:
         self.facts = facts
         self.owner = id(client)
-        self.sent = 0
-        """How many calls it has made, up to two: settings are read with the first, not when it is built."""
-        self.cookie = 0
-        """Hash of the cookies of the first."""
 
     def __repr__(self) -> str:
         return f"<ClientMark {self.facts.sheet!r}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(None), ()
-
-    def calls(self, cookie: str | bytes | None) -> None:
-        """It makes its first call, or its second, with these cookies.
-
-        One that sends what an earlier answer gave it is somebody's session: nobody else may use it.
-        """
-        self.sent += 1
-        if self.sent == 1:
-            self.cookie = hash(cookie)
-        elif cookie is not None and hash(cookie) != self.cookie:
-            self.facts.sheet.settings = None
 
     def closed(self) -> None:
         """The program closed it."""

@@ -21,15 +21,10 @@ from poolscope.hooks.httpcore.install import trace_pool
 from poolscope.hooks.httpcore.state import pool_state
 from poolscope.hooks.marks import mark_on, set_mark
 from poolscope.hooks.patching import Patches
-from poolscope.hooks.settings import number_of_settings
 from poolscope.hooks.traced import TracedClasses
+from poolscope.identity.values import serial_of
 from poolscope.story.suppression import suppressed
 
-_TLS_AND_PROXY: Final = ("verify", "cert", "proxy", "proxies", "trust_env", "http1", "http2")
-_CREDENTIALS: Final = frozenset(
-    (b"authorization", b"proxy-authorization", b"cookie", b"x-api-key", b"api-key")
-)
-_UNKNOWN: Final = -1
 _TRANSPORTS_SEARCHED: Final = 32
 
 
@@ -142,11 +137,14 @@ def _built(library: Library, kind: str, client: Any, started_at: float, options:
         kind = f"{library.name}.{entry.co_name}"
     mark = clients.built(client, kind, library.era, started_at, site)
     set_mark(client, mark)
-    if options.get("transport") is None and not options.get("mounts"):
-        mark.facts.sheet.settings = number_of_settings(
-            *(options.get(name, _UNKNOWN) for name in _TLS_AND_PROXY)
-        )
-    _claim_pools(client, mark)
+    pools = _claim_pools(client, mark)
+    verify = options.get("verify", True)
+    if isinstance(verify, bool | str) and options.get("transport") is None and not options.get("mounts"):
+        # Its own contexts need not be compared: they do what the options say.
+        identity = mark.facts.identity
+        identity.is_set_up("tls", verify, options.get("cert"), options.get("trust_env", True))
+        for pool in pools:
+            identity.knows("tls", pool)
 
 
 def _mark_of(library: Library, client: Any) -> ClientMark:
@@ -182,48 +180,46 @@ def _handles_requests(cls: type) -> bool:
     return hasattr(cls, "handle_request") or hasattr(cls, "handle_async_request")
 
 
-def _claim_pools(client: Any, mark: ClientMark) -> None:
-    for pool in _pools_of(client):
+def _claim_pools(client: Any, mark: ClientMark) -> list[Any]:
+    pools = _pools_of(client)
+    for pool in pools:
         pool_state(pool).belongs_to(mark.facts)
+    return pools
 
 
 # Use
 
 
 @guard("httpx.send")
-def _call_begins(library: Library, client: Any, args: Any, kwargs: Any) -> Call | None:
+def _call_begins(library: Library, client: Any, kwargs: Any) -> Call | None:
     mark: ClientMark | None = mark_on(client)
-    if mark is None or mark.sent < 2 or mark.facts.era != library.era:
+    if mark is None or mark.facts.era != library.era or not mark.facts.identity.settled:
         if suppressed():
             return None
         mark = _mark_of(library, client)
         mark.facts.current(library.era)
-        if mark.sent < 2:
-            _note_credentials(client, mark, args[0] if args else kwargs.get("request"), kwargs)
-    return Call(id(client), mark.facts.current(library.era).id, callsite.user(3, True))
+        if not mark.facts.identity.calls:
+            _note_settings(client, mark, kwargs.get("auth"))
+    facts = mark.facts
+    young = None if facts.identity.settled else facts
+    return Call(id(client), facts.current(library.era).id, callsite.user(3, True), young)
 
 
-def _note_credentials(client: Any, mark: ClientMark, request: Any, kwargs: dict[str, Any]) -> None:
-    """They may be set after the client was built, or come with the call: the first request has them all."""
-    if not hasattr(request, "headers"):
-        return  # no request: httpx will say so
-    mark.calls(request.headers.get("cookie"))
-    sheet = mark.facts.sheet
-    if sheet.settings is None or mark.sent > 1:
-        return
-    headers = [item for item in request.headers.raw if item[0].lower() in _CREDENTIALS]
-    auth = kwargs.get("auth")
-    sheet.settings = number_of_settings(
-        sheet.settings,
-        client.auth if type(auth).__name__ == "UseClientDefault" else auth,
-        sorted((name.lower(), value) for name, value in headers),
+def _note_settings(client: Any, mark: ClientMark, auth: Any) -> None:
+    """They may be set after the client was built, or come with the call; what it sends is seen on the wire."""
+    if type(auth).__name__ == "UseClientDefault":
+        auth = client.auth
+    if type(auth).__module__.endswith("._auth"):  # httpx's own: what it does is seen in what is sent
+        auth = getattr(auth, "_func", None)
+    mark.facts.identity.is_set_up(
+        "client", str(client.base_url), str(client.params), client.event_hooks, auth and serial_of(auth)
     )
 
 
 def _send(library: Library) -> Callable[..., Any]:
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
         def send(self: Any, *args: Any, **kwargs: Any) -> Any:
-            call = _call_begins(library, self, args, kwargs)
+            call = _call_begins(library, self, kwargs)
             before = CURRENT_CALL.get()
             CURRENT_CALL.set(call)
             try:
@@ -242,7 +238,7 @@ def _send(library: Library) -> Callable[..., Any]:
 def _async_send(library: Library) -> Callable[..., Any]:
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
         async def send(self: Any, *args: Any, **kwargs: Any) -> Any:
-            call = _call_begins(library, self, args, kwargs)
+            call = _call_begins(library, self, kwargs)
             before = CURRENT_CALL.get()
             CURRENT_CALL.set(call)
             try:

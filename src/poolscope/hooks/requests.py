@@ -15,12 +15,9 @@ from poolscope.hooks.clients import ClientMark
 from poolscope.hooks.guarding import guard, hide_frame
 from poolscope.hooks.marks import set_mark
 from poolscope.hooks.patching import Patches
-from poolscope.hooks.settings import number_of_settings
-from poolscope.hooks.urllib3.manager import known_settings
 from poolscope.story.suppression import suppressed
 
 _KIND = "requests.Session"
-_CREDENTIALS = ("Authorization", "Proxy-Authorization", "Cookie", "X-API-Key", "API-Key")
 _OF_EVERY_ADAPTER = frozenset(
     (
         "max_retries",
@@ -111,11 +108,14 @@ def _call_begins(session: Any, outer: Call | None, args: Any, kwargs: Any) -> Ca
         return None
     mark = session._poolscope
     era = session._poolscope_era
-    if mark is None or mark.owner != id(session) or mark.sent < 2 or mark.facts.era != era:
+    if mark is None or mark.owner != id(session) or mark.facts.era != era or not mark.facts.identity.settled:
         if suppressed():
             return None
         mark = _mark_in_use(session, era, args[0] if args else kwargs.get("request"), kwargs)
-    return Call(id(session), mark.facts.current(era).id, callsite.user(3))
+    facts = mark.facts
+    return Call(
+        id(session), facts.current(era).id, callsite.user(3), None if facts.identity.settled else facts
+    )
 
 
 def _mark_in_use(session: Any, era: int, request: Any, kwargs: Any) -> clients.ClientMark:
@@ -123,13 +123,30 @@ def _mark_in_use(session: Any, era: int, request: Any, kwargs: Any) -> clients.C
     if mark is None:
         mark = clients.adopted(session, _KIND, era)
         set_mark(session, mark)
-    client = mark.facts.current(era)
-    if mark.sent < 2:
-        headers = getattr(request, "headers", None) or {}
-        if not mark.sent:
-            client.settings = _settings(session, request, headers, kwargs)
-        mark.calls(headers.get("Cookie"))
+    mark.facts.current(era)
+    if not mark.facts.identity.calls:
+        mark.facts.identity.is_set_up(
+            "session",
+            session.params,
+            session.hooks,
+            kwargs.get("verify", session.verify),
+            kwargs.get("cert", session.cert),
+            [_answer(auth) for auth in _auth_hooks(request)],
+            _adapter(session, str(getattr(request, "url", ""))),
+        )
     return mark
+
+
+def _auth_hooks(request: Any) -> list[Any]:
+    """Auth that answers a challenge sits in the response hooks, as a bound method."""
+    hooks = (getattr(request, "hooks", None) or {}).get("response", ())
+    hooks = (hooks,) if callable(hooks) else hooks
+    owners = [getattr(hook, "__self__", None) for hook in hooks]
+    return [owner for owner in owners if hasattr(owner, "username")]
+
+
+def _answer(auth: Any) -> tuple[str, Any, Any]:
+    return type(auth).__qualname__, auth.username, getattr(auth, "password", None)
 
 
 def _follows_redirect(frame: FrameType | None) -> bool:
@@ -142,40 +159,18 @@ def _follows_redirect(frame: FrameType | None) -> bool:
     return frame is not None and frame.f_code.co_name == "resolve_redirects"
 
 
-def _settings(session: Any, request: Any, headers: Any, kwargs: Any) -> int:
-    """Read at the first request: they are set on the session, or given with the call, after it was built."""
-    return number_of_settings(
-        kwargs.get("verify", session.verify),
-        kwargs.get("cert", session.cert),
-        kwargs.get("proxies", session.proxies),
-        [(name, headers[name]) for name in _CREDENTIALS if name in headers],
-        [_credentials(auth) for auth in _auth_hooks(request)],
-        session.trust_env,
-        _adapter(session, str(getattr(request, "url", ""))),
-    )
-
-
 def _adapter(session: Any, url: str) -> Any:
-    """What the adapter that serves ``url`` brings along: an address to connect from, a TLS context of its own."""
+    """What the adapter that serves ``url`` brings along beside its pools, whose settings are theirs to tell."""
     url = url.lower()
     for prefix, adapter in session.adapters.items():
         if url.startswith(prefix.lower()):
-            own = {name: value for name, value in vars(adapter).items() if name not in _OF_EVERY_ADAPTER}
-            pools = getattr(getattr(adapter, "poolmanager", None), "connection_pool_kw", {})
-            return type(adapter).__qualname__, own, known_settings(pools)
+            own = {
+                name: value
+                for name, value in vars(adapter).items()
+                if name not in _OF_EVERY_ADAPTER and not type(value).__module__.startswith("urllib3")
+            }
+            return type(adapter).__qualname__, own
     return None
-
-
-def _auth_hooks(request: Any) -> list[Any]:
-    """Auth that answers a challenge sits in the response hooks, as a bound method."""
-    hooks = (getattr(request, "hooks", None) or {}).get("response", ())
-    hooks = (hooks,) if callable(hooks) else hooks
-    owners = [getattr(hook, "__self__", None) for hook in hooks]
-    return [owner for owner in owners if hasattr(owner, "username")]
-
-
-def _credentials(auth: Any) -> tuple[str, Any, Any]:
-    return type(auth).__qualname__, auth.username, getattr(auth, "password", None)
 
 
 def _wrap_close(original: Callable[..., Any]) -> Callable[..., Any]:

@@ -74,7 +74,7 @@ class Collector:
         from opentelemetry.sdk.trace import TracerProvider
         from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
-        from poolscope.findings import new_rules
+        from poolscope.findings import new_findings
         from poolscope.signals import Signals
 
         exporting = self._exporting
@@ -102,7 +102,7 @@ class Collector:
         meters = MeterProvider([self._reader], resource=resource, shutdown_on_exit=False)
         loggers = LoggerProvider(resource=resource, shutdown_on_exit=False)
         loggers.add_log_record_processor(SimpleLogRecordProcessor(self._events))
-        self._signals = Signals(tracers, meters, loggers, rules=new_rules(), apart=True)
+        self._signals = Signals(tracers, meters, loggers, findings=new_findings(), apart=True)
 
     def start(self) -> None:
         """Observe from now on."""

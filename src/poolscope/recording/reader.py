@@ -57,19 +57,20 @@ def parse(line: str) -> records.Record:
 
 
 def _kinds(annotation: str) -> tuple[type, ...]:
-    return tuple(
-        _KINDS[part.strip().partition("[")[0]] for part in annotation.split(" | ") if part.strip() != "float"
-    ) + ((int, float) if "float" in annotation else ())
+    names = [part.strip().partition("[")[0] for part in annotation.split(" | ")]
+    return tuple(kind for name in names for kind in _KINDS[name])
 
 
-_KINDS: Final[dict[str, type]] = {
-    "int": int,
-    "str": str,
-    "bool": bool,
-    "None": type(None),
-    "dict": dict,
-    "list": list,
-    "CallSite": records.CallSite,
+_KINDS: Final[dict[str, tuple[type, ...]]] = {
+    "int": (int,),
+    "float": (int, float),
+    "str": (str,),
+    "bool": (bool,),
+    "None": (type(None),),
+    "dict": (dict,),
+    "list": (list,),
+    "CallSite": (records.CallSite,),
+    "Severity": (str,),
 }
 _FIELDS: Final = {
     kind: tuple((field.name, _kinds(str(field.type))) for field in fields(kind))

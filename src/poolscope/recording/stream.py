@@ -19,7 +19,7 @@ from poolscope.recording.origins import OnlyOrigins
 if TYPE_CHECKING:
     from poolscope.reports.picture import Picture
 
-CLIENTS: Final = tuple(name for name in LIBRARIES if name != "trio" and "." not in name)
+CLIENTS: Final = tuple(name for name in LIBRARIES if name not in ("trio", "ssl") and "." not in name)
 
 
 class Stream:

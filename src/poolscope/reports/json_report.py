@@ -133,10 +133,15 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "origin": finding.origin,
         "call_site": _call_site(finding.call_site),
         "sdk_call_site": _call_site(finding.sdk_call_site),
+        "severity": finding.severity,
+        "kind": finding.kind,
         "count": finding.count,
         "cost": finding.cost,
+        "parts": finding.parts,
         "saving": finding.saving,
+        "at_least": finding.at_least,
         "sentence": finding.sentence,
+        "notes": finding.notes,
         "fix": finding.fix,
     }
 

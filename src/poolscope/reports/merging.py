@@ -71,6 +71,13 @@ def _plus(one: Finding, other: Finding) -> Finding:
         count=one.count + other.count,
         cost=sum(costs) if costs else None,
         saving=max(savings) if savings else None,
+        severity="warning" if "warning" in (one.severity, other.severity) else "info",
+        at_least=one.at_least or other.at_least,
+        parts={
+            part: one.parts.get(part, 0.0) + other.parts.get(part, 0.0)
+            for part in {**one.parts, **other.parts}
+        },
+        notes=list(dict.fromkeys([*one.notes, *other.notes])),
         sentence=f"{one.sentence.removesuffix(ALSO)}{ALSO}",
     )
 
@@ -87,6 +94,9 @@ def notes(picture: Picture) -> list[str]:
     disabled = sorted({hook for summary in summaries for hook in summary.hooks_disabled})
     if disabled:
         found.append(f"Hooks that failed and switched themselves off: {', '.join(disabled)}.")
+    failed = sorted(picture.failed_rules)
+    if failed:
+        found.append(f"Findings that failed and were switched off: {', '.join(failed)}.")
     children = sum(summary.children_not_followed for summary in summaries)
     if children:
         found.append(

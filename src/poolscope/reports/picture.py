@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Final, TypeVar
 
-from poolscope.findings import new_rules
+from poolscope.findings import new_findings
 from poolscope.records import (
     CallSite,
     Client,
@@ -76,7 +76,7 @@ class Picture:
         self._past_clients: dict[Key, _Known] = {}
         self._open: dict[Key, _Open] = {}
         self._past_connections: dict[Key, Row] = {}
-        self._rules = new_rules()
+        self._findings = new_findings()
         self._add: dict[type, Callable[..., None]] = {
             Header: self._header,
             Client: self._client,
@@ -98,12 +98,16 @@ class Picture:
         if add is None:
             return
         add(record)
-        for rule in self._rules:
-            rule.consume(record)
+        self._findings.consume(record)
 
     def findings(self) -> list[Finding]:
         """What the rules have found so far."""
-        return [finding for rule in self._rules for finding in rule.findings()]
+        return self._findings.found()
+
+    @property
+    def failed_rules(self) -> dict[str, str]:
+        """Codes of the rules that were switched off, and the class of what they raised."""
+        return self._findings.failed
 
     def rows(self) -> list[Row]:
         """All rows, in the order in which they first appeared."""

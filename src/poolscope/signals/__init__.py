@@ -7,7 +7,6 @@ Only OpenTelemetry's API is used; the SDK is the program's. A door makes a `Sign
 from __future__ import annotations
 
 import atexit
-from collections.abc import Iterable
 from typing import Any, Final, Protocol
 from weakref import WeakKeyDictionary
 
@@ -19,6 +18,7 @@ from opentelemetry.trace import TracerProvider
 
 import poolscope
 from poolscope import facts, records
+from poolscope.ledger.unusual import unusual
 from poolscope.ledger.urls import format_origin
 from poolscope.queue import FACTS
 from poolscope.signals import names
@@ -38,18 +38,21 @@ ASK_EVERY: Final = 16
 """Closed clients and connections after which the rules are asked what they found, if nobody asked in the meantime."""
 
 
-class Rule(Protocol):
+class Findings(Protocol):
     """What `poolscope.findings` offers: fed with records, asked for what they amount to."""
+
+    failed: dict[str, str]
+    """Codes of the rules that were switched off, and why."""
 
     def consume(self, record: records.Record) -> None:
         """Take the next record."""
         ...
 
     def needs(self, pid: int, client: int | None, origin: str) -> bool:
-        """Whether the next exchange of a client with a server can change what is found."""
+        """Whether an ordinary exchange of a client with a server can change what is found."""
         ...
 
-    def findings(self) -> list[records.Finding]:
+    def found(self) -> list[records.Finding]:
         """What was found so far."""
         ...
 
@@ -69,7 +72,7 @@ class Signals:
         excluded_urls: str | None = None,
         request_hook: RequestHook | None = None,
         response_hook: ResponseHook | None = None,
-        rules: Iterable[Rule] = (),
+        findings: Findings | None = None,
         *,
         apart: bool = False,
     ) -> None:
@@ -80,7 +83,7 @@ class Signals:
         if excluded_urls is not None and not isinstance(excluded_urls, str):
             raise TypeError(f"excluded_urls is a comma-separated string, not {type(excluded_urls).__name__}")
         excluded = excluding(excluded_urls)
-        self._rules = tuple(rules)
+        self._findings = findings
         self._told: dict[tuple[Any, ...], int] = {}
         self._unasked = 0
         self._logger_provider = logger_provider
@@ -131,20 +134,18 @@ class Signals:
     def take(self, record: records.Record) -> None:
         """Take one record of the process's ledger, at drain time."""
         self.totals.take(record)
-        if self._rules:
-            self._find(record)
+        if self._findings is not None:
+            self._find(self._findings, record)
 
     def needs(self, pid: int, exchange: facts.Exchange) -> bool:
         """Whether the record of ``exchange`` is of use to any rule; nothing else here reads those."""
-        client, origin = exchange.client, format_origin(exchange.origin)
-        for rule in self._rules:  # noqa: SIM110  (twice as fast as any(), once per request)
-            if rule.needs(pid, client, origin):
-                return True
-        return False
+        findings = self._findings
+        if findings is None:
+            return False
+        return unusual(exchange) or findings.needs(pid, exchange.client, format_origin(exchange.origin))
 
-    def _find(self, record: records.Record) -> None:
-        for rule in self._rules:
-            rule.consume(record)
+    def _find(self, findings: Findings, record: records.Record) -> None:
+        findings.consume(record)
         if isinstance(record, records.Client | records.Connection) and record.closed_at is not None:
             self._unasked += 1
             # Asking walks over all habits, so a program that closes many things is asked less often.
@@ -154,9 +155,12 @@ class Signals:
     def _ask(self) -> None:
         """Ask the rules what they found. Only where nobody else feeds them: within the drain."""
         self._unasked = 0
-        for rule in self._rules:
-            for finding in rule.findings():
-                self._tell(finding)
+        if self._findings is None:
+            return
+        for finding in self._findings.found():
+            self._tell(finding)
+        for code in self._findings.failed:
+            self.totals.hooks_disabled[f"finding {code}"] = 1
 
     def _tell(self, finding: records.Finding) -> None:
         key = (finding.code, finding.origin, finding.call_site, finding.sdk_call_site)

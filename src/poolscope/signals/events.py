@@ -100,9 +100,8 @@ class Events:
             about[names.CODE_FUNCTION] = site.function
             about[names.CODE_FILE] = site.file
             about[names.CODE_LINE] = site.line
-        self._send(
-            names.FINDING, now(), about, context, SeverityNumber.WARN, finding.sentence or finding.title
-        )
+        severity = SeverityNumber.WARN if finding.severity == "warning" else SeverityNumber.INFO
+        self._send(names.FINDING, now(), about, context, severity, finding.sentence or finding.title)
 
     def _send(
         self,

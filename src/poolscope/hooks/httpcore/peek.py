@@ -17,6 +17,10 @@ _READ_TO_END: Final = frozenset(("DONE", "MUST_CLOSE", "CLOSED"))
 _SENT: Final = frozenset(("DONE", "MUST_CLOSE", "CLOSED", "MIGHT_SWITCH_PROTOCOL"))
 _ENDED_BY_FLAG: Final = frozenset(("RECV_END_STREAM", "SEND_END_STREAM"))
 _UNLIMITED: Final = sys.maxsize
+_SETTINGS: Final = (
+    "_proxy", "_proxy_url", "_proxy_auth", "_proxy_headers", "_proxy_ssl_context", "_local_address", "_uds",
+    "_socket_options", "_http1", "_http2",
+)  # fmt: skip
 
 
 def origin_of(url: Any) -> RawOrigin:
@@ -34,6 +38,12 @@ def limits_of(pool: Any) -> tuple[int | None, int | None, float | None]:
         None if idle == _UNLIMITED else idle,
         getattr(pool, "_keepalive_expiry", None),
     )
+
+
+def settings_of(pool: Any, with_tls: bool) -> list[Any]:
+    """What two pools must have in common for one to do the other's work."""
+    names = _SETTINGS if not with_tls else (*_SETTINGS, "_ssl_context")
+    return [getattr(pool, name, None) for name in names]
 
 
 def via_of(connection: Any, pool: Any) -> str:

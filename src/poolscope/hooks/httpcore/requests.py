@@ -9,6 +9,7 @@ from typing import Any
 from poolscope.facts import BEGUN, Exchange, now
 from poolscope.hooks import callsite
 from poolscope.hooks.calls import CURRENT_CALL
+from poolscope.hooks.clients import ClientFacts
 from poolscope.hooks.guarding import guard
 from poolscope.hooks.httpcore import peek
 from poolscope.hooks.httpcore.exchange import class_name, discount, finish, release
@@ -35,6 +36,8 @@ def begin(pool: Any, state: PoolState, request: Any, in_task: bool) -> Flight:
     call = CURRENT_CALL.get()
     if call is not None:
         call.follow(sheet)
+        if call.young is not None:
+            _identify(call.young, pool, request)
     else:
         sheet.call_site = callsite.user(4, or_sdk=True)
         sheet.client = state.client_id
@@ -43,6 +46,15 @@ def begin(pool: Any, state: PoolState, request: Any, in_task: bool) -> Flight:
         _tell_start(flight)
     FACTS.put(BEGUN, sheet)
     return flight
+
+
+@guard("httpcore.identity")
+def _identify(client: ClientFacts, pool: Any, request: Any) -> None:
+    identity = client.identity
+    if not identity.knows("pool", pool):
+        identity.is_set_up("pool", *peek.settings_of(pool, with_tls=not identity.knows("tls", pool)))
+    body = getattr(request.stream, "_stream", None)
+    client.sheet.settings = identity.sends(request.headers, request.url.target, body)
 
 
 @guard("httpcore.live_start")

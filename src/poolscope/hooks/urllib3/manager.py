@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from types import FrameType
-from typing import Any, Final
+from typing import Any
 
 from poolscope.facts import now
 from poolscope.hooks import callsite, clients
@@ -13,7 +13,6 @@ from poolscope.hooks.calls import CURRENT_CALL, Call
 from poolscope.hooks.clients import ClientMark
 from poolscope.hooks.guarding import guard, hide_frame
 from poolscope.hooks.marks import mark_on, set_mark
-from poolscope.hooks.settings import number_of_settings
 from poolscope.hooks.urllib3.state import PoolState
 from poolscope.story.suppression import suppressed
 
@@ -45,7 +44,6 @@ def _manager_built(manager: Any, started_at: float) -> None:
         site = clients.construction_site(manager)
         mark = clients.built(manager, kind, manager._poolscope_era, started_at, site)
         set_mark(manager, mark)
-        mark.facts.sheet.settings = _settings(manager.connection_pool_kw, getattr(manager, "proxy", None))
 
 
 def _below_requests(frame: FrameType | None) -> bool:
@@ -61,23 +59,6 @@ def _below_requests(frame: FrameType | None) -> bool:
 def _kind(client: Any, base: str) -> str:
     cls = type(client)
     return f"urllib3.{cls.__name__ if cls.__module__.startswith('urllib3.') else base}"
-
-
-_SETTINGS: Final = (
-    "ca_certs", "ca_cert_dir", "ca_cert_data", "cert_file", "cert_reqs", "key_file", "key_password", "ssl_context",
-    "ssl_version", "assert_hostname", "assert_fingerprint", "server_hostname", "source_address", "socket_options",
-    "_socks_options", "_proxy_headers", "_proxy_config", "proxy_config", "headers",
-)  # fmt: skip
-"""What two pools must have in common for one to do the other's work."""
-
-
-def _settings(keywords: Any, proxy: Any) -> int:
-    return number_of_settings(None if proxy is None else str(proxy), known_settings(keywords))
-
-
-def known_settings(keywords: Any) -> list[tuple[str, Any]]:
-    """Those of a pool's keywords that tell it from others, where they are given."""
-    return [(name, keywords[name]) for name in _SETTINGS if keywords.get(name) is not None]
 
 
 def wrap_new_pool(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -188,8 +169,9 @@ def _call_begins(manager: Any) -> Call | None:
         kind = _kind(manager, "PoolManager")
         mark = clients.adopted(manager, kind, manager._poolscope_era)
         set_mark(manager, mark)
-    client = mark.facts.current(manager._poolscope_era)
-    return Call(id(manager), client.id, callsite.user(3))
+    facts = mark.facts
+    client = facts.current(manager._poolscope_era)
+    return Call(id(manager), client.id, callsite.user(3), None if facts.identity.settled else facts)
 
 
 def _follows_redirect(frame: FrameType | None) -> bool:
@@ -227,7 +209,6 @@ def _pool_built(pool: Any, started_at: float) -> None:
     era = pool._poolscope_era
     site = clients.construction_site(pool)
     mark = clients.built(pool, _kind(pool, "HTTPConnectionPool"), era, started_at, site)
-    mark.facts.sheet.settings = _settings({**vars(pool), **pool.conn_kw}, pool.proxy)
     set_mark(pool, PoolState(era, mark.facts))
     set_mark(pool, mark, "_poolscope_client")
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from poolscope.facts import now
 from poolscope.hooks import callsite
 from poolscope.hooks.calls import CURRENT_CALL, Call
+from poolscope.hooks.clients import ClientFacts
 from poolscope.hooks.guarding import guard, hide_frame
 from poolscope.hooks.marks import set_mark
 from poolscope.hooks.urllib3.state import (
@@ -88,6 +89,8 @@ def _attempt_begins(pool: Any, outer: Attempt | None, args: Any, kwargs: Any) ->
     if call is None or state.client is not None or not _may_follow(call):
         call, attempt.call = _call_of(pool, state, call)
     call.follow(exchange)
+    if call.young is not None:
+        _identify(call.young, pool, target, args, kwargs)
     exchange.pool = state.current(pool, exchange.client).id
     attempt.instead = announce(exchange, args, kwargs, pool.headers)
     return attempt
@@ -117,8 +120,33 @@ def _call_of(pool: Any, state: PoolState, call: Call | None) -> tuple[Call, Call
         client = call.client
     elif client is None and state.stand_in is not None:
         client = state.stand_in.current(state.era).id
-    opened = Call(id(pool), client, callsite.user(3))
+    known = state.client or state.stand_in
+    young = None if known is None or known.sheet.id != client or known.identity.settled else known
+    opened = Call(id(pool), client, callsite.user(3), young)
     return opened, opened
+
+
+@guard("urllib3.identity")
+def _identify(client: ClientFacts, pool: Any, target: Any, args: Any, kwargs: Any) -> None:
+    identity = client.identity
+    if not identity.knows("pool", pool):
+        identity.is_set_up("pool", *_settings(pool))
+    headers = (args[3] if len(args) > 3 else kwargs.get("headers")) or pool.headers or {}
+    body = args[2] if len(args) > 2 else kwargs.get("body")
+    client.sheet.settings = identity.sends(headers.items(), target, body)
+
+
+_SETTINGS: Final = (
+    "ca_certs", "ca_cert_dir", "ca_cert_data", "cert_file", "cert_reqs", "key_file", "key_password", "ssl_context",
+    "ssl_version", "ssl_minimum_version", "ssl_maximum_version", "assert_hostname", "assert_fingerprint", "server_hostname",
+    "source_address", "socket_options", "_socks_options", "proxy", "proxy_headers", "proxy_config",
+)  # fmt: skip
+"""What two pools must have in common for one to do the other's work."""
+
+
+def _settings(pool: Any) -> list[Any]:
+    own = pool.conn_kw
+    return [own[name] if name in own else getattr(pool, name, None) for name in _SETTINGS]
 
 
 def _origin(pool: Any, target: Any) -> tuple[Any, Any, Any]:

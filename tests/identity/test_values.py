@@ -1,4 +1,4 @@
-"""Settings are told apart without keeping them, without calling the host's code, and never taken for equal."""
+"""Settings are compared without keeping them, without calling the host's code, and never taken for equal."""
 
 from __future__ import annotations
 
@@ -10,8 +10,14 @@ from typing import Any
 
 import pytest
 
-from poolscope.hooks import settings
-from poolscope.hooks.settings import LIMIT, number_of_settings
+from poolscope import identity
+from poolscope.identity import LIMIT, Identity, values
+
+
+def number_of_settings(*parts: Any) -> int | None:
+    one = Identity()
+    one.is_set_up("part", *parts)
+    return one.number
 
 
 class Auth:
@@ -59,8 +65,8 @@ class Hostile:
 
 @pytest.fixture(autouse=True)
 def nothing_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(settings, "_numbers", {})
-    monkeypatch.setattr(settings, "_serials", {})
+    monkeypatch.setattr(identity, "_numbers", {})
+    monkeypatch.setattr(values, "_serials", {})
 
 
 def knotted(token: str) -> Auth:
@@ -120,18 +126,18 @@ def test_an_address_that_is_used_again_is_another_object() -> None:
 
 def test_a_large_object_is_not_looked_through() -> None:
     number_of_settings(Auth(cache={key: [key] * 10 for key in range(199)}))
-    assert len(settings._serials) <= 1
+    assert len(values._serials) <= 1
 
 
 def test_the_oldest_are_forgotten() -> None:
     first = number_of_settings("first")
     numbers = {number_of_settings(number) for number in range(LIMIT)}
     assert len(numbers | {first, number_of_settings("first")}) == LIMIT + 2
-    assert len(settings._numbers) == LIMIT
+    assert len(identity._numbers) == LIMIT
 
 
 def test_threads_do_not_give_one_number_to_two() -> None:
-    given: list[int] = []
+    given: list[int | None] = []
     threads = [
         threading.Thread(target=lambda part=part: given.append(number_of_settings(part)))  # type: ignore[misc]
         for part in range(50)

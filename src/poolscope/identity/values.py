@@ -1,9 +1,8 @@
-"""Small numbers for client settings, which must be compared but not kept."""
+"""Values made of plain ones only, without calling anything that the host's classes define."""
 
 from __future__ import annotations
 
 import itertools
-import os
 import sys
 import weakref
 from functools import partial
@@ -14,33 +13,20 @@ from typing import Any, Final
 LIMIT: Final = 1_000
 _DEPTH: Final = 8
 _SIZE: Final = 200
-"""Values of one client's settings that are looked at; what lies deeper or comes later counts by identity."""
-_KEY: Final = os.urandom(32)
-_numbers: dict[bytes, int] = {}
-_number_ids: Final = itertools.count(1)
+"""Values of one setting that are looked at; what lies deeper or comes later counts by identity."""
+_PLAIN: Final = (bool, int, float, str, bytes)
 _serials: dict[int, tuple[weakref.ref[Any], int]] = {}
 _serial_ids: Final = itertools.count(1)
+WATCHED: Final = "_poolscope_watched"
+"""On an SSLContext that was watched since it was made: whether it has a certificate of the client's own."""
 
 
-def number_of_settings(*parts: Any) -> int:
-    """Equal parts get equal numbers. Only a keyed hash is kept, so no credential can be read back.
-
-    Objects without a value of their own count by identity, i.e. as different. Of more than 1,000 kinds the
-    oldest are forgotten: what comes again later counts as different then, never as equal.
-    """
-    values = _Values()
-    described = repr([values.of(part) for part in parts])
-    digest = blake2b(described.encode("utf-8", "backslashreplace"), key=_KEY, digest_size=16).digest()
-    number = _numbers.get(digest)
-    if number is None:
-        number = _numbers.setdefault(digest, next(_number_ids))  # in one step: another thread may be here too
-        _forget_oldest(_numbers)
-    return number
+def value_of(part: Any) -> Any:
+    """``part`` as plain values; an object that has none of its own counts as itself, which is: as different."""
+    return _Values().of(part)
 
 
 class _Values:
-    """Values made of plain ones only, without calling anything that the host's classes define."""
-
     __slots__ = ("_above", "_left")
 
     def __init__(self) -> None:
@@ -58,7 +44,7 @@ class _Values:
             return "again", self._above.index(id(part))
         self._left -= 1
         if self._left < 0 or len(self._above) >= _DEPTH:
-            return _serial(part)
+            return serial_of(part)
         self._above.append(id(part))
         try:
             return self._inside(part, kind)
@@ -69,25 +55,41 @@ class _Values:
         for base in (list, tuple):
             if issubclass(kind, base):
                 items = list(base.__iter__(part))
-                return [self.of(item) for item in items] if len(items) < _SIZE else _serial(part)
+                return [self.of(item) for item in items] if len(items) < _SIZE else serial_of(part)
         if issubclass(kind, dict):
             pairs = list(dict.items(part))
             if len(pairs) >= _SIZE:
-                return _serial(part)
+                return serial_of(part)
             return sorted((repr(self.of(key)), repr(self.of(value))) for key, value in pairs)
+        if kind is _context_class():
+            return _context(part)
         state = _state(part, kind)
         if not state or len(state) >= 20:
-            return _serial(part)
+            return serial_of(part)
         return kind.__qualname__, self.of(dict(state))
 
 
-_PLAIN: Final = (bool, int, float, str, bytes)
+def _context_class() -> Any:
+    return getattr(sys.modules.get("ssl"), "SSLContext", FunctionType)
+
+
+def _context(context: Any) -> Any:
+    """What an SSLContext does: bounds, checks, options, and the certificates that it trusts.
+
+    Nobody can ask one for the client's own certificate, so one that has it, or may have got it unseen, is different.
+    """
+    if getattr(context, WATCHED, True) is not False:
+        return serial_of(context)
+    trusted = blake2b(b"".join(sorted(context.get_ca_certs(binary_form=True))), digest_size=16).hexdigest()
+    known = (context.protocol, context.minimum_version, context.maximum_version, context.verify_mode,
+             context.verify_flags, context.options)  # fmt: skip
+    ciphers = tuple(cipher["name"] for cipher in context.get_ciphers())
+    return "SSLContext", [int(each) for each in known], bool(context.check_hostname), ciphers, trusted
 
 
 def _state(part: Any, kind: type) -> dict[str, Any] | None:
     """The attributes an object consists of; None where there is more to it, in C or in slots."""
-    context = getattr(sys.modules.get("ssl"), "SSLContext", FunctionType)
-    if issubclass(kind, (FunctionType, partial, type, context)):
+    if issubclass(kind, (FunctionType, partial, type, _context_class())):
         return None
     if any(vars(cls).get("__slots__") for cls in kind.__mro__):
         return None
@@ -98,7 +100,7 @@ def _state(part: Any, kind: type) -> dict[str, Any] | None:
     return state if isinstance(state, dict) else None
 
 
-def _serial(part: Any) -> tuple[str, int]:
+def serial_of(part: Any) -> tuple[str, int]:
     """A number that stands for the very object, as its id would if ids were not used again."""
     known = _serials.get(id(part))
     if known is not None and known[0]() is part:
@@ -108,11 +110,7 @@ def _serial(part: Any) -> tuple[str, int]:
         _serials[id(part)] = weakref.ref(part), serial
     except TypeError:
         return "object", serial
-    _forget_oldest(_serials)
+    if len(_serials) > LIMIT:
+        for key in list(_serials)[:-LIMIT]:
+            _serials.pop(key, None)
     return "object", serial
-
-
-def _forget_oldest(known: dict[Any, Any]) -> None:
-    if len(known) > LIMIT:
-        for key in list(known)[:-LIMIT]:
-            known.pop(key, None)

@@ -1,0 +1,89 @@
+"""All rules at work on one stream: each record goes to those that read its kind; one that raises is switched off."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any, Final
+
+from poolscope.findings.base import Rule
+from poolscope.findings.clock import Clock
+from poolscope.records import Client, Connection, Exchange, Finding, Pool, Record
+
+SMALL: Final = 0.05
+"""Seconds of cost below which a finding may be info…"""
+SMALL_SHARE: Final = 0.01
+"""…if they are also less than this share of the run."""
+
+_READERS: Final = {Client: "client", Pool: "pool", Connection: "connection", Exchange: "exchange"}
+
+_Reader = tuple[Rule, Callable[[Any], None]]
+
+
+class Findings:
+    """Feed it records with `consume`, ask it with `found`."""
+
+    def __init__(self, rules: Iterable[Rule]) -> None:
+        self.rules = list(rules)
+        self.failed: dict[str, str] = {}
+        """Code → class name of the exception that switched its rule off."""
+        self._clock = Clock()
+        self._arrange()
+
+    def __repr__(self) -> str:
+        return f"<Findings of {len(self.rules)} rules, {len(self.failed)} switched off>"
+
+    def _arrange(self) -> None:
+        self._readers: dict[type, tuple[_Reader, ...]] = {
+            kind: tuple((rule, getattr(rule, name)) for rule in self.rules if _defines(rule, name))
+            for kind, name in _READERS.items()
+        }
+        self._needing = tuple(rule for rule in self.rules if _defines(rule, "needs"))
+
+    def consume(self, record: Record) -> None:
+        """Take in the next record of the stream."""
+        self._clock.consume(record)
+        for rule, read in self._readers.get(type(record), ()):
+            try:
+                read(record)
+            except Exception as error:
+                self._switch_off(rule, error)
+
+    def needs(self, pid: int, client: int | None, origin: str) -> bool:
+        """Whether any rule needs an exchange in which nothing is out of the ordinary."""
+        for rule in self._needing:
+            try:
+                if rule.needs(pid, client, origin):
+                    return True
+            except Exception as error:
+                self._switch_off(rule, error)
+        return False
+
+    def found(self) -> list[Finding]:
+        """What was found so far, by rule; asking changes nothing."""
+        return [self._weighed(rule, finding) for rule in list(self.rules) for finding in self._ask(rule)]
+
+    def _ask(self, rule: Rule) -> list[Finding]:
+        try:
+            return rule.findings()
+        except Exception as error:
+            self._switch_off(rule, error)
+            return []
+
+    def _weighed(self, rule: Rule, finding: Finding) -> Finding:
+        small = (
+            rule.by_cost
+            and finding.cost is not None
+            and finding.cost < SMALL
+            and finding.cost < SMALL_SHARE * self._clock.elapsed(finding.pid)
+        )
+        return replace(finding, severity="info") if small else finding
+
+    def _switch_off(self, rule: Rule, error: Exception) -> None:
+        self.failed[rule.code] = type(error).__name__
+        self.rules = [other for other in self.rules if other is not rule]
+        self._arrange()
+
+
+def _defines(rule: Rule, name: str) -> bool:
+    return getattr(type(rule), name) is not getattr(Rule, name)

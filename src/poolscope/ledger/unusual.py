@@ -1,0 +1,23 @@
+"""Which exchanges are worth a record even where nobody follows their client: those that tell of something."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from poolscope.facts import Exchange
+
+LONG_WAIT: Final = 0.05
+"""Seconds in the pool's queue from which on a wait is one."""
+
+
+def unusual(exchange: Exchange) -> bool:
+    """Whether it is anything but another good answer, read to its end, on a connection that was there."""
+    return (
+        exchange.reused is not True
+        or exchange.error is not None
+        or exchange.previous is not None
+        or exchange.body_complete is not True
+        or exchange.status is None
+        or exchange.status >= 300
+        or (exchange.pool_wait is not None and exchange.pool_wait >= LONG_WAIT)
+    )

@@ -1,0 +1,130 @@
+"""All rules on one stream: each is called for what it reads only, and one that raises takes nobody along."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import ClassVar
+
+from poolscope.findings.base import Rule
+from poolscope.findings.running import SMALL, SMALL_SHARE, Findings
+from poolscope.records import Connection, Exchange, Finding
+from tests.reports.stories import LINE, ORIGIN, Story
+
+
+class Dear(Rule):
+    """Finds that everything is dear."""
+
+    code: ClassVar[str] = "PS001"
+    title: ClassVar[str] = "dear"
+    cost: float | None = 1.0
+
+    def findings(self) -> list[Finding]:
+        return [Finding(100, self.code, self.title, ORIGIN, LINE, None, 1, self.cost, None, "pay less")]
+
+
+class Reading(Rule):
+    """Remembers the connections it is given."""
+
+    code: ClassVar[str] = "PS002"
+    title: ClassVar[str] = "reading"
+
+    def __init__(self) -> None:
+        self.seen: list[Connection] = []
+
+    def connection(self, record: Connection) -> None:
+        self.seen.append(record)
+
+    def findings(self) -> list[Finding]:
+        return []
+
+
+class Broken(Rule):
+    """Raises wherever it is asked."""
+
+    code: ClassVar[str] = "PS003"
+    title: ClassVar[str] = "broken"
+
+    def exchange(self, record: Exchange) -> None:
+        raise ZeroDivisionError
+
+    def needs(self, pid: int, client: int | None, origin: str) -> bool:
+        raise KeyError("no")
+
+    def findings(self) -> list[Finding]:
+        raise ValueError("no")
+
+
+def fed(*rules: Rule) -> Findings:
+    story = Story()
+    story.header()
+    story.throwaway()
+    findings = Findings(rules)
+    for record in story.records:
+        findings.consume(record)
+    return findings
+
+
+def test_a_rule_gets_what_it_reads() -> None:
+    reading = Reading()
+    fed(reading)
+    assert [type(record) for record in reading.seen] == [Connection, Connection]
+
+
+def test_one_that_raises_is_switched_off_and_reported() -> None:
+    findings = fed(Broken(), Dear())
+    assert findings.failed == {"PS003": "ZeroDivisionError"}
+    assert [finding.code for finding in findings.found()] == ["PS001"]
+
+
+def test_wherever_it_raises() -> None:
+    asked = Findings([Broken(), Dear()])
+    assert asked.needs(100, None, ORIGIN) is False
+    assert asked.failed == {"PS003": "KeyError"}
+    found = Findings([Broken(), Dear()])
+    assert [finding.code for finding in found.found()] == ["PS001"]
+    assert found.failed == {"PS003": "ValueError"}
+
+
+def weighed(cost: float | None, ran: float, rule: Dear | None = None) -> str:
+    rule = rule or Dear()
+    rule.cost = cost
+    story = Story()
+    story.header()
+    story.now = ran
+    story.summary()
+    findings = Findings([rule])
+    for record in story.records:
+        findings.consume(record)
+    return findings.found()[0].severity
+
+
+def test_what_costs_next_to_nothing_is_info() -> None:
+    assert weighed(SMALL - 0.001, ran=60.0) == "info"
+    assert weighed(SMALL, ran=60.0) == "warning"
+    assert weighed(0.01, ran=0.01 / SMALL_SHARE + 0.1) == "info"
+    assert weighed(0.01, ran=0.01 / SMALL_SHARE - 0.1) == "warning"
+    assert weighed(None, ran=60.0) == "warning"
+
+
+def test_where_more_is_at_stake_than_time_it_stays() -> None:
+    class Failing(Dear):
+        by_cost = False
+
+    assert weighed(0.0, ran=60.0, rule=Failing()) == "warning"
+
+
+def test_processes_have_clocks_of_their_own() -> None:
+    findings = Findings([Dear()])
+    for pid, until in ((100, 0.5), (101, 500.0)):
+        story = Story(pid=pid)
+        story.header()
+        story.now = until
+        story.summary()
+        for record in story.records:
+            findings.consume(record)
+    (finding,) = findings.found()
+    assert finding == replace(Dear().findings()[0], severity="warning")
+
+
+def test_nobody_is_called_where_no_rule_reads() -> None:
+    assert not any(Findings([Dear()])._readers.values())
