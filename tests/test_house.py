@@ -95,7 +95,7 @@ FORBIDDEN = {
     "unfinished work": r"\b(TODO|FIXME|XXX|HACK)\b",
     "a path of one machine": r"(?<![\w.])/(root|work|opt|home/\w+)/(?!\.\.\.)\w",
     "a registry's address": r"pythonhosted\.org|\bpypi\.org",
-    "who wrote it, instead of what it does": r"\b(chatgpt|claude|copilot|anthropic|openai|AI-generated|language model)\b",
+    "who wrote it, instead of what it does": r"\b(chatgpt|claude|copilot|AI-generated|language model)\b",
 }
 TEXT = {".py", ".md", ".toml", ".json", ".yaml", ".yml", ".cfg", ".pth", ""}
 
