@@ -43,6 +43,7 @@ class Counter:
         self._picture = Picture()
         self._first: int | None = None
         self._open: set[tuple[type, int, int]] = set()
+        self._in_progress: dict[tuple[int, int], records.Exchange] = {}
 
     def add(self, record: records.Record) -> None:
         """Take in the next record."""
@@ -57,19 +58,28 @@ class Counter:
         elif isinstance(record, records.Connection):
             self._connection(record)
         elif isinstance(record, records.Client):
-            self.figures.clients += self._is_new(record)
+            self.figures.clients += self._is_new(record, record.close_kind is not None)
 
     def _exchange(self, record: records.Exchange) -> None:
+        key = (record.pid, record.id)
+        before = self._in_progress.pop(key, None)
+        if before is not None:
+            self._count(before, -1)
+        self._count(record, 1)
+        if record.state is not None:
+            self._in_progress[key] = record
+
+    def _count(self, record: records.Exchange, times: int) -> None:
         for figures in (self.figures, self._origin(record.origin)):
-            figures.requests += 1
-            figures.pool_wait += record.pool_wait or 0.0
+            figures.requests += times
+            figures.pool_wait += times * (record.pool_wait or 0.0)
             if record.reused is not None:
-                figures.reused_known += 1
-                figures.reused_count += record.reused
+                figures.reused_known += times
+                figures.reused_count += times * record.reused
 
     def _connection(self, record: records.Connection) -> None:
         failed = record.failed_phase is not None
-        if not failed and not self._is_new(record):
+        if not failed and not self._is_new(record, record.closed_at is not None):
             return
         total = record.setup.get("total")
         for figures in (self.figures, self._origin(record.origin)):
@@ -77,13 +87,14 @@ class Counter:
             figures.connections += not failed and not record.inherited
             figures.setup += 0.0 if total is None or record.inherited else total.duration
 
-    def _is_new(self, record: records.Connection | records.Client) -> bool:
+    def _is_new(self, record: records.Connection | records.Client, over: bool) -> bool:
         key = (type(record), record.pid, record.id)
-        if key in self._open:
+        known = key in self._open
+        if over:
             self._open.discard(key)
-            return False
-        self._open.add(key)
-        return True
+        else:
+            self._open.add(key)
+        return not known
 
     def _origin(self, origin: str) -> Figures:
         if origin not in self.origins and len(self.origins) >= ORIGINS:

@@ -73,7 +73,9 @@ _KINDS: Final[dict[str, tuple[type, ...]]] = {
     "Severity": (str,),
 }
 _FIELDS: Final = {
-    kind: tuple((field.name, _kinds(str(field.type))) for field in fields(kind))
+    kind: tuple(
+        (field.name, _kinds(str(field.type))) for field in fields(kind) if field.metadata.get("saved", True)
+    )
     for kind in get_args(records.Record)
 }
 

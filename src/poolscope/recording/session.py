@@ -14,7 +14,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
-from typing import Any
+from typing import Any, Final
 
 from poolscope.facts import now
 from poolscope.instrumentor import INSTRUMENTOR
@@ -30,6 +30,9 @@ from poolscope.recording.own_file import OwnFile
 from poolscope.recording.stderr import note, print_text
 from poolscope.recording.stopping import WAKE_EVERY, Once, Termination, catch_up, die_of, undisturbed
 from poolscope.recording.stream import Stream
+
+IN_PROGRESS_AFTER: Final = 1.0
+"""Seconds after which a request that is not over is written to the saved file, and again when it is."""
 
 _active: Session | None = None
 
@@ -121,7 +124,9 @@ class Session:
     def _beat(self) -> None:
         """Once a second, in a thread of ours: drain, flush, and print what was asked for."""
         self._termination.wake()
-        FACTS.drain()
+        with FACTS.settled(1.0) as settled:
+            if settled:
+                INSTRUMENTOR.ledger.tell_progress(now(), IN_PROGRESS_AFTER)
         if self._file is not None:
             self._file.flush()
         if not self.options.quiet:

@@ -6,7 +6,7 @@ import dataclasses
 import json
 from typing import Any, Final
 
-from poolscope.records import CallSite, Finding
+from poolscope.records import CallSite, Exchange, Finding
 from poolscope.reports.lanes import Bar, Lane, LaneSample
 from poolscope.reports.merging import merged, notes
 from poolscope.reports.picture import Picture
@@ -15,6 +15,8 @@ from poolscope.reports.tally import Row, Tally
 VERSION: Final = 1
 """Raised when a key changes its meaning or goes; new keys may come at any time."""
 LANES: Final = 20
+IN_PROGRESS: Final = 100
+"""Requests in progress that are listed."""
 
 
 def render(picture: Picture) -> str:
@@ -63,7 +65,20 @@ def _totals(picture: Picture, rows: list[Row], tallies: dict[Row, Tally]) -> dic
         "reused": sum(row.reused for row in rows),
         "reuse_ratio": _ratio(sum(row.reused for row in rows), sum(row.kept for row in rows)),
         "connections_still_open": picture.still_open,
+        "in_progress": [_waiting(record) for record in picture.in_progress()[:IN_PROGRESS]],
+        "requests_in_progress": len(picture.in_progress()),
         **_connections(together),
+    }
+
+
+def _waiting(record: Exchange) -> dict[str, Any]:
+    return {
+        "method": record.method,
+        "url": record.url,
+        "state": record.state,
+        "connection": record.connection,
+        "started_at": record.started_at,
+        "call_site": _call_site(record.call_site),
     }
 
 

@@ -76,6 +76,8 @@ class Picture:
         self._past_clients: dict[Key, _Known] = {}
         self._open: dict[Key, _Open] = {}
         self._past_connections: dict[Key, Row] = {}
+        self._in_progress: dict[Key, tuple[Row, Exchange]] = {}
+        self._newest: dict[int, float] = {}
         self._findings = new_findings()
         self._add: dict[type, Callable[..., None]] = {
             Header: self._header,
@@ -98,7 +100,8 @@ class Picture:
         if add is None:
             return
         add(record)
-        self._findings.consume(record)
+        if not (isinstance(record, Exchange) and record.state is not None):
+            self._findings.consume(record)
 
     def findings(self) -> list[Finding]:
         """What the rules have found so far."""
@@ -129,6 +132,17 @@ class Picture:
         for entry in self._open.values():
             samples[entry.row].add(entry.lane)
         return samples
+
+    def in_progress(self) -> list[Exchange]:
+        """Requests that were not over when last heard of, the oldest first."""
+        records = [record for _, record in self._in_progress.values()]
+        return sorted(records, key=lambda record: record.started_at or 0.0)
+
+    def age(self, record: Exchange) -> float:
+        """Seconds from its start to the end of its process, or to the last that was heard of that."""
+        summary = self.summaries.get(record.pid)
+        until = self._newest.get(record.pid, 0.0) if summary is None else summary.ended_at
+        return max(until - (record.started_at or until), 0.0)
 
     @property
     def still_open(self) -> int:
@@ -191,19 +205,33 @@ class Picture:
         _remember(self._past_connections, key, entry.row)
 
     def _exchange(self, record: Exchange) -> None:
+        key = (record.pid, record.id)
+        at = record.finished_at or record.headers_at or record.started_at or 0.0
+        self._newest[record.pid] = max(at, self._newest.get(record.pid, 0.0))
+        earlier = self._in_progress.pop(key, None)
+        if earlier is not None:
+            row, before = earlier
+            row.add_exchange(before, -1)
+        row = self._row_for(record)
+        row.add_exchange(record)
+        if record.state is not None:
+            self._in_progress[key] = row, record
+
+    def _row_for(self, record: Exchange) -> Row:
         row: Row | None = None
         if record.connection is not None:
             key = (record.pid, record.connection)
             entry = self._open.get(key)
             if entry is not None:
-                entry.lane.add(record)
+                if record.state is None:
+                    entry.lane.add(record)
                 row = entry.row
             else:
                 row = self._past_connections.get(key)
         # A connection of another origin carries the request of a forward proxy; the client decides then.
         if row is None or row.origin != record.origin:
             row = self._row(record.pid, record.client, record.origin, record.call_site)
-        row.add_exchange(record)
+        return row
 
     def _site(self, kind: str, call_site: CallSite | None, sdk: CallSite | None) -> Site:
         site = Site(kind, call_site, sdk)

@@ -116,7 +116,7 @@ class Tally:
 
 
 class Row:
-    """One line of the report. Exchanges are counted as they finish, connections once they are closed."""
+    """One line of the report. Exchanges are counted when first seen, connections once they are closed."""
 
     __slots__ = (
         "clients",
@@ -165,24 +165,25 @@ class Row:
     def __repr__(self) -> str:
         return f"<Row {self.origin} {self.site.kind} {self.requests} requests {self.finished!r}>"
 
-    def add_exchange(self, exchange: Exchange) -> None:
-        """Count a finished request in."""
-        self.requests += 1
+    def add_exchange(self, exchange: Exchange, times: int = 1) -> None:
+        """Count a request in, be it over or in progress; minus one time takes it out again."""
+        self.requests += times
         if exchange.connection is None:
-            self.unconnected += 1
+            if exchange.state is None:
+                self.unconnected += times
         elif exchange.reused is not None:
-            self.kept += 1
+            self.kept += times
             if exchange.reused:
-                self.reused += 1
+                self.reused += times
             elif exchange.joined:
-                self.joined += 1
+                self.joined += times
         if exchange.error is not None:
             bump(self.errors, exchange.error)
-        self.lost += exchange.failed_attempts
+        self.lost += times * exchange.failed_attempts
         wait = exchange.pool_wait
         if wait is not None and wait >= WAITED:
-            self.waited += 1
-            self.wait_time += wait
+            self.waited += times
+            self.wait_time += times * wait
             self.slowest_wait = max(self.slowest_wait, wait)
 
 

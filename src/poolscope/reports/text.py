@@ -37,6 +37,15 @@ DETAILED_ORIGINS: Final = 8
 LISTED_ORIGINS: Final = 40
 """Origins that get a line of their own."""
 LISTED_FINDINGS: Final = 20
+LISTED_IN_PROGRESS: Final = 5
+STATES: Final = {
+    "waiting": "waits for a connection",
+    "connecting": "is connecting",
+    "sending": "is being sent",
+    "awaiting_headers": "waits for its answer",
+    "reading": "its response is open",
+}
+"""How far a request in progress is, by `records.Exchange.state`."""
 
 
 def render(picture: Picture, width: int = 100, color: bool = False) -> str:
@@ -110,6 +119,7 @@ class _Report:
             self._nothing()
         else:
             self._origins()
+            self._in_progress()
             self._findings()
         self._unseen()
         if self.table.rows:
@@ -152,6 +162,26 @@ class _Report:
                 self.page.folded(*line)
             else:
                 self.page.line(*line)
+
+    def _in_progress(self) -> None:
+        """Requests that were not over, the oldest first, each with the line that sent it."""
+        waiting = self.picture.in_progress()
+        if not waiting:
+            return
+        oldest = seconds(self.picture.age(waiting[0]))
+        self.page.line(
+            ("bad", f"{count(len(waiting), 'request')} in progress"), ("", f", the oldest for {oldest}")
+        )
+        for record in waiting[:LISTED_IN_PROGRESS]:
+            site = "" if record.call_site is None else f"  {self._site(record.call_site)}"
+            self.page.line(
+                ("", f"  {seconds(self.picture.age(record)):>8}  {STATES.get(record.state or '', '')}  "),
+                ("", f"{record.method or ''} {record.url or record.origin}"),
+                ("site", site),
+            )
+        if waiting[LISTED_IN_PROGRESS:]:
+            self.page.line(("label", f"  and {len(waiting) - LISTED_IN_PROGRESS:,} more"))
+        self.page.line()
 
     def _findings(self) -> None:
         for finding in self.findings[:LISTED_FINDINGS]:
