@@ -10,19 +10,26 @@ find_python = for name in python3 python3.14 python3.13 python3.12 python3.11; d
 PYTHON ?= $(shell $(find_python))
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 TESTS ?= tests
+# Tests run side by side, in as many processes as there are cores: JOBS=0 for one, as a debugger wants it.
+JOBS ?= auto
+PYTEST := $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
+FAST := not processes and not load and not long and not stack and not caddy
 SUITES ?= httpx httpcore requests urllib3
 VERSIONS ?= oldest older old
 
-.PHONY: help print-python demo test long regress lint format types check bench upstream versions readme stack stack-local screenshots dashboards clean
+.PHONY: help print-python demo test test-fast test-all test-caddy test-stack components truth long regress lint format types mypy check hooks bench upstream versions readme stack stack-local screenshots dashboards clean
 
 help:
 	@echo 'make demo      the report of the seed programs, against an embedded server'
-	@echo 'make test      the tests (TESTS=tests/hooks for some)'
-	@echo 'make regress   the tests of mended faults over the code that had them: each must fail there and pass here'
+	@echo 'make test-fast the tests that take no time, for while you edit: under a minute (TESTS=tests/hooks for some)'
+	@echo 'make test      every test that needs nothing but Python: under five minutes on two cores'
+	@echo 'make test-all  everything: the stack, Caddy, the libraries'"'"' own suites, their old versions, 10,000 exchanges each'
 	@echo 'make long      the tests that take minutes, each with its reason'
+	@echo 'make regress   the tests of mended faults over the code that had them: each must fail there and pass here'
 	@echo 'make lint      ruff; make format mends what it can'
 	@echo 'make types     mypy --strict and pyright'
 	@echo 'make check     lint, types and test'
+	@echo 'make hooks     have git check lint and types before each commit'
 	@echo 'make bench     what observing costs, beside the official packages'
 	@echo 'make upstream  the libraries'"'"' own test suites with and without poolscope (SUITES="httpx urllib3")'
 	@echo 'make versions  the tests of the hooks over old versions of the libraries (VERSIONS=oldest)'
@@ -45,18 +52,27 @@ $(VENV)/demo.stamp: pyproject.toml | $(BIN)/python
 	@$(PIP) install --editable '.[demo]'
 	@touch $@
 
-$(VENV)/dev.stamp: pyproject.toml | $(BIN)/python
-	@echo '[2/2] poolscope, every library it observes, and the tools (a minute or two the first time)' >&2
+# pip reads dependency groups since 25.1.
+$(VENV)/pip.stamp: | $(BIN)/python
 	@$(BIN)/python -c 'import pip; raise SystemExit(tuple(map(int, pip.__version__.split(".")[:2])) < (25, 1))' \
 		|| $(PIP) install --upgrade 'pip>=25.1'
+	@touch $@
+
+# Only ruff: a file that is not formatted is known seconds after a clone.
+$(VENV)/lint.stamp: pyproject.toml | $(VENV)/pip.stamp
+	@$(PIP) install --group lint
+	@touch $@
+
+$(VENV)/dev.stamp: pyproject.toml | $(VENV)/pip.stamp
+	@echo '[2/2] poolscope, every library it observes, and the tools (a minute or two the first time)' >&2
 	@$(PIP) install --editable '.[all]' --group dev
-	@touch $(VENV)/demo.stamp $@
+	@touch $(VENV)/demo.stamp $(VENV)/lint.stamp $@
 
 demo: $(VENV)/demo.stamp
 	@$(BIN)/poolscope demo
 
 test: $(VENV)/dev.stamp
-	$(BIN)/python -m pytest $(TESTS)
+	$(PYTEST) $(TESTS)
 
 # TESTS=tests/cli/test_children.py for some.
 regress: $(VENV)/dev.stamp
@@ -65,19 +81,44 @@ regress: $(VENV)/dev.stamp
 long: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -m long $(TESTS)
 
-lint: $(VENV)/dev.stamp
+# Whatever takes a second here deserves a marker, and to be left out.
+test-fast: $(VENV)/dev.stamp
+	$(PYTEST) -m '$(FAST)' --durations=5 --durations-min=1 $(TESTS)
+
+test-all: test test-caddy test-stack truth long regress upstream versions
+
+test-caddy: $(VENV)/dev.stamp
+	$(PYTEST) -m 'caddy and not stack' tests/real_service
+
+# In one process: these tests share the Collector, Jaeger and Prometheus that they start.
+test-stack: components
+	$(BIN)/python -m pytest -m stack tests/stack
+
+components: $(VENV)/dev.stamp
+	$(BIN)/python -m stack.binaries
+
+# 10,000 exchanges and more of each library, judged one by one.
+truth: $(VENV)/dev.stamp
+	POOLSCOPE_TRUTH=full $(PYTEST) -m load tests/truth
+
+lint: $(VENV)/lint.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-format: $(VENV)/dev.stamp
+format: $(VENV)/lint.stamp
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-types: $(VENV)/dev.stamp
-	$(BIN)/mypy
+types: mypy
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
+mypy: $(VENV)/dev.stamp
+	$(BIN)/mypy
+
 check: lint types test
+
+hooks: $(VENV)/dev.stamp
+	$(BIN)/pre-commit install
 
 bench: $(VENV)/dev.stamp
 	$(BIN)/python -m bench

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 
 import pytest
@@ -10,9 +11,21 @@ from poolscope.story.live import LIVE
 from tests.servers import Certificates
 from tests.servers.certificates import make
 
+pytest_plugins = ["tests.not_run"]
+
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell's background jobs are deaf to Ctrl-C, and so would be the programs that we send it to.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_finish() -> None:
+    """Many tests have garbage collected. What is there before the first one needs no looking at: 0.1 s each time."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_sessionfinish() -> None:
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="session")

@@ -148,7 +148,9 @@ def with_httpx(places: Places) -> list[Any]:
     with httpx.Client(verify=places.context, proxy=places.proxy.origin) as client:
         for url in (places.plain.url("/fixed"), places.tls.url("/fixed")):
             told.append(outcome_of(lambda url=url: client.get(url).status_code))
-    told.append(httpx.post(places.plain.url("/fixed"), content=b"x" * 1000).status_code)
+    told.append(
+        httpx.post(places.plain.url("/fixed"), content=b"x" * 1000, verify=places.context).status_code
+    )
     return told
 
 
@@ -202,6 +204,7 @@ def bare(places: Places) -> dict[str, list[Any]]:
     return outcomes
 
 
+@pytest.mark.load
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.parametrize("name", sorted(HOOKED))
 def test_a_failing_hook_is_not_noticed(name: str, bare: dict[str, list[Any]], places: Places) -> None:
@@ -283,6 +286,7 @@ with requests.Session() as session:
 """
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("name", ["requests.send", "urllib3.urlopen", "urllib3.answer"])
 def test_the_report_says_which_hook_gave_up(name: str, places: Places, tmp_path: Any) -> None:
     script = tmp_path / "script.py"

@@ -15,6 +15,8 @@ import pytest
 
 from tests.servers import Running, in_thread
 
+pytestmark = pytest.mark.processes
+
 SOURCE = str(Path(__file__).resolve().parents[1] / "src")
 
 CAPTURE = """

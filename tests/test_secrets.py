@@ -12,6 +12,8 @@ import pytest
 
 from tests.servers import Running, ServerConfig, in_thread
 
+pytestmark = pytest.mark.processes
+
 CANARIES = (
     "requestsuser requestspassword requestsquery requestsfragment requestsheader requestscookie requestsbody "
     "requestsbearer proxyuser proxypassword socksuser sockspassword digestpassword redirectquery barequery "

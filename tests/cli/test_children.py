@@ -16,6 +16,8 @@ from poolscope.recording.following import pth_is_installed
 from tests.cli.conftest import SOURCE, Program
 from tests.cli.test_run import wait_for
 
+pytestmark = pytest.mark.processes
+
 CALL = """
 import os, sys, requests
 def call(n=2):

@@ -8,12 +8,14 @@ import sys
 from pathlib import Path
 
 import certifi
+import pytest
 
 from poolscope.cli import demo as showing
 from poolscope.cli import doctor
 from tests.cli.conftest import Program
 
 
+@pytest.mark.processes
 def test_everything_fits_here(program: Program) -> None:
     done = program.poolscope("doctor", "--json")
     found = {library["name"]: library for library in json.loads(done.stdout)["libraries"]}
@@ -23,6 +25,7 @@ def test_everything_fits_here(program: Program) -> None:
     assert "requests" in program.poolscope("doctor").stdout
 
 
+@pytest.mark.processes
 def test_libraries_that_are_missing_are_no_trouble(program: Program) -> None:
     code = (
         "import sys\nfor name in ('requests', 'urllib3', 'httpx', 'httpx2', 'httpcore', 'httpcore2', 'anyio', 'trio'):\n"
@@ -43,6 +46,7 @@ def test_libraries_that_are_missing_are_no_trouble(program: Program) -> None:
     assert done.stdout.count("not installed") >= 8
 
 
+@pytest.mark.processes
 def test_a_library_without_a_hooks_place_says_what_would_be_missing(program: Program) -> None:
     code = (
         "import urllib3\ndel urllib3.connectionpool.HTTPConnectionPool._put_conn\n"
@@ -75,6 +79,7 @@ def test_versions_outside_the_tested_range_are_named() -> None:
     assert doctor._untested("urllib3", "3.0") is not None
 
 
+@pytest.mark.processes
 def test_the_demo_shows_the_seed_program_as_two_rows(program: Program) -> None:
     done = program.poolscope("demo", "--requests", "50", "--delay", "0", "seed", stderr=subprocess.STDOUT)
     assert done.returncode == 0, done.stdout
@@ -87,6 +92,7 @@ def test_the_demo_shows_the_seed_program_as_two_rows(program: Program) -> None:
     assert done.stdout.endswith("poolscope run your_program.py\n")
 
 
+@pytest.mark.processes
 def test_the_demo_loads_as_many_authorities_as_a_program_does(tmp_path: Path) -> None:
     with showing.Server(0, str(tmp_path)) as server:
         bundle = Path(server.environment()["REQUESTS_CA_BUNDLE"]).read_bytes()
@@ -95,6 +101,7 @@ def test_the_demo_loads_as_many_authorities_as_a_program_does(tmp_path: Path) ->
     assert len(own) < len(bundle)
 
 
+@pytest.mark.processes
 def test_the_demo_knows_its_examples(program: Program) -> None:
     listed = program.poolscope("demo", "--list").stdout
     assert "seed" in listed

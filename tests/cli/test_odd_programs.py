@@ -9,6 +9,8 @@ import pytest
 
 from tests.cli.conftest import Program
 
+pytestmark = pytest.mark.processes
+
 CALL = "import requests\nsession = requests.Session()\nprint(session.get('{url}').status_code)\n"
 
 ODD = {

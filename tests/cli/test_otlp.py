@@ -17,6 +17,8 @@ from poolscope.recording.otlp import EXIT_TIMEOUT
 from tests.cli.conftest import Program
 from tests.receiver import Receiver, receiving
 
+pytestmark = pytest.mark.processes
+
 PROTOCOLS = ["grpc", "http/protobuf"]
 THREE_AND_FOUR = """
 import threading, requests, httpx

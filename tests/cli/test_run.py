@@ -13,6 +13,8 @@ import pytest
 from poolscope import records
 from tests.cli.conftest import POOLSCOPE, SOURCE, Program
 
+pytestmark = pytest.mark.processes
+
 WORLD = """
 import sys
 print(sys.argv, __name__, __file__, __spec__, __package__, __doc__, sys.path[0], sys.stdin.read())
@@ -428,7 +430,6 @@ def test_a_program_that_becomes_a_daemon_keeps_its_descriptors(program: Program)
 
 
 def test_greenlets_are_no_obstacle(program: Program) -> None:
-    pytest.importorskip("gevent")
     program.write(
         "from gevent import monkey; monkey.patch_all()\nimport gevent, os, requests\n"
         "def call(n=2):\n    with requests.Session() as s:\n        for _ in range(n): s.get('{url}')\n"

@@ -24,6 +24,7 @@ def test_it_is_a_schema() -> None:
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("text", [MIXED, PER_CALL + "1/0"], ids=["mixed", "failed"])
 def test_every_saved_line_agrees(program: Program, text: str) -> None:
     program.write(text).run()

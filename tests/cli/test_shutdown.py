@@ -11,6 +11,8 @@ import pytest
 
 from tests.cli.conftest import POOLSCOPE, SOURCE, Program
 
+pytestmark = pytest.mark.processes
+
 LIBRARIES = {
     "requests": "import requests\nnew = requests.Session\nget = lambda c, u: c.get(u)\n"
     "stream = lambda c, u: c.get(u, stream=True)\nclose = lambda c: c.close()\n",

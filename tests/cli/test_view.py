@@ -13,6 +13,8 @@ from poolscope import records
 from poolscope.recording.stderr import PLAINLY
 from tests.cli.conftest import SOURCE, Program
 
+pytestmark = pytest.mark.processes
+
 PER_CALL = "import requests\nfor _ in range(10):\n    requests.get('{url}')\n"
 SESSION = "import requests\nwith requests.Session() as s:\n    for _ in range(10):\n        s.get('{url}')\n"
 MIXED = (

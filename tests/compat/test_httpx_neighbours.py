@@ -17,12 +17,14 @@ from tests.compat.conftest import Server
 
 
 def test_hishel_for_httpx(server: Server, tmp_path: Path) -> None:
-    hishel = pytest.importorskip("hishel.httpx")
+    from hishel import SqliteStorage
+    from hishel.httpx import CacheClient
+
     runs = iter(range(10))
 
     def scenario() -> list[str]:
-        storage = pytest.importorskip("hishel").SqliteStorage(database_path=tmp_path / f"{next(runs)}.db")
-        with hishel.CacheClient(storage=storage) as client:
+        storage = SqliteStorage(database_path=tmp_path / f"{next(runs)}.db")
+        with CacheClient(storage=storage) as client:
             return [client.get(server.url("/cached")).text for _ in range(3)]
 
     seen = alike(scenario)
@@ -30,7 +32,7 @@ def test_hishel_for_httpx(server: Server, tmp_path: Path) -> None:
 
 
 def test_respx() -> None:
-    respx = pytest.importorskip("respx")
+    import respx
 
     def scenario() -> list[object]:
         with respx.mock:
@@ -48,7 +50,8 @@ def test_respx() -> None:
 
 
 def test_instrument_while_respx_is_active(server: Server) -> None:
-    respx = pytest.importorskip("respx")
+    import respx
+
     with respx.mock(assert_all_called=False) as mock:
         mock.get("http://nowhere.example/a").mock(return_value=httpx.Response(200, text="mocked"))
         poolscope.instrument(signals=False)
@@ -65,7 +68,8 @@ def test_instrument_while_respx_is_active(server: Server) -> None:
 
 
 def test_respx_starts_and_ends_while_instrumented(server: Server) -> None:
-    respx = pytest.importorskip("respx")
+    import respx
+
     with capture() as seen:
         with respx.mock:
             respx.get("http://nowhere.example/a").mock(return_value=httpx.Response(200, text="mocked"))
@@ -77,7 +81,8 @@ def test_respx_starts_and_ends_while_instrumented(server: Server) -> None:
 
 @pytest.mark.parametrize("traced", ["client", "transport"])
 def test_respx_where_only_one_client_is_observed(traced: str, server: Server) -> None:
-    respx = pytest.importorskip("respx")
+    import respx
+
     if traced == "client":
         client = poolscope.trace(httpx.Client(trust_env=False))
     else:

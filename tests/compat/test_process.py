@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import textwrap
@@ -15,6 +14,8 @@ import requests
 import poolscope
 from poolscope.testing import capture
 from tests.compat.conftest import Server
+
+pytestmark = pytest.mark.processes
 
 
 def run(program: str, *arguments: str) -> list[object]:
@@ -95,7 +96,6 @@ print(json.dumps([theirs, ours, len(seen.connections)]))
 """
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
 def test_fork(server: Server) -> None:
     theirs, ours, connections = run(FORK, server.url("/plain"))
     text, told, inherited = theirs
@@ -145,7 +145,6 @@ print(json.dumps([answers, facts]))
 
 
 def test_gevent(server: Server) -> None:
-    pytest.importorskip("gevent")
     bare, _ = run(GEVENT, server.url("/plain"), "bare")
     accepts = server.accepts
     watched, facts = run(GEVENT, server.url("/plain"), "watched")

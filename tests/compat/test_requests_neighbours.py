@@ -22,7 +22,7 @@ def names(thing: object) -> list[str]:
 
 
 def test_botocore(server: Server) -> None:
-    botocore_session = pytest.importorskip("botocore.session")
+    import botocore.session as botocore_session
 
     def scenario() -> list[object]:
         client = botocore_session.Session().create_client(
@@ -48,7 +48,7 @@ def test_botocore(server: Server) -> None:
 
 
 def test_requests_toolbelt(server: Server) -> None:
-    toolbelt = pytest.importorskip("requests_toolbelt")
+    import requests_toolbelt as toolbelt
     from requests_toolbelt.adapters.source import SourceAddressAdapter
 
     def scenario() -> list[str]:
@@ -68,7 +68,7 @@ def test_requests_toolbelt(server: Server) -> None:
 
 
 def test_cachecontrol(server: Server) -> None:
-    cachecontrol = pytest.importorskip("cachecontrol")
+    import cachecontrol
 
     def scenario() -> list[tuple[str, bool]]:
         with cachecontrol.CacheControl(requests.Session()) as session:
@@ -81,7 +81,8 @@ def test_cachecontrol(server: Server) -> None:
 
 
 def test_requests_unixsocket(tmp_path: Path) -> None:
-    unixsocket = pytest.importorskip("requests_unixsocket")
+    import requests_unixsocket as unixsocket
+
     path = tmp_path / "socket"
 
     def scenario() -> list[int]:
@@ -99,20 +100,22 @@ def test_requests_unixsocket(tmp_path: Path) -> None:
 
 
 def test_hishel_for_requests(server: Server, tmp_path: Path) -> None:
-    hishel = pytest.importorskip("hishel.requests")
+    from hishel import SqliteStorage
+    from hishel.requests import CacheAdapter
+
     runs = iter(range(10))
 
     def scenario() -> list[str]:
-        storage = pytest.importorskip("hishel").SqliteStorage(database_path=tmp_path / f"{next(runs)}.db")
+        storage = SqliteStorage(database_path=tmp_path / f"{next(runs)}.db")
         with requests.Session() as session:
-            session.mount("http://", hishel.CacheAdapter(storage=storage))
+            session.mount("http://", CacheAdapter(storage=storage))
             return [session.get(server.url("/cached")).text for _ in range(3)]
 
     assert len(alike(scenario).exchanges) == 1
 
 
 def test_responses() -> None:
-    responses = pytest.importorskip("responses")
+    import responses
 
     def scenario() -> list[object]:
         with responses.RequestsMock() as mock:
@@ -127,7 +130,7 @@ def test_responses() -> None:
 
 
 def test_requests_mock() -> None:
-    requests_mock = pytest.importorskip("requests_mock")
+    import requests_mock
 
     def scenario() -> list[object]:
         with requests_mock.Mocker() as mock:
@@ -142,7 +145,8 @@ def test_requests_mock() -> None:
 
 
 def test_vcrpy_records_and_replays(server: Server, tmp_path: Path) -> None:
-    vcr = pytest.importorskip("vcr")
+    import vcr
+
     runs = iter(range(10))
 
     def scenario() -> list[object]:
@@ -161,7 +165,8 @@ def test_vcrpy_records_and_replays(server: Server, tmp_path: Path) -> None:
 
 
 def test_vcrpy_with_urllib3(server: Server, tmp_path: Path) -> None:
-    vcr = pytest.importorskip("vcr")
+    import vcr
+
     runs = iter(range(10))
 
     def scenario() -> list[object]:
@@ -173,7 +178,7 @@ def test_vcrpy_with_urllib3(server: Server, tmp_path: Path) -> None:
 
 
 def test_vcrpy_and_then_without(server: Server, tmp_path: Path) -> None:
-    vcr = pytest.importorskip("vcr")
+    import vcr
 
     def scenario() -> list[object]:
         with vcr.use_cassette(str(tmp_path / "once.yaml"), record_mode="all"), requests.Session() as session:

@@ -136,7 +136,6 @@ def test_a_stream_closed_while_another_thread_reads_from_it(library: str) -> Non
     assert captured.ledger.hook_failures == 0
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
 def test_a_lock_held_at_a_fork_does_not_stop_the_child(server: Running) -> None:
     with capture(), httpcore.ConnectionPool() as pool:

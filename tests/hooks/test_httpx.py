@@ -429,6 +429,7 @@ def test_copies_and_pickles_are_as_without_us(library: str, httpx: Any, server: 
     gc.collect()
 
 
+@pytest.mark.processes
 @on_libraries
 @pytest.mark.parametrize("first", ["import", "instrument"])
 def test_the_order_of_import_and_instrument_makes_no_difference(

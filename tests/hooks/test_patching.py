@@ -76,7 +76,6 @@ class Handler:
         raise TimeoutError("the host's deadline")
 
 
-@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="no such signal on this system")
 @pytest.mark.parametrize("handle", [handler, Handler(), functools.partial(handler)])
 def test_what_a_signal_handler_raises_passes(flaky, handle):
     def interrupted(value):

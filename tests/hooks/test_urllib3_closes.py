@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import re
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
@@ -431,8 +430,6 @@ def test_clients_dropped_without_a_close(using: Any) -> None:
 
 
 def test_a_response_pins_the_socket_of_a_closed_session() -> None:
-    if re.match(r"1\.26\.(\d|1[0-5])$", urllib3.__version__):
-        pytest.skip("closes connections with the session")
     with scripted(plays(polite)) as server, capture() as captured:
         session = requests.Session()
         session.trust_env = False

@@ -177,7 +177,8 @@ def test_managers_are_copied_as_without_us() -> None:
 
 
 def test_silence_where_it_is_asked_for(server: Running) -> None:
-    utils = pytest.importorskip("opentelemetry.instrumentation.utils")
+    from opentelemetry.instrumentation import utils
+
     with capture() as captured:
         http = urllib3.PoolManager()
         with utils.suppress_instrumentation():
@@ -191,7 +192,8 @@ def test_silence_where_it_is_asked_for(server: Running) -> None:
 
 
 def test_a_silent_request_on_a_reported_connection_counts(server: Running) -> None:
-    utils = pytest.importorskip("opentelemetry.instrumentation.utils")
+    from opentelemetry.instrumentation import utils
+
     with capture() as captured, urllib3.PoolManager() as http:
         http.request("GET", server.url("/fixed"))
         with utils.suppress_instrumentation():
@@ -368,7 +370,8 @@ def test_a_manager_traced_while_instrumented_is_one_client(server: Running) -> N
 def test_what_others_wrap_with_wrapt_is_called_on_a_traced_manager(
     order: str, server: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wrapt = pytest.importorskip("wrapt")
+    import wrapt
+
     called: list[str] = []
 
     def theirs(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
@@ -409,7 +412,6 @@ def test_a_close_that_somebody_wrapped_outlives_the_hooks(server: Running) -> No
             HTTPConnection.close = plain  # type: ignore[method-assign]
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_fork(server: Running) -> None:
     script = """
         import json, os, sys

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -107,8 +106,6 @@ class Embedded(Target):
 def real_service(
     tmp_path_factory: pytest.TempPathFactory, certificates: Certificates
 ) -> Iterator[service.Service]:
-    if shutil.which("caddy") is None:
-        pytest.skip("Caddy is not installed (Debian's package caddy)")
     with service.running(tmp_path_factory.mktemp("service"), certificates) as running:
         yield running
 
@@ -124,7 +121,7 @@ def scheme(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture(params=["gunicorn behind caddy", "embedded"])
+@pytest.fixture(params=[pytest.param("gunicorn behind caddy", marks=pytest.mark.caddy), "embedded"])
 def target(request: pytest.FixtureRequest, scheme: str, certificates: Certificates, tmp_path: Path) -> Target:
     if request.param == "embedded":
         return Embedded(request.getfixturevalue("embedded"), scheme, tmp_path)

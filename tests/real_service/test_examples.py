@@ -13,6 +13,8 @@ import pytest
 from tests.real_service.conftest import Target
 from tests.real_service.observed import HOUSE, Seen, Use
 
+pytestmark = pytest.mark.processes
+
 TRIED = {
     "debug_log",
     "https_both_ways",

@@ -163,6 +163,7 @@ def test_error_names_are_capped() -> None:
     assert row.errors["other"] == 10
 
 
+@pytest.mark.load
 def test_memory_does_not_grow_with_the_number_of_connections() -> None:
     drawn = Picture()
 

@@ -13,6 +13,8 @@ import pytest
 from tests.receiver import Receiver
 from tests.servers import Running
 
+pytestmark = pytest.mark.processes
+
 ROOT = Path(__file__).resolve().parents[2]
 
 

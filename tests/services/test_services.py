@@ -12,6 +12,8 @@ from tests.receiver import Receiver, Told
 from tests.servers import Running
 from tests.services.conftest import OFFICIAL, serving
 
+pytestmark = pytest.mark.processes
+
 ASKED = 16
 PATHS = {
     "django": [f"/work?name={number}" for number in range(ASKED)],

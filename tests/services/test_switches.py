@@ -13,6 +13,8 @@ from tests.receiver import Receiver
 from tests.servers import Running
 from tests.services.conftest import OFFICIAL
 
+pytestmark = pytest.mark.processes
+
 PROGRAM = """
 import sys, requests
 with requests.Session() as session:

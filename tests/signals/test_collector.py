@@ -67,6 +67,8 @@ def receiver() -> Iterator[Receiver]:
         yield running
 
 
+@pytest.mark.processes
+@pytest.mark.load
 @pytest.mark.parametrize("condition", ["away", "broken", "stuck"])
 def test_a_collector_out_of_order_costs_nothing_but_its_data(
     server, receiver: Receiver, condition: str
@@ -113,6 +115,7 @@ def test_a_log_processor_that_raises_stops_neither_metrics_nor_requests(server) 
         assert telemetry.total("http.client.request.duration") == 5
 
 
+@pytest.mark.load
 def test_samples_are_passed_on_even_when_spans_are_given_up(server) -> None:
     class Refusing:
         def start_span(self, *_: Any, **__: Any) -> Any:

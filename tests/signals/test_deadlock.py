@@ -11,6 +11,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.processes
+
 PROGRAM = r"""
 import faulthandler, gc, importlib, sys, threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer

@@ -125,6 +125,7 @@ LOGFIRE = """
 """
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("order", ["theirs first", "ours first", "alone"])
 @pytest.mark.parametrize("library", ["httpx", "requests"])
 def test_logfire(server, library: str, order: str) -> None:

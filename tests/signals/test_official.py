@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.processes
+
 PROGRAM = r"""
 import importlib, json, sys, threading, warnings
 from contextlib import ExitStack

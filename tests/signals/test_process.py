@@ -14,6 +14,8 @@ from opentelemetry.sdk.trace import SpanProcessor
 
 from tests.signals.telemetry import Telemetry
 
+pytestmark = pytest.mark.processes
+
 
 def run(program: str, *args: str) -> Any:
     done = subprocess.run(

@@ -13,6 +13,8 @@ import pytest
 
 from tests.servers import Running, in_process
 
+pytestmark = pytest.mark.processes
+
 PROGRAM = """
     import sys
     runtime, url, count = sys.argv[1], sys.argv[2], int(sys.argv[3])

@@ -5,14 +5,16 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+import pytest
 import yaml
 
 FOLDER = Path(__file__).resolve().parent.parent.parent / "stack" / "prometheus"
 
 
-def test_the_rules_are_valid(program):
+@pytest.mark.stack
+def test_the_rules_are_valid(component):
     ran = subprocess.run(
-        [program("promtool"), "check", "rules", FOLDER / "alerts.yaml"],
+        [component("promtool"), "check", "rules", FOLDER / "alerts.yaml"],
         capture_output=True,
         text=True,
         timeout=60,
@@ -20,9 +22,10 @@ def test_the_rules_are_valid(program):
     assert ran.returncode == 0, ran.stdout + ran.stderr
 
 
-def test_each_alert_fires_when_it_should_and_not_beside_it(program):
+@pytest.mark.stack
+def test_each_alert_fires_when_it_should_and_not_beside_it(component):
     ran = subprocess.run(
-        [program("promtool"), "test", "rules", "alerts.test.yaml"],
+        [component("promtool"), "test", "rules", "alerts.test.yaml"],
         cwd=FOLDER,
         capture_output=True,
         text=True,

@@ -7,8 +7,6 @@ import sys
 
 import pytest
 
-pytest.importorskip("trustme")
-
 from stack import binaries, load, local, screenshots, tables
 from stack.downstream import certificate
 from stack.programs import ROOT
@@ -55,9 +53,10 @@ def test_a_program_that_ends_at_once_is_quoted(tmp_path):
         program.kill()
 
 
-def test_a_prometheus_without_the_receiver_is_told_so(program, tmp_path):
+@pytest.mark.stack
+def test_a_prometheus_without_the_receiver_is_told_so(component, tmp_path):
     for name in ("otelcol", "jaeger", "prometheus"):
-        program(name)
+        component(name)
     stack = local.Stack(tmp_path, local.Ports.any(), may_build=False)
     stack.prometheus.command.remove("--web.enable-otlp-receiver")
     try:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import shutil
 
 import pytest
-
-pytest.importorskip("opentelemetry.exporter.otlp.proto.http", reason="needs opentelemetry-exporter-otlp")
 
 from stack.load import Load
 from stack.programs import HEALTHY, SICK, Ports, Stack
 from tests.stack.asking import Asking
+
+pytestmark = [pytest.mark.stack, pytest.mark.caddy]
 
 SECONDS = 12.0
 RATE = 10.0
@@ -44,11 +43,9 @@ class Behind(Asking):
 
 
 @pytest.fixture(scope="module")
-def ran(program, tmp_path_factory):
+def ran(component, tmp_path_factory):
     for name in ("otelcol", "jaeger", "prometheus"):
-        program(name)
-    if not shutil.which("caddy"):
-        pytest.skip("caddy is not on the PATH: on Debian, apt-get install caddy")
+        component(name)
     folder = tmp_path_factory.mktemp("caddy")
     with Stack(folder, Ports.any(), may_build=False, behind_caddy=True) as stack:
         yield Behind(stack)

@@ -12,14 +12,14 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-pytest.importorskip("opentelemetry.exporter.otlp.proto.http", reason="needs opentelemetry-exporter-otlp")
-
 from poolscope.cli import fleet
 from poolscope.cli.commands import commands
 from stack.programs import HEALTHY, ROOT, SICK
 from stack.queries import BOARDS
 from stack.running import answers, ask, until
 from tests.stack.asking import RATE, SECONDS
+
+pytestmark = pytest.mark.stack
 
 
 def test_the_load_was_answered(ran):

@@ -7,15 +7,13 @@ import time
 
 import pytest
 
-pytest.importorskip("opentelemetry.exporter.otlp.proto.http", reason="needs opentelemetry-exporter-otlp")
-
 from stack.load import Load
 from stack.programs import HEALTHY, SICK, Ports, Stack
 from stack.running import answers, until
 from tests.stack.asking import Asking
 
 # The load of a minute and more is in the first test's set-up, whichever that is.
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]
 
 RATE = 6.0
 CRASHES_SECONDS = 20.0
@@ -84,9 +82,9 @@ class Faulty(Asking):
 
 
 @pytest.fixture(scope="module")
-def faulty(program, tmp_path_factory):
+def faulty(component, tmp_path_factory):
     for name in ("otelcol", "jaeger", "prometheus"):
-        program(name)
+        component(name)
     with Stack(tmp_path_factory.mktemp("faults"), Ports.any(), may_build=False) as stack:
         yield Faulty(stack)
 

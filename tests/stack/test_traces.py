@@ -8,13 +8,13 @@ from collections import Counter
 
 import pytest
 
-pytest.importorskip("opentelemetry.exporter.otlp.proto.http", reason="needs opentelemetry-exporter-otlp")
-
 from stack.programs import HEALTHY, SICK
 from stack.running import until
 from stack.searches import SEARCHES, by_connection
 from stack.searches import tags_of as tags
 from tests.stack.asking import RATE, SECONDS
+
+pytestmark = pytest.mark.stack
 
 
 def test_jaeger_has_a_setup_span_for_every_connection(ran):

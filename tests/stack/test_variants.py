@@ -10,9 +10,6 @@ from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-
-pytest.importorskip("opentelemetry.exporter.otlp.proto.http", reason="needs opentelemetry-exporter-otlp")
-
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -23,12 +20,14 @@ from stack.programs import HEALTHY, SICK, Ports, Stack
 from stack.queries import metric
 from stack.running import answers, ask, until
 
+pytestmark = pytest.mark.stack
+
 
 @pytest.fixture
-def served(program, tmp_path, monkeypatch):
+def served(component, tmp_path, monkeypatch):
     """A function that runs a service against the Collector with one overlay."""
     for name in ("otelcol", "jaeger", "prometheus"):
-        program(name)
+        component(name)
     monkeypatch.setenv("DECISION_WAIT", "2s")
     stacks = []
 

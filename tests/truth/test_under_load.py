@@ -33,7 +33,7 @@ PROXIED = 2_000 if FULL else 150
 STREAMED = 3_000 if FULL else 300
 
 on_all = pytest.mark.parametrize("driver", DRIVERS, ids=str)
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.load, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(autouse=True)

@@ -36,6 +36,12 @@ CANNOT = (
         (1, 0, 3),
         "a request that is cancelled while it waits stays in the pool's queue",
     ),
+    Cannot(
+        r"test_a_response_pins_the_socket_of_a_closed_session",
+        "urllib3",
+        (1, 26, 16),
+        "a session closes all its connections, also those of open responses",
+    ),
 )
 UNCLOSED_BEFORE = (1, 26, 16)
 """Up to here urllib3 leaves the sockets of a forgotten pool to the garbage collector, which warns of them."""
