@@ -29,7 +29,7 @@ def render(picture: Picture) -> str:
         "processes": [_process(picture, pid) for pid in picture.headers],
         "totals": _totals(picture, rows, tallies),
         "origins": [{"origin": origin, "clients": clients} for origin, clients in origins.items()],
-        "findings": [_finding(finding) for finding in merged(picture.findings())],
+        "findings": [_finding(*finding) for finding in merged(picture.findings())],
         "not_seen": notes(picture),
     }
     return json.dumps(report, indent=2, ensure_ascii=False) + "\n"
@@ -126,7 +126,7 @@ def _bar(bar: Bar) -> dict[str, Any]:
     return bar._asdict()
 
 
-def _finding(finding: Finding) -> dict[str, Any]:
+def _finding(finding: Finding, processes: int) -> dict[str, Any]:
     return {
         "code": finding.code,
         "title": finding.title,
@@ -134,6 +134,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "call_site": _call_site(finding.call_site),
         "sdk_call_site": _call_site(finding.sdk_call_site),
         "count": finding.count,
+        "processes": processes,
         "cost": finding.cost,
         "saving": finding.saving,
         "sentence": finding.sentence,
