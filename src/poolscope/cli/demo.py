@@ -90,7 +90,7 @@ EXAMPLES: Final = (
         "unread_body",
         "requests",
         "responses that are not read to the end",
-        "closed: a connection whose response was not read cannot be used again. Read it, or ask with HEAD.",
+        "closed: a connection whose response was not read cannot be used again. Read it; where the headers are enough, ask with HEAD and without stream.",
     ),
     Example(
         "pool_too_small",

@@ -1,7 +1,7 @@
 """Recording without ``poolscope run``: what the interpreter's start-up does when a variable asks for it.
 
 POOLSCOPE=1 (or options, as in ``POOLSCOPE="--save calls.jsonl"``) makes a process the first of its
-family; POOLSCOPE_FOLLOW, set by such a process or by ``run --follow``, makes it a child.
+family; POOLSCOPE_FOLLOW, set by such a process or by ``run``, makes it a child.
 """
 
 from __future__ import annotations
