@@ -1,4 +1,4 @@
-"""Puts poolscope.pth into editable installs too: `force-include` serves real wheels only."""
+"""Puts the start-up files into editable installs too: `force-include` serves real wheels only."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 
-class EditablePth(BuildHookInterface):  # type: ignore[type-arg]
+class EditableStartUp(BuildHookInterface):  # type: ignore[type-arg]
     """Called by hatchling for every wheel."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Add the file when the wheel is an editable one."""
+        """Add the files when the wheel is an editable one; the module is found in src/, as the package is."""
         if version == "editable":
-            source = os.path.join(self.root, "src", "poolscope.pth")
-            build_data["force_include_editable"][source] = "poolscope.pth"
+            for name in ("poolscope.pth", "poolscope.start"):
+                build_data["force_include_editable"][os.path.join(self.root, "src", name)] = name

@@ -217,6 +217,8 @@ class Summary:
     facts_dropped: int = 0
     hooks_disabled: list[str] = field(default_factory=list)
     children_not_followed: int = 0
+    not_observed: list[str] = field(default_factory=list)
+    """HTTP clients that it had imported and that poolscope does not observe."""
 
 
 Record: TypeAlias = Header | Client | Pool | Connection | Exchange | Finding | Summary

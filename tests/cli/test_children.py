@@ -1,4 +1,4 @@
-"""Children: forked ones always count, others with --follow, and those left out are counted."""
+"""Children: forked ones always count, others unless --no-follow is given, and those left out are counted."""
 
 from __future__ import annotations
 
@@ -169,9 +169,9 @@ if __name__ == "__main__":
 
 
 @pytest.mark.parametrize("start", STARTED.values(), ids=STARTED.keys())
-def test_other_children_count_with_follow(program: Program, accepted: Callable[[], int], start: str) -> None:
+def test_other_children_count(program: Program, accepted: Callable[[], int], start: str) -> None:
     start = "\n".join("    " + line for line in start.splitlines()) if "__main__" not in start else start
-    run = program.write(STARTING + start).run("--follow")
+    run = program.write(STARTING + start).run()
     assert run.returncode == 0, run.stderr
     assert "4 requests · 2 connections · 2 clients" in run.stderr
     assert "not followed" not in run.stderr
@@ -180,9 +180,9 @@ def test_other_children_count_with_follow(program: Program, accepted: Callable[[
 
 
 @pytest.mark.parametrize("start", STARTED.values(), ids=STARTED.keys())
-def test_without_follow_they_are_counted_as_left_out(program: Program, start: str) -> None:
+def test_with_no_follow_they_are_counted_as_left_out(program: Program, start: str) -> None:
     start = "\n".join("    " + line for line in start.splitlines()) if "__main__" not in start else start
-    run = program.write(STARTING + start).run()
+    run = program.write(STARTING + start).run("--no-follow")
     assert run.returncode == 0, run.stderr
     assert "2 requests · 1 connection · 1 client" in run.stderr
     assert "1 child process not followed" in run.stderr
@@ -193,14 +193,14 @@ def test_other_programs_are_nobodys_children(program: Program) -> None:
     program.write(
         "import subprocess, os\nsubprocess.run(['true'])\nos.system('true')\nos.posix_spawn('/bin/true', ['x'], {})"
     )
-    program.run("--follow")
+    program.run()
     assert program.summary().children_not_followed == 0
 
 
 @pytest.mark.parametrize("how", ["-S", "-I", "-E"])
-def test_isolated_children_are_counted_even_with_follow(program: Program, how: str) -> None:
+def test_isolated_children_are_counted_all_the_same(program: Program, how: str) -> None:
     program.write(f"import subprocess, sys\nsubprocess.run([sys.executable, {how!r}, '-c', ''])")
-    program.run("--follow")
+    program.run()
     # Where poolscope is installed, its .pth file is read with -I and -E as well.
     followed = how != "-S" and pth_is_installed()
     assert program.summary().children_not_followed == (0 if followed else 1)
@@ -208,7 +208,7 @@ def test_isolated_children_are_counted_even_with_follow(program: Program, how: s
 
 def test_a_cleared_environment_is_counted(program: Program) -> None:
     program.write("import subprocess, sys\nsubprocess.run([sys.executable, '-c', ''], env={})")
-    program.run("--follow")
+    program.run()
     assert program.summary().children_not_followed == 1
 
 
@@ -218,7 +218,7 @@ def test_a_sitecustomize_that_ours_hides_still_runs(program: Program) -> None:
         "import subprocess, sys\nsubprocess.run([sys.executable, '-c', 'print(customized)'], check=True)"
     )
     path = os.pathsep.join([str(program.directory), SOURCE])
-    run = program.run("--follow", env={"PYTHONPATH": path})
+    run = program.run(env={"PYTHONPATH": path})
     assert run.stdout == "True\n"
 
 
@@ -301,7 +301,7 @@ def test_installed_only_the_site_must_be_read(
     path = "import sys; sys.path += %r; " % [entry for entry in sys.path if "site-packages" in entry]
     call = f"{path}import urllib3; urllib3.PoolManager().request('GET', '{{url}}')"
     program.write(ISOLATED.replace("{how}", repr(how)).replace("{call!r}", repr(call)))
-    command = [python, "-m", "poolscope", "run", "--quiet", "--follow", "--save", str(program.saved)]
+    command = [python, "-m", "poolscope", "run", "--quiet", "--save", str(program.saved)]
     run = subprocess.run(
         [*command, str(program.path)],
         env=program.environment(**environment),
@@ -349,7 +349,7 @@ def test_what_a_program_becomes_is_not_mixed_with_what_it_was(
 ) -> None:
     python, environment = installed
     program.write(BECOMES_ANOTHER)
-    command = [python, "-m", "poolscope", "run", "--follow", "--save", str(program.saved)]
+    command = [python, "-m", "poolscope", "run", "--save", str(program.saved)]
     run = subprocess.run(
         [*command, str(program.path), "first"],
         env=program.environment(**environment),

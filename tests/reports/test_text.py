@@ -254,11 +254,12 @@ def test_several_processes() -> None:
     shown = report(records)
     assert "2 processes" in shown
     assert shown.count("PS101") == 1
-    assert "10 calls" not in shown
+    assert "10 calls of requests.get()" in shown
+    assert "in 2 processes." in shown
     assert "11#" in shown
     assert "12#" in shown
     assert "cost    250 ms" in shown
-    assert "saving  at least 100 ms" in shown
+    assert "saving  at least 100 ms of the run's 175 ms in one process" in shown
 
 
 def test_a_client_that_was_not_seen() -> None:

@@ -25,7 +25,7 @@ def _run_help() -> click.Command:
     """`run` as described to people; running itself never comes here."""
     options: list[click.Parameter] = [
         click.Option(
-            [*option.names, option.attribute],
+            [*option.names, option.names[0].lstrip("-").replace("-", "_")],
             metavar=option.metavar,
             is_flag=option.metavar is None,
             help=option.help,
@@ -145,17 +145,20 @@ def demo(delay: float, count: int, only_list: bool, names: tuple[str, ...]) -> N
 
 
 @commands.command(short_help="Rank the services of a fleet, as Prometheus knows them.")
-@click.option(
-    "--prometheus", required=True, metavar="URL", help="Where Prometheus answers: http://host:9090."
-)
+@click.option("--prometheus", metavar="URL", help="Where Prometheus answers: http://host:9090.  [required]")
 @click.option(
     "--since", default="1h", show_default=True, metavar="RANGE", help="How far to look back: 15m, 1h, 7d."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def report(prometheus: str, since: str, as_json: bool) -> None:
+@click.argument("files", type=click.Path(), nargs=-1, metavar="")
+def report(prometheus: str | None, since: str, as_json: bool, files: tuple[str, ...]) -> None:
     """Rank the services that send their metrics to a Prometheus by the seconds they spend on setup."""
     from poolscope.cli import fleet
 
+    if files:
+        raise click.UsageError(f"report asks a Prometheus; for saved files: poolscope view {' '.join(files)}")
+    if prometheus is None:
+        raise click.UsageError("Missing option '--prometheus'. (For a saved file: poolscope view FILE.)")
     try:
         services = fleet.read(prometheus, since)
     except fleet.FleetError as error:

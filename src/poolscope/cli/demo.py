@@ -19,6 +19,8 @@ import click
 
 from poolscope.recording.stderr import say
 
+INSTALL: Final = "pip install 'poolscope[demo]'"
+
 
 class NotPossibleError(Exception):
     """The demo cannot run here; the text is one clear line."""
@@ -88,7 +90,7 @@ EXAMPLES: Final = (
         "unread_body",
         "requests",
         "responses that are not read to the end",
-        "closed: a connection whose response was not read cannot be used again. Read it, or ask with HEAD.",
+        "closed: a connection whose response was not read cannot be used again. Read it; where the headers are enough, ask with HEAD and without stream.",
     ),
     Example(
         "pool_too_small",
@@ -129,6 +131,9 @@ def show(names: Sequence[str], delay: float, count: int) -> None:
     if delay < 0 or count < 1:
         raise NotPossibleError("--delay must not be negative, --requests must be at least 1")
     chosen = [example for example in EXAMPLES if not names or example.name in names]
+    if not any(find_spec(example.library) for example in chosen):
+        wanted = " and ".join(sorted({example.library for example in chosen}))
+        raise NotPossibleError(f"the demo needs {wanted}, not installed here: {INSTALL}")
     with tempfile.TemporaryDirectory() as keep, Server(delay, keep) as server:
         # A copy: what lies inside the installed package would pass for a library, not for a program.
         shutil.copytree(directory(), os.path.join(keep, "examples"))
@@ -151,10 +156,10 @@ def _show(example: Example, server: Server) -> None:
     say("\n" + click.style(f"── {example.name}: {example.shows} ", bold=True), nl=False)
     say("─" * max(2, 76 - len(example.name) - len(example.shows)))
     if find_spec(example.library) is None:
-        say(f"{example.library} is not installed: skipped")
+        say(f"{example.library} is not installed: skipped ({INSTALL})")
         return
     if example.scheme not in server.ports:
-        say("trustme is not installed, so there is no certificate: skipped")
+        say(f"trustme is not installed, so there is no certificate: skipped ({INSTALL})")
         return
     count = [] if example.count is None else [str(example.count)]
     command = ["run", f"examples/{example.name}.py", server.url(example.scheme), *count]

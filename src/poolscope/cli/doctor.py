@@ -22,6 +22,7 @@ from poolscope.hooks.activation import LIBRARIES
 from poolscope.hooks.patching import Patches
 from poolscope.otel_version import too_old
 from poolscope.recording.following import pth_is_installed
+from poolscope.recording.unobserved import NOT_OBSERVED
 
 TESTED: Final = {
     "httpx": ("0.25", "0.28"),
@@ -32,8 +33,10 @@ TESTED: Final = {
     "urllib3": ("1.26.15", "2"),
 }
 """From the first version to the last series that the tests run with."""
-NOT_OBSERVED: Final = ("aiohttp", "pycurl", "niquests", "curl_cffi", "grpc")
-"""HTTP clients with pools of their own, of which poolscope sees nothing."""
+NOTHING_HERE: Final = (
+    "None of these libraries is here, so there is nothing to watch. Install poolscope where your program's",
+    "libraries are, or one of them here: pip install 'poolscope[requests]', [httpx], [urllib3]; [demo] for the demo.",
+)
 MEANING: Final = (
     (r"(^|\.)(_get_conn|handle_(async_)?request)$", "exchanges, their waits and which connection they got"),
     (r"\.urlopen$|\.request(_chunked)?$|\.getresponse$", "exchanges and their times"),
@@ -184,6 +187,8 @@ def text(findings: list[Finding]) -> str:
     for finding in findings:
         lines.append(_line(finding))
         lines += [f"    {point}" for point in finding.missing]
+    if all(finding.status == "absent" for finding in findings):
+        lines += ["", *NOTHING_HERE]
     lines += ["", _opentelemetry_line(), "", *_surroundings()]
     return "\n".join(lines) + "\n"
 
@@ -214,11 +219,11 @@ def _surroundings() -> list[str]:
     lines = []
     if pth_is_installed():
         lines.append(
-            "POOLSCOPE=1 and --follow work in every Python of this environment (poolscope.pth is there)."
+            "POOLSCOPE=1 and followed children work in every Python of this environment (poolscope.pth is there)."
         )
     else:
         lines.append(
-            "poolscope.pth is not installed here: POOLSCOPE=1 does nothing, --follow goes through PYTHONPATH."
+            "poolscope.pth is not installed here: POOLSCOPE=1 does nothing, children are followed through PYTHONPATH."
         )
     unseen = others()
     if unseen:

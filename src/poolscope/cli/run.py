@@ -42,8 +42,18 @@ def _run(main: program.Main, session: Session) -> None:
     except BaseException as error:
         session.exit_code = 1
         _show_without_us(error, main)
+        if isinstance(error, ModuleNotFoundError) and not session.options.quiet:
+            session.hint = elsewhere(error.name)
         raise
     session.exit_code = 0
+
+
+def elsewhere(module: str | None) -> str:
+    """What to do about a module that is missing: often it is installed, only not where poolscope is."""
+    return (
+        f"{module} is not installed beside poolscope, in {sys.prefix}. If your program has an environment of its own, "
+        "install poolscope there, and start it with that Python: python -m poolscope run …"
+    )
 
 
 def _status(code: Any) -> int:

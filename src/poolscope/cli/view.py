@@ -12,8 +12,9 @@ from typing import Final
 from poolscope import records
 from poolscope.recording.own_file import is_live
 from poolscope.recording.reader import Reading
-from poolscope.recording.spools import beside, open_spools
+from poolscope.recording.spools import beside, is_held, open_spools
 from poolscope.reports.picture import Picture
+from poolscope.reports.words import count
 
 STDIN: Final = "-"
 _NOT_OURS: Final = "is no poolscope record"
@@ -40,8 +41,10 @@ def read(paths: Sequence[str]) -> tuple[Picture, list[str], bool]:
     files = _files(paths)
     processes = _Processes()
     for path in files:
-        for record in stream(path, notes):
+        running: set[int] = set()
+        for record in stream(path, notes, running):
             picture.add(processes.apart(record) if len(files) > 1 else record)
+        picture.running |= {processes.number_of(pid) for pid in running}
         processes.next_file()
     return picture, notes, not has_trouble(notes)
 
@@ -81,13 +84,17 @@ class _Processes:
 
     def apart(self, record: records.Record) -> records.Record:
         """The record; under another number if its process is not the one that had it in an earlier file."""
-        pid = self._numbers.get(record.pid)
-        if pid is None:
-            pid = record.pid
-            while pid in self._earlier:
-                pid += _BEYOND_PIDS
-            self._numbers[record.pid] = pid
+        pid = self.number_of(record.pid)
         return record if pid == record.pid else replace(record, pid=pid)
+
+    def number_of(self, pid: int) -> int:
+        """What the process of the current file is called."""
+        if pid not in self._numbers:
+            number = pid
+            while number in self._earlier:
+                number += _BEYOND_PIDS
+            self._numbers[pid] = number
+        return self._numbers[pid]
 
     def next_file(self) -> None:
         """What comes is of another file."""
@@ -100,13 +107,18 @@ def has_trouble(notes: list[str]) -> bool:
     return any(_NOT_OURS in text for text in notes)
 
 
-def stream(path: str, notes: list[str]) -> Iterator[records.Record]:
-    """The records of a saved file, and of the children that did not come home, or not yet."""
+def stream(path: str, notes: list[str], running: set[int] | None = None) -> Iterator[records.Record]:
+    """The records of a saved file, and of the children that did not come home, or not yet.
+
+    ``running`` gets the numbers of the processes that go on.
+    """
+    running = set() if running is None else running
     reading = Reading("standard input", source=sys.stdin.buffer) if path == STDIN else Reading(path)
+    first: records.Record | None = None
     last: records.Record | None = None
     try:
         for record in reading.records():
-            last = record
+            first, last = first or record, record
             yield record
     except OSError as error:
         raise UnreadableError(f"can't read {path!r}: {error.strerror}", 2) from None
@@ -118,24 +130,28 @@ def stream(path: str, notes: list[str]) -> Iterator[records.Record]:
         return
     if reading.cut:
         notes.append(f"the last line of {reading.path} is cut off and was left out")
-    yield from children.records(notes)
+    yield from children.records(notes, running)
     if not reading.read and not children.read:
         raise UnreadableError(f"{reading.path} is empty: nothing was recorded{_yet(path)}", 1)
     if not isinstance(last, records.Summary):
-        notes.append(f"{reading.path} has no end: {_why(path)}")
+        live = None if path == STDIN else is_live(path)
+        notes.append(f"{reading.path} has no end: {_WHY[live]}")
+        if live and first is not None:
+            running.add(first.pid)
     elif children.read:
-        notes.append(f"{children.read} child processes of {path} outlived the first; they are shown as well")
+        notes.append(f"{count(children.read, 'child', 'children')} of {path} outlived the first process")
 
 
 def _yet(path: str) -> str:
     return "" if path != STDIN and is_live(path) is False else " yet"
 
 
-def _why(path: str) -> str:
-    live = None if path == STDIN else is_live(path)
-    if live is None:
-        return "the program was killed, or is still running"
-    return "the program is still running" if live else "the program was killed"
+_WHY: Final = {
+    None: "the program was killed, or is still running",
+    True: "the program is still running",
+    False: "the program was killed",
+}
+"""By whether its file is held."""
 
 
 class _Children:
@@ -145,7 +161,7 @@ class _Children:
         self._path = os.path.abspath(path)
         self.read = 0
 
-    def records(self, notes: list[str]) -> Iterator[records.Record]:
+    def records(self, notes: list[str], running: set[int]) -> Iterator[records.Record]:
         """What they hold."""
         try:
             status = os.stat(self._path)
@@ -156,7 +172,11 @@ class _Children:
         # A first process that only forks says nothing until its end; its children do.
         for spool in open_spools(beside(self._path), notes, owner=status.st_uid):
             reading = Reading(os.path.basename(spool.name), source=spool)
-            yield from reading.records()
+            goes_on = is_held(spool)
+            for record in reading.records():
+                yield record
+                if goes_on:
+                    running.add(record.pid)
             self.read += 1
             if reading.trouble is not None:
                 notes.append(reading.trouble)

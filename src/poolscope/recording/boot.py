@@ -1,7 +1,7 @@
 """Recording without ``poolscope run``: what the interpreter's start-up does when a variable asks for it.
 
 POOLSCOPE=1 (or options, as in ``POOLSCOPE="--save calls.jsonl"``) makes a process the first of its
-family; POOLSCOPE_FOLLOW, set by such a process or by ``run --follow``, makes it a child.
+family; POOLSCOPE_FOLLOW, set by such a process or by ``run``, makes it a child.
 """
 
 from __future__ import annotations
@@ -12,6 +12,9 @@ import sys
 from typing import Final
 
 VARIABLE: Final = "POOLSCOPE"
+_OFF: Final = ("", "0", "false", "off", "no")
+_WITH_VALUE: Final = ("-X", "-W", "--check-hash-based-pycs")
+"""The interpreter's own options that take the next word."""
 _tried = False
 
 
@@ -28,6 +31,9 @@ def activate() -> None:
 
 
 def _activate() -> None:
+    asked = os.environ.get(VARIABLE, "").strip().lower() not in _OFF
+    if not asked and "POOLSCOPE_FOLLOW" not in os.environ:
+        return
     from poolscope.recording import following, session
     from poolscope.recording.spools import has_spool
 
@@ -42,24 +48,30 @@ def _activate() -> None:
         options, directory = following.followed(value)
         if not has_spool(directory):
             session.Session(options, _program(), directory).start()
-    elif os.environ.get(VARIABLE, "0") not in ("", "0"):
+    elif asked:
         from poolscope.recording.options import parse_variable
 
         options = parse_variable(os.environ[VARIABLE])
-        options.follow = True  # else each of its children would take itself for the first
+        if not options.follow:  # then none of its children must take itself for the first
+            del os.environ[VARIABLE]
         first = session.Session(options, _program())
         first.silent_if_nothing = True
         first.start()
 
 
 def _program() -> str:
-    words = sys.orig_argv[1:]
-    for place, word in enumerate(words):
-        if word == "-m" and place + 1 < len(words):
-            return words[place + 1]
-        if word == "-c":
-            return "-c"
-        if not word.startswith("-"):
+    """The command, without its arguments: they may hold secrets."""
+    words = iter(sys.orig_argv[1:])
+    for word in words:
+        if word in _WITH_VALUE:
+            next(words, None)
+        elif word.startswith("-") and not word.startswith("--") and word[1:2] not in ("", "X", "W"):
+            flags, _, attached = word[1:].partition("m")
+            if "c" in flags:
+                return "-c"
+            if "m" in word:
+                return attached or next(words, "-m")
+        elif not word.startswith("-"):
             return os.path.basename(word)
     return os.path.basename(sys.executable)
 

@@ -25,7 +25,7 @@ class Options:
     json: bool = False
     quiet: bool = False
     origin: list[str] = field(default_factory=list)
-    follow: bool = False
+    follow: bool = True
     every: float | None = None
     keep_query: bool = False
     no_color: bool = False
@@ -47,6 +47,8 @@ class Option:
     help: str
     ends: bool = False
     """Everything after it belongs to the program."""
+    value: bool = True
+    """What it sets where it takes no value."""
 
 
 OPTIONS: Final = (
@@ -64,7 +66,10 @@ OPTIONS: Final = (
     Option(
         ("--origin",), "origin", "PATTERN", "Only origins that match, as in '*.example.com'; may be repeated."
     ),
-    Option(("--follow",), "follow", None, "Follow Python child processes that are not forks, too."),
+    Option(("--follow",), "follow", None, "Follow Python child processes: the default."),
+    Option(
+        ("--no-follow",), "follow", None, "Follow forks only, no other Python child processes.", value=False
+    ),
     Option(("--every",), "every", "SECONDS", "Print the report so far every SECONDS."),
     Option(("--keep-query",), "keep_query", None, "Keep the values of URL queries (they may be secrets)."),
     Option(("--no-color",), "no_color", None, "No colours; the NO_COLOR variable does the same."),
@@ -107,7 +112,7 @@ def parse_variable(value: str) -> Options:
         word = rest.pop(0)
         if word.startswith("-") and word not in ("-m", "-c"):
             _take(options, word, rest)
-        elif word not in ("1", "true", "yes", "on"):
+        elif word.lower() not in ("1", "true", "yes", "on"):
             raise UsageError(f"POOLSCOPE={value!r}: {word!r} is no option")
     return options
 
@@ -120,7 +125,7 @@ def _take(options: Options, word: str, rest: list[str]) -> bool:
     if option.metavar is None:
         if attached is not None:
             raise UsageError(f"{name} takes no value")
-        setattr(options, option.attribute, True)
+        setattr(options, option.attribute, option.value)
         return False
     if attached is None:
         if not rest:

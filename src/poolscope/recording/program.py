@@ -45,7 +45,7 @@ def _check_module(name: str) -> None:
         qualified = ".".join(parts[:depth])
         spec = _find(qualified, search)
         if spec is None:
-            raise UsageError(f"no module named {qualified!r}")
+            raise UsageError(f"no module named {qualified!r} beside poolscope, in {sys.prefix}")
         search = (
             list(spec.submodule_search_locations) if spec.submodule_search_locations is not None else None
         )

@@ -51,6 +51,8 @@ class Session:
         self.first = spool_directory is None
         """Whether this process prints the report; the others write spools."""
         self.exit_code: int | None = None
+        self.hint: str | None = None
+        """A line of advice to end with."""
         self.silent_if_nothing = False
         """Print no report when no connection was seen: nobody asked about this very program."""
         self._spools = spools.Spools(spool_directory or "")
@@ -73,6 +75,7 @@ class Session:
         self._file: LineFile | None = None if self.first else self._spools.file(started_at, self._pid)
         parent = None if self.first else os.getppid()
         self._stream = Stream(self.program, parent, started_at, self.options.origin, self._file)
+        self._stream.we_export = self.options.otlp is not None
         self._not_followed = 0
         self._waits = stuck.Watch()
         self._next_report = started_at + (self.options.every or 0.0)
@@ -106,17 +109,20 @@ class Session:
             self._heartbeat.start()
 
     def _handle_signals(self) -> None:
-        self._termination.start()
+        self._handle_termination()
         try:
             if self.options.dump_on is not None:
                 signal.signal(self.options.dump_on, self._dump_asked)
         except ValueError:  # not in the main thread: the program is embedded in something else
             return
 
-    def _first_request(self) -> None:
-        self._termination.first_request()
-        if self._termination.wakes:
+    def _handle_termination(self) -> None:
+        self._termination.start()
+        if self._termination.needs_heartbeat:
             self._heartbeat.interval = WAKE_EVERY
+            self._heartbeat.start()
+
+    def _first_request(self) -> None:
         self._heartbeat.start()
         if self._collector is not None:
             self._collector.first_request()
@@ -152,7 +158,7 @@ class Session:
         if picture is None:  # a child has none of its own; its spool has all there is to draw
             picture = spools.picture_of(self._file)
         else:
-            self._spools.read(picture.add)
+            self._spools.read(picture)
         picture.add(summary)
         publish(picture, self.options, self._report_file())
 
@@ -199,9 +205,9 @@ class Session:
         self.first = False
         self.exit_code = None
         self._begin()
-        self._termination.start()
         INSTRUMENTOR.listen(self._stream.take)
         self._heartbeat.reset()
+        self._handle_termination()
         if self._collector is not None:
             self._collector.after_fork()
 
@@ -277,7 +283,7 @@ class Session:
     def _finish_first(self) -> None:
         picture = self._stream.draw()
         self._stream.head()
-        failures = self._spools.merge(picture.add, self._file)
+        failures = self._spools.merge(picture, self._file)
         if self._file is not None:
             for finding in picture.findings():
                 self._file.add(finding)
@@ -294,6 +300,8 @@ class Session:
             publish(picture, self.options, self._report_file())
         if self._outputs is not None:
             self._outputs.complete(nothing=nothing)
+        if self.hint is not None:
+            note(self.hint)
 
     def _report_file(self) -> OwnFile | None:
         return None if self._outputs is None else self._outputs.report

@@ -11,7 +11,7 @@ import fcntl
 import os
 import stat
 import tempfile
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING, Final
 
@@ -85,25 +85,30 @@ class Spools:
 
         return LineFile(path, open_file)
 
-    def read(self, take: Callable[[records.Record], None]) -> None:
+    def read(self, picture: Picture) -> None:
         """Read every spool as far as it is written; a line that is not whole or not ours ends that spool."""
         for spool in open_spools(self._home, [], only=self._run):
+            goes_on = is_held(spool)
             for _, record in _readable(spool):
-                take(record)
+                picture.add(record)
+                if goes_on:
+                    picture.running.add(record.pid)
 
-    def merge(self, take: Callable[[records.Record], None], into: LineFile | None) -> list[str]:
+    def merge(self, picture: Picture, into: LineFile | None) -> list[str]:
         """Read every spool, and put its records into the saved file, if there is one, unless its child goes on.
 
         Returns why some could not be read.
         """
         failures: list[str] = []
         for spool in open_spools(self._home, failures, only=self._run):
-            goes_on = into is not None and _is_held(spool)
+            goes_on = is_held(spool)
             for line, record in _readable(spool):
-                take(record)
-                if into is not None and not goes_on:
+                picture.add(record)
+                if goes_on:
+                    picture.running.add(record.pid)
+                elif into is not None:
                     into.add_line(line)
-            if not goes_on:
+            if not goes_on or into is None:
                 self._merged.add(os.path.basename(spool.name))
         return failures
 
@@ -112,7 +117,7 @@ class Spools:
         remove(self._home, self._merged)
 
 
-def _is_held(spool: IO[bytes]) -> bool:
+def is_held(spool: IO[bytes]) -> bool:
     """Whether its writer is there still."""
     try:
         fcntl.flock(spool, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -2,8 +2,7 @@
 
 A Python handler runs when the main thread comes back to the interpreter. A semaphore of multiprocessing's may keep
 it away for ever: when a signal and a wake-up come together, as `Pool.terminate()` sends them, glibc waits on and
-Python never hears of the signal. So a worker of multiprocessing's dies of SIGTERM as without us until it has
-something to lose, and from then on the heartbeat wakes it out of such a wait.
+Python never hears of the signal. So the heartbeat of a worker of multiprocessing's wakes it out of such a wait.
 """
 
 from __future__ import annotations
@@ -98,42 +97,33 @@ class Termination:
 
     def __init__(self, finish: Callable[[int], None]) -> None:
         self._finish = finish
-        self._later = False
         self._main: int | None = None
 
     def __repr__(self) -> str:
-        return f"<Termination {'at the first request' if self._later else 'handled'}>"
-
-    def start(self) -> None:
-        """Handle it from now on, or from the first request on where multiprocessing made this process."""
-        self._main, self._later = None, _is_worker()
-        if not self._later:
-            self._handle()
-        elif signal.getsignal(signal.SIGTERM) == self._terminated:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        return f"<Termination{' with a heartbeat' if self.needs_heartbeat else ''}>"
 
     @property
-    def wakes(self) -> bool:
-        """Whether `wake` is to be called, every `WAKE_EVERY` seconds."""
+    def needs_heartbeat(self) -> bool:
+        """Whether `wake` must be called every `WAKE_EVERY` seconds."""
         return self._main is not None
 
-    def first_request(self) -> None:
-        """There is something to lose now."""
-        if self._later and signal.getsignal(signal.SIGURG) in (signal.SIG_DFL, _nothing):
-            self._later = False
-            try:
-                signal.signal(signal.SIGURG, _nothing)  # ignored by default, as ours ignores it
-            except ValueError:  # a request of another thread: then SIGTERM kills, as without us
-                return
-            self._handle()
-            self._main = get_ident()
-
-    def _handle(self) -> None:
+    def start(self) -> None:
+        """Handle it from now on."""
+        self._main = None
         try:
-            if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+            if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
                 signal.signal(signal.SIGTERM, self._terminated)
+            if signal.getsignal(signal.SIGTERM) == self._terminated and _is_worker():
+                self._wait_with_care()
         except ValueError:  # not in the main thread: the program is embedded in something else
             return
+
+    def _wait_with_care(self) -> None:
+        if signal.getsignal(signal.SIGURG) in (signal.SIG_DFL, _nothing):
+            signal.signal(signal.SIGURG, _nothing)  # ignored by default, as ours ignores it
+            self._main = get_ident()
+        else:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
     def _terminated(self, number: int, _: Any) -> None:
         signal.signal(number, _nothing)  # another one changes nothing

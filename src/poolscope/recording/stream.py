@@ -15,6 +15,7 @@ from poolscope.instrumentor import INSTRUMENTOR
 from poolscope.queue import FACTS
 from poolscope.recording.line_file import LineFile
 from poolscope.recording.origins import OnlyOrigins
+from poolscope.recording.unobserved import not_observed
 
 if TYPE_CHECKING:
     from poolscope.reports.picture import Picture
@@ -36,6 +37,8 @@ class Stream:
         self.file = file
         self.picture: Picture | None = None
         self.headed = False
+        self.we_export = False
+        """Whether the exporters in this process are ours (``--otlp``)."""
         self._program = program
         self._parent = parent
         self._started_at = started_at
@@ -127,6 +130,7 @@ class Stream:
             facts_dropped=FACTS.dropped,
             hooks_disabled=list(INSTRUMENTOR.ledger.hooks_disabled),
             children_not_followed=children_not_followed,
+            not_observed=not_observed(we_export=self.we_export),
         )
 
 

@@ -24,10 +24,23 @@ class Watch:
         # Whoever is connecting has a slot: slow setups are not waits.
         connecting = {c.opened_by for c in snapshot.connections if c.state == "connecting"}
         for waiter in snapshot.waiters:
-            if waiter.waited > LONG and waiter.pool not in self._told and waiter.exchange not in connecting:
+            if (
+                waiter.pool in self._told
+                or waiter.exchange in connecting
+                or not _is_full(waiter.pool, snapshot)
+            ):
+                continue
+            if waiter.waited > LONG:
                 self._told.add(waiter.pool)
                 return describe(waiter, snapshot)
         return None
+
+
+def _is_full(pool: int | None, snapshot: Snapshot) -> bool:
+    """Whether the pool has no connection to give: with one free it is the loop, or the machine, that is busy."""
+    limit = next((p.max_connections for p in snapshot.pools if p.id == pool), None)
+    taken = sum(c.pool == pool and c.state != "idle" for c in snapshot.connections)
+    return limit is not None and taken >= limit
 
 
 def describe(waiter: Waiter, snapshot: Snapshot) -> str:

@@ -31,7 +31,7 @@ def render(picture: Picture) -> str:
         "processes": [_process(picture, pid) for pid in picture.headers],
         "totals": _totals(picture, rows, tallies),
         "origins": [{"origin": origin, "clients": clients} for origin, clients in origins.items()],
-        "findings": [_finding(finding) for finding in merged(picture.findings())],
+        "findings": [_finding(*finding) for finding in merged(picture.findings())],
         "not_seen": notes(picture),
     }
     return json.dumps(report, indent=2, ensure_ascii=False) + "\n"
@@ -141,7 +141,7 @@ def _bar(bar: Bar) -> dict[str, Any]:
     return bar._asdict()
 
 
-def _finding(finding: Finding) -> dict[str, Any]:
+def _finding(finding: Finding, processes: int) -> dict[str, Any]:
     return {
         "code": finding.code,
         "title": finding.title,
@@ -151,6 +151,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "severity": finding.severity,
         "kind": finding.kind,
         "count": finding.count,
+        "processes": processes,
         "cost": finding.cost,
         "parts": finding.parts,
         "saving": finding.saving,

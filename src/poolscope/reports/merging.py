@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import re
+import signal
+from collections.abc import Iterable
 from dataclasses import replace
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from poolscope.records import CallSite, Finding
 from poolscope.reports.picture import Picture
 from poolscope.reports.words import count, seconds
 
-ALSO: Final = " (So it was in one process; the figures below are of all.)"
+
+class Merged(NamedTuple):
+    """A finding, put together over the processes that have the habit."""
+
+    finding: Finding
+    """Count and cost are of all; the saving, of processes that run side by side, is of one."""
+    processes: int
 
 
 class Process(NamedTuple):
@@ -30,56 +39,88 @@ def process(picture: Picture) -> Process:
         words.append(f"Python {first.python}")
         used = {row.site.kind.partition(".")[0] for row in picture.rows()}
         words += [f"{name} {version}" for name, version in sorted(first.libraries.items()) if name in used]
+    running = len(_running(picture))
     if len(picture.headers) > 1:
         words.append(count(len(picture.headers), "process", "processes"))
+        if running:
+            words.append(f"{running:,} still running")
     summary = picture.summaries.get(first.pid) if first is not None else None
     if summary is None:
-        if first is not None:
+        if first is not None and first.pid not in picture.running:
             words.append("no end recorded")
+        elif len(picture.headers) == 1:
+            words.append("still running")
         return Process(words, None)
     words.append(seconds(summary.wall_time))
     if summary.exit_code:
-        words.append(f"exit code {summary.exit_code}")
+        words.append(_ending(summary.exit_code))
     return Process(words, summary.wall_time)
+
+
+def _running(picture: Picture) -> list[int]:
+    return [pid for pid in picture.headers if pid in picture.running and pid not in picture.summaries]
+
+
+def _ending(exit_code: int) -> str:
+    """``exit code 3``, ``ended by SIGINT``."""
+    if exit_code > 0:
+        return f"exit code {exit_code}"
+    try:
+        return f"ended by {signal.Signals(-exit_code).name}"
+    except ValueError:  # a real-time signal has no name
+        return f"ended by signal {-exit_code}"
 
 
 def nothing_seen(picture: Picture) -> str:
     """What there is to say where no connection and no request is in the picture."""
+    if any(summary.not_observed for summary in picture.summaries.values()):
+        return "no request through httpx, requests or urllib3 was seen"
     patterns = next((header.origins for header in picture.headers.values()), [])
     where = f" to an origin that matches {' or '.join(patterns)}" if patterns else ""
     return f"no HTTP connection was opened and no request was made through httpx, requests or urllib3{where}"
 
 
-def merged(findings: list[Finding]) -> list[Finding]:
-    """One finding per code, origin and line, the dearest first.
-
-    Processes run side by side: their costs add up, but of what they would have saved only the largest counts.
-    """
-    together: dict[tuple[str, str | None, CallSite | None, CallSite | None], Finding] = {}
+def merged(findings: list[Finding]) -> list[Merged]:
+    """One finding per code, origin and line, the dearest first."""
+    together: dict[tuple[str, str | None, CallSite | None, CallSite | None], list[Finding]] = {}
     for finding in findings:
         key = (finding.code, finding.origin, finding.call_site, finding.sdk_call_site)
-        before = together.get(key)
-        together[key] = finding if before is None else _plus(before, finding)
-    return sorted(together.values(), key=lambda finding: -(finding.cost or 0.0))
+        together.setdefault(key, []).append(finding)
+    found = [_together(same) for same in together.values()]
+    return sorted(found, key=lambda one: -(one.finding.cost or 0.0))
 
 
-def _plus(one: Finding, other: Finding) -> Finding:
-    costs = [cost for cost in (one.cost, other.cost) if cost is not None]
-    savings = [saving for saving in (one.saving, other.saving) if saving is not None]
-    return replace(
-        one,
-        count=one.count + other.count,
+def _together(findings: list[Finding]) -> Merged:
+    processes = len({finding.pid for finding in findings})
+    if len(findings) == 1:
+        return Merged(findings[0], processes)
+    costs = [finding.cost for finding in findings if finding.cost is not None]
+    savings = [finding.saving for finding in findings if finding.saving is not None]
+    # Of the sentences and fixes the longest: it says the most ("1 or 2 requests", and how large a pool).
+    worded = max(findings, key=lambda finding: len(finding.sentence))
+    times = sum(finding.count for finding in findings)
+    sentence = re.sub(rf"(?<![\w.]){worded.count:,}(?![\w.])", f"{times:,}", worded.sentence, count=1)
+    finding = replace(
+        worded,
+        count=times,
         cost=sum(costs) if costs else None,
         saving=max(savings) if savings else None,
-        severity="warning" if "warning" in (one.severity, other.severity) else "info",
-        at_least=one.at_least or other.at_least,
-        parts={
-            part: one.parts.get(part, 0.0) + other.parts.get(part, 0.0)
-            for part in {**one.parts, **other.parts}
-        },
-        notes=list(dict.fromkeys([*one.notes, *other.notes])),
-        sentence=f"{one.sentence.removesuffix(ALSO)}{ALSO}",
+        severity="warning" if any(finding.severity == "warning" for finding in findings) else "info",
+        at_least=any(finding.at_least for finding in findings),
+        parts=_added(finding.parts for finding in findings),
+        notes=list(dict.fromkeys(note for finding in findings for note in finding.notes)),
+        fix=max((finding.fix for finding in findings), key=len),
+        sentence=f"{sentence.removesuffix('.')}, in {processes:,} processes.",
     )
+    return Merged(finding, processes)
+
+
+def _added(parts: Iterable[dict[str, float]]) -> dict[str, float]:
+    total: dict[str, float] = {}
+    for each in parts:
+        for name, took in each.items():
+            total[name] = total.get(name, 0.0) + took
+    return total
 
 
 def notes(picture: Picture) -> list[str]:
@@ -100,12 +141,15 @@ def notes(picture: Picture) -> list[str]:
     children = sum(summary.children_not_followed for summary in summaries)
     if children:
         found.append(
-            f"{count(children, 'child process', 'child processes')} not followed; --follow includes them."
+            f"{count(children, 'child process', 'child processes')} not followed (--no-follow, or beyond reach)."
         )
-    unfinished = [pid for pid in picture.headers if pid not in picture.summaries]
-    if picture.summaries and unfinished:
-        named = count(len(unfinished), "process", "processes")
-        found.append(f"The end of {named}: still running when this was written, or killed.")
+    others = sorted({name for summary in summaries for name in summary.not_observed})
+    if others:
+        found.append(f"What these did, which poolscope does not observe: {', '.join(others)}.")
+    lost = [pid for pid in picture.headers if pid not in picture.summaries and pid not in picture.running]
+    if picture.summaries and lost:
+        named = count(len(lost), "process", "processes")
+        found.append(f"The end of {named}: killed, or still running where no lock says so.")
     if picture.capped:
         found.append("More than 1,000 origins or call sites; the later ones are summed up as other.")
     return found

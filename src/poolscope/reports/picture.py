@@ -64,6 +64,8 @@ class Picture:
     def __init__(self) -> None:
         self.headers: dict[int, Header] = {}
         self.summaries: dict[int, Summary] = {}
+        self.running: set[int] = set()
+        """Processes that are known to go on: what has no end is not lost."""
         self.clients = 0
         self.clients_unused = 0
         """Clients closed without a request."""

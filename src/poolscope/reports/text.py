@@ -109,7 +109,9 @@ class _Report:
         sites = [
             site for row in picture.rows() for site in (row.site.call_site, row.site.sdk_call_site) if site
         ]
-        sites += [site for found in self.findings for site in (found.call_site, found.sdk_call_site) if site]
+        sites += [
+            site for found, _ in self.findings for site in (found.call_site, found.sdk_call_site) if site
+        ]
         self.paths = Paths(site.file for site in sites)
         self.table = Table(picture, Columns(page.width), self.paths)
 
@@ -185,12 +187,12 @@ class _Report:
 
     def _findings(self) -> None:
         for finding in self.findings[:LISTED_FINDINGS]:
-            self._finding(finding)
+            self._finding(*finding)
         if len(self.findings) > LISTED_FINDINGS:
             self.page.line(("label", f"… and {count(len(self.findings) - LISTED_FINDINGS, 'more finding')}"))
             self.page.line()
 
-    def _finding(self, finding: Finding) -> None:
+    def _finding(self, finding: Finding, processes: int) -> None:
         where = finding.call_site or finding.sdk_call_site
         at = "" if where is None else f"  {self._site(where)}"
         self.page.line(("finding", f"{finding.code} {finding.title}"), ("site", at))
@@ -202,7 +204,7 @@ class _Report:
         )
         if finding.saving is not None:
             self.page.line(("label", "  saving  "), ("good", f"at least {seconds(finding.saving)}"),
-                           ("", self._of_wall_time()))  # fmt: skip
+                           ("", self._of_wall_time()), ("", " in one process" if processes > 1 else ""))  # fmt: skip
         fix = finding.fix
         for site in (finding.sdk_call_site, finding.call_site):
             if site is not None:

@@ -1,4 +1,4 @@
-"""Read by Python children of ``run --follow`` where poolscope.pth is not installed.
+"""Read by Python children of ``run`` where poolscope.pth is not installed.
 
 Only one sitecustomize is imported: the one that this one hides comes first, as if we were not there.
 """

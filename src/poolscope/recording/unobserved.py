@@ -1,0 +1,19 @@
+"""HTTP clients that poolscope sees nothing of."""
+
+from __future__ import annotations
+
+import sys
+from typing import Final
+
+NOT_OBSERVED: Final = ("aiohttp", "pycurl", "niquests", "curl_cffi", "grpc")
+"""Those that have pools of their own."""
+_EXPORTERS: Final = "opentelemetry.exporter."
+
+
+def not_observed(*, we_export: bool) -> list[str]:
+    """Which of them the program has imported; its OpenTelemetry exporters too, which ask not to be observed."""
+    imported = list(sys.modules)
+    found: list[str] = [name for name in NOT_OBSERVED if name in imported]
+    if not we_export and any(name.startswith(_EXPORTERS) for name in imported):
+        found.append("the exporters of OpenTelemetry")
+    return found

@@ -1,0 +1,141 @@
+"""Another user of the machine: can't plant records, hang the program, or have files of others emptied."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Program
+from tests.cli.waiting import eventually
+
+pytestmark = pytest.mark.regress
+
+CALLS = """
+import os, requests, sys
+requests.get("{url}")
+pid = os.fork()
+if pid == 0:
+    requests.get("{url}")
+    os._exit(0)
+os.waitpid(pid, 0)
+print("ready", flush=True)
+sys.stdin.readline()
+"""
+NOBODY = 65534
+PLANTED = (
+    '{"type":"header","pid":99,"schema":1,"poolscope":"0","python":"3","wall_at_zero":0,"started_at":0}\n'
+    '{"type":"exchange","pid":99,"id":1,"connection":null,"client":null,"pool":null,"origin":"http://planted:80",'
+    '"method":"GET","url":"/"}\n'
+)
+
+
+def as_nobody(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """What another user does with the shell's own means."""
+    return subprocess.run(
+        ["bash", "-c", code, "bash", *arguments], user=NOBODY, group=NOBODY, capture_output=True, text=True, timeout=30, check=False
+    )  # fmt: skip
+
+
+@pytest.fixture
+def open_to_all(program: Program) -> Program:
+    """The program in a directory that others reach, as /srv or /var/log are."""
+    if os.geteuid() != 0:
+        pytest.fail("needs root, to be somebody else as well")
+    for directory in (program.directory, *program.directory.parents):
+        if directory.stat().st_mode & 0o005 != 0o005:
+            directory.chmod(0o755)
+    return program
+
+
+def test_nobody_else_can_plant_records_or_a_fifo(open_to_all: Program) -> None:
+    program = open_to_all
+    with program.write(CALLS).start(stdin=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        home = f"{program.saved}.children"
+        found = as_nobody(
+            'ls "$1"; cd "$1" && for folder in . */; do cd "$folder" && mkfifo 0-hang.spool; printf %s "$2" > 0-planted.spool; done; true',
+            home,
+            PLANTED,
+        )
+        _, stderr = process.communicate("\n", timeout=30)
+    assert "planted" not in stderr
+    assert "2 requests · 2 connections" in stderr
+    assert ".spool" not in found.stdout
+    assert not Path(home).exists()
+
+
+def test_a_folder_of_somebody_else_is_neither_used_nor_emptied(open_to_all: Program) -> None:
+    program = open_to_all
+    shared = program.directory / "shared"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    saved = shared / "calls.jsonl"
+    as_nobody(
+        'mkdir -m 777 "$1.children"; printf %s "$2" > "$1.children/00-1.spool"; chmod 666 "$1.children/00-1.spool"',
+        str(saved),
+        PLANTED,
+    )
+    run = program.write(CALLS).poolscope("run", "--save", str(saved), str(program.path), input="\n")
+    assert "planted" not in run.stderr
+    assert "2 requests · 2 connections" in run.stderr
+    assert (shared / "calls.jsonl.children" / "00-1.spool").read_text() == PLANTED
+    view = program.poolscope("view", str(saved))
+    assert "planted" not in view.stdout
+
+
+def test_a_link_is_not_followed(program: Program) -> None:
+    elsewhere = program.directory / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "precious.spool").write_text(PLANTED)
+    Path(f"{program.saved}.children").symlink_to(elsewhere)
+    run = program.write(CALLS).run(input="\n")
+    assert "2 requests · 2 connections" in run.stderr
+    assert "planted" not in run.stderr
+    assert [path.name for path in elsewhere.iterdir()] == ["precious.spool"]
+
+
+def test_spools_are_readable_by_their_owner_alone(program: Program) -> None:
+    program.write(CALLS)
+    with program.start(stdin=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        home = Path(f"{program.saved}.children")
+        eventually(lambda: any(home.rglob("*.spool")))
+        assert not home.stat().st_mode & 0o066, "nobody else lists it, nobody else writes to it"
+        for folder in (path for path in home.iterdir() if path.is_dir()):
+            # Root's workers may have become somebody else: they know its name, which nobody else can list.
+            assert not folder.stat().st_mode & 0o022 or os.geteuid() == 0
+        for spool in home.rglob("*.spool"):
+            assert stat.S_IMODE(spool.stat().st_mode) == 0o600
+        process.communicate("\n", timeout=30)
+
+
+BECOMES_NOBODY = """
+import os, requests
+pid = os.fork()
+if pid == 0:
+    {before}
+    os.setgid(65534); os.setuid(65534)
+    requests.get("{url}")
+    os._exit(0)
+assert os.waitpid(pid, 0)[1] == 0
+"""
+
+
+@pytest.mark.parametrize(
+    "before",
+    ["pass", 'requests.get("{url}"); import time; time.sleep(1.5)'],
+    ids=["after", "before and after"],
+)
+def test_a_worker_that_becomes_another_user_still_counts(open_to_all: Program, before: str) -> None:
+    program = open_to_all
+    program.write(BECOMES_NOBODY.replace("{before}", before))
+    run = program.run()
+    number = 1 if before == "pass" else 2
+    assert f"{number} request" in run.stderr
+    assert "not complete" not in run.stderr

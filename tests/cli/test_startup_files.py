@@ -1,0 +1,111 @@
+"""What each start of Python reads of us: `poolscope.pth`, and `poolscope.start` from 3.15 on."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import SOURCE, Program
+
+
+def start(python: str, program: Program, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [python, "-c", "import sys; print('poolscope.recording.session' in sys.modules)"],
+        env=program.environment(PYTHONPATH="", **variables),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+
+
+@pytest.mark.regress
+def test_a_package_that_is_gone_says_nothing(tmp_path: Path, program: Program) -> None:
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "env")], check=True)
+    site = next((tmp_path / "env").glob("lib/python*/site-packages"))
+    shutil.copy(Path(SOURCE) / "poolscope.pth", site)
+    run = start(str(tmp_path / "env" / "bin" / "python"), program, POOLSCOPE="1")
+    assert (run.stdout, run.stderr) == ("False\n", "")
+
+
+@pytest.mark.regress
+@pytest.mark.parametrize("value", ["false", "off", "no", "False", "OFF", " 0 "])
+def test_no_in_any_words(value: str, program: Program, installed: tuple[str, dict[str, str]]) -> None:
+    run = start(installed[0], program, POOLSCOPE=value)
+    assert (run.stdout, run.stderr) == ("False\n", "")
+
+
+@pytest.mark.parametrize(
+    ("value", "recorded"), [("", False), ("0", False), ("1", True), ("on", True), ("YES", True)]
+)
+def test_yes_in_any_words(
+    value: str, recorded: bool, program: Program, installed: tuple[str, dict[str, str]]
+) -> None:
+    run = start(installed[0], program, POOLSCOPE=value)
+    assert (run.stdout, run.stderr) == (f"{recorded}\n", "")
+
+
+@pytest.mark.regress
+def test_there_is_an_entry_for_python_3_15(program: Program, installed: tuple[str, dict[str, str]]) -> None:
+    """As PEP 829 has it: each line is resolved by `pkgutil.resolve_name` and called."""
+    entries = (Path(SOURCE) / "poolscope.start").read_text().split()
+    call = "import pkgutil, sys\n" + "".join(f"pkgutil.resolve_name({entry!r})()\n" for entry in entries)
+    for value in ("0", "1"):
+        run = subprocess.run(
+            [
+                sys.executable,
+                "-S",
+                "-c",
+                call + "print('poolscope' in sys.modules, 'poolscope.recording.session' in sys.modules)",
+            ],
+            env=program.environment(POOLSCOPE=value),
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert run.stdout == ("True False\n" if value == "0" else "True True\n")
+    run = subprocess.run(
+        [sys.executable, "-S", "-c", call + "print('poolscope' in sys.modules)"],
+        env=program.environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert run.stdout == "False\n", "the package is not imported for a variable that is not set"
+
+
+def test_a_start_without_the_variable_costs_less_than_a_millisecond(
+    program: Program, installed: tuple[str, dict[str, str]]
+) -> None:
+    line = (Path(SOURCE) / "poolscope.pth").read_text()
+    measure = f"import time\nline = {line!r}\nexec(line)\nbegan = time.perf_counter()\nfor _ in range(100):\n    exec(line)\nprint((time.perf_counter() - began) / 100)"
+    run = subprocess.run(
+        [sys.executable, "-c", measure], env=program.environment(), capture_output=True, text=True, check=True
+    )
+    assert float(run.stdout) < 0.001
+
+
+@pytest.mark.regress
+@pytest.mark.parametrize(
+    "words",
+    [["-X", "dev", "program.py"], ["-W", "ignore", "program.py"], ["-Xdev", "-Wignore", "-u", "program.py"]],
+)
+def test_the_title_is_the_command(
+    words: list[str], program: Program, installed: tuple[str, dict[str, str]]
+) -> None:
+    if words[0].startswith("-Xdev"):
+        words = ["-X", "utf8", *words]
+    program.write("import requests\nrequests.get('{url}').close()")
+    run = subprocess.run(
+        [installed[0], *words],
+        cwd=program.directory,
+        env=program.environment(PYTHONPATH="", POOLSCOPE="1"),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert run.stderr.partition(" · ")[0].split() == ["poolscope", "program.py"]
