@@ -163,6 +163,7 @@ class Connection(_Sheet):
         "request_closes",
         "requests",
         "resumed",
+        "server_keepalive",
         "setup_started_at",
         "span",
         "tls_version",
@@ -216,6 +217,8 @@ class Connection(_Sheet):
         self.close_trigger: str | None = None
         """Who called close: see ledger/closing.py."""
         self.keepalive_expiry: float | None = None
+        self.server_keepalive: float | None = None
+        """Seconds from the ``Keep-Alive: timeout`` of its first answer."""
         self.readable_at: float | None = None
         """When the library first found the idle socket readable (the server said or closed something)."""
         self.eof = False
