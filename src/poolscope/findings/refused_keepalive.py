@@ -20,17 +20,17 @@ AT_ONCE: Final = 1.0
 _WORDS: Final = {
     "connection_close_header": "answered with Connection: close",
     "http_1_0": "answered in HTTP/1.0, without keep-alive",
-    "server_closed_idle": "closed the connection after its first answer, without saying so",
+    "server_closed_idle": "closed the connection within {idle:.1g} s of its first answer, without saying so",
 }
 
 
 class _Seen:
-    __slots__ = ("cost", "kept", "place", "refused", "ways")
+    __slots__ = ("cost", "idle", "kept", "place", "refused", "ways")
 
     def __init__(self, place: Place) -> None:
         self.place = place
         self.kept = self.refused = 0
-        self.cost = 0.0
+        self.cost = self.idle = 0.0
         self.ways: dict[str, int] = {}
 
 
@@ -59,6 +59,7 @@ class RefusedKeepAlive(Rule):
             seen.kept += 1
         else:
             seen.refused += 1
+            seen.idle = max(seen.idle, _idle(record) or 0.0)
             seen.cost += setup_time(record) + (record.close_time or 0.0)
             seen.ways[way] = seen.ways.get(way, 0) + 1
 
@@ -72,7 +73,7 @@ class RefusedKeepAlive(Rule):
         return self.finding(
             seen.place,
             seen.refused,
-            f"{seen.place.origin} {_WORDS[way]}: {seen.refused:,} of {all_of:,} connections served one request.",
+            f"{seen.place.origin} {_WORDS[way].format(idle=seen.idle)}: {seen.refused:,} of {all_of:,} connections served one request.",
             "Let the server, or the proxy before it, keep connections alive (nginx: keepalive_timeout, and for what "
             "is behind it keepalive and proxy_http_version 1.1). Nothing can be changed on this side.",
             seen.cost,
@@ -84,9 +85,16 @@ def _refusal(record: Connection) -> str | None:
         return None
     if record.close_reason in ("connection_close_header", "http_1_0"):
         return record.close_reason
-    if record.close_reason == "server_closed_idle" and record.idle_since is not None:
-        return record.close_reason if (record.closed_at or 0.0) - record.idle_since <= AT_ONCE else None
+    idle = _idle(record)
+    if record.close_reason == "server_closed_idle" and idle is not None and idle <= AT_ONCE:
+        return record.close_reason
     return None
+
+
+def _idle(record: Connection) -> float | None:
+    if record.idle_since is None or record.closed_at is None:
+        return None
+    return record.closed_at - record.idle_since
 
 
 def _fires(seen: _Seen) -> bool:
