@@ -123,6 +123,8 @@ class Connection:
     opened_by: int | None = None
     requests: int = 0
     idle_since: float | None = None
+    server_keepalive: float | None = None
+    """Seconds that the server said it keeps the connection when idle."""
     inherited: bool = False
     """Opened by the process this one was forked from."""
     closed_at: float | None = None

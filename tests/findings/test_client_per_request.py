@@ -10,21 +10,25 @@ import pytest
 
 from poolscope.findings import find
 from poolscope.findings.client_per_request import (
-    DEFAULT_KEEPALIVE,
-    KEEPS_ALIVE,
+    DOMINATING,
     MAX_CALLS,
     MAX_LEAVING,
     MIN_CLIENTS,
     ClientPerRequest,
 )
 from poolscope.findings.habits import MAX_HABITS
+from poolscope.findings.lives import DEFAULT_KEEPALIVE, KEEPS_ALIVE, MOST_CALLS
 from poolscope.ledger.closing import REASONS
 from poolscope.records import CallSite, Client, Connection, Exchange, Finding, Record
 from tests.reports.stories import LINE, ORIGIN, Story
 
 
 def found(story: Story) -> list[Finding]:
-    return find(story.records)
+    return found_in(story.records)
+
+
+def found_in(records: list[Record]) -> list[Finding]:
+    return [finding for finding in find(records) if finding.code == "PS101"]
 
 
 def feed(rule: ClientPerRequest, record: Record) -> None:
@@ -54,8 +58,18 @@ def test_clients_below_and_at_the_threshold() -> None:
 
 
 def test_requests_per_client_at_and_above_the_threshold() -> None:
-    assert len(found(throwaways(10, requests=MAX_CALLS))) == 1
-    assert not found(throwaways(10, requests=MAX_CALLS + 1))
+    assert len(found(throwaways(10, requests=MAX_CALLS, built_in=0.0))) == 1
+    assert not found(throwaways(10, requests=MAX_CALLS + 1, built_in=0.0))
+
+
+@pytest.mark.parametrize("requests", [MAX_CALLS + 1, 10, MOST_CALLS])
+def test_clients_that_take_longer_to_build_than_they_work(requests: int) -> None:
+    work = 0.01 * requests - 0.01  # an exchange that connects waits for it
+    rest = 0.01 + 0.005  # connect and close
+    threshold = work * DOMINATING / (1 - DOMINATING) - rest
+    assert len(found(throwaways(10, requests=requests, built_in=threshold + 0.001))) == 1
+    assert not found(throwaways(10, requests=requests, built_in=threshold - 0.001))
+    assert not found(throwaways(10, requests=MOST_CALLS + 1, built_in=10.0))
 
 
 def test_a_redirect_is_no_further_request_of_the_user() -> None:
@@ -147,23 +161,23 @@ def test_as_many_as_the_peak_in_flight_are_not_avoidable() -> None:
     assert finding.count == 50
     cost_of_one = 0.01 + 0.01
     assert finding.cost == pytest.approx(50 * cost_of_one)
-    assert finding.saving == pytest.approx(45 * cost_of_one / 5)
+    assert finding.saving is None
 
 
-def test_building_side_by_side_is_not_saved_in_full() -> None:
+def test_what_was_built_side_by_side_has_no_saving() -> None:
     story = Story()
     for _ in range(10):
         start = story.now
-        for slot in range(4):
+        for _ in range(4):
             story.now = start
             client = story.client(built_in=1.0)
             connection = story.connect(client, connect=0.0)
-            story.exchange(client, connection, took=0.001, in_flight=slot + 1)
+            story.exchange(client, connection, took=0.001, in_flight=1)
             story.disconnect(connection)
             story.close(client)
     (finding,) = found(story)
     assert finding.cost == pytest.approx(40.0)
-    assert finding.saving == pytest.approx(36 / 4)
+    assert finding.saving is None
 
 
 def test_avoidable_below_and_at_the_threshold() -> None:
@@ -322,7 +336,7 @@ def test_processes_are_told_apart() -> None:
         for _ in range(MIN_CLIENTS - 1):
             story.throwaway()
         records += story.records
-    assert not find(records)
+    assert not found_in(records)
 
 
 def test_clients_alive_before_we_looked_are_no_finding() -> None:
@@ -330,7 +344,7 @@ def test_clients_alive_before_we_looked_are_no_finding() -> None:
     known = [
         replace(record, created_at=None) if isinstance(record, Client) else record for record in story.records
     ]
-    assert not find(known)
+    assert not found_in(known)
 
 
 @pytest.mark.parametrize("reason", sorted(REASONS))
@@ -364,8 +378,78 @@ def test_requests_that_did_not_end_well_prove_nothing(exchange: dict[str, Any]) 
     assert not found(throwaways(10, exchange=exchange))
 
 
-def test_no_line_no_finding() -> None:
-    assert not found(throwaways(10, call_site=None))
+def test_a_call_without_a_line_is_a_finding_without_one() -> None:
+    (finding,) = found(throwaways(10, call_site=None, kind="requests.get"))
+    assert (finding.call_site, finding.sdk_call_site) == (None, None)
+    assert "requests.Session()" in finding.fix
+
+
+def test_many_lines_of_one_module_are_one_finding() -> None:
+    story = Story()
+    for line in (30, 10, 20):
+        for _ in range(4):
+            story.throwaway(call_site=CallSite("load.py", line, "main"))
+    story.throwaway(call_site=CallSite("load.py", 10, "main"))
+    for _ in range(4):
+        story.throwaway(call_site=CallSite("other.py", 10, "main"))
+    first, second = found(story)
+    assert (first.count, first.call_site) == (13, CallSite("load.py", 10, "main"))
+    assert first.notes == ["Also at line 20, 30 of the same file."]
+    assert (second.count, second.notes) == (4, [])
+
+
+@pytest.mark.parametrize("file", ["tests/conftest.py", "tests/test_load.py", "load_test.py"])
+def test_the_line_of_a_test_is_information(file: str) -> None:
+    (finding,) = found(throwaways(10, call_site=CallSite(file, 10, "client")))
+    assert finding.severity == "info"
+    assert "fixture" in finding.notes[0]
+
+
+def with_keepalive(gap: float, says: float | None) -> Story:
+    story = Story()
+    for _ in range(5):
+        client = story.client(built_in=0.0)
+        connection = story.connect(client, connect=0.0, server_keepalive=says)
+        story.exchange(client, connection)
+        story.disconnect(connection)
+        story.close(client)
+        story.now += gap
+    return story
+
+
+def test_a_server_that_says_how_long_it_keeps_connections() -> None:
+    assert len(found(with_keepalive(1.999, says=2.0))) == 1
+    assert not found(with_keepalive(2.001, says=2.0))
+    assert len(found(with_keepalive(2.001, says=None))) == 1
+    assert not found(with_keepalive(DEFAULT_KEEPALIVE + 0.001, says=60.0))
+
+
+def test_a_server_that_was_seen_to_close_idle_connections() -> None:
+    story = Story()
+    other = story.client(call_site=CallSite("other.py", 1, "main"))
+    idle = story.connect(other)
+    story.exchange(other, idle)
+    idle.idle_since = story.now
+    story.now += 1.0
+    story.disconnect(idle, "server_closed_idle")
+    seen = with_keepalive(1.5, says=None).records
+    assert not found_in([*story.records, *seen])
+    assert len(found_in([*story.records, *with_keepalive(0.9, says=None).records])) == 1
+
+
+def test_the_count_is_of_all_that_were_built() -> None:
+    story = throwaways(19)
+    story.throwaway(requests=100)
+    story.throwaway(reason="connection_close_header")
+    story.throwaway(exchange={"status": None})
+    (finding,) = found(story)
+    assert finding.count == 22
+
+
+def test_the_parts_make_up_the_cost() -> None:
+    (finding,) = found(throwaways(10))
+    assert finding.parts == pytest.approx({"construction": 0.1, "connect": 0.1, "close": 0.05})
+    assert finding.cost == pytest.approx(sum(finding.parts.values()))
 
 
 def test_the_line_of_a_package_stands_between() -> None:
@@ -436,7 +520,7 @@ def test_building_is_counted_once_for_a_client_of_two_origins() -> None:
 def test_repeated_records_of_a_connection_count_once() -> None:
     story = throwaways(5)
     doubled = [record for record in story.records for _ in range(2 if record.type == "connection" else 1)]
-    assert find(doubled) == find(story.records)
+    assert found_in(doubled) == found_in(story.records)
 
 
 def test_asking_changes_nothing_and_the_same_stream_finds_the_same() -> None:
@@ -463,13 +547,13 @@ def test_the_exchanges_it_does_not_need_change_nothing(long_lived: int) -> None:
         else:
             feed(needed, record)
     assert needed.findings() == every.findings()
-    assert passed_over == long_lived * 2 * 19
+    assert passed_over == long_lived * 2 * (MAX_CALLS + 19 - MOST_CALLS)
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_saving_never_exceeds_cost_nor_busy_time(seed: int) -> None:
     chance = random.Random(seed)
-    story = parallel(40, 6)
+    story = Story()
     for _ in range(50):
         story.throwaway(built_in=chance.random())
         story.now += chance.random() * 10

@@ -45,7 +45,17 @@ def test_a_call_that_a_thread_pool_makes_has_no_line_of_the_users():
     with ThreadPoolExecutor(1) as threads:
         site = threads.submit(call).result()
     assert site.user is None
-    assert site.sdk[0].co_filename.endswith(("concurrent/futures/thread.py", "threading.py"))
+    assert site.sdk is None
+    assert site.entry.co_filename.endswith("requests/api.py")
+
+
+def test_the_wrapper_of_another_tool_is_nobodys_line():
+    site = frames(
+        f"{SITE_PACKAGES}/somesdk/api.py",
+        f"{SITE_PACKAGES}/newrelic/hooks.py",
+        f"{SITE_PACKAGES}/requests/api.py",
+    )()
+    assert site.sdk[0].co_filename.endswith("somesdk/api.py")
 
 
 @pytest.mark.parametrize(
@@ -56,9 +66,10 @@ def test_a_call_that_a_thread_pool_makes_has_no_line_of_the_users():
         (f"{SITE_PACKAGES}/requests/api.py", callsite.LIBRARY),
         (f"{SITE_PACKAGES}/requests_toolbelt/x.py", callsite.PACKAGE),
         ("/usr/lib/python3/dist-packages/urllib3/pool.py", callsite.LIBRARY),
-        (f"{sysconfig.get_paths()['stdlib']}/json/decoder.py", callsite.PACKAGE),
+        (f"{sysconfig.get_paths()['stdlib']}/json/decoder.py", callsite.STANDARD),
         ("<string>", callsite.USER),
-        ("<frozen importlib._bootstrap>", callsite.PACKAGE),
+        ("<frozen importlib._bootstrap>", callsite.STANDARD),
+        (f"{SITE_PACKAGES}/wrapt/wrappers.py", callsite.STANDARD),
         (callsite.__file__, callsite.LIBRARY),
     ],
 )

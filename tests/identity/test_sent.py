@@ -39,7 +39,7 @@ SOMEBODY = """
 Authorization Proxy-Authorization X-API-Key Api-Key X-Auth-Token X-Vault-Token PRIVATE-TOKEN X-Shopify-Access-Token
 Ocp-Apim-Subscription-Key DD-API-KEY DD-APPLICATION-KEY xi-api-key X-RapidAPI-Key X-Figma-Token X-Amz-Security-Token
 Stripe-Account X-Goog-User-Project X-Tenant X-Forwarded-User Impersonate-User User-Agent Apca-Api-Key-Id X-MBX-APIKEY
-OpenAI-Organization X-Never-Heard-Of ?api_key ?key ?access_token ?apiKey ?sig ?password ?hapikey ?jwt ?X-Access-Token
+X-Never-Heard-Of ?api_key ?key ?access_token ?apiKey ?sig ?password ?hapikey ?jwt ?X-Access-Token
 ?session {password {api_key {clientSecret {refresh_token &assertion &password &client_secret
 """.split()
 NOBODY = """

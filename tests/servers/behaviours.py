@@ -109,6 +109,14 @@ async def drop(wire: Wire, request: Request) -> bool:
     return False
 
 
+async def cutoff(wire: Wire, request: Request) -> bool:
+    """``/cutoff/1200/…``: closes without an answer after so many milliseconds."""
+    await wire.read_body(request)
+    await asyncio.sleep(int(_argument(request)) / 1000)
+    wire.close("server: closed without answer")
+    return False
+
+
 async def last(wire: Wire, request: Request) -> bool:
     """A keep-alive answer, and then it closes all the same: the stale connection."""
     await wire.read_body(request)
@@ -160,6 +168,13 @@ async def flaky(wire: Wire, request: Request) -> bool:
     return True
 
 
+async def busy(wire: Wire, request: Request) -> bool:
+    """503, each time."""
+    await wire.read_body(request)
+    await wire.answer("503 Service Unavailable", b"later")
+    return True
+
+
 async def early(wire: Wire, request: Request) -> bool:
     """Answers from the head alone, before it reads the body."""
     await wire.answer("413 Content Too Large", b"too much", Connection="close")
@@ -177,7 +192,7 @@ async def switch(wire: Wire, request: Request) -> bool:
 
 
 _ALL: tuple[Behaviour, ...] = (
-    *(fixed, size, empty, chunked, slow, redirect, login, digest, flaky, early, switch),
-    *(close, http10, reset, cut, drop, last, silence, stall, garbage),
+    *(fixed, size, empty, chunked, slow, redirect, login, digest, flaky, busy, early, switch),
+    *(close, http10, reset, cut, cutoff, drop, last, silence, stall, garbage),
 )
 BEHAVIOURS: dict[str, Behaviour] = {behaviour.__name__: behaviour for behaviour in _ALL}

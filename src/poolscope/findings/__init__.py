@@ -9,13 +9,41 @@ from collections.abc import Iterable
 from typing import Final
 
 from poolscope.findings.base import Rule
+from poolscope.findings.blocking_construction import BlockingConstruction
 from poolscope.findings.client_per_request import ClientPerRequest
+from poolscope.findings.cut_while_waiting import CutWhileWaiting
+from poolscope.findings.dying_clients import DyingClients
+from poolscope.findings.keepalive_clash import KeepAliveClash
+from poolscope.findings.needless_redirect import NeedlessRedirect
+from poolscope.findings.never_closed import NeverClosed
+from poolscope.findings.pool_overflow import PoolOverflow
+from poolscope.findings.refused_keepalive import RefusedKeepAlive
+from poolscope.findings.retries_sleep import RetriesSleep
 from poolscope.findings.running import Findings
+from poolscope.findings.stale_connection import StaleConnection
+from poolscope.findings.thrown_away import ThrownAway
+from poolscope.findings.unread_response import UnreadResponse
+from poolscope.findings.used_after_fork import UsedAfterFork
 from poolscope.records import Finding, Record
 
 __all__ = ["RULES", "Findings", "Rule", "find", "new_findings"]
 
-RULES: Final[tuple[type[Rule], ...]] = (ClientPerRequest,)
+RULES: Final[tuple[type[Rule], ...]] = (
+    ClientPerRequest,
+    NeverClosed,
+    UnreadResponse,
+    PoolOverflow,
+    RefusedKeepAlive,
+    KeepAliveClash,
+    StaleConnection,
+    UsedAfterFork,
+    NeedlessRedirect,
+    RetriesSleep,
+    ThrownAway,
+    DyingClients,
+    CutWhileWaiting,
+    BlockingConstruction,
+)
 
 
 def new_findings() -> Findings:

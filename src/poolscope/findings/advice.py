@@ -21,13 +21,17 @@ _CLASSES: Final = frozenset({"Session", "Client", "AsyncClient", "PoolManager", 
 def sentence(kind: str, clients: int, calls: int, origin: str) -> str:
     """What happened, in one sentence."""
     _, name = _split(kind)
-    after = "1 request" if calls <= clients else "1 or 2 requests"
+    after = _requests(calls / clients)
     if name in _CLASSES:
         return f"{kind} was built {clients:,} times, and thrown away with its connection after {after} to {origin}."
     return (
         f"{clients:,} calls of {kind}() to {origin} each built a client, connected, "
         f"and threw both away after {after}."
     )
+
+
+def _requests(each: float) -> str:
+    return "1 request" if each <= 1 else "1 or 2 requests" if each <= 2 else f"{each:.0f} requests"
 
 
 def fix(kind: str, sdk: CallSite | None, peak: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from poolscope.findings.known import Known, Place
 from poolscope.records import Client, Connection, Exchange, Finding, Pool, Severity
 
 
@@ -25,6 +26,9 @@ class Rule:
     explanation: ClassVar[str] = ""
     """What it means, for somebody who has never heard of it."""
 
+    known: Known
+    """The stream up to the record that is being read."""
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__}>"
 
@@ -43,6 +47,35 @@ class Rule:
     def needs(self, pid: int, client: int | None, origin: str) -> bool:
         """Whether the next exchange of a client with a server can change what is found; never a wrong False."""
         raise NotImplementedError
+
+    def finding(
+        self,
+        place: Place,
+        count: int,
+        sentence: str,
+        fix: str,
+        cost: float | None = None,
+        spent: str = "setup",
+        notes: list[str] | None = None,
+    ) -> Finding:
+        """One of this rule's findings, without a saving; ``spent`` names what the cost is made of."""
+        return Finding(
+            pid=place.pid,
+            code=self.code,
+            title=self.title,
+            severity=self.severity,
+            kind=place.kind,
+            origin=place.origin,
+            call_site=place.call_site,
+            sdk_call_site=place.sdk_call_site,
+            count=count,
+            cost=cost,
+            parts={} if cost is None else {spent: cost},
+            saving=None,
+            fix=fix,
+            sentence=sentence,
+            notes=notes or [],
+        )
 
     def findings(self) -> list[Finding]:
         """What the records so far amount to; asking changes nothing."""

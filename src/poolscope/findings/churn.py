@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from bisect import insort
+from collections.abc import Iterator
 from copy import deepcopy
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from poolscope.findings.intervals import CAPACITY, BusyTime, Moments
 
+ONE_BY_ONE: Final = 0.98
+"""Elapsed over summed busy time, from which on nothing ran side by side."""
+
 
 class ShortLife(NamedTuple):
-    """One client that was closed after a request or two on a server that keeps connections alive."""
+    """One client that was thrown away on a server that keeps connections alive."""
 
     spans: tuple[tuple[float, float], ...]
     """(started_at, finished_at) of its exchanges."""
@@ -20,13 +24,32 @@ class ShortLife(NamedTuple):
     construction: float
     setup: float
     """Seconds, as construction; setup lies within the exchange that waited for it."""
+    parts: dict[str, float]
+    """What the setup consisted of."""
     closes: tuple[tuple[float, float], ...]
     """When the library's closing of its connections began and ended."""
 
     @property
     def cost(self) -> float:
         """Seconds that would not have been spent on a request of a client that was there already."""
-        return self.construction + self.setup + sum(end - start for start, end in self.closes)
+        return self.construction + self.setup + self.closing
+
+    @property
+    def closing(self) -> float:
+        """Seconds of the library's closing of its connections."""
+        return sum(end - start for start, end in self.closes)
+
+    @property
+    def working(self) -> float:
+        """Seconds of its exchanges, less the setup within them."""
+        return max(0.0, sum(end - start for start, end in self.spans) - self.setup)
+
+    def cost_by_part(self) -> Iterator[tuple[str, float]]:
+        """What the cost is made of."""
+        yield "construction", self.construction
+        yield from self.parts.items()
+        yield "other_setup", max(0.0, self.setup - sum(self.parts.values()))
+        yield "close", self.closing
 
 
 class Churn:
@@ -41,21 +64,25 @@ class Churn:
         "_followed",
         "_followed_cost",
         "_waiting",
+        "built",
         "busy",
         "calls",
         "clients",
         "cost",
-        "kind",
         "long_lived",
+        "parts",
         "peak",
         "refused",
     )
 
     def __init__(self) -> None:
-        self.kind = ""
+        self.built = 0
+        """Clients of this habit, whatever became of them."""
         self.clients = 0
+        """Those that were thrown away on a server that keeps connections."""
         self.calls = 0
         self.cost = 0.0
+        self.parts: dict[str, float] = {}
         self.long_lived = 0
         """Clients of the same habit that were used for more."""
         self.refused = 0
@@ -85,6 +112,8 @@ class Churn:
         self.clients += 1
         self.calls += len(life.spans)
         self.cost += life.cost
+        for part, seconds in life.cost_by_part():
+            self.parts[part] = self.parts.get(part, 0.0) + seconds
         # All that cost is made of is busy time too, so that what was built in parallel is not counted in full.
         self.busy.add(life.built_at, life.built_at + life.construction)
         for start, end in (*life.closes, *life.spans):
@@ -113,8 +142,8 @@ class Churn:
         return max(0, min(followed, self.clients - (self.peak or 1)))
 
     def saving(self) -> float | None:
-        """Elapsed seconds, at least; None where the peak in flight was not observed."""
-        if self.peak is None:
+        """Elapsed seconds; None unless all happened one after the other, which is where the sum is proven."""
+        if self.peak != 1 or self.busy.overlap < ONE_BY_ONE:
             return None
         followed, cost = self._all_followed()
-        return cost * self.avoidable() / followed * self.busy.overlap if followed else 0.0
+        return cost * self.avoidable() / followed if followed else 0.0

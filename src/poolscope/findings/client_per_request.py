@@ -1,16 +1,19 @@
-"""PS101: one line builds a client for every request, so no connection is ever used again.
+"""PS101: one line builds a client for every request or two, so its connections are hardly used again.
 
 It fires for one call site, in one process and loop, on one origin, with equal settings, when
 
-- at least `MIN_CLIENTS` clients were built, used for at most `MAX_CALLS` requests each, and closed,
+- at least `MIN_CLIENTS` clients were built, used for at most `MAX_CALLS` requests each (or for up to
+  `MOST_CALLS`, where building took more time than they did), and closed,
 - at least `MIN_AVOIDABLE` of them began a request within the keep-alive time after another such request
   there had ended well, so that a kept connection would have been free,
 - and that many connections are left when the peak in flight is subtracted,
 - clients used for more are at most one in ten, and
 - the server keeps connections alive: it did not end more of them than it left to us.
 
-Only clients that were closed or garbage-collected count: one that is still held, even at exit, may be meant
-to live long. A client whose settings are not known counts for nothing, nor does one that met an error.
+The keep-alive time is the shortest of the pool's own, the server's ``Keep-Alive: timeout``, and what the server
+was seen to do with idle connections. Only clients that were closed or garbage-collected count: one that is still
+held, even at exit, may be meant to live long. A client whose settings are not known counts for nothing, nor does
+one that met an error.
 """
 
 from __future__ import annotations
@@ -22,83 +25,18 @@ from poolscope.findings.advice import fix, sentence
 from poolscope.findings.base import Rule
 from poolscope.findings.churn import Churn, ShortLife
 from poolscope.findings.habits import Habit, Habits
+from poolscope.findings.lives import MAX_ORIGINS, MOST_CALLS, Life, short_life
 from poolscope.records import CallSite, Client, Connection, Exchange, Finding, Pool
 
 MIN_CLIENTS: Final = 3
 MAX_CALLS: Final = 2
+DOMINATING: Final = 0.5
+"""Share of building, setup and closing in the time that such a client took, from which on they dominate."""
 MIN_AVOIDABLE: Final = 2
 LONG_SHARE: Final = 0.1
-DEFAULT_KEEPALIVE: Final = 5.0
-"""Seconds, where the pool's own limit is not known: what httpx keeps by default, less than most servers."""
 MAX_LEAVING: Final = 1_024
 """Closed clients that wait for the close of their connections, which a library may do a little later."""
-MAX_ORIGINS: Final = 16
-"""Origins followed per client; a client that talks to more is no client per request."""
-
-KEEPS_ALIVE: Final = frozenset(
-    {
-        None,
-        "client_close",
-        "gc",
-        "program_close",
-        "keepalive_expired",
-        "max_keepalive_surplus",
-        "evicted_max_connections",
-        "pool_full",
-        "pool_closed",
-        "pool_evicted",
-    }
-)
-"""Close reasons (None: not closed yet) after which a shared client could have used the connection again."""
-
-
-class _Use:
-    """What one client did on one origin."""
-
-    __slots__ = ("closes", "ended_well", "peak", "refused", "setup", "spans")
-
-    def __init__(self) -> None:
-        self.spans: list[tuple[float, float]] = []
-        self.ended_well = True
-        self.refused = False
-        self.setup: dict[int, float] = {}
-        self.closes: dict[int, tuple[float, float]] = {}
-        self.peak: int | None = 0
-
-    def add_connection(self, record: Connection) -> None:
-        total = record.setup.get("total")
-        if total is not None:
-            self.setup[record.id] = total.duration
-        if record.close_time is not None and record.closed_at is not None:
-            self.closes[record.id] = record.closed_at, record.closed_at + record.close_time
-        if record.close_reason not in KEEPS_ALIVE:
-            self.refused = True
-
-    def add_exchange(self, record: Exchange) -> None:
-        if self.peak is not None:
-            self.peak = None if record.in_flight is None else max(self.peak, record.in_flight)
-        if record.started_at is None or record.finished_at is None or not _ended_well(record):
-            self.ended_well = False
-        else:
-            self.spans.append((record.started_at, record.finished_at))
-
-
-class _Life:
-    """One client between its first record and its last."""
-
-    __slots__ = ("calls", "keepalive", "open", "uses")
-
-    def __init__(self) -> None:
-        self.calls = 0
-        self.open: set[int] = set()
-        self.keepalive: float | None = None
-        self.uses: dict[str, _Use] = {}
-
-    def use(self, origin: str) -> _Use | None:
-        found = self.uses.get(origin)
-        if found is None and len(self.uses) < MAX_ORIGINS:
-            found = self.uses[origin] = _Use()
-        return found
+MAX_PATIENCE: Final = 1_000
 
 
 class ClientPerRequest(Rule):
@@ -106,11 +44,17 @@ class ClientPerRequest(Rule):
 
     code: ClassVar[str] = "PS101"
     title: ClassVar[str] = "client per request"
+    explanation: ClassVar[str] = (
+        "A client holds its connections, its TLS context and its CA certificates. One that is thrown away after a "
+        "request throws them away, and the next request pays for all of it again."
+    )
 
     def __init__(self) -> None:
-        self._lives: dict[tuple[int, int], _Life] = {}
-        self._leaving: dict[tuple[int, int], tuple[_Life, Client]] = {}
+        self._lives: dict[tuple[int, int], Life] = {}
+        self._leaving: dict[tuple[int, int], tuple[Life, Client]] = {}
         self._habits = Habits(_fires)
+        self._patience: dict[str, float] = {}
+        """Origin → the shortest idle time after which its server was seen to close."""
 
     def __repr__(self) -> str:
         return f"<ClientPerRequest {len(self._lives)} clients, {self._habits!r}>"
@@ -119,7 +63,7 @@ class ClientPerRequest(Rule):
         key = (record.pid, record.id)
         if record.closed_at is None and record.close_kind is None:
             if key not in self._lives:
-                self._lives[key] = _Life()
+                self._lives[key] = Life()
             return
         life = self._lives.pop(key, None)
         if life is None or not _counts(record):
@@ -132,7 +76,7 @@ class ClientPerRequest(Rule):
 
     def _left(self, key: tuple[int, int]) -> None:
         life, client = self._leaving.pop(key)
-        _judge(client, life, self._habits)
+        _judge(client, life, self._habits, self._patience)
 
     def pool(self, record: Pool) -> None:
         life = self._life(record.pid, record.client)
@@ -140,17 +84,28 @@ class ClientPerRequest(Rule):
             life.keepalive = record.keepalive_expiry
 
     def connection(self, record: Connection) -> None:
+        self._watch_patience(record)
         life = self._life(record.pid, record.client)
         if life is None or record.opened_at is None:
             return
         over = record.closed_at is not None
         (life.open.discard if over else life.open.add)(record.id)
-        use = life.use(record.origin) if life.calls <= MAX_CALLS else None
+        use = life.use(record.origin) if life.calls <= MOST_CALLS else None
         if use is not None:
             use.add_connection(record)
         key = (record.pid, record.client or 0)
         if over and not life.open and key in self._leaving:
             self._left(key)
+
+    def _watch_patience(self, record: Connection) -> None:
+        if (
+            record.close_reason == "server_closed_idle"
+            and record.idle_since is not None
+            and record.closed_at is not None
+            and (record.origin in self._patience or len(self._patience) < MAX_PATIENCE)
+        ):
+            idle = record.closed_at - record.idle_since
+            self._patience[record.origin] = min(idle, self._patience.get(record.origin, idle))
 
     def exchange(self, record: Exchange) -> None:
         life = self._life(record.pid, record.client)
@@ -161,7 +116,7 @@ class ClientPerRequest(Rule):
         use = life.use(record.origin)
         if use is None:
             return
-        if life.calls > MAX_CALLS:
+        if life.calls > MOST_CALLS:
             use.spans.clear()
         else:
             use.add_exchange(record)
@@ -169,9 +124,9 @@ class ClientPerRequest(Rule):
     def needs(self, pid: int, client: int | None, origin: str) -> bool:
         """Not of a client that is known to be long-lived, on a server that it is known to use."""
         life = self._life(pid, client)
-        return life is not None and (life.calls <= MAX_CALLS or origin not in life.uses)
+        return life is not None and (life.calls <= MOST_CALLS or origin not in life.uses)
 
-    def _life(self, pid: int, client: int | None) -> _Life | None:
+    def _life(self, pid: int, client: int | None) -> Life | None:
         if client is None:
             return None
         life = self._lives.get((pid, client))
@@ -180,81 +135,102 @@ class ClientPerRequest(Rule):
         return life
 
     def findings(self) -> list[Finding]:
-        """One per process, origin and call site, the dearest first."""
+        """One per process, origin, module and kind of client, the dearest first."""
         habits = self._habits.copy()
         for life, client in self._leaving.values():
-            _judge(client, life, habits)
-        together: dict[tuple[int, str, CallSite | None, CallSite | None], list[Churn]] = {}
+            _judge(client, life, habits, self._patience)
+        together: dict[tuple[object, ...], list[tuple[Habit, Churn]]] = {}
         for habit, churn in habits.found():
-            together.setdefault(habit[:4], []).append(churn)
-        found = [self._finding(*where, churns) for where, churns in together.items()]
+            together.setdefault(_module(habit), []).append((habit, churn))
+        found = [self._finding(found) for found in together.values()]
         return sorted(found, key=lambda finding: -(finding.cost or 0.0))
 
-    def _finding(
-        self, pid: int, origin: str, call_site: CallSite | None, sdk: CallSite | None, churns: list[Churn]
-    ) -> Finding:
-        count = sum(churn.clients for churn in churns)
-        kind = churns[-1].kind
+    def _finding(self, found: list[tuple[Habit, Churn]]) -> Finding:
+        found = sorted(found, key=lambda each: -each[1].cost)
+        habit = found[0][0]
+        churns = [churn for _, churn in found]
+        count = sum(churn.built for churn in churns)
         peak = max((churn.peak or 1 for churn in churns), default=1)
+        in_tests = _is_test(habit.call_site)
         return Finding(
-            pid=pid,
+            pid=habit.pid,
             code=self.code,
             title=self.title,
-            origin=origin,
-            call_site=call_site,
-            sdk_call_site=sdk,
+            severity="info" if in_tests else self.severity,
+            kind=habit.kind,
+            origin=habit.origin,
+            call_site=habit.call_site,
+            sdk_call_site=habit.sdk_call_site,
             count=count,
             cost=sum(churn.cost for churn in churns),
+            parts=_parts(churns),
             saving=_saving(churns),
-            fix=fix(kind, sdk, peak),
-            kind=kind,
-            sentence=sentence(kind, count, sum(churn.calls for churn in churns), origin),
+            fix=fix(habit.kind, habit.sdk_call_site, peak),
+            sentence=sentence(habit.kind, count, sum(churn.calls for churn in churns), habit.origin),
+            notes=[*_other_lines(found), *([_A_TEST] if in_tests else [])],
         )
+
+
+_A_TEST: Final = "The line is a test's or a fixture's: a wider scope of the fixture would share the client."
+
+
+def _is_test(site: CallSite | None) -> bool:
+    name = "" if site is None else site.file.replace("\\", "/").rpartition("/")[2]
+    return name == "conftest.py" or name.startswith("test_") or name.endswith("_test.py")
+
+
+def _module(habit: Habit) -> tuple[object, ...]:
+    """The same habit on many lines of one module is one."""
+    files = [None if site is None else site.file for site in (habit.call_site, habit.sdk_call_site)]
+    return (habit.pid, habit.origin, habit.kind.partition(".")[0], *files)
+
+
+def _other_lines(found: list[tuple[Habit, Churn]]) -> list[str]:
+    sites = list(dict.fromkeys(habit.call_site for habit, _ in found if habit.call_site is not None))
+    if len(sites) < 2:
+        return []
+    lines = ", ".join(str(line) for line in sorted({site.line for site in sites[1:]}))
+    return [f"Also at line {lines} of the same file."]
+
+
+def _parts(churns: list[Churn]) -> dict[str, float]:
+    summed: dict[str, float] = {}
+    for churn in churns:
+        for part, seconds in churn.parts.items():
+            if seconds:
+                summed[part] = summed.get(part, 0.0) + seconds
+    return summed
 
 
 def _counts(client: Client) -> bool:
     """Whether its whole life was seen, and all that tells it from others is known."""
     seen_whole = client.created_at is not None and client.closed_at is not None
-    has_line = client.call_site is not None or client.sdk_call_site is not None
-    return seen_whole and has_line and client.settings is not None
+    return seen_whole and client.settings is not None
 
 
-def _judge(client: Client, life: _Life, habits: Habits) -> None:
+def _judge(client: Client, life: Life, habits: Habits, patience: dict[str, float]) -> None:
     construction = client.construction_time or 0.0
-    long_lived = life.calls > MAX_CALLS or len(life.uses) >= MAX_ORIGINS
     for origin, use in life.uses.items():
         habit = Habit(
-            client.pid, origin, client.call_site, client.sdk_call_site, client.loop, client.settings or 0
-        )
+            client.pid, origin, client.call_site, client.sdk_call_site, client.loop, client.settings or 0, client.kind
+        )  # fmt: skip
         churn = habits[habit]
-        churn.kind = client.kind
+        churn.built += 1
         churn.saw_in_flight(use.peak)
-        if long_lived:
+        short = short_life(client, life, use, construction, patience.get(origin))
+        if life.calls > MOST_CALLS or len(life.uses) >= MAX_ORIGINS or not _is_short(life, short):
             churn.long_lived += 1
         elif use.refused:
             churn.refused += 1
         elif use.spans and use.ended_well:
-            keepalive = DEFAULT_KEEPALIVE if life.keepalive is None else life.keepalive
-            churn.add(
-                ShortLife(
-                    spans=tuple(use.spans),
-                    keepalive=keepalive,
-                    built_at=client.created_at or 0.0,
-                    construction=construction,
-                    setup=sum(use.setup.values()),
-                    closes=tuple(use.closes.values()),
-                )
-            )
+            churn.add(short)
             construction = 0.0  # it was built once, whatever the number of origins
 
 
-def _ended_well(exchange: Exchange) -> bool:
-    return (
-        exchange.connection is not None
-        and exchange.status is not None
-        and exchange.error is None
-        and exchange.body_complete is not False
-    )
+def _is_short(life: Life, short: ShortLife) -> bool:
+    if life.calls <= MAX_CALLS:
+        return True
+    return short.cost >= DOMINATING * (short.cost + short.working)
 
 
 def _fires(churn: Churn) -> bool:

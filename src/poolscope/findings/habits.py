@@ -23,6 +23,7 @@ class Habit(NamedTuple):
     sdk_call_site: CallSite | None
     loop: int | None
     settings: int
+    kind: str
 
 
 class Habits:

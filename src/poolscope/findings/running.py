@@ -7,7 +7,9 @@ from dataclasses import replace
 from typing import Any, Final
 
 from poolscope.findings.base import Rule
+from poolscope.findings.causes import one_each
 from poolscope.findings.clock import Clock
+from poolscope.findings.known import Known
 from poolscope.records import Client, Connection, Exchange, Finding, Pool, Record
 
 SMALL: Final = 0.05
@@ -25,6 +27,9 @@ class Findings:
 
     def __init__(self, rules: Iterable[Rule]) -> None:
         self.rules = list(rules)
+        self._known = Known()
+        for rule in self.rules:
+            rule.known = self._known
         self.failed: dict[str, str] = {}
         """Code → class name of the exception that switched its rule off."""
         self._clock = Clock()
@@ -43,6 +48,7 @@ class Findings:
     def consume(self, record: Record) -> None:
         """Take in the next record of the stream."""
         self._clock.consume(record)
+        self._known.consume(record)
         for rule, read in self._readers.get(type(record), ()):
             try:
                 read(record)
@@ -61,7 +67,9 @@ class Findings:
 
     def found(self) -> list[Finding]:
         """What was found so far, by rule; asking changes nothing."""
-        return [self._weighed(rule, finding) for rule in list(self.rules) for finding in self._ask(rule)]
+        return one_each(
+            self._weighed(rule, finding) for rule in list(self.rules) for finding in self._ask(rule)
+        )
 
     def _ask(self, rule: Rule) -> list[Finding]:
         try:

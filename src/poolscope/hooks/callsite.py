@@ -18,8 +18,10 @@ from poolscope.facts import RawCallSite
 LIBRARY: Final = 0  # the one that is false: most frames above a request are of this kind
 """httpx, requests, urllib3 and what they are built of; poolscope itself."""
 PACKAGE: Final = 1
-"""Anything else from site-packages or the standard library."""
+"""Anything else from site-packages."""
 USER: Final = 2
+STANDARD: Final = 4
+"""The standard library, and tools that wrap every call: nobody's line, wherever they stand."""
 RUNNER: Final = 3
 """What ``poolscope run`` starts the program from: whatever lies further out is not the program."""
 
@@ -31,6 +33,10 @@ _INSTALLED: Final = tuple(
 _HTTP_LIBRARIES: Final = frozenset(
     ("httpx", "httpx2", "httpcore", "httpcore2", "requests", "urllib3", "poolscope", "contextlib.py")
 )
+_TOOLS: Final = frozenset(
+    ("wrapt", "newrelic", "ddtrace", "opentelemetry", "sentry_sdk", "elasticapm", "logfire", "scout_apm", "datadog",
+     "tenacity", "backoff", "retry", "retrying", "stamina", "anyio", "trio", "asgiref", "gevent", "eventlet", "greenlet")
+)  # fmt: skip
 OWN: Final = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "")
 
 _RUNNER: Final = os.path.join(OWN, "recording", "program.py")
@@ -58,8 +64,9 @@ def _classify(filename: str) -> int:
     for marker in ("site-packages", "dist-packages"):
         if marker in parts:
             package = parts[len(parts) - parts[::-1].index(marker)]
-            return LIBRARY if package in _HTTP_LIBRARIES else PACKAGE
-    return LIBRARY if parts[-1] in _HTTP_LIBRARIES else PACKAGE
+            name = package.removesuffix(".py")
+            return LIBRARY if package in _HTTP_LIBRARIES else STANDARD if name in _TOOLS else PACKAGE
+    return LIBRARY if parts[-1] in _HTTP_LIBRARIES else STANDARD
 
 
 class Site(NamedTuple):
@@ -86,7 +93,7 @@ def find(depth: int = 1) -> Site:
                 sdk = (code, frame.f_lineno)
         elif kind == RUNNER:
             break
-        elif sdk is None:
+        elif kind == LIBRARY and sdk is None:
             entry = code
         frame = frame.f_back
     return Site(None, sdk, entry)
@@ -109,7 +116,7 @@ def user(depth: int = 1, or_sdk: bool = False) -> RawCallSite | None:
                 return code, frame.f_lineno
             if kind == RUNNER:
                 break
-            if or_sdk and sdk is None:
+            if or_sdk and sdk is None and kind == PACKAGE:
                 sdk = code, frame.f_lineno
         frame = frame.f_back
     return sdk

@@ -89,6 +89,7 @@ def connection(sheet: facts.Connection, pid: int, epoch: int, over: bool = True)
         opened_by=sheet.opened_by,
         requests=sheet.requests,
         idle_since=sheet.idle_since,
+        server_keepalive=sheet.server_keepalive,
         inherited=sheet.epoch != epoch,
         closed_at=sheet.closed_at if over else None,
         close_time=sheet.close_time if over else None,

@@ -19,5 +19,7 @@ def unusual(exchange: Exchange) -> bool:
         or exchange.body_complete is not True
         or exchange.status is None
         or exchange.status >= 300
+        or exchange.connection is None
+        or exchange.connection.epoch != exchange.epoch
         or (exchange.pool_wait is not None and exchange.pool_wait >= LONG_WAIT)
     )

@@ -13,7 +13,7 @@ from poolscope.records import CallSite, Finding
 from poolscope.reports.merging import Process, merged, notes, nothing_seen, process
 from poolscope.reports.picture import Picture
 from poolscope.reports.rows import DETAIL, Columns, Line, Table
-from poolscope.reports.words import Paths, count, seconds, share
+from poolscope.reports.words import Paths, count, seconds, share, spent
 
 STYLES: Final = {
     "title": "bold",
@@ -195,13 +195,15 @@ class _Report:
     def _finding(self, finding: Finding, processes: int) -> None:
         where = finding.call_site or finding.sdk_call_site
         at = "" if where is None else f"  {self._site(where)}"
-        self.page.line(("finding", f"{finding.code} {finding.title}"), ("site", at))
+        level = " (info)" if finding.severity == "info" else ""
+        self.page.line(("finding", f"{finding.code} {finding.title}"), ("label", level), ("site", at))
         if finding.call_site is not None and finding.sdk_call_site is not None:
             self.page.line(("label", f"  through {self._site(finding.sdk_call_site)}"))
         self.page.folded(("", "  "), ("", finding.sentence))
-        self.page.line(
-            ("label", "  cost    "), ("bad", seconds(finding.cost)), ("", " of building, setup and closing")
-        )
+        if finding.cost is not None:
+            self.page.line(
+                ("label", "  cost    "), ("bad", seconds(finding.cost)), ("", f" of {spent(finding.parts)}")
+            )
         if finding.saving is not None:
             self.page.line(("label", "  saving  "), ("good", f"at least {seconds(finding.saving)}"),
                            ("", self._of_wall_time()), ("", " in one process" if processes > 1 else ""))  # fmt: skip
@@ -210,6 +212,8 @@ class _Report:
             if site is not None:
                 fix = fix.replace(site.file, self.paths.short(site.file))
         self.page.folded(("label", "  fix     "), ("fix", fix))
+        for note in finding.notes:
+            self.page.folded(("label", "  note    "), ("", note))
         self.page.line()
 
     def _of_wall_time(self) -> str:

@@ -85,3 +85,18 @@ def _installed(name: str) -> str:
     """What follows site-packages or the standard library's directory; empty for other files."""
     found = _INSTALLED.match(name.replace("\\", "/"))
     return name[found.end() :] if found else ""
+
+
+_SPENT = {
+    "sleep": "sleep",
+    "waiting": "waiting in vain",
+    "construction": "building",
+    "setup": "setup and closing",
+}
+
+
+def spent(parts: dict[str, float]) -> str:
+    """What a cost is made of, in words."""
+    if len(parts) == 1:
+        return _SPENT.get(next(iter(parts)), "building, setup and closing")
+    return "building, setup and closing"

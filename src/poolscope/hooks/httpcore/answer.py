@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from poolscope.facts import now
+from poolscope.hooks import keepalive
 from poolscope.hooks.guarding import guard, hide_frame
 from poolscope.hooks.httpcore import peek
 from poolscope.hooks.httpcore.exchange import class_name, finish, release
@@ -36,6 +37,8 @@ def answered(bodies: TracedClasses, flight: Flight | None, response: Any) -> Non
         connection.last_status = response.status
         connection.http_version = _VERSIONS.get(flight.http_version, connection.http_version)
         if wire is not None and not wire.h2:
+            if connection.requests == 1:
+                connection.server_keepalive = keepalive.in_headers(response.headers)
             connection.error = None  # a broken pipe while sending, which did not keep the answer from coming
     if LIVE.door is not None and not flight.silent:
         _tell_headers(flight, response)

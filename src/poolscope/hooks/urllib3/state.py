@@ -15,6 +15,7 @@ from poolscope.facts import BEGUN, ENDED, Connection, Exchange, Pool, RawOrigin,
 from poolscope.hooks.calls import Call
 from poolscope.hooks.clients import ClientFacts, in_sight
 from poolscope.hooks.guarding import guard
+from poolscope.hooks.keepalive import timeout_of
 from poolscope.hooks.live import LIVE
 from poolscope.hooks.marks import set_mark
 from poolscope.hooks.urllib3.errors import class_name, note_error
@@ -340,5 +341,7 @@ def answered(attempt: Attempt, answer: Any, at: float) -> None:
         connection.error = None  # a broken pipe while sending, which did not keep the answer from coming
         connection.http_version = VERSIONS.get(answer.version)
         connection.answer_closes = bool(getattr(answer, "will_close", False))
+        if connection.requests == 1:
+            connection.server_keepalive = timeout_of(answer.headers.get("Keep-Alive"))
     if LIVE.door is not None:
         LIVE.door.headers_received(exchange, answer)

@@ -1,0 +1,39 @@
+"""One cause, one finding: what another finding explains stands as a sentence inside that one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Final
+
+from poolscope.records import Finding
+
+EXPLAINS: Final[dict[str, tuple[str, ...]]] = {
+    "PS101": ("PS102", "PS115", "PS122", "PS126"),
+    "PS106": ("PS107", "PS113"),
+    "PS123": ("PS121",),
+}
+"""Code → the codes of what goes away with it, where both name one place."""
+
+
+def one_each(findings: Iterable[Finding]) -> list[Finding]:
+    """Those that stand for themselves, each with the sentences of those that it explains."""
+    found = list(findings)
+    return [
+        replace(finding, notes=[*finding.notes, *_sentences(finding, found)])
+        for finding in found
+        if not any(_explains(other, finding) for other in found)
+    ]
+
+
+def _sentences(finding: Finding, found: list[Finding]) -> list[str]:
+    return [f"The same change mends this: {other.sentence}" for other in found if _explains(finding, other)]
+
+
+def _explains(cause: Finding, other: Finding) -> bool:
+    return (
+        other.code in EXPLAINS.get(cause.code, ())
+        and cause.pid == other.pid
+        and (cause.call_site, cause.sdk_call_site) == (other.call_site, other.sdk_call_site)
+        and (other.origin is None or other.origin == cause.origin)
+    )

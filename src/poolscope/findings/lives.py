@@ -1,0 +1,121 @@
+"""One client from its first record to its last: what it did on each origin, and what that cost."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from poolscope.findings.churn import ShortLife
+from poolscope.records import Client, Connection, Exchange
+
+MOST_CALLS: Final = 20
+"""Requests of a client up to which it is looked at."""
+DEFAULT_KEEPALIVE: Final = 5.0
+"""Seconds, where the pool's own limit is not known: what httpx keeps by default, less than most servers."""
+MAX_ORIGINS: Final = 16
+"""Origins followed per client; a client that talks to more is no client per request."""
+
+KEEPS_ALIVE: Final = frozenset(
+    {
+        None,
+        "client_close",
+        "gc",
+        "program_close",
+        "keepalive_expired",
+        "max_keepalive_surplus",
+        "evicted_max_connections",
+        "pool_full",
+        "pool_closed",
+        "pool_evicted",
+    }
+)
+"""Close reasons (None: not closed yet) after which a shared client could have used the connection again."""
+
+
+class Use:
+    """What one client did on one origin."""
+
+    __slots__ = ("closes", "ended_well", "keepalive", "parts", "peak", "refused", "setup", "spans")
+
+    def __init__(self) -> None:
+        self.spans: list[tuple[float, float]] = []
+        self.ended_well = True
+        self.refused = False
+        self.setup: dict[int, float] = {}
+        self.parts: dict[int, dict[str, float]] = {}
+        self.keepalive: float | None = None
+        """What the server said."""
+        self.closes: dict[int, tuple[float, float]] = {}
+        self.peak: int | None = 0
+
+    def add_connection(self, record: Connection) -> None:
+        total = record.setup.get("total")
+        if total is not None:
+            self.setup[record.id] = total.duration
+            self.parts[record.id] = {
+                name: phase.duration for name, phase in record.setup.items() if name != "total"
+            }
+        if record.server_keepalive is not None:
+            self.keepalive = record.server_keepalive
+        if record.close_time is not None and record.closed_at is not None:
+            self.closes[record.id] = record.closed_at, record.closed_at + record.close_time
+        if record.close_reason not in KEEPS_ALIVE:
+            self.refused = True
+
+    def add_exchange(self, record: Exchange) -> None:
+        if self.peak is not None:
+            self.peak = None if record.in_flight is None else max(self.peak, record.in_flight)
+        if record.started_at is None or record.finished_at is None or not _ended_well(record):
+            self.ended_well = False
+        else:
+            self.spans.append((record.started_at, record.finished_at))
+
+    def all_parts(self) -> dict[str, float]:
+        """Setup by phase, over all its connections."""
+        summed: dict[str, float] = {}
+        for parts in self.parts.values():
+            for name, seconds in parts.items():
+                summed[name] = summed.get(name, 0.0) + seconds
+        return summed
+
+
+class Life:
+    """One client between its first record and its last."""
+
+    __slots__ = ("calls", "keepalive", "open", "uses")
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.open: set[int] = set()
+        self.keepalive: float | None = None
+        self.uses: dict[str, Use] = {}
+
+    def use(self, origin: str) -> Use | None:
+        found = self.uses.get(origin)
+        if found is None and len(self.uses) < MAX_ORIGINS:
+            found = self.uses[origin] = Use()
+        return found
+
+
+def short_life(
+    client: Client, life: Life, use: Use, construction: float, patience: float | None
+) -> ShortLife:
+    own = DEFAULT_KEEPALIVE if life.keepalive is None else life.keepalive
+    limits = [limit for limit in (own, use.keepalive, patience) if limit is not None]
+    return ShortLife(
+        spans=tuple(use.spans),
+        keepalive=min(limits),
+        built_at=client.created_at or 0.0,
+        construction=construction,
+        setup=sum(use.setup.values()),
+        parts=use.all_parts(),
+        closes=tuple(use.closes.values()),
+    )
+
+
+def _ended_well(exchange: Exchange) -> bool:
+    return (
+        exchange.connection is not None
+        and exchange.status is not None
+        and exchange.error is None
+        and exchange.body_complete is not False
+    )

@@ -1,0 +1,64 @@
+"""PS102: many clients of one line, with equal settings, that nobody had closed when the program ended.
+
+It fires for a line that had at least `MIN_OPEN` of them at once.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Final
+
+from poolscope.findings.base import Rule
+from poolscope.findings.known import Bounded, Place
+from poolscope.records import Client, Finding
+
+MIN_OPEN: Final = 10
+
+
+class _Open:
+    __slots__ = ("cost", "count")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.cost = 0.0
+
+
+class NeverClosed(Rule):
+    """The rule. State: two numbers per line and settings."""
+
+    code: ClassVar[str] = "PS102"
+    title: ClassVar[str] = "clients never closed"
+    by_cost: ClassVar[bool] = False
+    explanation: ClassVar[str] = (
+        "Each client that is kept keeps its connections, file descriptors and CA certificates (some megabytes). One "
+        "for the whole program is right; one per object, kept for ever, grows until something runs out."
+    )
+
+    def __init__(self) -> None:
+        self._open: Bounded[tuple[Place, int | None], _Open] = Bounded()
+
+    def client(self, record: Client) -> None:
+        """Count one that was open at the end, and had been used."""
+        if record.close_kind != "open_at_exit" or not record.requests or record.settings is None:
+            return
+        place = Place(record.pid, "", record.call_site, record.sdk_call_site, record.kind)
+        seen = self._open.get_or_put((place, record.settings), _Open)
+        seen.count += 1
+        seen.cost += record.construction_time or 0.0
+
+    def findings(self) -> list[Finding]:
+        """One per process and line."""
+        return [
+            self._finding(place, seen) for (place, _), seen in self._open.items() if seen.count >= MIN_OPEN
+        ]
+
+    def _finding(self, place: Place, seen: _Open) -> Finding:
+        found = self.finding(
+            place,
+            seen.count,
+            f"{seen.count:,} clients ({place.kind}) with equal settings, built at one line, were all open at the end.",
+            f"Build one {place.kind} and share it, or close each where its work is done.",
+            seen.cost,
+            "construction",
+        )
+        found.origin = None
+        return found

@@ -1,0 +1,101 @@
+"""PS106: the server will not keep connections, so every request pays for a new one.
+
+It fires for an origin where at least `MIN_REFUSED` connections were over after their first answer by the server's
+doing, and they are at least `SHARE` of all that were closed there.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Final
+
+from poolscope.findings.base import Rule
+from poolscope.findings.known import Bounded, Place, setup_time
+from poolscope.records import Connection, Finding
+
+MIN_REFUSED: Final = 5
+SHARE: Final = 0.8
+AT_ONCE: Final = 1.0
+"""Seconds of idle time up to which a close without a word is a refusal, and no timeout."""
+
+_WORDS: Final = {
+    "connection_close_header": "answered with Connection: close",
+    "http_1_0": "answered in HTTP/1.0, without keep-alive",
+    "server_closed_idle": "closed the connection within {idle:.1g} s of its first answer, without saying so",
+}
+
+
+class _Seen:
+    __slots__ = ("cost", "idle", "kept", "place", "refused", "ways")
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self.kept = self.refused = 0
+        self.cost = self.idle = 0.0
+        self.ways: dict[str, int] = {}
+
+
+class RefusedKeepAlive(Rule):
+    """The rule. State: a few numbers per origin."""
+
+    code: ClassVar[str] = "PS106"
+    title: ClassVar[str] = "server refuses keep-alive"
+    explanation: ClassVar[str] = (
+        "The server, or a proxy before it, ends each connection after one answer. No client can reuse what the "
+        "other side closes: the change is to be made there."
+    )
+
+    def __init__(self) -> None:
+        self._origins: Bounded[tuple[int, str], _Seen] = Bounded()
+
+    def connection(self, record: Connection) -> None:
+        """Count it, once it is closed."""
+        if record.closed_at is None or record.opened_at is None or not record.requests:
+            return
+        seen = self._origins.get_or_put(
+            (record.pid, record.origin), lambda: _Seen(self.known.place_of(record))
+        )
+        way = _refusal(record)
+        if way is None:
+            seen.kept += 1
+        else:
+            seen.refused += 1
+            seen.idle = max(seen.idle, _idle(record) or 0.0)
+            seen.cost += setup_time(record) + (record.close_time or 0.0)
+            seen.ways[way] = seen.ways.get(way, 0) + 1
+
+    def findings(self) -> list[Finding]:
+        """One per process and origin."""
+        return [self._finding(seen) for seen in self._origins.values() if _fires(seen)]
+
+    def _finding(self, seen: _Seen) -> Finding:
+        way = max(seen.ways, key=lambda each: seen.ways[each])
+        all_of = seen.refused + seen.kept
+        return self.finding(
+            seen.place,
+            seen.refused,
+            f"{seen.place.origin} {_WORDS[way].format(idle=seen.idle)}: {seen.refused:,} of {all_of:,} connections served one request.",
+            "Let the server, or the proxy before it, keep connections alive (nginx: keepalive_timeout, and for what "
+            "is behind it keepalive and proxy_http_version 1.1). Nothing can be changed on this side.",
+            seen.cost,
+        )
+
+
+def _refusal(record: Connection) -> str | None:
+    if record.requests != 1 or record.closed_by != "server":
+        return None
+    if record.close_reason in ("connection_close_header", "http_1_0"):
+        return record.close_reason
+    idle = _idle(record)
+    if record.close_reason == "server_closed_idle" and idle is not None and idle <= AT_ONCE:
+        return record.close_reason
+    return None
+
+
+def _idle(record: Connection) -> float | None:
+    if record.idle_since is None or record.closed_at is None:
+        return None
+    return record.closed_at - record.idle_since
+
+
+def _fires(seen: _Seen) -> bool:
+    return seen.refused >= MIN_REFUSED and seen.refused >= SHARE * (seen.refused + seen.kept)

@@ -1,0 +1,99 @@
+"""PS108: a request was sent on a kept connection that the server had given up.
+
+It fires for each line and origin where a request on a reused connection, idle for at least `MIN_IDLE`, failed without
+an answer within `AT_ONCE`, because the other side had closed.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Final
+
+from poolscope.findings.base import Rule
+from poolscope.findings.known import Bounded, Place
+from poolscope.records import Connection, Exchange, Finding
+
+MIN_IDLE: Final = 0.5
+"""Seconds; a server that closes right after an answer has other reasons."""
+AT_ONCE: Final = 1.0
+"""Seconds within which a request fails on a connection that is gone already."""
+IDEMPOTENT: Final = frozenset(("GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"))
+
+_ENDED: Final = frozenset(("server_closed_no_response", "reset"))
+
+
+class _Stale:
+    __slots__ = ("count", "idle", "methods", "numbers", "place")
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self.count = 0
+        self.idle = float("inf")
+        self.numbers: int | None = None
+        self.methods: dict[str, None] = {}
+
+
+class StaleConnection(Rule):
+    """The rule. State: failed requests whose connection is not closed yet, and a few numbers per line."""
+
+    code: ClassVar[str] = "PS108"
+    title: ClassVar[str] = "request failed on a stale connection"
+    by_cost: ClassVar[bool] = False
+    explanation: ClassVar[str] = (
+        "A server closes idle connections after a while. A request that is sent at that very moment, or before the "
+        "client has noticed, gets no answer; whether the server has seen it is not known."
+    )
+
+    def __init__(self) -> None:
+        self._failed: Bounded[tuple[int, int], Exchange] = Bounded()
+        self._stale: Bounded[Place, _Stale] = Bounded()
+
+    def exchange(self, record: Exchange) -> None:
+        """Remember one that failed on a connection that had been idle."""
+        if (
+            record.error is not None
+            and record.status is None
+            and record.reused is True
+            and record.connection is not None
+            and record.idle_time is not None
+            and record.idle_time >= MIN_IDLE
+            and record.started_at is not None
+            and record.finished_at is not None
+            and record.finished_at - record.started_at <= AT_ONCE
+        ):
+            self._failed.put((record.pid, record.connection), record)
+
+    def connection(self, record: Connection) -> None:
+        """See why the connection of a failed request was closed."""
+        if record.closed_at is None:
+            return
+        failed = self._failed.pop((record.pid, record.id), None)
+        if failed is None or record.close_reason not in _ENDED:
+            return
+        place = self.known.place_of(failed)
+        stale = self._stale.get_or_put(place, lambda: _Stale(place))
+        stale.count += 1
+        stale.idle = min(stale.idle, failed.idle_time or 0.0)
+        stale.numbers = failed.request_number
+        stale.methods[failed.method or "?"] = None
+
+    def findings(self) -> list[Finding]:
+        """One per process, origin and line."""
+        return [self._finding(stale) for stale in self._stale.values()]
+
+    def _finding(self, stale: _Stale) -> Finding:
+        unsafe = [method for method in stale.methods if method not in IDEMPOTENT]
+        retry = (
+            f"{', '.join(unsafe)} must not simply be sent again: the server may have done it."
+            if unsafe
+            else "These requests are safe to send again: allow a retry on connection errors."
+        )
+        what = "request" if stale.count == 1 else "requests"
+        return self.finding(
+            stale.place,
+            stale.count,
+            f"{stale.count:,} {what} to {stale.place.origin} failed on a kept connection that the server had closed, "
+            f"idle for {stale.idle:.1f} s or more.",
+            f"Keep connections for less than {stale.idle:.1f} s (httpx: Limits(keepalive_expiry=…)), or let the "
+            f"server keep them longer. {retry}",
+            notes=[f"The last one was request {stale.numbers} on its connection."] if stale.numbers else None,
+        )

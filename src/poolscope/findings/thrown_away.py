@@ -1,0 +1,82 @@
+"""PS121: timeouts and cancellations throw connections away, since nobody can use one with an answer still to come.
+
+It fires for a line and an origin where at least `MIN_LOST` connections were closed that way.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Final
+
+from poolscope.findings.base import Rule
+from poolscope.findings.known import Bounded, Place, setup_time
+from poolscope.records import Connection, Exchange, Finding
+
+MIN_LOST: Final = 3
+
+
+class _Lost:
+    __slots__ = ("cost", "place", "reasons")
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self.cost = 0.0
+        self.reasons: dict[str, int] = {}
+
+    @property
+    def count(self) -> int:
+        return sum(self.reasons.values())
+
+
+class ThrownAway(Rule):
+    """The rule. State: failed requests whose connection is not closed yet, and a few numbers per line."""
+
+    code: ClassVar[str] = "PS121"
+    title: ClassVar[str] = "timeouts throw connections away"
+    explanation: ClassVar[str] = (
+        "A request that is given up leaves its connection with an answer still on its way, so it is closed, and the "
+        "next request opens another. A short timeout on a slow server turns reuse off."
+    )
+
+    def __init__(self) -> None:
+        self._failed: Bounded[tuple[int, int], Exchange] = Bounded()
+        self._lost: Bounded[Place, _Lost] = Bounded()
+
+    def exchange(self, record: Exchange) -> None:
+        """Remember one that failed, for its line."""
+        if record.error is not None and record.connection is not None:
+            self._failed.put((record.pid, record.connection), record)
+
+    def connection(self, record: Connection) -> None:
+        """See why the connection was closed."""
+        if record.closed_at is None:
+            return
+        failed = self._failed.pop((record.pid, record.id), None)
+        if record.close_reason not in ("timeout", "cancelled") or record.opened_at is None:
+            return
+        place = self.known.place_of(failed or record)
+        lost = self._lost.get_or_put(place, lambda: _Lost(place))
+        lost.reasons[record.close_reason] = lost.reasons.get(record.close_reason, 0) + 1
+        lost.cost += setup_time(record) + (record.close_time or 0.0)
+
+    def findings(self) -> list[Finding]:
+        """One per process, origin and line."""
+        return [self._finding(lost) for lost in self._lost.values() if lost.count >= MIN_LOST]
+
+    def _finding(self, lost: _Lost) -> Finding:
+        timeouts, cancelled = lost.reasons.get("timeout", 0), lost.reasons.get("cancelled", 0)
+        causes = [
+            words
+            for number, words in (
+                (timeouts, f"{timeouts:,} by a timeout"),
+                (cancelled, f"{cancelled:,} by a cancellation"),
+            )
+            if number
+        ]
+        return self.finding(
+            lost.place,
+            lost.count,
+            f"{lost.count:,} connections to {lost.place.origin} were thrown away with a request on them: "
+            f"{' and '.join(causes)}.",
+            "Allow the answer the time it takes, or make it faster; give up only what nobody waits for.",
+            lost.cost,
+        )

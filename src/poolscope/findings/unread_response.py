@@ -1,0 +1,94 @@
+"""PS103: answers that are dropped or closed before they were read to their end.
+
+It fires for a line and an origin where at least `MIN_UNREAD` connections were lost that way. Of a client that a
+package built for itself it is information: a stream that is closed unread may be meant so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import ClassVar, Final
+
+from poolscope.findings.base import Rule
+from poolscope.findings.known import Bounded, Place, setup_time
+from poolscope.records import Connection, Exchange, Finding
+
+MIN_UNREAD: Final = 3
+
+_UNREAD: Final = frozenset(("response_not_read", "gc_active"))
+
+
+class _Unread:
+    __slots__ = ("closed", "cost", "dropped", "sdk")
+
+    def __init__(self) -> None:
+        self.closed = self.dropped = 0
+        self.cost = 0.0
+        self.sdk = False
+        """The client is a package's own."""
+
+
+class UnreadResponse(Rule):
+    """The rule. State: unread answers whose connection is not closed yet, and a few numbers per line."""
+
+    code: ClassVar[str] = "PS103"
+    title: ClassVar[str] = "response not read"
+    by_cost: ClassVar[bool] = False
+    explanation: ClassVar[str] = (
+        "A connection can carry the next request only when the answer before it was read to its end. An answer that "
+        "is closed earlier costs its connection; one that is dropped without a close keeps it until it is collected."
+    )
+
+    def __init__(self) -> None:
+        self._open: Bounded[tuple[int, int], Exchange] = Bounded()
+        self._unread: Bounded[Place, _Unread] = Bounded()
+
+    def exchange(self, record: Exchange) -> None:
+        """Remember one that was not read, for its line."""
+        if record.body_complete is False and record.connection is not None:
+            self._open.put((record.pid, record.connection), record)
+
+    def connection(self, record: Connection) -> None:
+        """See why the connection was closed."""
+        if record.closed_at is None:
+            return
+        unread = self._open.pop((record.pid, record.id), None)
+        if record.close_reason not in _UNREAD:
+            return
+        seen = self._unread.get_or_put(self.known.place_of(unread or record), _Unread)
+        if record.close_reason == "gc_active":
+            seen.dropped += 1
+        else:
+            seen.closed += 1
+        seen.cost += setup_time(record) + (record.close_time or 0.0)
+        client = self.known.client(record.pid, record.client)
+        seen.sdk = client is not None and client.sdk_call_site is not None
+
+    def findings(self) -> list[Finding]:
+        """One per process, origin and line."""
+        return [
+            self._finding(place, seen)
+            for place, seen in self._unread.items()
+            if seen.closed + seen.dropped >= MIN_UNREAD
+        ]
+
+    def _finding(self, place: Place, seen: _Unread) -> Finding:
+        count = seen.closed + seen.dropped
+        ways = [
+            words
+            for number, words in (
+                (seen.closed, f"{seen.closed:,} closed unread"),
+                (seen.dropped, f"{seen.dropped:,} dropped without a close"),
+            )
+            if number
+        ]
+        found = self.finding(
+            place,
+            count,
+            f"{count:,} answers from {place.origin} were not read to their end, each at the price of its connection: "
+            f"{', '.join(ways)}.",
+            "Read the answer to its end inside a with block (response.content, or response.read() of a stream); where "
+            "only its headers matter, ask with HEAD.",
+            seen.cost,
+        )
+        return replace(found, severity="info") if seen.sdk else found

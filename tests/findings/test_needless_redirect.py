@@ -1,0 +1,43 @@
+"""PS113: it fires where each request opens a connection only to be sent elsewhere."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from poolscope.findings.needless_redirect import MIN_REDIRECTED
+from tests.findings.rule import count, found
+from tests.reports.stories import LINE, ORIGIN, Story
+
+TARGET = "https://www.api.test"
+
+
+def redirected(times: int, target: str = TARGET, **first: Any) -> Story:
+    story = Story()
+    client = story.client()
+    for _ in range(times):
+        before = story.exchange(client, story.connect(client), status=301, **first)
+        there = story.connect(client, target)
+        story.exchange(client, there, previous=before.id, relation="redirect")
+    return story
+
+
+def test_below_and_at_the_threshold() -> None:
+    assert count("PS113", redirected(MIN_REDIRECTED - 1)) is None
+    assert count("PS113", redirected(MIN_REDIRECTED)) == MIN_REDIRECTED
+
+
+def test_it_says_where_to_ask() -> None:
+    (finding,) = found("PS113", redirected(4))
+    assert (finding.origin, finding.call_site, finding.severity) == (ORIGIN, LINE, "info")
+    assert TARGET in finding.fix
+    assert finding.cost == pytest.approx(4 * 0.01)
+
+
+def test_a_redirect_on_the_same_origin_costs_no_connection() -> None:
+    assert count("PS113", redirected(10, ORIGIN)) is None
+
+
+def test_a_redirect_on_a_kept_connection_opens_none() -> None:
+    assert count("PS113", redirected(10, reused=True)) is None

@@ -1,0 +1,53 @@
+"""PS104: it fires where connections are opened again after as many were thrown away by a full pool."""
+
+from __future__ import annotations
+
+import pytest
+
+from poolscope.findings.pool_overflow import MIN_REOPENED
+from tests.findings.rule import count, found
+from tests.reports.stories import LINE, Story
+
+
+def bursts(
+    times: int, at_once: int, kept: int = 10, reason: str = "pool_full", kind: str = "requests.Session"
+) -> Story:
+    """Bursts on one pool: each opens what the one before did not leave, and leaves ``kept``."""
+    story = Story()
+    client = story.client(kind=kind)
+    pool = story.pool(client, most=None)
+    idle = []
+    for _ in range(times):
+        used = [*idle, *(story.connect(client, pool=pool.id) for _ in range(at_once - len(idle)))]
+        for connection in used:
+            story.exchange(client, connection)
+        for connection in used[kept:]:
+            story.disconnect(connection, reason)
+        idle = used[:kept]
+    return story
+
+
+def test_one_burst_does_no_harm() -> None:
+    assert count("PS104", bursts(1, 50)) is None
+
+
+def test_reopened_below_and_at_the_threshold() -> None:
+    assert count("PS104", bursts(2, 10 + MIN_REOPENED - 1)) is None
+    assert count("PS104", bursts(2, 10 + MIN_REOPENED)) == 2 * MIN_REOPENED
+
+
+def test_it_names_what_is_kept_and_what_is_needed() -> None:
+    (finding,) = found("PS104", bursts(5, 25))
+    assert finding.call_site == LINE
+    assert "up to 25 connections" in finding.sentence
+    assert "keeps 10" in finding.sentence
+    assert "pool_maxsize=25" in finding.fix
+    assert finding.cost == pytest.approx(4 * 15 * 0.01)
+
+
+def test_a_pool_that_is_large_enough() -> None:
+    assert count("PS104", bursts(5, 10)) is None
+
+
+def test_connections_closed_for_another_reason() -> None:
+    assert count("PS104", bursts(5, 25, reason="server_closed_idle")) is None

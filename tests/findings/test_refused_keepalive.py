@@ -1,0 +1,72 @@
+"""PS106: it fires where the server ends connections after one answer, by header, by version or silently."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from poolscope.findings.refused_keepalive import AT_ONCE, MIN_REFUSED, SHARE
+from tests.findings.rule import count, found
+from tests.reports.stories import LINE, ORIGIN, Story
+
+
+def served(
+    times: int, reason: str = "connection_close_header", requests: int = 1, idle: float = 0.0, **how: Any
+) -> Story:
+    story = Story()
+    add(story, times, reason, requests, idle, **how)
+    return story
+
+
+def add(story: Story, times: int, reason: str, requests: int = 1, idle: float = 0.0, **how: Any) -> None:
+    client = story.client()
+    for _ in range(times):
+        connection = story.connect(client)
+        for _ in range(requests):
+            story.exchange(client, connection)
+        connection.idle_since = story.now
+        story.now += idle
+        story.disconnect(connection, reason, **{"closed_by": "server", **how})
+
+
+def test_below_and_at_the_threshold() -> None:
+    assert count("PS106", served(MIN_REFUSED - 1)) is None
+    assert count("PS106", served(MIN_REFUSED)) == MIN_REFUSED
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        ("connection_close_header", "Connection: close"),
+        ("http_1_0", "HTTP/1.0"),
+        ("server_closed_idle", "without saying"),
+    ],
+)
+def test_it_says_how(reason: str, words: str) -> None:
+    (finding,) = found("PS106", served(10, reason))
+    assert words in finding.sentence
+    assert (finding.origin, finding.call_site, finding.cost) == (ORIGIN, LINE, pytest.approx(10 * 0.01))
+
+
+def test_a_close_after_a_while_is_a_timeout() -> None:
+    assert count("PS106", served(10, "server_closed_idle", idle=AT_ONCE - 0.01)) == 10
+    assert count("PS106", served(10, "server_closed_idle", idle=AT_ONCE + 0.01)) is None
+
+
+def test_what_the_client_closes_is_not_refused() -> None:
+    assert count("PS106", served(10, "connection_close_header", closed_by="client")) is None
+    assert count("PS106", served(10, "client_close", closed_by="client")) is None
+
+
+def test_connections_that_served_more_were_kept() -> None:
+    assert count("PS106", served(10, requests=2)) is None
+
+
+def test_a_server_that_refuses_now_and_then() -> None:
+    story = served(8)
+    add(story, 2, "client_close", closed_by="client")
+    assert 8 / 10 == SHARE
+    assert count("PS106", story) == 8
+    add(story, 1, "client_close", closed_by="client")
+    assert count("PS106", story) is None

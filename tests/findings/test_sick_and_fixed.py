@@ -1,0 +1,277 @@
+"""Pairs of programs on a real server: the sick one has its finding at its line, the fixed one has none."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import inspect
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import certifi
+import httpx
+import pytest
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
+
+from poolscope import testing
+from poolscope.records import Finding
+from tests.servers import Running, in_thread
+
+Program = Callable[[str], Any]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Running]:
+    with in_thread() as running:
+        yield running
+
+
+def found(program: Program, url: str) -> list[Finding]:
+    with testing.capture() as captured:
+        program(url)
+    assert captured.exchanges
+    # A slow machine that builds a client in a loop has that finding too, and rightly so.
+    return [finding for finding in captured.findings if finding.code != "PS126"]
+
+
+def streams_unread(url: str) -> None:
+    with requests.Session() as session:
+        for _ in range(5):
+            session.get(f"{url}size/400000/x", stream=True, timeout=5).close()
+
+
+def streams_read(url: str) -> None:
+    with requests.Session() as session:
+        for _ in range(5):
+            with session.get(f"{url}size/400000/x", stream=True, timeout=5) as response:
+                assert response.content
+
+
+def answers_dropped(url: str) -> None:
+    with requests.Session() as session:
+        for _ in range(5):
+            session.get(f"{url}size/400000/x", stream=True, timeout=5)
+            gc.collect()
+
+
+def bursts(url: str, size: int) -> None:
+    with requests.Session() as session, ThreadPoolExecutor(8) as threads:
+        session.mount("http://", HTTPAdapter(pool_maxsize=size))
+        for _ in range(3):
+            arrived = threading.Barrier(8)
+
+            def one(_: int, arrived: threading.Barrier = arrived) -> None:
+                arrived.wait(10)
+                session.get(f"{url}slow/100/x", timeout=5)
+
+            list(threads.map(one, range(8)))
+
+
+def small_pool(url: str) -> None:
+    bursts(url, 2)
+
+
+def large_pool(url: str) -> None:
+    bursts(url, 8)
+
+
+def refused(url: str) -> None:
+    with httpx.Client() as client:
+        for _ in range(6):
+            client.get(f"{url}close")
+
+
+def refused_silently(url: str) -> None:
+    with requests.Session() as session:
+        for _ in range(7):
+            session.get(f"{url}last", timeout=5)
+            time.sleep(0.02)
+
+
+def kept(url: str) -> None:
+    with requests.Session() as session:
+        for _ in range(6):
+            session.get(url, timeout=5)
+
+
+def polls(url: str, expiry: float) -> None:
+    with httpx.Client(limits=httpx.Limits(keepalive_expiry=expiry)) as client:
+        for _ in range(5):
+            client.get(url)
+            time.sleep(0.3)
+
+
+def expires(url: str) -> None:
+    polls(url, 0.2)
+
+
+def does_not_expire(url: str) -> None:
+    polls(url, 2.0)
+
+
+def stale(url: str) -> None:
+    with httpx.Client() as client:
+        client.get(url)
+        time.sleep(0.6)
+        with suppress(httpx.RemoteProtocolError):
+            client.get(f"{url}drop")
+
+
+def not_stale(url: str) -> None:
+    with httpx.Client(limits=httpx.Limits(keepalive_expiry=0.3)) as client:
+        client.get(url)
+        time.sleep(0.6)
+        client.get(url)
+
+
+def retries(url: str, backoff: float) -> None:
+    retry = Retry(total=3, backoff_factor=backoff, status_forcelist=[503], raise_on_status=False)
+    with requests.Session() as session:
+        session.mount("http://", HTTPAdapter(max_retries=retry))
+        session.get(f"{url}busy/x", timeout=5)
+
+
+def retries_slowly(url: str) -> None:
+    retries(url, 0.3)
+
+
+def retries_at_once(url: str) -> None:
+    retries(url, 0.0)
+
+
+def gives_up(url: str, after: float) -> None:
+    with httpx.Client(timeout=after) as client:
+        for _ in range(4):
+            with suppress(httpx.ReadTimeout):
+                client.get(f"{url}slow/300/x")
+
+
+def impatient(url: str) -> None:
+    gives_up(url, 0.1)
+
+
+def patient(url: str) -> None:
+    gives_up(url, 5.0)
+
+
+def cut_off(url: str) -> None:
+    with requests.Session() as session:
+        for _ in range(3):
+            with suppress(requests.ConnectionError):
+                session.get(f"{url}cutoff/1100/x", timeout=5)
+
+
+def answered_in_time(url: str) -> None:
+    with requests.Session() as session:
+        for _ in range(3):
+            session.get(f"{url}slow/500/x", timeout=5)
+
+
+def in_batches(url: str, batches: int, each: int) -> None:
+    local = threading.local()
+
+    def one(_: int) -> None:
+        if not hasattr(local, "session"):
+            local.session = requests.Session()
+        local.session.get(url, timeout=5)
+
+    for _ in range(batches):
+        with ThreadPoolExecutor(2) as threads:
+            list(threads.map(one, range(each)))
+
+
+def dying_threads(url: str) -> None:
+    in_batches(url, 8, 60)
+
+
+def living_threads(url: str) -> None:
+    in_batches(url, 1, 480)
+
+
+left: list[httpx.Client] = []
+
+
+def never_closed(url: str) -> None:
+    for _ in range(12):
+        client = httpx.Client(verify=False)
+        client.get(url)
+        left.append(client)
+
+
+def closed_once(url: str) -> None:
+    client = httpx.Client(verify=False)
+    for _ in range(12):
+        client.get(url)
+    left.append(client)
+
+
+@pytest.fixture(autouse=True)
+def close_what_was_left() -> Iterator[None]:
+    yield
+    while left:
+        left.pop().close()
+
+
+PAIRS: dict[str, tuple[str, Program, Program]] = {
+    "unread": ("PS103", streams_unread, streams_read),
+    "dropped": ("PS103", answers_dropped, streams_read),
+    "overflow": ("PS104", small_pool, large_pool),
+    "refused": ("PS106", refused, kept),
+    "refused silently": ("PS106", refused_silently, kept),
+    "expiry": ("PS107", expires, does_not_expire),
+    "stale": ("PS108", stale, not_stale),
+    "retries": ("PS120", retries_slowly, retries_at_once),
+    "timeouts": ("PS121", impatient, patient),
+    "cut off": ("PS123", cut_off, answered_in_time),
+    "threads": ("PS122", dying_threads, living_threads),
+    "clients kept": ("PS102", never_closed, closed_once),
+}
+SHARED: dict[Program, Program] = {
+    small_pool: bursts, expires: polls, retries_slowly: retries, impatient: gives_up, dying_threads: in_batches,
+}  # fmt: skip
+"""Where the line of a program really is."""
+
+
+# Answers and clients that nobody closes are the point of some of them.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
+@pytest.mark.parametrize("pair", PAIRS)
+def test_the_sick_one_has_it_at_its_line(server: Running, pair: str) -> None:
+    code, sick, _ = PAIRS[pair]
+    findings = found(sick, server.url("/"))
+    assert [finding.code for finding in findings] == [code]
+    site = findings[0].call_site
+    assert site is not None
+    assert site.file == __file__
+    lines, first = inspect.getsourcelines(SHARED.get(sick, sick))
+    assert first < site.line < first + len(lines)
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+def test_the_fixed_one_has_nothing(server: Running, pair: str) -> None:
+    assert not found(PAIRS[pair][2], server.url("/"))
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_client_with_many_certificates_is_built_in_a_loop(server: Running, tmp_path: Path) -> None:
+    bundle = tmp_path / "ca.pem"
+    bundle.write_text(certifi.contents() * 8, encoding="ascii")
+
+    async def ask(client: httpx.AsyncClient) -> None:
+        async with client:
+            await client.get(server.url("/"))
+
+    async def sick() -> None:
+        await ask(httpx.AsyncClient(verify=str(bundle)))
+
+    with testing.capture() as captured:
+        asyncio.run(sick())
+        asyncio.run(ask(httpx.AsyncClient(verify=str(bundle))))
+    (finding,) = captured.findings
+    assert (finding.code, finding.count, finding.severity) == ("PS126", 1, "info")
