@@ -17,7 +17,6 @@ from poolscope.hooks.live import LIVE as PATH
 from poolscope.ledger import Ledger, Snapshot
 from poolscope.otel_version import VariableError, api, too_old
 from poolscope.queue import FACTS
-from poolscope.story.live import LIVE
 
 Listener = Callable[[records.Record], None]
 Need = Callable[[int, facts.Exchange], bool]
@@ -55,7 +54,6 @@ class Instrumentor:
             if first:
                 for hook in HOOKS.values():
                     hook.reset()
-                LIVE.reset()
                 self.ledger.reset()
                 FACTS.add_consumer(self.ledger.consume)
             if hooks and not active:
@@ -77,7 +75,6 @@ class Instrumentor:
             if not self._holders:
                 FACTS.settle()
                 FACTS.remove_consumer(self.ledger.consume)
-                LIVE.reset()
             return True
 
     def listen(self, listener: Listener, needs: Need | None = None) -> None:

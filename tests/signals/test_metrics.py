@@ -11,7 +11,6 @@ from poolscope.queue import FACTS
 from poolscope.signals import Signals
 from poolscope.signals.metrics import LINGER
 from poolscope.signals.totals import ORIGINS
-from poolscope.story.live import LIVE
 from tests.signals import sheets
 from tests.signals.telemetry import Telemetry
 
@@ -32,7 +31,6 @@ class Program:
     def stop(self) -> None:
         self.signals.stop()
         FACTS.remove_consumer(self.ledger.consume)
-        LIVE.reset()
 
     def exchange(self, on, status=200, **slots):
         sheet = sheets.exchange(**slots)

@@ -97,10 +97,16 @@ class Ledger:
         elif moment == facts.OPENED:
             self.connections += sheet.opened_at is not None
             self._tell(sheet, over=False)
-        elif sheet.unsettled:
+        elif self._is_awaited(sheet):
             self._closing[sheet.id] = sheet
         else:
             self._connection_ended(sheet)
+
+    def _is_awaited(self, sheet: facts.Connection) -> bool:
+        """Whether an exchange on a closed connection is not over; a forked child knows nothing of its parent's."""
+        if sheet.epoch != FACTS.epoch:
+            sheet.unsettled.intersection_update(list(LIVE.exchanges))
+        return bool(sheet.unsettled)
 
     def _tell(self, sheet: facts.Connection, over: bool) -> None:
         if self.yield_record is not None:

@@ -38,12 +38,12 @@ def beside(save: str) -> str:
 def place_for(save: str | None) -> str:
     """The directory for this run's spools, beside the saved file if there may be one."""
     secret = os.urandom(16).hex()
-    if save is not None:
-        home = beside(save)
+    home = None if save is None else beside(save)
+    if home is not None:
         with suppress(OSError):
             if not _is_ours(os.lstat(home)):
-                save = None
-    if save is None:
+                home = None
+    if home is None:
         home = os.path.join(tempfile.gettempdir(), f"poolscope-{os.getpid()}-{os.urandom(6).hex()}")
     return os.path.join(home, secret)
 

@@ -113,6 +113,7 @@ class Signals:
         """Listen to facts from now on."""
         self.metrics.events = self._events
         self.metrics.live = True
+        self.totals.begin()
         self.metrics.settle = self.settle
         FACTS.add_consumer(self.totals.consume)
         FACTS.at_fork = (*FACTS.at_fork, self._after_fork)

@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 from poolscope import facts, records
 from poolscope.facts import BEGUN, ENDED, OPENED, now
 from poolscope.ledger.closing import REASONS
+from poolscope.ledger.snapshot import Since
 from poolscope.ledger.urls import raw_origin, text
 from poolscope.queue import FACTS
 from poolscope.signals import names
@@ -94,6 +95,7 @@ class Totals:
     def reset(self) -> None:
         """Back to zero: at the start, and in a forked child, whose parent tells what was before."""
         self.pending.clear()
+        self.begin()
         self.servers: dict[tuple[str, int | None], Server] = {}
         self.clients_created: dict[str, int] = {}
         self.clients_alive: dict[str, int] = {}
@@ -124,6 +126,10 @@ class Totals:
             self.findings[finding.code] = self.findings.get(finding.code, 0) + 1
         self.pending.append(finding)
 
+    def begin(self) -> None:
+        """What is live already is none of ours: nobody watched it."""
+        self._since = Since.now()
+
     def forget_live(self) -> None:
         """Nobody will tell the end of the clients that are alive now."""
         self.clients_alive = dict.fromkeys(self.clients_alive, 0)
@@ -153,7 +159,7 @@ class Totals:
         return [
             (sheet, self.server(sheet.origin))
             for sheet in list(LIVE.connections.values())
-            if sheet.epoch == FACTS.epoch and not _connects(sheet)
+            if sheet.id > self._since.connection and sheet.epoch == FACTS.epoch and not _connects(sheet)
         ]
 
     def active_requests(self) -> list[tuple[facts.Exchange, Server]]:
@@ -161,7 +167,7 @@ class Totals:
         return [
             (sheet, self.server(sheet.origin))
             for sheet in list(LIVE.exchanges.values())
-            if sheet.live is None or not sheet.live.excluded
+            if sheet.id > self._since.exchange and (sheet.live is None or not sheet.live.excluded)
         ]
 
     def waiting(self) -> list[tuple[facts.Exchange, Server]]:
