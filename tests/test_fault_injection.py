@@ -17,9 +17,9 @@ import pytest
 import requests
 import urllib3
 
-from poolscope.hooks.activation import LIBRARIES
 from poolscope.hooks.guarding import FAILURES_ALLOWED, HOOKS, Hook
 from poolscope.hooks.live import LIVE
+from poolscope.libraries.activation import LIBRARIES
 from poolscope.testing import capture
 from tests.compat.alike import described, outcome_of
 from tests.servers import Certificates, Running, ServerConfig, in_thread

@@ -18,8 +18,8 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import Any, Final
 
-from poolscope.hooks.activation import LIBRARIES
 from poolscope.hooks.patching import Patches
+from poolscope.libraries.activation import LIBRARIES
 from poolscope.otel_version import too_old
 from poolscope.recording.following import pth_is_installed
 

@@ -14,8 +14,8 @@ from typing import Any
 from poolscope.facts import BEGUN, ENDED, Client, now
 from poolscope.hooks import callsite
 from poolscope.hooks.guarding import guard
-from poolscope.hooks.marks import mark_on
 from poolscope.identity import Identity
+from poolscope.libraries.marks import mark_on
 from poolscope.queue import FACTS
 from poolscope.story import runtime
 from poolscope.story.suppression import suppressed

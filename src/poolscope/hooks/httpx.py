@@ -19,10 +19,10 @@ from poolscope.hooks.clients import ClientMark
 from poolscope.hooks.guarding import guard, hide_frame
 from poolscope.hooks.httpcore.install import trace_pool
 from poolscope.hooks.httpcore.state import pool_state
-from poolscope.hooks.marks import mark_on, set_mark
 from poolscope.hooks.patching import Patches
 from poolscope.hooks.traced import TracedClasses
 from poolscope.identity.values import serial_of
+from poolscope.libraries.marks import mark_on, set_mark
 from poolscope.story.suppression import suppressed
 
 _TRANSPORTS_SEARCHED: Final = 32

@@ -13,8 +13,8 @@ from poolscope.hooks import callsite, clients
 from poolscope.hooks.calls import CURRENT_CALL, Call
 from poolscope.hooks.clients import ClientMark
 from poolscope.hooks.guarding import guard, hide_frame
-from poolscope.hooks.marks import set_mark
 from poolscope.hooks.patching import Patches
+from poolscope.libraries.marks import set_mark
 from poolscope.story.suppression import suppressed
 
 _KIND = "requests.Session"

@@ -10,9 +10,9 @@ from types import ModuleType
 from typing import Any
 
 from poolscope.hooks.guarding import guard, hide_frame
-from poolscope.hooks.marks import set_mark
 from poolscope.hooks.patching import Patches
 from poolscope.identity.values import WATCHED
+from poolscope.libraries.marks import set_mark
 
 
 def install(module: ModuleType, patches: Patches) -> None:

@@ -9,7 +9,7 @@ from poolscope.hooks.httpcore import peek
 from poolscope.hooks.httpcore.describe import note_addresses, note_tls
 from poolscope.hooks.httpcore.state import PoolState, Wire
 from poolscope.hooks.httpcore.stream import trace_stream
-from poolscope.hooks.marks import mark_on
+from poolscope.libraries.marks import mark_on
 from poolscope.queue import FACTS
 
 

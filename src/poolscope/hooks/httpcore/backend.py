@@ -13,7 +13,7 @@ from poolscope.hooks.httpcore.describe import note_addresses, note_tls
 from poolscope.hooks.httpcore.setup import connect_begins, connect_ends, opened, setup_is_over
 from poolscope.hooks.httpcore.state import Wire
 from poolscope.hooks.httpcore.stream import trace_stream
-from poolscope.hooks.resolver import LOOKUPS, Lookup, is_literal
+from poolscope.libraries.resolver import LOOKUPS, Lookup, is_literal
 
 
 class WatchedBackend:

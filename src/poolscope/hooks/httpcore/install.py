@@ -13,7 +13,6 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any, Final
 
-from poolscope.hooks import resolver
 from poolscope.hooks.guarding import guard, hide_frame
 from poolscope.hooks.httpcore import queueing
 from poolscope.hooks.httpcore.adopt import adopt_connections
@@ -24,6 +23,8 @@ from poolscope.hooks.httpcore.requests import assigned, begin, departed, failed,
 from poolscope.hooks.httpcore.state import CLOSER, CURRENT, Flight, Wire, pool_state
 from poolscope.hooks.patching import Patches
 from poolscope.hooks.traced import TracedClasses
+from poolscope.libraries import resolver
+from poolscope.libraries.weaver import WEAVER
 from poolscope.queue import FACTS
 
 _POOLS: Final = ("ConnectionPool", "HTTPProxy", "SOCKSProxy")
@@ -102,7 +103,7 @@ def install(module: ModuleType, patches: Patches) -> None:
     patches.replace(module.ConnectionPool, "handle_request", _on_pool(library))
     queueing.install(module.AsyncConnectionPool, queueing.ASYNC_METHODS, patches)
     queueing.install(module.ConnectionPool, queueing.METHODS, patches)
-    resolver.install_socket(patches)
+    WEAVER.weave([resolver.SOCKET])
 
 
 def trace_pool(pool: Any) -> bool:

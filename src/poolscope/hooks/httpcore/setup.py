@@ -12,7 +12,7 @@ from poolscope.hooks.httpcore import peek
 from poolscope.hooks.httpcore.exchange import class_of
 from poolscope.hooks.httpcore.state import CURRENT, Flight, Wire, put
 from poolscope.hooks.live import LIVE
-from poolscope.hooks.resolver import Lookup
+from poolscope.libraries.resolver import Lookup
 from poolscope.queue import FACTS
 from poolscope.story.suppression import suppressed
 

@@ -13,7 +13,7 @@ from typing import Any
 from poolscope.facts import BEGUN, Connection, Exchange, Pool, RawOrigin
 from poolscope.hooks.clients import ClientFacts
 from poolscope.hooks.httpcore import peek
-from poolscope.hooks.marks import mark_on, set_mark
+from poolscope.libraries.marks import mark_on, set_mark
 from poolscope.queue import FACTS
 
 CURRENT: ContextVar[Any] = ContextVar("poolscope_httpcore_flight", default=None)

@@ -11,7 +11,6 @@ from weakref import WeakKeyDictionary
 
 from poolscope.hooks import clients
 from poolscope.hooks.guarding import guard, hide_frame
-from poolscope.hooks.marks import mark_on, set_mark
 from poolscope.hooks.patching import Patches
 from poolscope.hooks.traced import TracedClasses
 from poolscope.hooks.urllib3 import manager, pool
@@ -19,6 +18,7 @@ from poolscope.hooks.urllib3.close import wrap_close
 from poolscope.hooks.urllib3.connection import wrap_getresponse, wrap_init_length, wrap_request
 from poolscope.hooks.urllib3.phases import wrap_handshake, wrap_new_conn, wrap_socks_request, wrap_tunnel
 from poolscope.hooks.urllib3.setup import wrap_connect
+from poolscope.libraries.marks import mark_on, set_mark
 
 Make = Callable[[Any], Any]
 

@@ -12,8 +12,8 @@ from poolscope.hooks import callsite, clients
 from poolscope.hooks.calls import CURRENT_CALL, Call
 from poolscope.hooks.clients import ClientMark
 from poolscope.hooks.guarding import guard, hide_frame
-from poolscope.hooks.marks import mark_on, set_mark
 from poolscope.hooks.urllib3.state import PoolState
+from poolscope.libraries.marks import mark_on, set_mark
 from poolscope.story.suppression import suppressed
 
 _REQUESTS = "requests.adapters"

@@ -11,7 +11,6 @@ from poolscope.hooks import callsite
 from poolscope.hooks.calls import CURRENT_CALL, Call
 from poolscope.hooks.clients import ClientFacts
 from poolscope.hooks.guarding import guard, hide_frame
-from poolscope.hooks.marks import set_mark
 from poolscope.hooks.urllib3.state import (
     CURRENT_ATTEMPT,
     Attempt,
@@ -27,6 +26,7 @@ from poolscope.hooks.urllib3.state import (
     state_of,
     was_read,
 )
+from poolscope.libraries.marks import set_mark
 from poolscope.queue import FACTS
 from poolscope.story.suppression import suppressed
 

@@ -16,8 +16,8 @@ from poolscope.hooks.calls import Call
 from poolscope.hooks.clients import ClientFacts, in_sight
 from poolscope.hooks.guarding import guard
 from poolscope.hooks.live import LIVE
-from poolscope.hooks.marks import set_mark
 from poolscope.hooks.urllib3.errors import class_name, note_error
+from poolscope.libraries.marks import set_mark
 from poolscope.queue import FACTS
 from poolscope.story.runtime import current_task
 

@@ -9,7 +9,7 @@ import types
 
 import pytest
 
-from poolscope.hooks import activation
+from poolscope.libraries import activation
 
 
 @pytest.fixture

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import functools
+import sys
 import sysconfig
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from poolscope.hooks import callsite
+from poolscope.libraries import callsite
 
 SITE_PACKAGES = sysconfig.get_paths()["purelib"]
 
 
 def frames(*files: str):
     """Functions that call each other, the last one `callsite.find`, as if they lay in ``files``."""
-    call = functools.partial(callsite.find, 0)
+
+    def call():
+        return callsite.find(sys._getframe(1))
+
     for number, file in enumerate(reversed(files)):
         code = compile(f"def level_{number}():\n    return call()", file, "exec")
         space = {"call": call}

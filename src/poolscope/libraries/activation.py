@@ -14,10 +14,10 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import Any, Final
 
-from poolscope.hooks.guarding import guard, hide_frame
 from poolscope.hooks.patching import Patches
-
-Install = Callable[[ModuleType, Patches], None]
+from poolscope.libraries.guarding import guard, hide_frame
+from poolscope.libraries.weaver import WEAVER
+from poolscope.story.sight import SIGHT
 
 LIBRARIES: Final[dict[str, str]] = {
     "httpcore": "poolscope.hooks.httpcore.install",
@@ -27,55 +27,81 @@ LIBRARIES: Final[dict[str, str]] = {
     "urllib3": "poolscope.hooks.urllib3.install",
     "urllib3.contrib.socks": "poolscope.hooks.urllib3.install",
     "requests": "poolscope.hooks.requests",
-    "anyio._core._sockets": "poolscope.hooks.resolver",
-    "trio": "poolscope.hooks.resolver",
+    "anyio._core._sockets": "poolscope.libraries.resolver",
+    "trio": "poolscope.libraries.resolver",
     "ssl": "poolscope.hooks.tls",
 }
-"""Library → the file of ours that knows it; each has ``install(module, patches)``."""
+"""Library → the file of ours that knows it; each has ``points(module)``."""
 
 
 class Activation:
-    """What is installed where, and what still waits for its import."""
+    """What is woven where, and what still waits for its import."""
 
     def __init__(self) -> None:
         self.patches = Patches()
         self._seen: list[ModuleType] = []
         self._finder: _Finder | None = None
+        self._for_some = False
+        """Whether some objects are observed by themselves."""
 
     def __repr__(self) -> str:
         return f"<Activation of {', '.join(m.__name__ for m in self._seen) or 'nothing yet'}>"
 
     def start(self) -> None:
-        """Install hooks into every library that is imported, and wait for the others."""
+        """Observe everybody: weave every library that is imported, and wait for the others."""
+        SIGHT.opens()
         self._finder = _Finder(LIBRARIES, self.install)
         sys.meta_path.insert(0, self._finder)
         for name in LIBRARIES:
-            module = sys.modules.get(name)
-            # A half-imported library is left to the finder's loader: it is not complete yet.
-            if module is not None and not getattr(module.__spec__, "_initializing", False):
-                self.install(name, module)
+            self._install_if_complete(name)
+
+    def observe_some(self, *packages: str) -> None:
+        """Weave these libraries for the objects in them that are marked to be observed by themselves."""
+        self._for_some = True
+        for name in LIBRARIES:
+            if name.partition(".")[0] in packages:
+                self._install_if_complete(name)
+
+    def _install_if_complete(self, name: str) -> None:
+        module = sys.modules.get(name)
+        # A half-imported library is left to the finder's loader: it is not complete yet.
+        if module is not None and not getattr(module.__spec__, "_initializing", False):
+            self.install(name, module)
 
     def install(self, name: str, module: ModuleType) -> None:
-        """Install the hooks for ``name`` into ``module``, once per module object.
-
-        ``httpx2.alias_httpx()`` lets one module answer to two names.
-        """
+        """Weave ``module``, once per module object: ``httpx2.alias_httpx()`` lets one answer to two names."""
         if not any(seen is module for seen in self._seen):
             self._seen.append(module)
             _install(name, module, self.patches)
 
     def stop(self) -> None:
-        """Remove the import hook and restore what is still ours."""
+        """Observe marked objects only, if there are any; else restore what is still ours."""
+        SIGHT.closes()
         if self._finder is not None and self._finder in sys.meta_path:
             sys.meta_path.remove(self._finder)
         self._finder = None
-        self._seen.clear()
         self.patches.restore()
+        if not self._for_some:
+            self._restore()
+
+    def forget_some(self) -> None:
+        """Observe nobody by itself any more."""
+        self._for_some = False
+        if not SIGHT.everybody:
+            self._restore()
+
+    def _restore(self) -> None:
+        self._seen.clear()
+        WEAVER.restore()
 
 
 @guard("install")
 def _install(name: str, module: ModuleType, patches: Patches) -> None:
-    importlib.import_module(LIBRARIES[name]).install(module, patches)
+    home = importlib.import_module(LIBRARIES[name])
+    if hasattr(home, "points"):
+        WEAVER.weave(home.points(module), module)
+    else:
+        home.install(module, patches)
 
 
 class _Finder:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from poolscope.hooks import resolver
+from poolscope.libraries import resolver
 from poolscope.testing import capture
 from tests.servers import Running, in_thread
 from tests.truth.probes import HTTPX
