@@ -142,6 +142,7 @@ class ConnectionMark:
         if sheet is None or sheet.closed_at is not None:
             return
         self.exchange = exchange
+        exchange._mark = self
         exchange.joined = joined
         exchange.reused = sheet.opened_by != exchange.id and not joined
         idle_since, sheet.idle_since = sheet.idle_since, None
@@ -159,13 +160,27 @@ class ConnectionMark:
             if sheet.epoch != FACTS.epoch:  # a fork lies between: its parent told how it was opened
                 LIVE.connections.setdefault(sheet.id, sheet)
 
-    def counted(self, exchange: Exchange) -> None:
-        """The head of the request is on the wire: it has its number."""
+    def counted(self, exchange: Exchange, number: int | None = None) -> None:
+        """The head of the request is on the wire: it has its number, which HTTP/2 knows from its stream."""
         sheet = self.sheet
         if sheet is not None:
             sheet.requests += 1
-            if self.numbered:
+            if number is not None:
+                exchange.request_number = number
+            elif self.numbered:
                 exchange.request_number = sheet.requests
+
+    def given_back(self, exchange: Exchange, complete: bool | None) -> None:
+        """``exchange`` is done with this connection, which may have another owner a moment later."""
+        sheet = self.sheet if exchange.connection is None else exchange.connection
+        if sheet is None or exchange.id not in sheet.in_flight:
+            return
+        if sheet.http_version != "2":
+            sheet.body_complete = complete
+        sheet.in_flight.discard(exchange.id)
+        if sheet.closed_at is None and not sheet.in_flight:
+            at = exchange.finished_at
+            sheet.idle_since = now() if at is None else at
 
     # The end
 
