@@ -1,4 +1,4 @@
-"""Observed transports for httpx and httpx2, and `trace` for what exists already: no global patch.
+"""Observed transports for httpx and httpx2, and `trace` for what exists already: only these are observed.
 
 `HTTPTransport` and `AsyncHTTPTransport` are httpx's, or httpx2's where only that is installed; the names
 ending in 2 are always httpx2's. Spans, metrics and events go where `poolscope.instrument` sends them, or to
@@ -8,11 +8,11 @@ the global providers if that was not called. Together with it nothing is counted
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from poolscope.hooks.httpcore.install import trace_pool
-from poolscope.hooks.httpx import trace_client
 from poolscope.instrumentor import observe
+from poolscope.libraries.httpcore import observe_pool
+from poolscope.libraries.httpx import observe_client
 
 if TYPE_CHECKING:
     from httpx import AsyncHTTPTransport, HTTPTransport
@@ -24,6 +24,9 @@ __all__ = ["AsyncHTTPTransport", "AsyncHTTPTransport2", "HTTPTransport", "HTTPTr
 
 _T = TypeVar("_T")
 
+_BELOW_HTTPX: Final = ("httpx", "httpx2", "httpcore", "httpcore2", "anyio", "trio")
+"""The packages in which these objects are seen, as far as the program has imported them."""
+
 
 def trace(client: _T) -> _T:
     """Observe one client that exists already, and return it.
@@ -31,7 +34,10 @@ def trace(client: _T) -> _T:
     Takes a client of httpx or httpx2, a ``requests.Session`` and a urllib3 ``PoolManager``; raises TypeError
     for anything else.
     """
-    if not (trace_client(client) or _trace_managers(client)):
+    if observe_client(client):
+        observe(*_BELOW_HTTPX)
+        return client
+    if not _trace_managers(client):
         raise TypeError(
             "poolscope.trace() takes a client of httpx or httpx2, a requests.Session or a urllib3 PoolManager, "
             f"not {type(client).__name__}"
@@ -62,8 +68,8 @@ def _observed(base: type[Any]) -> type[Any]:
     class Observed(base):  # type: ignore[misc]
         def __init__(self, *args: Any, **options: Any) -> None:
             super().__init__(*args, **options)
-            trace_pool(self._pool)
-            observe()
+            observe(*_BELOW_HTTPX)
+            observe_pool(self._pool)
 
     Observed.__name__ = Observed.__qualname__ = base.__name__
     Observed.__doc__ = (

@@ -20,10 +20,10 @@ from poolscope.libraries.weaver import WEAVER
 from poolscope.story.sight import SIGHT
 
 LIBRARIES: Final[dict[str, str]] = {
-    "httpcore": "poolscope.hooks.httpcore.install",
-    "httpcore2": "poolscope.hooks.httpcore.install",
-    "httpx": "poolscope.hooks.httpx",
-    "httpx2": "poolscope.hooks.httpx",
+    "httpcore": "poolscope.libraries.httpcore",
+    "httpcore2": "poolscope.libraries.httpcore",
+    "httpx": "poolscope.libraries.httpx",
+    "httpx2": "poolscope.libraries.httpx",
     "urllib3": "poolscope.hooks.urllib3.install",
     "urllib3.contrib.socks": "poolscope.hooks.urllib3.install",
     "requests": "poolscope.hooks.requests",

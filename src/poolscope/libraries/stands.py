@@ -67,7 +67,9 @@ def _is_own_function(owner: Any, name: str, there: Any) -> bool:
         home, module = f"{owner.__qualname__}.{name}", owner.__module__
     else:
         home, module = name, owner.__name__
-    return there.__module__ == module and there.__qualname__ == there.__code__.co_qualname == home
+    # What a package exports may say that it is defined there, while its methods say where they are.
+    same = there.__module__.partition(".")[0] == module.partition(".")[0]
+    return same and there.__qualname__ == there.__code__.co_qualname == home
 
 
 def _exact(there: FunctionType, method: bool, mode: Mode) -> Stands:

@@ -79,13 +79,18 @@ def assigned(exchange: Exchange, mark: ConnectionMark | None = None) -> None:
 
 def lost(exchange: Exchange) -> None:
     """The connection went to another request, or was gone: back to the pool."""
-    mark, exchange._mark = exchange._mark, None
+    unserved(exchange)
+    exchange._mark = None
+    exchange.failed_attempts += 1
+
+
+def unserved(exchange: Exchange) -> None:
+    """The connection that it had got has not served it: nothing of it was sent there."""
+    mark, connection = exchange._mark, exchange.connection
     if mark is not None:
         mark.given_back(exchange, None)
-    connection = exchange.connection
     if connection is not None:
         connection.unsettled.discard(exchange.id)
-    exchange.failed_attempts += 1
     exchange.connection = exchange.request_number = exchange.stream_id = exchange.sent_at = None
     exchange.reused = exchange.joined = exchange.idle_time = None
 

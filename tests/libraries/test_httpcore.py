@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from poolscope.testing import capture
-from tests.hooks.httpcore_means import (
+from tests.libraries.httpcore_means import (
     assert_phases,
     closed_port,
     on_all,

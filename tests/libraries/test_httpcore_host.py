@@ -15,14 +15,16 @@ import httpcore
 import pytest
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 
-from poolscope.hooks import callsite
-from poolscope.hooks.httpcore.install import library_of, trace_pool
-from poolscope.hooks.live import LIVE
+import poolscope
+from poolscope.instrumentor import observe
 from poolscope.ledger import Ledger
+from poolscope.libraries import callsite
+from poolscope.libraries.httpcore import is_pool, observe_pool
 from poolscope.queue import FACTS
+from poolscope.story.door import ENTRANCE
 from poolscope.testing import capture
 from tests.compat.alike import without_addresses
-from tests.hooks.httpcore_means import (
+from tests.libraries.httpcore_means import (
     closed_port,
     on_all,
     on_async,
@@ -76,19 +78,22 @@ def test_one_pool_traced_alone_and_together(library: str, first: str, server: Ru
     with httpcore.ConnectionPool() as pool, httpcore.ConnectionPool() as other:
         FACTS.add_consumer(ledger.consume)
         try:
-            assert trace_pool(pool) and trace_pool(pool)
+            observe(library)
+            observe_pool(pool)
+            observe_pool(pool)
             other.request("GET", server.url("/fixed/0"))
             pool.request("GET", server.url("/fixed/1"))
             FACTS.settle()
             assert [type(r).__name__ for r in records].count("Exchange") == 1
             with capture() as captured:
                 if first == "instrumented":
-                    assert trace_pool(pool)
+                    observe_pool(pool)
                 pool.request("GET", server.url("/fixed/2"))
             pool.request("GET", server.url("/fixed/3"))
             FACTS.settle()
         finally:
             FACTS.remove_consumer(ledger.consume)
+            poolscope.uninstrument()
     exchanges = [r for r in records if type(r).__name__ == "Exchange"]
     assert [x.request_number for x in exchanges] == [1, 2, 3]
     assert len({x.connection for x in exchanges}) == 1
@@ -97,8 +102,10 @@ def test_one_pool_traced_alone_and_together(library: str, first: str, server: Ru
     assert isinstance(pool, httpcore.ConnectionPool)
 
 
-def test_trace_pool_takes_pools_only() -> None:
-    assert not trace_pool(object())
+def test_pools_are_known_by_their_class() -> None:
+    assert not is_pool(object())
+    with httpcore.HTTPProxy("http://127.0.0.1:1") as pool:
+        assert is_pool(pool)
 
 
 @on_libraries
@@ -139,23 +146,26 @@ def test_a_stream_closed_while_another_thread_reads_from_it(library: str) -> Non
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
 def test_a_lock_held_at_a_fork_does_not_stop_the_child(server: Running) -> None:
+    from poolscope.libraries.httpcore.pool import Looking
+
     with capture(), httpcore.ConnectionPool() as pool:
         pool.request("GET", server.url("/fixed"))
-        wire: Any = vars(pool.connections[0])["_poolscope"]
         held, let_go = threading.Event(), threading.Event()
 
-        def close_slowly() -> None:
-            with wire.lock:
+        def look_slowly() -> None:
+            with Looking.lock:
                 held.set()
                 let_go.wait(30)
 
-        thread = threading.Thread(target=close_slowly)
+        thread = threading.Thread(target=look_slowly)
         thread.start()
         held.wait(30)
         child = os.fork()
         if child == 0:
             signal.alarm(10)  # ends a child that waits for ever
             try:
+                with httpcore.ConnectionPool() as another:
+                    another.request("GET", server.url("/fixed"))
                 pool.close()
                 os._exit(0)
             finally:
@@ -166,13 +176,17 @@ def test_a_lock_held_at_a_fork_does_not_stop_the_child(server: Running) -> None:
     assert status == 0
 
 
-def test_a_library_that_is_imported_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_library_that_is_imported_anew(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in sys.modules if name.partition(".")[0] == "httpcore"]:
         monkeypatch.delitem(sys.modules, name)
-    anew = importlib.import_module("httpcore")
-    assert anew is not httpcore
-    assert isinstance(library_of(anew).backend(None), anew.NetworkBackend)
-    assert isinstance(library_of(httpcore).backend(None), httpcore.NetworkBackend)
+    with capture() as captured:
+        anew = importlib.import_module("httpcore")
+        assert anew is not httpcore
+        for each in (httpcore, anew):
+            with each.ConnectionPool() as pool:
+                pool.request("GET", server.url("/fixed"))
+    assert [x.request_number for x in captured.exchanges][-1:] == [1]
+    assert captured.ledger.hook_failures == 0
 
 
 @on_libraries
@@ -181,7 +195,7 @@ def test_uninstrument_leaves_nothing_behind(library: str) -> None:
     owners = [
         getattr(httpcore, prefix + name)
         for prefix in ("", "Async")
-        for name in ("ConnectionPool", "HTTPProxy", "SOCKSProxy")
+        for name in ("ConnectionPool", "HTTP11Connection", "HTTP2Connection")
     ]
     before = [dict(vars(owner)) for owner in owners]
     lookup = socket.getaddrinfo
@@ -276,12 +290,12 @@ def test_a_callers_request_object_is_not_touched(library: str, server: Running) 
     headers, before = request.headers, dict(vars(request))
     sent: list[Any] = []
     with capture(), httpcore.ConnectionPool() as pool:
-        LIVE.door = door
+        ENTRANCE.door = door
         try:
             extensions["trace"] = lambda event, info: sent.append(info.get("request"))
             pool.handle_request(request).close()
         finally:
-            LIVE.door = None
+            ENTRANCE.door = None
     assert (vars(request), request.headers) == (before, headers)
     assert extensions.keys() == {"trace"}
     travelled = next(r for r in sent if r is not None)
@@ -319,11 +333,11 @@ class Propagating:
 def test_the_door_hears_of_failures(name: str) -> None:
     door = Propagating()
     with watch(name) as (probe, _):
-        LIVE.door = door
+        ENTRANCE.door = door
         try:
             probe.get(f"http://127.0.0.1:{closed_port()}/")
         finally:
-            LIVE.door = None
+            ENTRANCE.door = None
     assert door.seen == ["started", "setup", "failed"]
 
 

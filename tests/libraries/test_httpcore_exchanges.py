@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import anyio
 import pytest
 
-from tests.hooks.httpcore_means import (
+from tests.libraries.httpcore_means import (
     on_all,
     on_async,
     one,
