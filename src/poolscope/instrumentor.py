@@ -55,8 +55,10 @@ class Instrumentor:
             first, active = not self._holders, self.active
             self._holders[holder] = hooks
             if first:
-                for hook in (*HOOKS.values(), *OLD_HOOKS.values()):
+                for hook in HOOKS.values():
                     hook.reset()
+                for old in OLD_HOOKS.values():
+                    old.reset()
                 LIVE.reset()
                 self.ledger.reset()
                 FACTS.add_consumer(self.ledger.consume)

@@ -36,32 +36,28 @@ def trace(client: _T) -> _T:
     """
     if observe_client(client):
         observe(*_BELOW_HTTPX)
-        return client
-    if not _trace_managers(client):
+    elif not _observe_requests_or_urllib3(client):
         raise TypeError(
             "poolscope.trace() takes a client of httpx or httpx2, a requests.Session or a urllib3 PoolManager, "
             f"not {type(client).__name__}"
         )
-    observe()
     return client
 
 
-def _trace_managers(client: Any) -> bool:
-    adapters = getattr(client, "adapters", None)
-    managers = [client]
-    if isinstance(adapters, dict):
-        managers = [getattr(adapter, "poolmanager", None) for adapter in adapters.values()]
-        for adapter in adapters.values():
-            managers += getattr(adapter, "proxy_manager", {}).values()
-    managers = [manager for manager in managers if hasattr(manager, "connection_from_url")]
-    if managers:
-        from poolscope.hooks.requests import trace_session
-        from poolscope.hooks.urllib3.install import trace_manager
+def _observe_requests_or_urllib3(client: Any) -> bool:
+    if hasattr(client, "connection_from_url"):
+        from poolscope.libraries.urllib3 import manager
 
-        mark = trace_session(client) if isinstance(adapters, dict) else None
-        for manager in managers:
-            trace_manager(manager, mark=mark)
-    return bool(managers)
+        manager.observe(client, "urllib3.PoolManager")
+        observe("urllib3")
+    elif isinstance(getattr(client, "adapters", None), dict):
+        from poolscope.libraries import requests
+
+        requests.observe(client)
+        observe("requests", "urllib3")
+    else:
+        return False
+    return True
 
 
 def _observed(base: type[Any]) -> type[Any]:

@@ -25,8 +25,8 @@ import poolscope
 from poolscope.facts import Connection, Exchange
 from poolscope.hooks.guarding import HOOKS
 from poolscope.hooks.live import LIVE
-from poolscope.hooks.urllib3.install import trace_manager
 from poolscope.ledger import Ledger
+from poolscope.libraries.urllib3.manager import observe as trace_manager
 from poolscope.queue import FACTS
 from poolscope.testing import capture
 from tests.servers import Certificates, Running, ServerConfig, in_thread

@@ -339,6 +339,18 @@ def test_bodies_that_want_a_token_do_not_run_without_one(weaver: Weaver) -> None
     assert [event[0] for event in SEEN] == ["begins", "begins"]
 
 
+def counts_all(thing: Any, token: Token | None = None) -> None:
+    SEEN.append(("ended", token))
+
+
+def test_bodies_with_a_default_token_run_without_one(weaver: Weaver) -> None:
+    cls = library(False)
+    weaver.weave([Point(cls, "send", before=begins, after=counts_all, takes=("request",))])
+    SILENT.add("a")
+    cls().send("a")
+    assert SEEN[1:] == [("ended", None)]
+
+
 def test_a_variable_is_given_back_to_whom_it_belonged(weaver: Weaver) -> None:
     cls = library(False)
     weaver.weave([send_point(cls)])

@@ -16,7 +16,7 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 class BodyHook(Hook):
     """A hook with a body, and the wrappers it runs in."""
 
-    __slots__ = ("_body", "_places", "original", "wants")
+    __slots__ = ("_body", "_places", "needs_token", "original", "wants")
 
     def __init__(self, name: str, body: Callable[..., Any]) -> None:
         super().__init__(name, self._goes_off)
@@ -24,6 +24,9 @@ class BodyHook(Hook):
         code = body.__code__
         self.wants: tuple[str, ...] = code.co_varnames[: code.co_argcount]
         """Its parameters, which tell a wrapper what to hand over."""
+        optional = self.wants[len(self.wants) - len(getattr(body, "__defaults__", None) or ()) :]
+        self.needs_token = "token" in self.wants and "token" not in optional
+        """Whether it runs only where ``before`` returned something."""
         self._places: list[tuple[ref[FunctionType], str]] = []
 
     @property

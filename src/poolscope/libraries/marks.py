@@ -18,9 +18,9 @@ def set_mark(thing: Any, mark: Any, name: str = "_poolscope") -> None:
     _set(thing, name, mark)
 
 
-def mark_on(thing: Any) -> Any:
+def mark_on(thing: Any, name: str = "_poolscope") -> Any:
     """The mark that was left on ``thing``, or None."""
     try:
-        return _get(thing, "_poolscope")
+        return _get(thing, name)
     except AttributeError:
         return None

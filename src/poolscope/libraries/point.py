@@ -17,8 +17,8 @@ Body = Callable[..., Any]
 Step = Literal["before", "after", "failed"]
 
 OURS: Final = frozenset(("token", "result", "error", "frame"))
-"""What a body may ask for besides: what ``before`` returned (without one, a body that wants it does not run), what the
-library's own function returned or raised, and the frame it was called from."""
+"""What a body may ask for besides: what ``before`` returned (without one, a body does not run, unless its ``token``
+has a default), what the library's own function returned or raised, and the frame it was called from."""
 
 _INSIDE: Final[dict[tuple[str, ...], ContextVar[Any]]] = {}
 

@@ -69,7 +69,7 @@ def _step(step: Step, point: Point, at: Stands) -> Iterator[str]:
     if step == "before" and point.uses_token:
         yield "_ps_token = None"
         call = f"_ps_token = {call}"
-    elif step != "before" and "token" in hook.wants:
+    elif step != "before" and hook.needs_token:
         yield "if _ps_token is not None:"
         indent = "    "
     yield f"{indent}try:"

@@ -143,6 +143,8 @@ class ConnectionMark:
             return
         self.exchange = exchange
         exchange._mark = self
+        if self.silent:
+            return
         exchange.joined = joined
         exchange.reused = sheet.opened_by != exchange.id and not joined
         idle_since, sheet.idle_since = sheet.idle_since, None
@@ -154,9 +156,9 @@ class ConnectionMark:
         if sheet.http_version != "2":
             sheet.error, sheet.eof = None, False
         sheet.in_flight.add(exchange.id)
-        if not self.silent and not exchange.silent:
-            sheet.unsettled.add(exchange.id)
+        if not exchange.silent:
             exchange.connection = sheet
+            sheet.unsettled.add(exchange.id)
             if sheet.epoch != FACTS.epoch:  # a fork lies between: its parent told how it was opened
                 LIVE.connections.setdefault(sheet.id, sheet)
 
@@ -167,7 +169,7 @@ class ConnectionMark:
             sheet.requests += 1
             if number is not None:
                 exchange.request_number = number
-            elif self.numbered:
+            elif self.numbered and not self.silent:
                 exchange.request_number = sheet.requests
 
     def given_back(self, exchange: Exchange, complete: bool | None) -> None:

@@ -121,6 +121,8 @@ def headers(
     exchange.status = status
     exchange.instead = None
     connection = exchange.connection
+    if connection is None and exchange._mark is not None:  # a suppressed one, on a connection that is not
+        connection = exchange._mark.sheet
     if connection is not None:
         connection.last_status = status
         if http_version is not None:

@@ -39,14 +39,22 @@ def on_the_wire(error: BaseException) -> BaseException:
     return beneath if isinstance(beneath, BaseException) else error
 
 
-def note_error(sheet: Connection, error: BaseException) -> None:
-    """Write down what went wrong on a connection's socket."""
+def name_on_the_wire(error: BaseException) -> str:
+    """The class name of what happened on the socket."""
     cause = on_the_wire(error)
     name = type(cause).__name__
-    if name == "IncompleteRead" and _read_a_false_chunk_size(cause):
-        name = "InvalidChunkLength"
-    sheet.error = name
-    if name in _MADE_BY_EOF:
+    return "InvalidChunkLength" if name == "IncompleteRead" and _read_a_false_chunk_size(cause) else name
+
+
+def has_ended(error: BaseException) -> bool:
+    """Whether the stream ended where more was expected."""
+    return name_on_the_wire(error) in _MADE_BY_EOF
+
+
+def note_error(sheet: Connection, error: BaseException) -> None:
+    """Write down what went wrong on a connection's socket."""
+    sheet.error = name_on_the_wire(error)
+    if sheet.error in _MADE_BY_EOF:
         sheet.eof = True
 
 
