@@ -11,8 +11,6 @@ from collections.abc import Callable
 from typing import Any
 
 from poolscope import facts, records
-from poolscope.hooks.guarding import HOOKS as OLD_HOOKS
-from poolscope.hooks.live import LIVE as PATH
 from poolscope.ledger import Ledger, Snapshot
 from poolscope.libraries.activation import Activation
 from poolscope.otel_version import VariableError, api, too_old
@@ -57,8 +55,6 @@ class Instrumentor:
             if first:
                 for hook in HOOKS.values():
                     hook.reset()
-                for old in OLD_HOOKS.values():
-                    old.reset()
                 LIVE.reset()
                 self.ledger.reset()
                 FACTS.add_consumer(self.ledger.consume)
@@ -186,15 +182,15 @@ def drop(signals: Any) -> None:
 
 def _change_door(before: Any, after: Any) -> None:
     if before is not None:
-        if PATH.door is before.spans:
-            PATH.door = ENTRANCE.door = None
+        if ENTRANCE.door is before.spans:
+            ENTRANCE.door = None
         before.stop()
         INSTRUMENTOR.unlisten(before.take)
     if after is not None:
         after.start()
         INSTRUMENTOR.listen(after.take, after.needs)
     chosen = _signals or (_carried[-1] if _carried else None)
-    PATH.door = ENTRANCE.door = None if chosen is None else chosen.spans
+    ENTRANCE.door = None if chosen is None else chosen.spans
 
 
 def _signals_for(options: dict[str, Any], wanted: bool) -> Any:

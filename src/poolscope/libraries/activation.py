@@ -14,7 +14,6 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import Any, Final
 
-from poolscope.hooks.patching import Patches
 from poolscope.libraries.guarding import guard, hide_frame
 from poolscope.libraries.weaver import WEAVER
 from poolscope.story.sight import SIGHT
@@ -29,7 +28,7 @@ LIBRARIES: Final[dict[str, str]] = {
     "requests": "poolscope.libraries.requests",
     "anyio._core._sockets": "poolscope.libraries.resolver",
     "trio": "poolscope.libraries.resolver",
-    "ssl": "poolscope.hooks.tls",
+    "ssl": "poolscope.libraries.tls",
 }
 """Library → the file of ours that knows it; each has ``points(module)``."""
 
@@ -38,7 +37,6 @@ class Activation:
     """What is woven where, and what still waits for its import."""
 
     def __init__(self) -> None:
-        self.patches = Patches()
         self._seen: list[ModuleType] = []
         self._finder: _Finder | None = None
         self._for_some = False
@@ -72,7 +70,7 @@ class Activation:
         """Weave ``module``, once per module object: ``httpx2.alias_httpx()`` lets one answer to two names."""
         if not any(seen is module for seen in self._seen):
             self._seen.append(module)
-            _install(name, module, self.patches)
+            _install(name, module)
 
     def stop(self) -> None:
         """Observe marked objects only, if there are any; else restore what is still ours."""
@@ -80,7 +78,6 @@ class Activation:
         if self._finder is not None and self._finder in sys.meta_path:
             sys.meta_path.remove(self._finder)
         self._finder = None
-        self.patches.restore()
         if not self._for_some:
             self._restore()
 
@@ -96,12 +93,9 @@ class Activation:
 
 
 @guard("install")
-def _install(name: str, module: ModuleType, patches: Patches) -> None:
+def _install(name: str, module: ModuleType) -> None:
     home = importlib.import_module(LIBRARIES[name])
-    if hasattr(home, "points"):
-        WEAVER.weave(home.points(module), module)
-    else:
-        home.install(module, patches)
+    WEAVER.weave(home.points(module), module)
 
 
 class _Finder:

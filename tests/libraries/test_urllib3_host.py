@@ -23,11 +23,12 @@ import urllib3
 
 import poolscope
 from poolscope.facts import Connection, Exchange
-from poolscope.hooks.guarding import HOOKS
-from poolscope.hooks.live import LIVE
+from poolscope.instrumentor import observe
 from poolscope.ledger import Ledger
-from poolscope.libraries.urllib3.manager import observe as trace_manager
+from poolscope.libraries.urllib3 import manager
 from poolscope.queue import FACTS
+from poolscope.story.door import ENTRANCE
+from poolscope.story.hook import HOOKS
 from poolscope.testing import capture
 from tests.servers import Certificates, Running, ServerConfig, in_thread
 
@@ -224,9 +225,9 @@ class Door:
 
 @pytest.fixture
 def door() -> Iterator[Door]:
-    LIVE.door = door = Door()
+    ENTRANCE.door = door = Door()
     yield door
-    LIVE.door = None
+    ENTRANCE.door = None
 
 
 def test_the_live_path(server: Running, door: Door) -> None:
@@ -279,17 +280,33 @@ def test_headers_of_the_door_reach_the_server(door: Door) -> None:
     assert heads[1].count(b"traceparent") == 1
 
 
-def test_one_manager_without_a_global_patch(server: Running) -> None:
+@pytest.fixture
+def observed() -> Iterator[Callable[..., Any]]:
+    """Lets one manager be observed by itself, as the doors do."""
+
+    def one(http: Any, kind: str = "urllib3.PoolManager") -> Any:
+        manager.observe(http, kind)
+        observe("urllib3")
+        return http
+
+    yield one
+    poolscope.uninstrument()
+
+
+def test_only_one_manager_is_observed(server: Running, observed: Callable[..., Any]) -> None:
     records: list[Any] = []
     ledger = Ledger(records.append)
     FACTS.add_consumer(ledger.consume)
     untouched = urllib3.HTTPConnectionPool.urlopen
     http = urllib3.PoolManager()
-    plain = type(http)
-    trace_manager(http, "poolscope.Test")
-    trace_manager(http, "poolscope.Test")
+    observed(http, "poolscope.Test")
+    observed(http, "poolscope.Test")
     try:
-        assert (type(http).__name__, isinstance(http, plain)) == ("PoolManager", True)
+        assert type(http) is urllib3.PoolManager
+        with urllib3.PoolManager() as other:
+            other.request("GET", server.url("/fixed"))
+        requests.get(server.url("/fixed"), timeout=5)
+        urllib3.HTTPConnectionPool("127.0.0.1", server.port).request("GET", "/fixed")
         http.request("GET", server.url("/redirect/fixed"))
         with capture() as captured:
             http.request("GET", server.url("/fixed"))
@@ -298,6 +315,7 @@ def test_one_manager_without_a_global_patch(server: Running) -> None:
         FACTS.settle()
     finally:
         FACTS.remove_consumer(ledger.consume)
+    poolscope.uninstrument()
     assert urllib3.HTTPConnectionPool.urlopen is untouched
     exchanges = [record for record in records if record.type == "exchange"]
     assert [e.request_number for e in exchanges] == [1, 2, 3, 4]
@@ -353,10 +371,12 @@ def test_a_traced_session_is_one_client(server: Running, tls: Running, certifica
     assert {e.client for e in records if e.type == "exchange"} == {client.id}
 
 
-def test_a_manager_traced_while_instrumented_is_one_client(server: Running) -> None:
+def test_a_manager_traced_while_instrumented_is_one_client(
+    server: Running, observed: Callable[..., Any]
+) -> None:
     with capture() as captured, urllib3.PoolManager() as http:
         http.request("GET", server.url("/fixed"))
-        trace_manager(http)
+        observed(http)
         http.request("GET", server.url("/fixed"))
     assert [(c.requests, c.close_kind) for c in captured.clients] == [(2, "close")]
     assert [(c.requests, c.close_reason) for c in captured.connections] == [(2, "client_close")]
@@ -366,7 +386,7 @@ def test_a_manager_traced_while_instrumented_is_one_client(server: Running) -> N
 
 @pytest.mark.parametrize("order", ["traced first", "wrapped first", "instrumented"])
 def test_what_others_wrap_with_wrapt_is_called_on_a_traced_manager(
-    order: str, server: Running, monkeypatch: pytest.MonkeyPatch
+    order: str, server: Running, monkeypatch: pytest.MonkeyPatch, observed: Callable[..., Any]
 ) -> None:
     wrapt = pytest.importorskip("wrapt")
     called: list[str] = []
@@ -375,18 +395,18 @@ def test_what_others_wrap_with_wrapt_is_called_on_a_traced_manager(
         called.append(type(instance).__name__)
         return wrapped(*args, **kwargs)
 
-    manager = urllib3.PoolManager()
+    http = urllib3.PoolManager()
     if order == "traced first":
-        trace_manager(manager)
-        manager.request("GET", server.url("/fixed"))
+        observed(http)
+        http.request("GET", server.url("/fixed"))
     with capture() if order == "instrumented" else contextlib.nullcontext():
         # Through the class's own dictionary, as a wrapper that is asked for through its class is another.
         pool = urllib3.HTTPConnectionPool
         monkeypatch.setattr(pool, "urlopen", wrapt.FunctionWrapper(vars(pool)["urlopen"], theirs))
-        trace_manager(manager)
-        manager.request("GET", server.url("/fixed"))
+        observed(http)
+        http.request("GET", server.url("/fixed"))
         monkeypatch.undo()
-    manager.clear()
+    http.clear()
     assert called == ["HTTPConnectionPool"]
 
 
