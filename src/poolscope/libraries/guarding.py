@@ -16,11 +16,11 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 class BodyHook(Hook):
     """A hook with a body, and the wrappers it runs in."""
 
-    __slots__ = ("_body", "_places", "needs_token", "original", "wants")
+    __slots__ = ("_body", "_places", "needs_token", "of", "original", "wants")
 
     def __init__(self, name: str, body: Callable[..., Any]) -> None:
         super().__init__(name, self._goes_off)
-        self.original = self._body = body
+        self.of = self.original = self._body = body
         code = body.__code__
         self.wants: tuple[str, ...] = code.co_varnames[: code.co_argcount]
         """Its parameters, which tell a wrapper what to hand over."""
@@ -73,7 +73,7 @@ def hook_of(body: Callable[..., Any]) -> BodyHook:
     module = body.__module__.removeprefix("poolscope.").removeprefix("libraries.")
     name = f"{module}.{body.__qualname__.rpartition('.')[2].lstrip('_')}"
     hook = HOOKS.get(name)
-    return hook if isinstance(hook, BodyHook) and hook.original is body else BodyHook(name, body)
+    return hook if isinstance(hook, BodyHook) and hook.of is body else BodyHook(name, body)
 
 
 def guard(name: str) -> Callable[[_F], _F]:

@@ -158,9 +158,11 @@ class ConnectionMark:
         sheet.in_flight.add(exchange.id)
         if not exchange.silent:
             exchange.connection = sheet
+            if sheet.epoch != FACTS.epoch and sheet.id not in LIVE.connections:
+                # A fork lies between: its parent told how it was opened, and tells what it asked for.
+                LIVE.connections[sheet.id] = sheet
+                sheet.unsettled.clear()
             sheet.unsettled.add(exchange.id)
-            if sheet.epoch != FACTS.epoch:  # a fork lies between: its parent told how it was opened
-                LIVE.connections.setdefault(sheet.id, sheet)
 
     def counted(self, exchange: Exchange, number: int | None = None) -> None:
         """The head of the request is on the wire: it has its number, which HTTP/2 knows from its stream."""
