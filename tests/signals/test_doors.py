@@ -16,9 +16,9 @@ import requests
 import urllib3
 
 import poolscope
-from poolscope.hooks.live import LIVE
 from poolscope.instrumentor import INSTRUMENTOR
 from poolscope.queue import FACTS
+from poolscope.story.door import ENTRANCE
 from poolscope.testing import Capture
 
 
@@ -37,7 +37,7 @@ def silent_again():
     yield
     poolscope.uninstrument()
     poolscope.uninstrument()
-    assert LIVE.door is None
+    assert ENTRANCE.door is None
     assert not INSTRUMENTOR.active
     gc.collect()
 
