@@ -62,7 +62,10 @@ def test_nobody_else_can_plant_records_or_a_fifo(open_to_all: Program) -> None:
             home,
             PLANTED,
         )
-        _, stderr = process.communicate("\n", timeout=30)
+        try:
+            _, stderr = process.communicate("\n", timeout=20)
+        finally:
+            process.kill()
     assert "planted" not in stderr
     assert "2 requests · 2 connections" in stderr
     assert ".spool" not in found.stdout

@@ -137,11 +137,12 @@ def test_the_report_goes_to_stdout(program: Program, quiet: bool) -> None:
     assert not (program.directory / "-").exists()
 
 
+@pytest.mark.timeout(30)
 def test_a_fifo_is_opened_once(program: Program) -> None:
     fifo = program.directory / "fifo"
     os.mkfifo(fifo)
     read: list[str] = []
-    reader = threading.Thread(target=lambda: read.append(fifo.read_text()))
+    reader = threading.Thread(target=lambda: read.append(fifo.read_text()), daemon=True)
     reader.start()
     run = program.write(OTHER + "import time; time.sleep(1.5)\nrequests.get('{url}')").poolscope(
         "run", "--save", str(fifo), str(program.path)
@@ -161,6 +162,7 @@ def test_process_substitution_is_a_file_too(program: Program) -> None:
     assert exchanges(program.directory / "copy") == 1
 
 
+@pytest.mark.timeout(30)
 def test_a_reader_that_is_slow_or_gone_is_no_harm(program: Program) -> None:
     fifo = program.directory / "fifo"
     os.mkfifo(fifo)
