@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from tests.cli.conftest import POOLSCOPE, Program
 from tests.cli.test_files import SERVICE, Service, exchanges
 from tests.cli.waiting import eventually
 
-pytestmark = pytest.mark.regress
+pytestmark = [pytest.mark.processes, pytest.mark.regress]
 
 CHILDREN = """
 import os, requests
@@ -28,13 +27,8 @@ print("done")
 """
 
 
-@pytest.fixture
-def root() -> None:
-    if os.geteuid() != 0 or shutil.which("unshare") is None:
-        pytest.fail("needs root and util-linux, to make a small disk and containers")
-
-
-def test_what_was_written_to_a_disk_that_filled_up_stays_readable(root: None, program: Program) -> None:
+@pytest.mark.root
+def test_what_was_written_to_a_disk_that_filled_up_stays_readable(program: Program) -> None:
     program.write(CHILDREN)
     disk = program.directory / "disk"
     disk.mkdir()
@@ -56,7 +50,8 @@ def test_what_was_written_to_a_disk_that_filled_up_stays_readable(root: None, pr
     assert int(total[1]) > 5, "what fitted on the disk is shown"
 
 
-def test_containers_that_share_a_volume_share_no_file(root: None, program: Program) -> None:
+@pytest.mark.root
+def test_containers_that_share_a_volume_share_no_file(program: Program) -> None:
     """Each program is number 1, or 2, of a container of its own."""
     program.write("import requests, sys\nrequests.get('{url}')\nsys.stdin.read()")
     command = ["unshare", "-p", "-f", "--mount-proc", *program.command()]
