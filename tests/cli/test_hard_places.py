@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from pathlib import Path
 
@@ -71,6 +72,45 @@ def test_containers_that_share_a_volume_share_no_file(program: Program) -> None:
     view = program.poolscope("view", str(program.directory))
     assert "3 requests · 3 connections · 3 clients" in view.stdout
     assert "3 processes" in view.stdout
+
+
+FIRST_OF_A_CONTAINER = """
+import os, requests, sys
+assert os.getpid() == 1
+requests.get("{url}")
+print("ready", flush=True)
+sys.stdin.readline()
+requests.get("{url}")
+print("went on", flush=True)
+"""
+
+
+@pytest.mark.root
+def test_the_first_process_of_a_container_goes_on_after_a_sigterm(program: Program) -> None:
+    """The kernel spares number 1 where it has no handler; ours must not end its recording."""
+    program.write(FIRST_OF_A_CONTAINER)
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    outside = subprocess.Popen(
+        ["unshare", "-p", "-f", "--mount-proc", *program.command()],
+        env=program.environment(),
+        cwd=program.directory,
+        text=True,
+        **pipes,
+    )
+    assert outside.stdout is not None
+    assert outside.stdout.readline() == "ready\n"
+    (inside,) = Path(f"/proc/{outside.pid}/task/{outside.pid}/children").read_text().split()
+    os.kill(int(inside), signal.SIGTERM)
+    assert outside.stderr is not None
+    so_far = ""
+    while "total  1 request " not in so_far:
+        line = outside.stderr.readline()
+        assert line, so_far
+        so_far += line
+    stdout, stderr = outside.communicate("\n", timeout=30)
+    assert (stdout, outside.returncode) == ("went on\n", 0)
+    assert "total  2 requests" in stderr
+    assert exchanges(program.saved) == 2
 
 
 NO_LOCKS = """

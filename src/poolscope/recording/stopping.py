@@ -126,7 +126,8 @@ class Termination:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
     def _terminated(self, number: int, _: Any) -> None:
-        signal.signal(number, _nothing)  # another one changes nothing
+        if os.getpid() != 1:
+            signal.signal(number, _nothing)  # another one changes nothing
         self._finish(number)
 
     def wake(self) -> None:
