@@ -169,7 +169,7 @@ class Session:
 
     def _terminated(self, number: int) -> None:
         """Report, then let the signal kill."""
-        if self._pid == 1:  # the kernel spares a container's first process, so the program goes on
+        if os.getpid() == 1:  # the kernel spares a container's first process, so the program goes on
             self._dump_asked()
             return
 
