@@ -13,7 +13,7 @@ TESTS ?= tests
 # Tests run side by side, in as many processes as there are cores: JOBS=0 for one, as a debugger wants it.
 JOBS ?= auto
 PYTEST := $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
-FAST := not processes and not load and not long and not stack and not caddy
+FAST := not processes and not load and not long and not stack and not caddy and not root
 SUITES ?= httpx httpcore requests urllib3
 VERSIONS ?= oldest older old
 

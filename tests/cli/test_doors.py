@@ -14,7 +14,7 @@ import pytest
 from tests.cli.conftest import POOLSCOPE, SOURCE, Program
 from tests.cli.waiting import eventually
 
-pytestmark = pytest.mark.regress
+pytestmark = [pytest.mark.processes, pytest.mark.regress]
 
 
 @pytest.fixture(scope="module")

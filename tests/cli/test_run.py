@@ -480,3 +480,11 @@ def test_however_it_is_named(program: Program, shape: list[str], end: str) -> No
         for command in ([sys.executable], [*POOLSCOPE, "run", "--quiet"])
     )
     assert (run.returncode, run.stdout, run.stderr) == (bare.returncode, bare.stdout, bare.stderr)
+
+
+def test_process_substitution_is_a_file_too(program: Program) -> None:
+    program.write("import requests\nrequests.get('{url}')")
+    line = f"{' '.join(POOLSCOPE)} run --quiet --save >(cat > copy) {program.path}; sleep 0.5"
+    subprocess.run(["bash", "-c", line], cwd=program.directory, env=program.environment(), check=True)
+    wait_for(lambda: '"summary"' in (program.directory / "copy").read_text())
+    assert (program.directory / "copy").read_text().count('"type":"exchange"') == 1

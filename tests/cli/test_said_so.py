@@ -12,7 +12,7 @@ import pytest
 from tests.cli.conftest import Program
 from tests.cli.waiting import eventually
 
-pytestmark = pytest.mark.regress
+pytestmark = [pytest.mark.processes, pytest.mark.regress]
 
 IN_EACH = """
 import os, requests

@@ -11,6 +11,8 @@ import pytest
 
 from tests.cli.conftest import SOURCE, Program
 
+pytestmark = pytest.mark.processes
+
 
 def start(python: str, program: Program, **variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(

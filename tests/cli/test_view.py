@@ -197,3 +197,15 @@ def test_every_character_of_ours_has_one_in_ascii() -> None:
     }
     assert ours
     assert "?" not in "".join(sorted(ours)).encode("ascii", PLAINLY).decode("ascii")
+
+
+def test_a_file_of_the_first_schema_opens(program: Program) -> None:
+    """It was saved by poolscope 0.1.0 as it was before the second schema; only its paths were changed."""
+    saved = Path(__file__).with_name("recordings") / "schema1.jsonl"
+    assert '"schema":1' in saved.read_text().splitlines()[0]
+    view = program.poolscope("view", str(saved))
+    assert (view.returncode, view.stderr) == (0, "")
+    assert "total  5 requests · 5 connections · 5 clients" in view.stdout
+    assert "PS101 client per request  orders.py:3 in call" in view.stdout
+    diff = program.poolscope("diff", str(saved), str(saved))
+    assert (diff.returncode, diff.stderr) == (0, "")

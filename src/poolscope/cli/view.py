@@ -149,7 +149,7 @@ def _yet(path: str) -> str:
 _WHY: Final = {
     None: "the program was killed, or is still running",
     True: "the program is still running",
-    False: "the program was killed",
+    False: "the program was killed, or could not write to its end",
 }
 """By whether its file is held."""
 

@@ -182,7 +182,7 @@ def _is_test(site: CallSite | None) -> bool:
 def _module(habit: Habit) -> tuple[object, ...]:
     """The same habit on many lines of one module is one."""
     files = [None if site is None else site.file for site in (habit.call_site, habit.sdk_call_site)]
-    return (habit.pid, habit.origin, habit.kind.partition(".")[0], *files)
+    return (habit.pid, habit.origin, habit.kind, *files)
 
 
 def _other_lines(found: list[tuple[Habit, Churn]]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from poolscope.recording.own_file import OwnFile
@@ -57,6 +57,24 @@ class LineFile:
             self._file.write("".join(line + "\n" for line in lines).encode())
         except OSError as error:
             self._give_up(error.strerror or type(error).__name__)
+
+    def add_whole(self, lines: Iterable[str]) -> bool:
+        """Put all of them at the end, or none; False if there was no room."""
+        self.flush()
+        if self._file is None or not self._file.regular:
+            for line in lines:
+                self.add_line(line)
+            return True
+        try:
+            before = self._file.size()
+            for line in lines:
+                self.add_line(line)
+            self.flush()
+            if self.error is not None:
+                self._file.cut(before)
+        except OSError as error:
+            self._give_up(error.strerror or type(error).__name__)
+        return self.error is None
 
     def _give_up(self, why: str) -> None:
         self.error = why

@@ -10,10 +10,15 @@ from typing import Final
 from poolscope.recording.errors import UsageError
 from poolscope.recording.line_file import LineFile
 from poolscope.recording.options import Options
-from poolscope.recording.own_file import OwnFile, claim, expanded
+from poolscope.recording.own_file import OwnFile, claim, expanded, is_live
 from poolscope.recording.stderr import note
 
 STDOUT: Final = "-"
+_WHY: Final = {
+    True: "is being written by another process",
+    False: "was being written by another process just now",
+    None: "may be written by another process (there are no locks there)",
+}
 
 
 class Outputs:
@@ -49,7 +54,7 @@ class Outputs:
         for option, file in self._claimed.items():
             asked = self._asked[option]
             if asked is not None and file.path != expanded(asked):
-                why = "is there already" if "%p" in asked else "is being written by another process"
+                why = "is there already" if "%p" in asked else _WHY[is_live(asked)]
                 yield f"{option} {expanded(asked)!r} {why}, so this one writes {file.path!r}"
 
     def tell(self) -> None:

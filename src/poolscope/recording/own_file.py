@@ -13,7 +13,8 @@ import itertools
 import os
 import stat
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Final
 
 from poolscope.recording.stderr import write_patiently
@@ -40,31 +41,43 @@ class OwnFile:
 
     def write(self, data: bytes) -> None:
         """Write ``data`` at the end, whole; OSError if that cannot be."""
-        descriptor = self._private()
-        try:
+        with self._borrowed() as descriptor:
             if not self.regular:
                 write_patiently(descriptor, data)
                 return
             view = memoryview(data)
             while view:
                 view = view[os.write(descriptor, view) :]
-        finally:
-            if descriptor != self._kept:
-                os.close(descriptor)
+
+    def size(self) -> int:
+        """How long it is; OSError if that cannot be known."""
+        with self._borrowed() as descriptor:
+            return os.fstat(descriptor).st_size
+
+    def cut(self, size: int) -> None:
+        """Take off what was written since it was ``size`` long."""
+        with self._borrowed() as descriptor:
+            os.ftruncate(descriptor, size)
 
     def release(self) -> None:
         """Let others replace the file: it is complete."""
         if self.regular:
-            with suppress(OSError):
-                descriptor = self._private()
+            with suppress(OSError), self._borrowed() as descriptor:
                 fcntl.flock(descriptor, fcntl.LOCK_UN)
-                if descriptor != self._kept:
-                    os.close(descriptor)
 
     def leave(self) -> None:
         """In a forked child: a reader of the parent's pipe waits until everybody has closed it."""
         if not self.regular and self._is_ours(self._kept):
             os.close(self._kept)
+
+    @contextmanager
+    def _borrowed(self) -> Iterator[int]:
+        descriptor = self._private()
+        try:
+            yield descriptor
+        finally:
+            if descriptor != self._kept:
+                os.close(descriptor)
 
     def _private(self) -> int:
         """A descriptor that surely is this file's: the number we keep may belong to the program by now."""

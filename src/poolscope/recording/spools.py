@@ -88,11 +88,8 @@ class Spools:
     def read(self, picture: Picture) -> None:
         """Read every spool as far as it is written; a line that is not whole or not ours ends that spool."""
         for spool in open_spools(self._home, [], only=self._run):
-            goes_on = is_held(spool)
-            for _, record in _readable(spool):
-                picture.add(record)
-                if goes_on:
-                    picture.running.add(record.pid)
+            for _ in self._drawn(spool, picture, goes_on=is_held(spool)):
+                pass
 
     def merge(self, picture: Picture, into: LineFile | None) -> list[str]:
         """Read every spool, and put its records into the saved file, if there is one, unless its child goes on.
@@ -102,15 +99,22 @@ class Spools:
         failures: list[str] = []
         for spool in open_spools(self._home, failures, only=self._run):
             goes_on = is_held(spool)
-            for line, record in _readable(spool):
-                picture.add(record)
-                if goes_on:
-                    picture.running.add(record.pid)
-                elif into is not None:
-                    into.add_line(line)
-            if not goes_on or into is None:
+            lines = self._drawn(spool, picture, goes_on=goes_on)
+            if into is None or goes_on:
+                for _ in lines:
+                    pass
+            # Where the disk is full the spool is all there is of it.
+            if into is None or (not goes_on and into.add_whole(lines)):
                 self._merged.add(os.path.basename(spool.name))
         return failures
+
+    def _drawn(self, spool: IO[bytes], picture: Picture, *, goes_on: bool) -> Iterator[str]:
+        """The lines of a spool, each drawn when it is taken."""
+        for line, record in _readable(spool):
+            picture.add(record)
+            if goes_on:
+                picture.running.add(record.pid)
+            yield line
 
     def remove(self) -> None:
         """Delete the spools that were merged, and the directories if nothing else is in them."""

@@ -21,7 +21,7 @@ WAKE_EVERY: Final = 0.25
 """Seconds after which a wait for a semaphore is looked at again."""
 _DEADLY: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _WORKERS: Final = ("multiprocessing/popen_fork.py", "multiprocessing/forkserver.py")
-_WAITS: Final = "multiprocessing/synchronize.py"
+_WAITS: Final = ("multiprocessing/synchronize.py", "multiprocessing/queues.py")
 
 
 class Once:
@@ -126,7 +126,8 @@ class Termination:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
     def _terminated(self, number: int, _: Any) -> None:
-        signal.signal(number, _nothing)  # another one changes nothing
+        if os.getpid() != 1:
+            signal.signal(number, _nothing)  # another one changes nothing
         self._finish(number)
 
     def wake(self) -> None:

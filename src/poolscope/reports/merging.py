@@ -149,7 +149,7 @@ def notes(picture: Picture) -> list[str]:
     lost = [pid for pid in picture.headers if pid not in picture.summaries and pid not in picture.running]
     if picture.summaries and lost:
         named = count(len(lost), "process", "processes")
-        found.append(f"The end of {named}: killed, or still running where no lock says so.")
+        found.append(f"The end of {named}: killed, out of room to write, or running where no lock says so.")
     if picture.capped:
         found.append("More than 1,000 origins or call sites; the later ones are summed up as other.")
     return found

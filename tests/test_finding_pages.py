@@ -1,0 +1,62 @@
+"""Each finding has a page, and the programs on it do what the page says."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from poolscope import testing
+from poolscope.findings import RULES, Rule
+from tests.servers import Running, in_thread
+
+PAGES = Path(__file__).resolve().parent.parent / "docs" / "findings"
+BLOCK = re.compile(r"```python (sick|fixed)\n(.*?)```", re.DOTALL)
+SECTIONS = ("What people see", "Cause", "How poolscope knows", "Fix", "Sources")
+ELSEWHERE = {"PS110", "PS113", "PS126"}
+"""A fork, two origins, a slow machine: their programs are in tests/findings."""
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Running]:
+    with in_thread() as running:
+        yield running
+
+
+def page(code: str) -> str:
+    return (PAGES / f"{code}.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.code)
+def test_it_has_a_page(rule: type[Rule]) -> None:
+    text = page(rule.code)
+    assert text.startswith(f"# {rule.code} {rule.title}\n")
+    assert rule.explanation
+    wanted = SECTIONS if rule.code != "PS101" else ("When it fires", "Cost", "Saving", "Fix", "Sources")
+    assert not [title for title in wanted if f"\n## {title}\n" not in text]
+
+
+def test_there_is_no_page_without_a_rule() -> None:
+    codes = {rule.code for rule in RULES}
+    assert {path.stem for path in PAGES.glob("*.md")} == codes
+    assert set(re.findall(r"\[(PS\d+)\]", (PAGES.parent / "findings.md").read_text("utf-8"))) == codes
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.code)
+@pytest.mark.parametrize("kind", ["sick", "fixed"])
+def test_its_programs_do_what_it_says(server: Running, rule: type[Rule], kind: str) -> None:
+    programs = dict(BLOCK.findall(page(rule.code)))
+    if rule.code in ELSEWHERE:
+        assert not programs
+        return
+    space: dict[str, Any] = {"URL": server.origin}
+    with testing.capture() as captured:
+        exec(compile(programs[kind], f"{rule.code}.md", "exec"), space)
+    for client in (space.get("client"), *space.get("kept", ())):
+        if hasattr(client, "close"):
+            client.close()
+    codes = {finding.code for finding in captured.findings}
+    assert (rule.code in codes) == (kind == "sick")
