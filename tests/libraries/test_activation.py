@@ -10,6 +10,7 @@ import types
 import pytest
 
 from poolscope.libraries import activation
+from poolscope.libraries.point import Point
 
 
 @pytest.fixture
@@ -18,18 +19,23 @@ def library(tmp_path, monkeypatch):
     folder = tmp_path / "newlib"
     folder.mkdir()
     (folder / "__init__.py").write_text("import newlib.deep\nvalue = newlib.deep.value\n")
-    (folder / "deep.py").write_text("value = 1\n")
+    (folder / "deep.py").write_text("def value():\n    return 1\n")
     (folder / "data.txt").write_text("data")
     monkeypatch.syspath_prepend(str(tmp_path))
     hooks = types.ModuleType("newlib_hooks")
     hooks.installed = []
 
-    def install(module, patches):
-        assert module.value == 1, "the library is complete when the hooks go in"
-        hooks.installed.append(module)
-        patches.put(module, "value", 2)
+    hooks.calls = []
 
-    hooks.install = install
+    def points(module):
+        assert module.value() == 1, "the library is complete when the hooks go in"
+        hooks.installed.append(module)
+        return [Point(module, "value", before=called)]
+
+    def called():
+        hooks.calls.append("called")
+
+    hooks.points = points
     monkeypatch.setitem(sys.modules, "newlib_hooks", hooks)
     monkeypatch.setattr(activation, "LIBRARIES", {"newlib": "newlib_hooks", "absentlib": "newlib_hooks"})
     yield hooks
@@ -49,16 +55,19 @@ def test_a_library_imported_later_is_hooked_right_after(library, active):
     assert library.installed == []
     module = importlib.import_module("newlib")
     assert library.installed == [module]
-    assert module.value == 2
+    assert module.value() == 1
+    assert library.calls == ["called"]
 
 
 def test_a_library_imported_before_is_hooked_at_once(library):
     module = importlib.import_module("newlib")
     active = activation.Activation()
     active.start()
-    assert module.value == 2
+    module.value()
+    assert library.calls == ["called"]
     active.stop()
-    assert module.value == 1
+    module.value()
+    assert library.calls == ["called"]
 
 
 def test_the_module_keeps_its_own_loader(library, active):
@@ -66,7 +75,7 @@ def test_the_module_keeps_its_own_loader(library, active):
     assert type(module.__loader__).__name__ == "SourceFileLoader"
     assert module.__spec__.loader is module.__loader__
     assert (importlib.resources.files("newlib") / "data.txt").read_text() == "data"
-    assert importlib.reload(module).value in (1, 2)
+    assert importlib.reload(module).value() == 1
 
 
 def test_a_library_that_is_not_there_stays_so(library, active):
@@ -87,15 +96,15 @@ def test_nothing_is_left_behind(library):
     module = importlib.import_module("newlib")
     active.stop()
     assert sys.meta_path == finders
-    assert module.value == 1
+    assert not hasattr(module.value, "__wrapped__")
 
 
 def test_a_failing_install_does_not_reach_the_import(library, active):
-    def broken(module, patches):
+    def broken(module):
         raise RuntimeError("this version is unknown")
 
-    library.install = broken
-    assert importlib.import_module("newlib").value == 1
+    library.points = broken
+    assert importlib.import_module("newlib").value() == 1
 
 
 def test_the_traceback_of_a_failing_import_is_the_same(tmp_path, monkeypatch):

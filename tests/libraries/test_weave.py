@@ -260,6 +260,33 @@ def test_what_is_no_method_is_left_alone(weaver: Weaver, kind: Any) -> None:
     assert vars(Client)["send"] is there
 
 
+class Made:
+    def __new__(cls, size=1):
+        self = super().__new__(cls)
+        self.size = size
+        return self
+
+
+class MadeBelow(Made):
+    pass
+
+
+def makes(cls: Any, size: Any, result: Any) -> None:
+    SEEN.append((cls.__name__, size, result.size))
+
+
+@pytest.mark.parametrize("owner", [Made, MadeBelow])
+def test_what_makes_an_object_is_woven_as_the_static_method_that_it_is(weaver: Weaver, owner: Any) -> None:
+    there = vars(owner).get("__new__")
+    weaver.weave([Point(owner, "__new__", after=makes, takes=("size",))])
+    assert type(vars(owner)["__new__"]) is staticmethod or there is None
+    assert (MadeBelow(2).size, MadeBelow(size=3).size) == (2, 3)
+    assert SEEN == [("MadeBelow", 2, 2), ("MadeBelow", 3, 3)]
+    weaver.restore()
+    assert vars(owner).get("__new__") is there
+    assert MadeBelow().size == 1
+
+
 def test_a_class_that_refuses_is_left_alone(weaver: Weaver) -> None:
     weaver.weave([Point(int, "bit_length", before=begins), Point(object, "__repr__", before=begins)])
     assert (5).bit_length() == 3

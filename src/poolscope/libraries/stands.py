@@ -44,7 +44,8 @@ def stands(point: Point, owner: Any, there: Any, inherited: bool) -> Stands:
         return _exact(there, method, _mode(point, there, exact=True))
     itself = "_ps_self" if method else ""
     if inherited:
-        call = "getattr(_ps_super(_ps_class, _ps_self), _ps_name)(*args, **kwargs)"
+        static = "_ps_self, " if point.method == "__new__" else ""
+        call = f"getattr(_ps_super(_ps_class, _ps_self), _ps_name)({static}*args, **kwargs)"
     elif not method:
         call = "_ps_original(*args, **kwargs)"
     elif type(there) is FunctionType:
