@@ -21,9 +21,8 @@ MAY_IMPORT = {
     "facts": {"genuine"},
     "queue": {"facts", "genuine"},
     "records": {"facts"},
-    "story": {"facts", "queue", "genuine"},
+    "story": {"facts", "queue", "genuine", "identity"},
     "libraries": {"facts", "queue", "story", "genuine", "identity"},
-    "hooks": {"facts", "queue", "story", "identity"},
     "ledger": {"facts", "queue", "records", "story"},
     "findings": {"ledger", "records"},
     "otel_version": set(),
@@ -37,7 +36,7 @@ LONGEST_FILE = 350
 
 
 def part_of(module: str) -> str | None:
-    """``poolscope.hooks.live`` → ``hooks``; None for the package itself and everything outside."""
+    """``poolscope.story.live`` → ``story``; None for the package itself and everything outside."""
     head, _, rest = module.partition(".")
     return rest.partition(".")[0] or None if head == "poolscope" else None
 

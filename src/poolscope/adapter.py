@@ -1,4 +1,4 @@
-"""An observed adapter for requests, and a mixin for adapters of your own: no global patch.
+"""An observed adapter for requests, and a mixin for adapters of your own: only their connections are observed.
 
 session.mount("https://", poolscope.HTTPAdapter())
 
@@ -11,8 +11,8 @@ from typing import Any
 
 from requests import adapters
 
-from poolscope.hooks.urllib3.install import trace_manager
 from poolscope.instrumentor import observe
+from poolscope.libraries.urllib3 import manager
 
 __all__ = ["AdapterMixin", "HTTPAdapter"]
 
@@ -24,15 +24,17 @@ class AdapterMixin:
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
         """As in requests; also called when an adapter is unpickled."""
-        super().init_poolmanager(*args, **options)  # type: ignore[misc]
-        observe()
-        trace_manager(self.poolmanager, _KIND, new=True)  # type: ignore[attr-defined]
+        observe("urllib3", "requests")
+        with manager.observed_as(_KIND):
+            super().init_poolmanager(*args, **options)  # type: ignore[misc]
+        manager.observe(self.poolmanager, _KIND)  # type: ignore[attr-defined]
 
     def proxy_manager_for(self, *args: Any, **options: Any) -> Any:
         """As in requests."""
-        manager = super().proxy_manager_for(*args, **options)  # type: ignore[misc]
-        trace_manager(manager, _KIND, new=True)
-        return manager
+        with manager.observed_as(_KIND):
+            made = super().proxy_manager_for(*args, **options)  # type: ignore[misc]
+        manager.observe(made, _KIND)
+        return made
 
 
 class HTTPAdapter(AdapterMixin, adapters.HTTPAdapter):

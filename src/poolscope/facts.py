@@ -240,7 +240,7 @@ class Exchange(_Sheet):
     """
 
     __slots__ = (
-        "_peers assigned_at body_complete call_site client connecting connection epoch error "
+        "_mark _peers _pool assigned_at body_complete call_site client connecting connection epoch error "
         "failed_attempts finished_at headers_at id idle_time in_flight instead joined live method "
         "origin pool pool_wait previous queued relation request_number resends reused sent_at silent "
         "span started_at status stream_id target task thread"
@@ -301,6 +301,10 @@ class Exchange(_Sheet):
         """Exchanges in flight from the same client's line to this origin when it started, itself included."""
         self._peers: dict[int, None] = {}
         """Those exchanges; who takes this one out of them is who ends it."""
+        self._mark: Any = None
+        """The mark of the connection that it was handed; it may still lose it."""
+        self._pool: Any = None
+        """The mark of the pool that it asks."""
         self.assigned_at: float | None = None
         """When its pool last handed it a connection, which it may still lose."""
         self.queued: bool | None = None

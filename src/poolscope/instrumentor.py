@@ -11,12 +11,12 @@ from collections.abc import Callable
 from typing import Any
 
 from poolscope import facts, records
-from poolscope.hooks.activation import Activation
-from poolscope.hooks.guarding import HOOKS
-from poolscope.hooks.live import LIVE as PATH
 from poolscope.ledger import Ledger, Snapshot
+from poolscope.libraries.activation import Activation
 from poolscope.otel_version import VariableError, api, too_old
 from poolscope.queue import FACTS
+from poolscope.story.door import ENTRANCE
+from poolscope.story.hook import HOOKS
 
 Listener = Callable[[records.Record], None]
 Need = Callable[[int, facts.Exchange], bool]
@@ -72,10 +72,17 @@ class Instrumentor:
             hooks = self._holders.pop(holder)
             if hooks and not self.active:
                 self._activation.stop()
+            if holder is _EXPLICIT:
+                self._activation.forget_some()
             if not self._holders:
                 FACTS.settle()
                 FACTS.remove_consumer(self.ledger.consume)
             return True
+
+    def observe_some(self, *packages: str) -> None:
+        """Put the hooks into ``packages`` for objects that are observed one by one."""
+        with self._lock:
+            self._activation.observe_some(*packages)
 
     def listen(self, listener: Listener, needs: Need | None = None) -> None:
         """Let ``listener`` get every record of the process's ledger, at drain time.
@@ -142,8 +149,9 @@ def instrument(**options: Any) -> None:
     _switch(started)
 
 
-def observe() -> None:
-    """Let objects that are observed one by one be heard, without any hook in their libraries."""
+def observe(*packages: str) -> None:
+    """Let objects of ``packages`` that are observed one by one be heard."""
+    INSTRUMENTOR.observe_some(*packages)
     if INSTRUMENTOR.hold(_EXPLICIT, hooks=False) and _signals is None:
         _switch(_signals_for({}, wanted=True))
 
@@ -171,15 +179,15 @@ def drop(signals: Any) -> None:
 
 def _change_door(before: Any, after: Any) -> None:
     if before is not None:
-        if PATH.door is before.spans:
-            PATH.door = None
+        if ENTRANCE.door is before.spans:
+            ENTRANCE.door = None
         before.stop()
         INSTRUMENTOR.unlisten(before.take)
     if after is not None:
         after.start()
         INSTRUMENTOR.listen(after.take, after.needs)
     chosen = _signals or (_carried[-1] if _carried else None)
-    PATH.door = None if chosen is None else chosen.spans
+    ENTRANCE.door = None if chosen is None else chosen.spans
 
 
 def _signals_for(options: dict[str, Any], wanted: bool) -> Any:

@@ -1,4 +1,4 @@
-"""Observed transports for httpx and httpx2, and `trace` for what exists already: no global patch.
+"""Observed transports for httpx and httpx2, and `trace` for what exists already: only these are observed.
 
 `HTTPTransport` and `AsyncHTTPTransport` are httpx's, or httpx2's where only that is installed; the names
 ending in 2 are always httpx2's. Spans, metrics and events go where `poolscope.instrument` sends them, or to
@@ -8,11 +8,11 @@ the global providers if that was not called. Together with it nothing is counted
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from poolscope.hooks.httpcore.install import trace_pool
-from poolscope.hooks.httpx import trace_client
 from poolscope.instrumentor import observe
+from poolscope.libraries.httpcore import observe_pool
+from poolscope.libraries.httpx import observe_client
 
 if TYPE_CHECKING:
     from httpx import AsyncHTTPTransport, HTTPTransport
@@ -24,6 +24,9 @@ __all__ = ["AsyncHTTPTransport", "AsyncHTTPTransport2", "HTTPTransport", "HTTPTr
 
 _T = TypeVar("_T")
 
+_BELOW_HTTPX: Final = ("httpx", "httpx2", "httpcore", "httpcore2", "anyio", "trio")
+"""The packages in which these objects are seen, as far as the program has imported them."""
+
 
 def trace(client: _T) -> _T:
     """Observe one client that exists already, and return it.
@@ -31,39 +34,38 @@ def trace(client: _T) -> _T:
     Takes a client of httpx or httpx2, a ``requests.Session`` and a urllib3 ``PoolManager``; raises TypeError
     for anything else.
     """
-    if not (trace_client(client) or _trace_managers(client)):
+    if observe_client(client):
+        observe(*_BELOW_HTTPX)
+    elif not _observe_requests_or_urllib3(client):
         raise TypeError(
             "poolscope.trace() takes a client of httpx or httpx2, a requests.Session or a urllib3 PoolManager, "
             f"not {type(client).__name__}"
         )
-    observe()
     return client
 
 
-def _trace_managers(client: Any) -> bool:
-    adapters = getattr(client, "adapters", None)
-    managers = [client]
-    if isinstance(adapters, dict):
-        managers = [getattr(adapter, "poolmanager", None) for adapter in adapters.values()]
-        for adapter in adapters.values():
-            managers += getattr(adapter, "proxy_manager", {}).values()
-    managers = [manager for manager in managers if hasattr(manager, "connection_from_url")]
-    if managers:
-        from poolscope.hooks.requests import trace_session
-        from poolscope.hooks.urllib3.install import trace_manager
+def _observe_requests_or_urllib3(client: Any) -> bool:
+    if hasattr(client, "connection_from_url"):
+        from poolscope.libraries.urllib3 import manager
 
-        mark = trace_session(client) if isinstance(adapters, dict) else None
-        for manager in managers:
-            trace_manager(manager, mark=mark)
-    return bool(managers)
+        manager.observe(client, "urllib3.PoolManager")
+        observe("urllib3")
+    elif isinstance(getattr(client, "adapters", None), dict):
+        from poolscope.libraries import requests
+
+        requests.observe(client)
+        observe("requests", "urllib3")
+    else:
+        return False
+    return True
 
 
 def _observed(base: type[Any]) -> type[Any]:
     class Observed(base):  # type: ignore[misc]
         def __init__(self, *args: Any, **options: Any) -> None:
             super().__init__(*args, **options)
-            trace_pool(self._pool)
-            observe()
+            observe(*_BELOW_HTTPX)
+            observe_pool(self._pool)
 
     Observed.__name__ = Observed.__qualname__ = base.__name__
     Observed.__doc__ = (

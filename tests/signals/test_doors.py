@@ -16,9 +16,9 @@ import requests
 import urllib3
 
 import poolscope
-from poolscope.hooks.live import LIVE
 from poolscope.instrumentor import INSTRUMENTOR
 from poolscope.queue import FACTS
+from poolscope.story.door import ENTRANCE
 from poolscope.testing import Capture
 
 
@@ -37,7 +37,7 @@ def silent_again():
     yield
     poolscope.uninstrument()
     poolscope.uninstrument()
-    assert LIVE.door is None
+    assert ENTRANCE.door is None
     assert not INSTRUMENTOR.active
     gc.collect()
 
@@ -97,12 +97,15 @@ def fetch(request):
     return request.param
 
 
-def test_observed_without_a_global_patch(fetch, server) -> None:
+def test_only_these_are_observed(fetch, server) -> None:
     plain = httpx.Client.send, urllib3.HTTPConnectionPool.urlopen
     with Heard() as heard:
         fetch([server.url("/a"), server.url("/b")])
         with httpx.Client(trust_env=False) as other:
             other.get(server.url("/unobserved"))
+        with urllib3.PoolManager() as manager:
+            manager.request("GET", server.url("/unobserved"))
+    poolscope.uninstrument()
     assert (httpx.Client.send, urllib3.HTTPConnectionPool.urlopen) == plain
     assert [(e.request_number, e.reused, e.status) for e in heard.exchanges] == [
         (1, False, 200),

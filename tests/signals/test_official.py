@@ -76,7 +76,7 @@ for resource in reader.get_metrics_data().resource_metrics:
             for point in metric.data.data_points:
                 count = getattr(point, "count", getattr(point, "value", None))
                 durations[metric.name] = durations.get(metric.name, 0) + count
-from poolscope.hooks.guarding import HOOKS
+from poolscope.story.hook import HOOKS
 print(json.dumps({
     "spans": [(s.name, s.kind.name, s.instrumentation_scope.name, dict(s.attributes), len(s.links),
                s.context.span_id, s.parent and s.parent.span_id) for s in exporter.get_finished_spans()],

@@ -15,9 +15,9 @@ import yaml
 from opentelemetry.sdk.metrics.export import Gauge, Histogram, Sum
 
 from poolscope.facts import BEGUN, ENDED, OPENED, HookFailure
-from poolscope.hooks.live import LIVE
 from poolscope.queue import FACTS
 from poolscope.signals import names
+from poolscope.story.door import ENTRANCE
 from tests.signals import sheets
 from tests.signals.telemetry import Telemetry
 from tests.signals.test_events import Findings, finding
@@ -137,7 +137,7 @@ def busy(telemetry: Telemetry, server: Any, monkeypatch: pytest.MonkeyPatch) -> 
         with httpx.Client(trust_env=False) as client:
             client.get(f"http://localhost:{server.port}/")
         waiter = sheets.exchange()
-        door = LIVE.door
+        door = ENTRANCE.door
         door.request_started(waiter, None)
         on = sheets.connection(
             ("https", "shop.example", None), via="tunnel", tls_version="TLSv1.3", cipher="c", resumed=True, alpn="h2",

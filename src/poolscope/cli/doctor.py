@@ -12,14 +12,13 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from importlib.util import find_spec
 from types import ModuleType
-from typing import Any, Final
+from typing import Final
 
-from poolscope.hooks.activation import LIBRARIES
-from poolscope.hooks.patching import Patches
+from poolscope.libraries.activation import LIBRARIES
+from poolscope.libraries.weaver import missing
 from poolscope.otel_version import too_old
 from poolscope.recording.following import pth_is_installed
 from poolscope.recording.unobserved import NOT_OBSERVED
@@ -69,23 +68,6 @@ class Finding:
     note: str | None = None
 
 
-class _Trial(Patches):
-    """Patches that remember what had no place to go."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.placed = 0
-        self.missing: list[str] = []
-
-    def replace(self, owner: Any, name: str, make: Callable[[Any], Any]) -> bool:
-        done = super().replace(owner, name, make)
-        if done:
-            self.placed += 1
-        else:
-            self.missing.append(f"{getattr(owner, '__qualname__', owner.__name__)}.{name}")
-        return done
-
-
 def examine() -> list[Finding]:
     """Every library that poolscope knows, found or not."""
     return [_examine(name) for name in LIBRARIES if name != "ssl"]
@@ -109,22 +91,20 @@ def _examine(name: str) -> Finding:
 
 
 def _try_hooks(name: str, version: str | None, module: ModuleType) -> Finding:
-    trial = _Trial()
     try:
-        importlib.import_module(LIBRARIES[name]).install(module, trial)
+        points = tuple(importlib.import_module(LIBRARIES[name]).points(module))
+        lost = missing(points, module)
     except Exception as error:  # what the guard would catch in a program
         note = f"the hooks do not fit ({type(error).__name__}: {error}); nothing of it would be seen"
-        return Finding(name, version, "broken", trial.placed, note=note)
-    finally:
-        trial.restore()
-    if not trial.placed and not trial.missing:
+        return Finding(name, version, "broken", note=note)
+    if not points:
         return Finding(name, version, "incomplete", 0, [f"nothing to hook was found: {_NO_LOOKUPS}"])
     # Without socksio httpcore has no SOCKS proxies, only classes of that name that refuse.
     optional = ("SOCKSProxy", "AsyncSOCKSProxy") if find_spec("socksio") is None else ()
-    missing = [f"{p}: {meaning_of(p)}" for p in trial.missing if p.partition(".")[0] not in optional]
+    told = [f"{point}: {meaning_of(point)}" for point in lost if point.split(".")[-2] not in optional]
     untested = None if version is None else _untested(name, version)
-    status = "incomplete" if missing else "untested" if untested else "fits"
-    return Finding(name, version, status, trial.placed, missing, untested)
+    status = "incomplete" if told else "untested" if untested else "fits"
+    return Finding(name, version, status, len(points) - len(lost), told, untested)
 
 
 def meaning_of(point: str) -> str:

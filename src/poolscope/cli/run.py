@@ -11,7 +11,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
-from poolscope.hooks.guarding import hide_frame
+from poolscope.libraries.guarding import hide_frame
 from poolscope.recording import program
 from poolscope.recording.options import Options
 from poolscope.recording.session import Session

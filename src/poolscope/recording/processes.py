@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from types import ModuleType
 from typing import Any, Final, Protocol
 
-from poolscope.hooks.guarding import guard, hide_frame
-from poolscope.hooks.patching import Patches
+from poolscope.libraries.point import Point
+from poolscope.libraries.weaver import Weaver
 from poolscope.recording.following import FOLLOW, pth_is_installed
 
 _HELPERS: Final = ("multiprocessing.resource_tracker", "multiprocessing.semaphore_tracker")
@@ -30,7 +31,7 @@ class Recording(Protocol):
 
 _recording: Recording | None = None
 _fork_hooks_are_in = False
-_patches = Patches()
+_weaver = Weaver()
 
 
 def watch(recording: Recording) -> None:
@@ -40,24 +41,20 @@ def watch(recording: Recording) -> None:
     if not _fork_hooks_are_in and hasattr(os, "register_at_fork"):
         os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent)
         _fork_hooks_are_in = True
-    _patches.replace(os, "_exit", _exit)
-    for name in ("execv", "execve"):  # every other exec function ends in one of these
-        _patches.replace(os, name, _exec)
-    for name in ("posix_spawn", "posix_spawnp"):
-        _patches.replace(os, name, _posix_spawn)
+    _weaver.weave(_POINTS)
     import _posixsubprocess
 
-    _patches.replace(_posixsubprocess, "fork_exec", _fork_exec)
+    _weaver.weave([_started_by(_posixsubprocess, "fork_exec")])
     subprocess = sys.modules.get("subprocess")
     if subprocess is not None:
-        _patches.replace(subprocess, "_fork_exec", _fork_exec)
+        _weaver.weave([_started_by(subprocess, "_fork_exec")])
 
 
 def unwatch() -> None:
     """Tell nobody any more."""
     global _recording
     _recording = None
-    _patches.restore()
+    _weaver.restore()
 
 
 def _before_fork() -> None:
@@ -70,79 +67,45 @@ def _after_fork_in_parent() -> None:
         _recording.after_fork_in_parent()
 
 
-def _exit(original: Callable[..., Any]) -> Callable[..., Any]:
-    def _exit(*args: Any, **keywords: Any) -> None:
-        _tell_exit(*args, *keywords.values())
-        try:
-            original(*args, **keywords)
-        except BaseException as error:  # a status that is none: the program goes on
-            hide_frame(error)
-            raise
-
-    return _exit
-
-
-@guard("os._exit")
-def _tell_exit(status: Any = None) -> None:
+def exits(status: Any) -> None:
+    """Nothing of this process runs after it, no atexit handler either."""
     if _recording is not None and isinstance(status, int):
         _recording.before_exit(status)
 
 
-def _exec(original: Callable[..., Any]) -> Callable[..., Any]:
-    def execute(*args: Any, **keywords: Any) -> Any:
-        _tell_exec()
-        try:
-            return original(*args, **keywords)
-        except BaseException as error:
-            hide_frame(error)
-            raise
-
-    return execute
-
-
-@guard("os.exec")
-def _tell_exec() -> None:
+def executes() -> None:
+    """Another program takes this process over."""
     if _recording is not None:
         _recording.before_exec()
 
 
-def _posix_spawn(original: Callable[..., Any]) -> Callable[..., Any]:
-    def posix_spawn(*args: Any, **keywords: Any) -> Any:
-        try:
-            pid = original(*args, **keywords)
-        except BaseException as error:
-            hide_frame(error)
-            raise
-        _tell_spawn(*args)
-        return pid
-
-    return posix_spawn
-
-
-@guard("os.posix_spawn")
-def _tell_spawn(path: Any, argv: Sequence[Any], environment: Any) -> None:
+def spawned(path: Any, argv: Sequence[Any], env: Any) -> None:
+    """A program was started."""
     # From 3.13 on None is the environment of this process.
-    names = None if environment is None else [f"{os.fsdecode(name)}=" for name in environment]
+    names = None if env is None else [f"{os.fsdecode(name)}=" for name in env]
     _tell_child([path], argv, names)
 
 
-def _fork_exec(original: Callable[..., Any]) -> Callable[..., Any]:
-    def fork_exec(*args: Any) -> Any:
-        try:
-            pid = original(*args)
-        except BaseException as error:
-            hide_frame(error)
-            raise
-        _tell_fork_exec(args)
-        return pid
-
-    return fork_exec
+def started(argv: Sequence[Any], executables: Sequence[Any], env: Any) -> None:
+    """The standard library started a program, by the order of arguments since Python 3.2."""
+    _tell_child(executables, argv, env)
 
 
-@guard("_posixsubprocess.fork_exec")
-def _tell_fork_exec(args: Sequence[Any]) -> None:
-    # args, executables, close_fds, pass_fds, cwd, env, …: the order since Python 3.2
-    _tell_child(args[1], args[0], args[5])
+def _started_by(module: ModuleType, name: str) -> Point:
+    order = ("argv", "executables", "close_fds", "pass_fds", "cwd", "env")
+    return Point(module, name, after=started, takes=order)
+
+
+_POINTS: Final = (
+    Point(os, "_exit", before=exits, takes=("status",)),
+    *(
+        Point(os, name, before=executes) for name in ("execv", "execve")
+    ),  # every other exec function ends there
+    *(
+        Point(os, name, after=spawned, takes=("path", "argv", "env"))
+        for name in ("posix_spawn", "posix_spawnp")
+    ),
+)
 
 
 def _tell_child(executables: Sequence[Any], argv: Sequence[Any], environment: Sequence[Any] | None) -> None:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 from poolscope import __version__, records
 from poolscope.facts import now
 from poolscope.genuine import wall
-from poolscope.hooks.activation import LIBRARIES
 from poolscope.instrumentor import INSTRUMENTOR
+from poolscope.libraries.activation import LIBRARIES
 from poolscope.queue import FACTS
 from poolscope.recording.line_file import LineFile
 from poolscope.recording.origins import OnlyOrigins

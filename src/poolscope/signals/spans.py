@@ -84,7 +84,7 @@ def _harmless(method_: _F) -> _F:
 
 
 class RequestSpans:
-    """Implements `poolscope.hooks.live.Door`. After three failures it makes no more spans."""
+    """Implements `poolscope.story.door.Door`. After three failures it makes no more spans."""
 
     def __init__(
         self,

@@ -7,9 +7,12 @@ chain of redirects, retries and auth steps. A ContextVar, because it must follow
 from __future__ import annotations
 
 from contextvars import ContextVar
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from poolscope.facts import Exchange, RawCallSite
+
+if TYPE_CHECKING:
+    from poolscope.story.client import ClientFacts
 
 Relation = Literal["redirect", "retry", "auth"]
 
@@ -20,14 +23,22 @@ CHALLENGES: Final = frozenset((401, 407))
 class Call:
     """One call of the user's on a client, however many exchanges it takes."""
 
-    __slots__ = ("call_site", "client", "newest", "owner")
+    __slots__ = ("call_site", "client", "newest", "owner", "young")
 
-    def __init__(self, owner: int, client: int | None, call_site: RawCallSite | None = None) -> None:
+    def __init__(
+        self,
+        owner: int,
+        client: int | None,
+        call_site: RawCallSite | None = None,
+        young: ClientFacts | None = None,
+    ) -> None:
         self.owner = owner
         """``id()`` of the client object: a nested send of the same client goes on with the same call."""
         self.client = client
         self.call_site = call_site
         self.newest: Exchange | None = None
+        self.young = young
+        """The client, while what it sends is still looked at."""
 
     def __repr__(self) -> str:
         return f"<Call client={self.client} newest={self.newest and self.newest.id}>"

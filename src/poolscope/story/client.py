@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from poolscope.facts import BEGUN, ENDED, Client, RawCallSite, now
+from poolscope.identity import Identity
 from poolscope.queue import FACTS, is_the_hosts
 from poolscope.story.hook import Hook
 from poolscope.story.live import LIVE
@@ -20,10 +21,11 @@ _ENDED = Hook("client.ended")
 class ClientFacts:
     """The sheet of a client, shared by all that belongs to it, which none of it keeps alive."""
 
-    __slots__ = ("era", "sheet", "stated")
+    __slots__ = ("era", "identity", "sheet", "stated")
 
     def __init__(self, sheet: Client, era: int, stated: bool = True) -> None:
         self.sheet = sheet
+        self.identity = Identity()
         self.era = era
         self.stated = False
         """Whether its birth is on the queue; a client that was built under suppression is stated when used."""

@@ -142,6 +142,9 @@ class ConnectionMark:
         if sheet is None or sheet.closed_at is not None:
             return
         self.exchange = exchange
+        exchange._mark = self
+        if self.silent:
+            return
         exchange.joined = joined
         exchange.reused = sheet.opened_by != exchange.id and not joined
         idle_since, sheet.idle_since = sheet.idle_since, None
@@ -153,19 +156,35 @@ class ConnectionMark:
         if sheet.http_version != "2":
             sheet.error, sheet.eof = None, False
         sheet.in_flight.add(exchange.id)
-        if not self.silent and not exchange.silent:
-            sheet.unsettled.add(exchange.id)
+        if not exchange.silent:
             exchange.connection = sheet
-            if sheet.epoch != FACTS.epoch:  # a fork lies between: its parent told how it was opened
-                LIVE.connections.setdefault(sheet.id, sheet)
+            if sheet.epoch != FACTS.epoch and sheet.id not in LIVE.connections:
+                # A fork lies between: its parent told how it was opened, and tells what it asked for.
+                LIVE.connections[sheet.id] = sheet
+                sheet.unsettled.clear()
+            sheet.unsettled.add(exchange.id)
 
-    def counted(self, exchange: Exchange) -> None:
-        """The head of the request is on the wire: it has its number."""
+    def counted(self, exchange: Exchange, number: int | None = None) -> None:
+        """The head of the request is on the wire: it has its number, which HTTP/2 knows from its stream."""
         sheet = self.sheet
         if sheet is not None:
             sheet.requests += 1
-            if self.numbered:
+            if number is not None:
+                exchange.request_number = number
+            elif self.numbered and not self.silent:
                 exchange.request_number = sheet.requests
+
+    def given_back(self, exchange: Exchange, complete: bool | None) -> None:
+        """``exchange`` is done with this connection, which may have another owner a moment later."""
+        sheet = self.sheet if exchange.connection is None else exchange.connection
+        if sheet is None or exchange.id not in sheet.in_flight:
+            return
+        if sheet.http_version != "2":
+            sheet.body_complete = complete
+        sheet.in_flight.discard(exchange.id)
+        if sheet.closed_at is None and not sheet.in_flight:
+            at = exchange.finished_at
+            sheet.idle_since = now() if at is None else at
 
     # The end
 

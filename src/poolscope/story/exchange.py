@@ -15,10 +15,11 @@ from __future__ import annotations
 from contextvars import ContextVar
 from typing import Any, Final
 
-from poolscope.facts import ENDED, Connection, Exchange, RawOrigin, now
+from poolscope.facts import ENDED, Exchange, RawOrigin, now
 from poolscope.genuine import get_ident
 from poolscope.queue import FACTS
 from poolscope.story.call import Call
+from poolscope.story.connection import ConnectionMark
 from poolscope.story.door import ENTRANCE
 from poolscope.story.live import LIVE
 
@@ -69,18 +70,27 @@ def announce(exchange: Exchange, request: Any) -> list[tuple[str, str]]:
     return list(ENTRANCE.tell("request_started", exchange, request) or ())
 
 
-def assigned(exchange: Exchange) -> None:
+def assigned(exchange: Exchange, mark: ConnectionMark | None = None) -> None:
     """The pool handed it a connection, ready or to be set up, which it may still lose."""
-    exchange.assigned_at = now()
+    exchange._mark = mark
+    exchange.assigned_at = at = now()
+    waited(exchange, at)
 
 
 def lost(exchange: Exchange) -> None:
     """The connection went to another request, or was gone: back to the pool."""
-    connection = exchange.connection
-    if connection is not None:
-        connection.in_flight.discard(exchange.id)
-        connection.unsettled.discard(exchange.id)
+    unserved(exchange)
+    exchange._mark = None
     exchange.failed_attempts += 1
+
+
+def unserved(exchange: Exchange) -> None:
+    """The connection that it had got has not served it: nothing of it was sent there."""
+    mark, connection = exchange._mark, exchange.connection
+    if mark is not None:
+        mark.given_back(exchange, None)
+    if connection is not None:
+        connection.unsettled.discard(exchange.id)
     exchange.connection = exchange.request_number = exchange.stream_id = exchange.sent_at = None
     exchange.reused = exchange.joined = exchange.idle_time = None
 
@@ -111,6 +121,8 @@ def headers(
     exchange.status = status
     exchange.instead = None
     connection = exchange.connection
+    if connection is None and exchange._mark is not None:  # a suppressed one, on a connection that is not
+        connection = exchange._mark.sheet
     if connection is not None:
         connection.last_status = status
         if http_version is not None:
@@ -135,24 +147,30 @@ def failed(exchange: Exchange, error: BaseException, name: str, complete: bool |
 def ended(
     exchange: Exchange, complete: bool | None, error: str | None = None, at: float | None = None
 ) -> bool:
-    """Its answer was read, closed or dropped, or there is none; False where it was over already."""
+    """Its answer was read or closed, or there is none; False where it was over already."""
     if exchange._peers.pop(exchange.id, exchange) is exchange:  # its value is None, and two may come at once
         return False
     exchange.finished_at = now() if at is None else at
     exchange.body_complete = complete
     exchange.error = error
-    exchange.instead = exchange.connecting = None
-    if exchange.connection is not None:
-        _leave(exchange, exchange.connection, complete)
-    if not exchange.silent and exchange.epoch == FACTS.epoch:
-        FACTS.put(ENDED, exchange)
-        LIVE.exchanges.pop(exchange.id, None)  # after the queue has it: a snapshot misses it nowhere
+    mark, exchange._mark = exchange._mark, None
+    if mark is not None:
+        mark.given_back(exchange, complete)
+    _over(exchange)
     return True
 
 
-def _leave(exchange: Exchange, connection: Connection, complete: bool | None) -> None:
-    if connection.http_version != "2":
-        connection.body_complete = complete
-    connection.in_flight.discard(exchange.id)
-    if connection.closed_at is None and not connection.in_flight:
-        connection.idle_since = exchange.finished_at
+def dropped(exchange: Exchange, complete: bool | None) -> None:
+    """Its answer was left to the garbage collector, and its connection with it: nobody gave that back."""
+    if exchange._peers.pop(exchange.id, exchange) is not exchange:
+        exchange.finished_at = now()
+        exchange.body_complete = complete
+        exchange._mark = None
+        _over(exchange)
+
+
+def _over(exchange: Exchange) -> None:
+    exchange.instead = exchange.connecting = None
+    if not exchange.silent and exchange.epoch == FACTS.epoch:
+        FACTS.put(ENDED, exchange)
+        LIVE.exchanges.pop(exchange.id, None)  # after the queue has it: a snapshot misses it nowhere

@@ -37,7 +37,12 @@ class Hook:
 
     def __repr__(self) -> str:
         state = "off" if self.disabled else "on"
-        return f"<Hook {self.name} {state}, {len(self._recent)} recent failures>"
+        return f"<Hook {self.name} {state}, {self.failures} recent failures>"
+
+    @property
+    def failures(self) -> int:
+        """How many are held against it, and not forgiven yet."""
+        return len(self._recent)
 
     def failed(self, error: Exception) -> bool:
         """Take note of a failure; False where ``error`` is the host's and must pass."""

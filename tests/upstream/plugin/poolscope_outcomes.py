@@ -38,8 +38,8 @@ def pytest_runtest_logreport(report: Any) -> None:
 def pytest_sessionfinish() -> None:
     failures: dict[str, int] = {}
     if WATCHED:
-        from poolscope.hooks.guarding import HOOKS
         from poolscope.queue import FACTS
+        from poolscope.story.hook import HOOKS
 
         FACTS.settle()
         failures = {name: hook.failures for name, hook in HOOKS.items() if hook.failures}

@@ -1,1 +1,0 @@
-"""The only place that knows private names of other libraries: a file or a folder for each library."""

@@ -1,0 +1,131 @@
+"""Where in the user's program something came from: one cheap walk that keeps no frame.
+
+It returns ``(code, line)`` pairs, made into names only at drain time. Frames of the HTTP libraries are
+skipped for the SDK's site, those of site-packages and the standard library too for the user's. `find`
+tells all there is to know, once per client; `user` is for every request.
+"""
+
+from __future__ import annotations
+
+import os
+import sysconfig
+from types import CodeType, FrameType
+from typing import Any, Final, NamedTuple
+
+from poolscope.facts import RawCallSite
+
+LIBRARY: Final = 0  # the one that is false: most frames above a request are of this kind
+"""httpx, requests, urllib3 and what they are built of; poolscope itself."""
+PACKAGE: Final = 1
+"""Anything else from site-packages."""
+USER: Final = 2
+STANDARD: Final = 4
+"""The standard library, and tools that wrap every call: nobody's line, wherever they stand."""
+RUNNER: Final = 3
+"""What ``poolscope run`` starts the program from: whatever lies further out is not the program."""
+
+_PATHS: Final = sysconfig.get_paths()
+_INSTALLED: Final = tuple(
+    os.path.join(path, "")
+    for path in {_PATHS["stdlib"], _PATHS["platstdlib"], _PATHS["purelib"], _PATHS["platlib"]}
+)
+_HTTP_LIBRARIES: Final = frozenset(
+    ("httpx", "httpx2", "httpcore", "httpcore2", "requests", "urllib3", "poolscope", "contextlib.py")
+)
+_TOOLS: Final = frozenset(
+    ("wrapt", "newrelic", "ddtrace", "opentelemetry", "sentry_sdk", "elasticapm", "logfire", "scout_apm", "datadog",
+     "tenacity", "backoff", "retry", "retrying", "stamina", "anyio", "trio", "asgiref", "gevent", "eventlet", "greenlet")
+)  # fmt: skip
+OWN: Final = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "")
+
+_RUNNER: Final = os.path.join(OWN, "recording", "program.py")
+
+_kinds: dict[str, int] = {}
+
+
+def kind_of(filename: str) -> int:
+    """LIBRARY, PACKAGE, USER or RUNNER, by where the file lies."""
+    kind = _kinds.get(filename)
+    if kind is None:
+        if len(_kinds) > 10_000:
+            _kinds.clear()  # code made by exec can have any number of file names
+        kind = _kinds[filename] = _classify(filename)
+    return kind
+
+
+def _classify(filename: str) -> int:
+    if filename.startswith(OWN):
+        return RUNNER if filename == _RUNNER else LIBRARY
+    parts = filename.replace("\\", "/").split("/")
+    installed = "site-packages" in parts or "dist-packages" in parts or filename.startswith(_INSTALLED)
+    if not installed and not filename.startswith("<frozen"):
+        return USER
+    for marker in ("site-packages", "dist-packages"):
+        if marker in parts:
+            package = parts[len(parts) - parts[::-1].index(marker)]
+            name = package.removesuffix(".py")
+            return LIBRARY if package in _HTTP_LIBRARIES else STANDARD if name in _TOOLS else PACKAGE
+    return LIBRARY if parts[-1] in _HTTP_LIBRARIES else STANDARD
+
+
+class Site(NamedTuple):
+    """Where a call came from; ``entry`` is the outermost frame still inside the HTTP libraries."""
+
+    user: RawCallSite | None
+    sdk: RawCallSite | None
+    """The first line outside the HTTP libraries, if it is not the user's."""
+    entry: CodeType | None
+
+
+def find(frame: FrameType | None) -> Site:
+    """Walk out from ``frame``; the line of each kind, or None."""
+    entry: CodeType | None = None
+    sdk: RawCallSite | None = None
+    while frame is not None:
+        code = frame.f_code
+        kind = kind_of(code.co_filename)
+        if kind == USER:
+            return Site((code, frame.f_lineno), sdk, entry)
+        if kind == PACKAGE:
+            if sdk is None:
+                sdk = (code, frame.f_lineno)
+        elif kind == RUNNER:
+            break
+        elif kind == LIBRARY and sdk is None:
+            entry = code
+        frame = frame.f_back
+    return Site(None, sdk, entry)
+
+
+def user(frame: FrameType | None, or_sdk: bool = False) -> RawCallSite | None:
+    """Just the user's line, from ``frame`` outwards.
+
+    Where there is none: the first line outside the HTTP libraries if ``or_sdk``, else None.
+    """
+    known = _kinds
+    sdk: RawCallSite | None = None
+    while frame is not None:
+        code = frame.f_code
+        file = code.co_filename
+        kind = known[file] if file in known else kind_of(file)
+        if kind:
+            if kind == USER:
+                return code, frame.f_lineno
+            if kind == RUNNER:
+                break
+            if or_sdk and sdk is None and kind == PACKAGE:
+                sdk = code, frame.f_lineno
+        frame = frame.f_back
+    return sdk
+
+
+def of_construction(frame: FrameType | None, thing: Any) -> Site:
+    """Where ``thing`` is being built: the ``__init__`` of its own subclasses is not the user's line."""
+    while frame is not None and (frame.f_code.co_filename.startswith(OWN) or _initialises(frame, thing)):
+        frame = frame.f_back
+    return find(frame)
+
+
+def _initialises(frame: FrameType, thing: Any) -> bool:
+    code = frame.f_code
+    return code.co_name == "__init__" and frame.f_locals.get(code.co_varnames[0]) is thing

@@ -1,0 +1,74 @@
+"""httpcore and httpcore2, which have the same names: where pools, connections, streams and answers are seen.
+
+The library is woven at its protocol, at methods that run once for each request and in its own task. Backends,
+streams and connections are woven when they are met, as a program may bring its own.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any
+
+from poolscope.libraries import resolver
+from poolscope.libraries.httpcore import pool, protocol
+from poolscope.libraries.httpcore.close import pool_closes
+from poolscope.libraries.httpcore.marks import CLOSER
+from poolscope.libraries.httpcore.pool import mark_of, observe_pool
+from poolscope.libraries.httpcore.setup import CONTEXTS
+from poolscope.libraries.point import Point
+from poolscope.story.exchange import CURRENT
+
+__all__ = ["is_pool", "mark_of", "observe_pool", "points"]
+
+
+def points(module: ModuleType) -> tuple[Point, ...]:
+    """Where ``module``, httpcore or httpcore2, is seen."""
+    return (*_of_style(module, "", ""), *_of_style(module, "Async", "a"), *CONTEXTS, resolver.SOCKET)
+
+
+def _of_style(module: ModuleType, prefix: str, a: str) -> Iterator[Point]:
+    home = f"_{prefix.lower() or 'sync'}.connection_pool"
+    waiting = _either(module, home, f"{prefix}PoolRequest", f"{prefix}RequestStatus")
+    lets_go = _either(module, waiting, "clear_connection", "unset_connection", method=True)
+    body = _either(module, home, "PoolByteStream", "ConnectionPoolByteStream")
+    handle = f"handle_{prefix.lower()}_request".replace("__", "_")
+    yield Point(
+        f"{prefix}ConnectionPool",
+        handle,
+        before=pool.asks,
+        after=pool.answered,
+        failed=pool.failed,
+        var=CURRENT,
+        takes=("request",),
+        rewrites="request",
+    )
+    yield Point(f"{prefix}ConnectionPool", f"{a}close", before=pool_closes, var=CLOSER)
+    yield Point(waiting, "wait_for_connection", before=pool.queued, after=pool.assigned)
+    yield Point(waiting, lets_go, before=pool.lost)
+    yield Point(body, f"{a}close", before=pool.releasing)
+    for name in (f"{prefix}HTTP11Connection", f"{prefix}HTTP2Connection"):
+        absent = "HTTP2" in name and "h2" not in sys.modules
+        yield Point(name, "_send_request_headers", before=protocol.gets, failed=protocol.unsent,
+                    takes=("request", "stream_id"), missing_ok=absent)  # fmt: skip
+        yield Point(name, "_send_request_body", after=protocol.sent, failed=protocol.unsent,
+                    takes=("request", "stream_id"), missing_ok=absent)  # fmt: skip
+
+
+def _either(module: ModuleType, home: str, name: str, before: str, *, method: bool = False) -> str:
+    """What is called ``name`` now, and ``before`` in httpcore older than 1.0.3."""
+    owner: Any = importlib.import_module(f"{module.__name__}.{home.rpartition('.')[0] if method else home}")
+    if method:
+        owner = getattr(owner, home.rpartition(".")[2])
+    found = before if hasattr(owner, before) and not hasattr(owner, name) else name
+    return found if method else f"{home}.{found}"
+
+
+def is_pool(thing: Any) -> bool:
+    """Whether ``thing`` is a pool of httpcore's or httpcore2's."""
+    return any(
+        cls.__module__ in ("httpcore", "httpcore2") and cls.__name__.endswith("ConnectionPool")
+        for cls in type(thing).__mro__
+    )

@@ -1,0 +1,194 @@
+"""What we leave on httpcore's objects: a mark on pools and connections, a leash on streams and answers.
+
+A mark refers to sheets only. A leash says that the collector took what it was on; nothing but that thing refers
+to it, and once the thing was closed it holds nothing.
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import Any, Final
+from weakref import ref
+
+from poolscope.facts import Exchange, Pool, RawOrigin
+from poolscope.libraries.guarding import guard
+from poolscope.libraries.httpcore import names
+from poolscope.libraries.marks import mark_on, set_mark
+from poolscope.story.connection import ConnectionMark, Setup
+from poolscope.story.exchange import dropped
+from poolscope.story.pool import PoolMark
+
+CLOSER: Final[ContextVar[str | None]] = ContextVar("poolscope_httpcore_closer", default=None)
+"""The close trigger of whatever is closed in this context."""
+
+NEVER: Final = -1
+"""The era of pools that nobody has looked into."""
+
+
+class Pooled(PoolMark):
+    """The mark on a pool."""
+
+    __slots__ = ("asynchronous", "pool")
+
+    def __init__(self, pool: Any) -> None:
+        super().__init__(NEVER)
+        self.pool = ref(pool)
+        self.asynchronous = hasattr(pool, "aclose")
+
+    @property
+    def client_id(self) -> int | None:
+        """The id of the client whose pool it is, where that is known."""
+        return None if self.client is None else self.client.sheet.id
+
+    def sheet_for(self, client: int | None) -> Pool:
+        """Its sheet, where ``client`` makes a call on it."""
+        pool = self.pool()
+        owner = self.client_id if self.client is not None else None if self.shared else client
+        return self.current(owner, lambda sheet: names.describe(pool, sheet))
+
+
+class Wire(ConnectionMark):
+    """The mark on a connection of a pool, and on the HTTP/1.1 or HTTP/2 connection inside."""
+
+    __slots__ = ("connecting", "origin", "plan", "pool", "prior_knowledge", "protocol", "step", "via")
+
+    def __init__(self, connection: Any, pool: Any, mark: Pooled) -> None:
+        super().__init__()
+        self.pool = mark
+        self.origin: RawOrigin = names.remote_origin_of(connection)
+        self.via = names.via_of(connection, pool)
+        self.plan = names.phases_of(connection, self.via, self.origin)
+        """The phases of its setup, in order."""
+        self.step = 0
+        self.connecting = False
+        """Whether the backend is at work: one may ask another."""
+        self.prior_knowledge = self.via != "forward" and names.prior_knowledge(pool)
+        self.protocol: ref[Any] | None = None
+        """What speaks HTTP on it."""
+        set_mark(connection, self)
+
+    def is_met(self, protocol: Any) -> None:
+        """``protocol`` speaks HTTP on it from now on."""
+        set_mark(protocol, self)
+        self.protocol = ref(protocol)
+        if self.sheet is not None and names.speaks_http2(protocol):
+            self.sheet.http_version = "2"
+
+    def is_setting_up_for(self, exchange: Exchange) -> bool:
+        """Whether ``exchange`` is what its setup is under way for."""
+        return self.setup is not None and self.setup.exchange is exchange
+
+    def ends_phase(self, setup: Setup, at: float | None = None) -> None:
+        """The phase that setup is in has ended; the next one begins."""
+        if self.step < len(self.plan):
+            setup.phase = self.plan[self.step]
+            self.step += 1
+            setup.over(self.plan[min(self.step, len(self.plan) - 1)], at)
+
+    def is_set_up(self) -> bool:
+        """Whether every phase that was planned has ended."""
+        return self.step >= len(self.plan)
+
+    def is_usable(self) -> None:
+        """Whatever was still planned is over, or never was."""
+        sheet = self.sheet
+        if sheet is not None and self.setup is not None:
+            if sheet.alpn == "h2" or self.prior_knowledge:
+                sheet.http_version = "2"
+            self.opened()
+
+
+class StreamLeash:
+    """On the stream that is the end of a connection now: TLS replaces the one below it."""
+
+    __slots__ = ("sheet", "wire")
+
+    def __init__(self, wire: Wire) -> None:
+        self.wire: Wire | None = wire
+        self.sheet = wire.sheet
+        """Its socket's: a setup that failed may be followed by another."""
+
+    def __repr__(self) -> str:
+        return f"<StreamLeash of {self.wire!r}>"
+
+    def __reduce__(self) -> tuple[type[None], tuple[()]]:
+        return type(None), ()
+
+    def holds_nothing(self) -> None:
+        """Nothing is to be said when it goes."""
+        self.wire = self.sheet = None
+
+    @property
+    def live(self) -> Wire | None:
+        """The connection, while this is its end."""
+        wire = self.wire
+        return None if wire is None or self.sheet is None or wire.sheet is not self.sheet else wire
+
+    def __del__(self) -> None:
+        if self.wire is not None and _stream_collected is not None:
+            _stream_collected(self)
+
+
+@guard("httpcore.stream_collected")
+def _stream_collected(leash: StreamLeash) -> None:
+    wire = leash.live
+    if wire is not None and wire.setup is None:
+        wire.collected()
+
+
+class AnswerLeash:
+    """On the response stream of a pool; knows the stream inside that one."""
+
+    __slots__ = ("exchange", "inner")
+
+    def __init__(self, exchange: Exchange, inner: Any) -> None:
+        self.exchange: Exchange | None = exchange
+        self.inner = inner
+
+    def __repr__(self) -> str:
+        return f"<AnswerLeash of {self.exchange!r}>"
+
+    def __reduce__(self) -> tuple[type[None], tuple[()]]:
+        return type(None), ()
+
+    def holds_nothing(self) -> None:
+        """Nothing is to be said when it goes."""
+        self.exchange = self.inner = None
+
+    def __del__(self) -> None:
+        if self.exchange is not None and _answer_collected is not None:
+            _answer_collected(self.exchange, self.inner)
+
+
+@guard("httpcore.answer_collected")
+def _answer_collected(exchange: Exchange, inner: Any) -> None:
+    dropped(exchange, None if exchange.status == 101 else names.was_read(inner))
+
+
+def leash_stream(stream: Any, wire: Wire) -> bool:
+    """Make ``stream`` the end of ``wire``; False where it takes no mark."""
+    let_go(stream)
+    return leave(stream, StreamLeash(wire))
+
+
+def leave(thing: Any, leash: StreamLeash | AnswerLeash) -> bool:
+    """Put ``leash`` on ``thing``; False where it takes none, and nothing is said of it."""
+    try:
+        set_mark(thing, leash)
+    except (AttributeError, TypeError):  # its class has slots
+        leash.holds_nothing()
+        return False
+    return True
+
+
+def let_go(stream: Any) -> None:
+    """``stream`` is no connection's end any more."""
+    leash = mark_on(stream)
+    if isinstance(leash, StreamLeash):
+        leash.holds_nothing()
+
+
+def wire_of(stream: Any) -> Wire | None:
+    """The connection whose end ``stream`` is now."""
+    leash = mark_on(stream)
+    return leash.live if isinstance(leash, StreamLeash) else None

@@ -1,0 +1,235 @@
+"""What happens in a pool: a request asks, may queue, is handed a connection, may lose it, is answered or fails."""
+
+from __future__ import annotations
+
+import copy
+import os
+from _thread import RLock  # the real one, whatever gevent has put into threading
+from types import FrameType
+from typing import Any, Final
+
+from poolscope.facts import Exchange, now
+from poolscope.libraries import callsite, keepalive
+from poolscope.libraries.guarding import guard
+from poolscope.libraries.httpcore import names
+from poolscope.libraries.httpcore.adopt import adopt_connections, met
+from poolscope.libraries.httpcore.marks import AnswerLeash, Pooled, Wire, leave
+from poolscope.libraries.httpcore.setup import BACKENDS
+from poolscope.libraries.marks import mark_on, set_mark
+from poolscope.libraries.point import Point
+from poolscope.libraries.weaver import WEAVER
+from poolscope.queue import FACTS
+from poolscope.story import exchange as story
+from poolscope.story.call import CURRENT_CALL
+from poolscope.story.client import ClientFacts
+from poolscope.story.door import ENTRANCE
+from poolscope.story.exchange import CURRENT
+from poolscope.story.runtime import current_task
+from poolscope.story.sight import ALWAYS, SIGHT
+from poolscope.story.suppression import suppressed
+
+# Which pools speak
+
+
+class Looking:
+    """One thread at a time looks into a pool for the first time."""
+
+    lock = RLock()
+
+    @classmethod
+    def renew(cls) -> None:
+        """In a forked child: another thread may have held the lock."""
+        cls.lock = RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=Looking.renew)
+
+
+def mark_of(pool: Any) -> Pooled:
+    """The mark on ``pool``, put there when first asked for."""
+    with Looking.lock:
+        mark: Pooled | None = mark_on(pool)
+        if mark is None:
+            mark = Pooled(pool)
+            set_mark(pool, mark)
+        return mark
+
+
+def _into_sight(pool: Any, era: int) -> Pooled:
+    """Look into ``pool``: what it holds already is observed from now on, its past unknown."""
+    with Looking.lock:
+        mark = mark_of(pool)
+        if not SIGHT.reaches(mark.era):
+            WEAVER.weave_on_sight(type(pool._network_backend), BACKENDS)
+            mark.sheet = None
+            adopt_connections(pool, mark)
+        if mark.era != ALWAYS:
+            mark.era = era
+        return mark
+
+
+def observe_pool(pool: Any) -> None:
+    """Observe ``pool`` by itself, whatever comes and goes elsewhere."""
+    _into_sight(pool, ALWAYS)
+
+
+# What happens in them
+
+
+def asks(pool: Any, request: Any, frame: FrameType) -> Exchange | None:
+    """A request asks its pool for a connection."""
+    mark: Pooled | None = mark_on(pool)
+    if mark is None or not SIGHT.reaches(mark.era):
+        if not SIGHT.everybody:
+            # Nobody observes it: what happens below it is not the doing of the request that we may be in.
+            return None if CURRENT.get() is None else story.follow_silently(("", "", None), None, None)
+        mark = _into_sight(pool, SIGHT.era)
+    url = request.url
+    if suppressed():
+        exchange = story.follow_silently(names.origin_of(url), request.method, url.target)
+        exchange._pool = mark
+        return exchange
+    call = CURRENT_CALL.get()
+    client = mark.client_id if call is None else call.client
+    sheet = mark.sheet
+    if sheet is None or sheet.epoch != FACTS.epoch:
+        sheet = mark.sheet_for(client)
+    exchange = story.asks(
+        names.origin_of(url),
+        request.method,
+        url.target,
+        call=call,
+        client=client,
+        pool=sheet.id,
+        task=current_task() if mark.asynchronous else None,
+    )
+    exchange._pool = mark
+    if call is None:
+        exchange.call_site = callsite.user(frame, or_sdk=True)
+    elif call.young is not None:
+        _identify(call.young, pool, request)
+    if ENTRANCE.door is not None:
+        _announce(exchange, request)
+    return exchange
+
+
+@guard("httpcore.identity")
+def _identify(client: ClientFacts, pool: Any, request: Any) -> None:
+    identity = client.identity
+    if not identity.knows("pool", pool):
+        identity.is_set_up("pool", *names.settings_of(pool, with_tls=not identity.knows("tls", pool)))
+    body = getattr(request.stream, "_stream", None)
+    client.sheet.settings = identity.sends(request.headers, request.url.target, body)
+
+
+def _announce(exchange: Exchange, request: Any) -> None:
+    added = [
+        (name.encode("ascii"), value.encode("latin-1")) for name, value in story.announce(exchange, request)
+    ]
+    if added:
+        instead = {name.lower() for name, _ in added}
+        exchange.instead = copy.copy(request)  # the caller's own object stays as it is
+        exchange.instead.headers = [
+            item for item in request.headers if item[0].lower() not in instead
+        ] + added
+
+
+def queued(waiting: Any) -> None:
+    """The pool has tried to serve its requests: ours may have to wait for a connection."""
+    exchange = CURRENT.get()
+    if exchange is not None and not exchange.queued:
+        exchange.queued = waiting.connection is None
+
+
+def assigned(result: Any) -> None:
+    """The pool hands the current request a connection, which may yet refuse it."""
+    exchange = CURRENT.get()
+    if exchange is not None:
+        wire: Wire | None = mark_on(result)
+        story.assigned(exchange, _meet(result, exchange) if wire is None else wire)
+
+
+def _meet(connection: Any, exchange: Exchange) -> Wire | None:
+    """A connection that its pool has just made."""
+    mark: Pooled | None = exchange._pool
+    pool = None if mark is None else mark.pool()
+    return None if mark is None or pool is None else met(connection, pool, mark)
+
+
+def lost() -> None:
+    """The connection was taken by another request, or is gone: back to the pool."""
+    exchange = CURRENT.get()
+    if exchange is not None:
+        if exchange.stream_id is not None and exchange.connection is not None:
+            exchange.connection.requests -= 1
+        story.lost(exchange)
+
+
+def failed(token: Exchange, error: BaseException) -> None:
+    """There will be no answer."""
+    wire: Wire | None = token._mark
+    if wire is not None and wire.is_setting_up_for(token):
+        wire.setup_failed(names.class_of(error).__name__)
+    if wire is None:
+        story.waited(token, now())
+    story.failed(token, error, names.class_name(error))
+
+
+def answered(token: Exchange, result: Any) -> None:
+    """The answer's headers are there; the end of its body will be seen on its stream."""
+    version = result.extensions.get("http_version")
+    story.headers(token, result.status, result, http_version=names.VERSIONS.get(version))
+    connection = token.connection
+    if connection is not None and connection.requests == 1 and version != b"HTTP/2":
+        connection.server_keepalive = keepalive.in_headers(result.headers)
+    body = result.stream
+    if token._mark is None:
+        WEAVER.weave_on_sight(type(body), BODIES)  # a pool of somebody's own making
+    if not leave(body, AnswerLeash(token, getattr(body, "_stream", None))):
+        story.ended(token, None)
+
+
+def releasing(body: Any) -> None:
+    """The answer is being closed, read or not: everything is written before the connection passes on."""
+    leash = mark_on(body)
+    exchange = leash.exchange if type(leash) is AnswerLeash else None
+    if exchange is None:
+        return
+    inner = leash.inner
+    leash.exchange = leash.inner = None
+    if exchange.status == 101:
+        story.ended(exchange, None, exchange.error)
+        return
+    progress = names.progress_of(inner)
+    if progress == names.KEPT:
+        story.ended(exchange, True)
+        return
+    complete = names.was_read(inner)
+    if complete:
+        if progress is not None:
+            _note_closes(exchange, inner)
+        story.ended(exchange, True)
+        return
+    error = names.failure_of(body)
+    if error is None or isinstance(error, GeneratorExit):
+        # The iterator was let go half way: the program has read enough.
+        story.ended(exchange, complete, exchange.error)
+    else:
+        story.ended(exchange, complete, names.class_name(error))
+
+
+def _note_closes(exchange: Exchange, inner: Any) -> None:
+    """Either side has said that the connection will not be kept: the request, or else the answer."""
+    connection = exchange.connection
+    if connection is not None:
+        request = names.request_of(inner)
+        connection.request_closes = request is not None and names.asks_to_close(request.headers)
+        connection.answer_closes = True
+
+
+BODIES: Final = (
+    Point("PoolByteStream", "close", before=releasing),
+    Point("PoolByteStream", "aclose", before=releasing),
+)
+"""The end of an answer, on the response stream of a pool."""

@@ -1,0 +1,78 @@
+"""What happens on a connection: a request has really got it, and is sent.
+
+The pool may hand one idle connection to several requests; the one that gets to send its headers has it. On HTTP/2
+that is where a stream gets its id, which is also its place in wire order.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from poolscope.facts import Exchange
+from poolscope.libraries.httpcore import names
+from poolscope.libraries.httpcore.adopt import found
+from poolscope.libraries.httpcore.marks import Wire
+from poolscope.libraries.marks import mark_on
+from poolscope.story import exchange as story
+from poolscope.story.exchange import CURRENT
+
+
+def gets(protocol: Any, request: Any, stream_id: int | None) -> None:
+    """The current request is about to send its headers on ``protocol``."""
+    exchange = CURRENT.get()
+    if exchange is None:
+        return
+    wire: Wire | None = exchange._mark
+    if wire is None or (mark_on(protocol) is not wire and not _meets(protocol, wire, exchange, request)):
+        return
+    sheet = wire.sheet
+    assert sheet is not None
+    opened_at, assigned_at = sheet.opened_at, exchange.assigned_at
+    joined = opened_at is not None and assigned_at is not None and assigned_at < opened_at
+    wire.taken(exchange, joined=joined and sheet.opened_by != exchange.id)
+    if stream_id is None:
+        wire.counted(exchange)
+    else:
+        exchange.stream_id = stream_id
+        wire.counted(exchange, (stream_id + 1) // 2)
+
+
+def _meets(protocol: Any, wire: Wire, exchange: Exchange, request: Any) -> bool:
+    """Whether ``protocol`` is what speaks HTTP on ``wire``: CONNECT belongs to the setup."""
+    setup = wire.setup
+    if setup is not None:
+        if wire.via == "tunnel" and request.method == b"CONNECT":
+            return False
+        if setup.phase == "proxy_tunnel" and not wire.is_set_up():
+            wire.ends_phase(setup)
+        wire.is_usable()
+        wire.is_met(protocol)
+    elif wire.sheet is not None:
+        wire.is_met(protocol)
+    elif exchange.silent:
+        return False
+    else:
+        sheet = found(wire, protocol)
+        if names.is_new(protocol):
+            sheet.opened_by, wire.numbered = exchange.id, True
+    return True
+
+
+def sent() -> None:
+    """The current request has sent its body, which may be none, after its headers."""
+    exchange = CURRENT.get()
+    if exchange is not None and exchange.connection is not None:
+        story.sent(exchange)
+
+
+def unsent(protocol: Any, error: BaseException) -> None:
+    """Sending raised; the library may go on and read an answer all the same."""
+    exchange, wire = CURRENT.get(), mark_on(protocol)
+    if exchange is None or wire is None or exchange._mark is not wire or wire.sheet is None:
+        return
+    if exchange.stream_id is None:
+        wire.sheet.error = names.class_of(error).__name__
+    elif type(error).__module__.partition(".")[0] == "h2" and exchange.connection is not None:
+        # h2 itself refused: nothing was sent, and the id may be another's.
+        exchange.connection.requests -= 1
+        story.unserved(exchange)

@@ -1,0 +1,170 @@
+"""How a connection is set up: the backend connects, a proxy may be spoken to, TLS takes the stream's place.
+
+The connecting task is the requesting task, so the current exchange tells which connection it is. Its setup follows
+a plan of phases that the library's own rules fix beforehand; whatever phase it is in when the task gives up is
+the one that failed.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+from poolscope.facts import now
+from poolscope.libraries.httpcore import names
+from poolscope.libraries.httpcore.close import STREAM_ENDS
+from poolscope.libraries.httpcore.marks import Wire, leash_stream, let_go, wire_of
+from poolscope.libraries.point import Point
+from poolscope.libraries.resolver import LOOKUPS, Lookup, is_literal
+from poolscope.libraries.weaver import WEAVER
+from poolscope.story.connection import Setup
+from poolscope.story.exchange import CURRENT
+
+
+class Connecting(list[Lookup]):
+    """The lookups of a connect under way, and whose it is."""
+
+    __slots__ = ("named", "setup", "wire")
+
+    def __init__(self, wire: Wire, setup: Setup, host: Any) -> None:
+        super().__init__()
+        self.wire = wire
+        self.setup = setup
+        self.named = host is not None and not is_literal(host)
+
+
+def connecting(_backend: Any, host: Any) -> Connecting | None:
+    """The connecting task asks the backend for a stream; a retry goes on with the same sheet."""
+    exchange = CURRENT.get()
+    wire: Wire | None = None if exchange is None else exchange._mark
+    if exchange is None or wire is None or wire.connecting:
+        return None
+    setup = wire.setup
+    if setup is None:
+        if wire.sheet is not None and wire.sheet.closed_at is None:
+            return None  # set up long ago: this one is somebody else's
+        setup = wire.begins(wire.origin, wire.via, exchange, exchange.silent)
+        _describe(wire, setup)
+    sheet = setup.sheet
+    sheet.attempts = (sheet.attempts or 0) + 1
+    sheet.error = None
+    sheet.dns_name = host
+    wire.step = 0
+    wire.connecting = True
+    setup.enters("connect", sheet.setup_started_at if sheet.attempts == 1 else None)
+    return Connecting(wire, setup, host)
+
+
+def _describe(wire: Wire, setup: Setup) -> None:
+    sheet, mark = setup.sheet, wire.pool
+    sheet.keepalive_expiry = getattr(mark.pool(), "_keepalive_expiry", None)
+    if mark.client is not None:
+        sheet.client = mark.client_id
+    if mark.sheet is not None:
+        sheet.pool = mark.sheet.id
+
+
+def not_connected(token: Connecting) -> None:
+    """The backend raised."""
+    token.wire.connecting = False
+    _note_lookups(token, now())
+
+
+def connected(token: Connecting, result: Any) -> None:
+    """The backend returned a stream."""
+    wire, setup, at = token.wire, token.setup, now()
+    wire.connecting = False
+    _note_lookups(token, at)
+    wire.ends_phase(setup, at)
+    watch(result, wire)
+    names.note_addresses(result, setup.sheet)
+    if wire.is_set_up():
+        names.note_tls(result, setup.sheet)  # a backend may hand out what is secured already
+        wire.is_usable()
+
+
+def _note_lookups(token: Connecting, at: float) -> None:
+    for started_at, ended_at, found in token if token.named else ():
+        token.setup.sheet.phases.append(("dns", started_at, ended_at))
+        token.setup.enters("connect" if found else "dns", ended_at if found else at)
+
+
+def watch(stream: Any, wire: Wire) -> None:
+    """``stream`` is the end of ``wire`` from now on."""
+    WEAVER.weave_on_sight(type(stream), STREAMS)
+    leash_stream(stream, wire)
+
+
+def loading_certificates() -> Wire | None:
+    """The library makes a TLS context of its own: what came before in the plan is over."""
+    exchange = CURRENT.get()
+    wire: Wire | None = None if exchange is None else exchange._mark
+    setup = None if wire is None else wire.setup
+    if wire is None or setup is None or setup.exchange is not exchange:
+        return None
+    if setup.phase == "proxy_tunnel":
+        wire.ends_phase(setup)
+    if setup.phase != "tls_context":
+        return None
+    setup.enters("tls_context")
+    return wire
+
+
+def loaded_certificates(token: Wire) -> None:
+    """It has its context."""
+    if token.setup is not None:
+        token.ends_phase(token.setup)
+
+
+class Handshake(NamedTuple):
+    """A TLS handshake of a setup."""
+
+    wire: Wire
+    setup: Setup
+
+
+def starting_tls(stream: Any) -> Handshake | None:
+    """A TLS handshake begins: what came before in the plan is over."""
+    wire = wire_of(stream)
+    setup = None if wire is None else wire.setup
+    if wire is None or setup is None:
+        return None
+    for before in ("proxy_tunnel", "tls_context"):
+        if setup.phase == before:
+            wire.ends_phase(setup)
+    setup.enters("tls")
+    return Handshake(wire, setup)
+
+
+def started_tls(stream: Any, token: Handshake, result: Any) -> None:
+    """``result`` takes the place of ``stream``."""
+    wire, setup = token
+    if result is not stream:
+        let_go(stream)
+        watch(result, wire)
+    names.note_tls(result, setup.sheet)
+    wire.ends_phase(setup)
+    if wire.is_set_up():
+        wire.is_usable()
+
+
+BACKENDS: Final = (
+    Point("NetworkBackend", "connect_tcp", before=connecting, after=connected, failed=not_connected,
+          var=LOOKUPS, takes=("host",)),
+    Point("NetworkBackend", "connect_unix_socket", before=connecting, after=connected, failed=not_connected,
+          var=LOOKUPS),
+)  # fmt: skip
+"""On the class of a pool's backend."""
+
+STREAMS: Final = (
+    *STREAM_ENDS,
+    Point("NetworkStream", "start_tls", before=starting_tls, after=started_tls),
+)
+"""On the classes of the streams that it hands out."""
+
+CONTEXTS: Final = tuple(
+    Point(f"{style}.{module}", "default_ssl_context", before=loading_certificates, after=loaded_certificates,
+          missing_ok=True)
+    for style in ("_sync", "_async")
+    for module in ("connection", "http_proxy", "socks_proxy")
+)  # fmt: skip
+"""Where a connection without a TLS context makes one."""

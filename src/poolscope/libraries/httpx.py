@@ -1,0 +1,208 @@
+"""httpx and httpx2: clients' birth, use and close. Everything below is httpcore's.
+
+The pools inside a client are marked as its own when it is built; one that several clients share is nobody's.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+from types import FrameType, ModuleType
+from typing import Any, Final
+
+from poolscope.facts import now
+from poolscope.identity.values import serial_of
+from poolscope.libraries import callsite, clients, httpcore
+from poolscope.libraries.marks import mark_on, set_mark
+from poolscope.libraries.point import Point
+from poolscope.story import client as story
+from poolscope.story.call import CURRENT_CALL, Call
+from poolscope.story.client import ClientFacts, ClientMark
+from poolscope.story.sight import SIGHT
+from poolscope.story.suppression import suppressed
+
+_TRANSPORTS_SEARCHED: Final = 32
+
+
+def _class_of(client: Any) -> type | None:
+    """The client class of httpx's or httpx2's that ``client`` is of."""
+    for cls in type(client).__mro__:
+        if cls.__name__ in ("Client", "AsyncClient") and cls.__module__ in ("httpx", "httpx2"):
+            return cls
+    return None
+
+
+def _kind(client: Any) -> str:
+    cls = _class_of(client)
+    return "httpx.Client" if cls is None else f"{cls.__module__}.{cls.__name__}"
+
+
+# Birth
+
+
+def building() -> float | None:
+    """A client is about to be built."""
+    return now() if SIGHT.everybody else None
+
+
+def built(
+    client: Any,
+    token: float,
+    frame: FrameType,
+    transport: Any,
+    mounts: Any,
+    verify: Any,
+    cert: Any,
+    trust_env: Any,
+) -> None:
+    """A client has been built."""
+    if story.built_within(clients.mark_of(client), token):
+        return
+    site = callsite.of_construction(frame, client)
+    mark = clients.built(client, _maker(client, frame, site), token, site)
+    set_mark(client, mark)
+    pools = _claim_pools(client, mark)
+    if isinstance(verify, bool | str) and transport is None and not mounts:
+        # Its own contexts need not be compared: they do what the options say.
+        identity = mark.facts.identity
+        identity.is_set_up("tls", verify, cert, trust_env)
+        for pool in pools:
+            identity.knows("tls", pool)
+
+
+def _maker(client: Any, frame: FrameType, site: callsite.Site) -> str:
+    """What the program has called to get it: a class, or a function that builds a client for one call."""
+    kind = _kind(client)
+    library = kind.partition(".")[0]
+    api = sys.modules.get(f"{library}._api")
+    if api is None or frame.f_code.co_filename != api.request.__code__.co_filename:
+        return kind
+    # httpx.stream() is entered through contextlib, which then is the outermost frame of the libraries.
+    inside = site.entry is not None and site.entry.co_filename == frame.f_code.co_filename
+    entry = site.entry if inside and site.entry is not None else frame.f_code
+    return f"{library}.{entry.co_name}"
+
+
+def _pools_of(client: Any) -> list[Any]:
+    """The httpcore pools below a client's transports: mounted ones, and those that other transports wrap."""
+    waiting = [getattr(client, "_transport", None), *getattr(client, "_mounts", {}).values()]
+    pools: list[Any] = []
+    seen: set[int] = set()
+    while waiting and len(seen) < _TRANSPORTS_SEARCHED:
+        transport = waiting.pop(0)
+        if transport is None or id(transport) in seen:
+            continue
+        seen.add(id(transport))
+        for one in _inside(transport):
+            if hasattr(type(one), "create_connection"):
+                pools.append(one)
+            else:
+                waiting.append(one)
+    return pools
+
+
+def _inside(transport: Any) -> list[Any]:
+    """What handles requests for ``transport``."""
+    pool = getattr(transport, "_pool", None)
+    if pool is not None and _handles_requests(type(pool)):
+        return [pool]
+    # Not by its `__dict__`: to ask for that slows down every later access to its attributes.
+    held: list[Any] = []
+    for one in gc.get_referents(transport):
+        held += one.values() if type(one) is dict else [one]
+    return [one for one in held if not isinstance(one, type) and _handles_requests(type(one))]
+
+
+def _handles_requests(cls: type) -> bool:
+    return hasattr(cls, "handle_request") or hasattr(cls, "handle_async_request")
+
+
+def _claim_pools(client: Any, mark: ClientMark) -> list[Any]:
+    pools = _pools_of(client)
+    for pool in pools:
+        httpcore.mark_of(pool).belongs_to(mark.facts)
+    return pools
+
+
+def observe_client(client: Any) -> bool:
+    """Observe one client and its pools by itself; False if it is not one of httpx's or httpx2's."""
+    if _class_of(client) is None:
+        return False
+    mark = clients.mark_of(client)
+    if mark is None:
+        mark = clients.observed_by_itself(client, _kind(client))
+        set_mark(client, mark)
+        _claim_pools(client, mark)
+    mark.facts.observed_by_itself()
+    for pool in _pools_of(client):
+        httpcore.observe_pool(pool)
+    return True
+
+
+# Use
+
+
+def calls(client: Any, auth: Any, frame: FrameType) -> Call | None:
+    """The program makes a call, which may take several exchanges."""
+    owner = id(client)
+    mark: ClientMark | None = mark_on(client)
+    if mark is None or mark.owner != owner or not SIGHT.reaches(mark.facts.era):
+        mark = None if suppressed() else _in_sight(client)
+        if mark is None:
+            outer = CURRENT_CALL.get()
+            return None if outer is None else Call(owner, None, callsite.user(frame, True))
+    facts = mark.facts
+    if facts.identity.settled:
+        return Call(owner, facts.current().id, callsite.user(frame, True))
+    if suppressed():
+        return None
+    sheet = facts.current()
+    if not facts.identity.calls:
+        _note_settings(client, facts, auth)
+    return Call(owner, sheet.id, callsite.user(frame, True), facts)
+
+
+def _in_sight(client: Any) -> ClientMark | None:
+    """The mark on a client that was out of sight; None if it still is."""
+    if not SIGHT.everybody:
+        return None
+    mark = clients.mark_of(client)
+    if mark is None:
+        mark = story.found(client, _kind(client))
+        set_mark(client, mark)
+        _claim_pools(client, mark)
+    return mark
+
+
+def _note_settings(client: Any, facts: ClientFacts, auth: Any) -> None:
+    """They may be set after the client was built, or come with the call; what it sends is seen on the wire."""
+    if type(auth).__name__ == "UseClientDefault":
+        auth = client.auth
+    if type(auth).__module__.endswith("._auth"):  # httpx's own: what it does is seen in what is sent
+        auth = getattr(auth, "_func", None)
+    facts.identity.is_set_up(
+        "client", str(client.base_url), str(client.params), client.event_hooks, auth and serial_of(auth)
+    )
+
+
+def closed(client: Any) -> None:
+    """The program has closed it."""
+    mark = clients.mark_of(client)
+    if mark is not None:
+        mark.closed()
+
+
+def points(_: ModuleType) -> tuple[Point, ...]:
+    """Where httpx and httpx2 are seen, alike."""
+    return (
+        *_of_class("Client", "close", "__exit__"),
+        *_of_class("AsyncClient", "aclose", "__aexit__"),
+    )
+
+
+def _of_class(name: str, *closes: str) -> tuple[Point, ...]:
+    return (
+        Point(name, "__init__", before=building, after=built),
+        Point(name, "send", before=calls, var=CURRENT_CALL, takes=("request",)),
+        *(Point(name, close, always=closed) for close in closes),
+    )

@@ -1,0 +1,80 @@
+"""Where something is to be seen, and what we do there: what the tables of `libraries` are made of.
+
+A body is a plain function. Its first parameter is the object whose method is called, unless it has one of
+the names `OURS`; the others are parameters of the library's, by their names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextvars import ContextVar
+from types import ModuleType
+from typing import Any, Final, Literal
+
+from poolscope.libraries.guarding import BodyHook, hook_of
+
+Body = Callable[..., Any]
+Step = Literal["before", "after", "failed"]
+
+OURS: Final = frozenset(("token", "result", "error", "frame"))
+"""What a body may ask for besides: what ``before`` returned (without one, a body does not run, unless its ``token``
+has a default), what the library's own function returned or raised, and the frame it was called from."""
+
+_INSIDE: Final[dict[tuple[str, ...], ContextVar[Any]]] = {}
+
+
+class Point:
+    """Where something is to be seen: a method of a class (or a function of a module), and what we do there."""
+
+    __slots__ = (
+        "at_call",
+        "hooks",
+        "inside",
+        "method",
+        "missing_ok",
+        "owner",
+        "rewrites",
+        "takes",
+        "uses_token",
+        "var",
+    )
+
+    def __init__(
+        self,
+        owner: str | type | ModuleType,
+        method: str,
+        *,
+        before: Body | None = None,
+        after: Body | None = None,
+        failed: Body | None = None,
+        always: Body | None = None,
+        var: ContextVar[Any] | None = None,
+        takes: tuple[str, ...] = (),
+        rewrites: str | None = None,
+        at_call: bool = False,
+        missing_ok: bool = False,
+    ) -> None:
+        self.owner = owner
+        """A class, or its name as seen from the library: ``connection.HTTPConnection``."""
+        self.method = method
+        bodies = {"before": before, "after": after or always, "failed": failed or always}
+        self.hooks: dict[str, BodyHook] = {step: hook_of(body) for step, body in bodies.items() if body}
+        self.uses_token = bool(var or rewrites or any("token" in hook.wants for hook in self.hooks.values()))
+        if self.uses_token and before is None:
+            raise ValueError(f"{method}: a token is what `before` returns")
+        self.var = var
+        """Holds what ``before`` returned while the original runs."""
+        self.takes = takes
+        """The library's first parameters after ``self``, in its order, for whatever stands there without names."""
+        self.rewrites = rewrites
+        """The parameter that is replaced by the token's ``instead``, where that is not None."""
+        self.at_call = at_call
+        """Whether ``before`` runs when a coroutine method is called: the coroutine may run as a task of its own."""
+        self.missing_ok = missing_ok
+        key = (method, *(hook.name for hook in self.hooks.values()))
+        self.inside: ContextVar[Any] = _INSIDE.setdefault(key, ContextVar(f"poolscope_inside_{method}"))
+        """(id of the object, class) whose method is running, where one may call another's by ``super()``."""
+
+    def __repr__(self) -> str:
+        owner = self.owner if isinstance(self.owner, str) else self.owner.__name__
+        return f"<Point {owner}.{self.method} {' '.join(hook.name for hook in self.hooks.values())}>"

@@ -1,0 +1,23 @@
+"""urllib3: where it is seen, as tables of points in the files beside this one."""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+
+from poolscope.libraries.point import Point
+from poolscope.libraries.urllib3.connection import CHUNKS, CONNECTION
+from poolscope.libraries.urllib3.manager import MANAGER
+from poolscope.libraries.urllib3.pool import POOL
+from poolscope.libraries.urllib3.setup import SETUP, SOCKS
+
+__all__ = ["points"]
+
+
+def points(module: ModuleType) -> tuple[Point, ...]:
+    """Where urllib3 is seen, or its support of SOCKS: an import of its own, which warns where PySocks is missing."""
+    if module.__name__.endswith(".contrib.socks"):
+        return SOCKS
+    connection = importlib.import_module(f"{module.__name__}.connection")
+    chunks = () if hasattr(connection.HTTPConnection, "is_closed") else (CHUNKS,)
+    return *MANAGER, *POOL, *SETUP, *CONNECTION, *chunks

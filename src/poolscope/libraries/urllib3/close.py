@@ -1,0 +1,149 @@
+"""urllib3: who closed a connection.
+
+The function that called ``close()`` tells, at no cost per request and even inside garbage collection,
+where ``sys.exc_info()`` alone may belong to somebody else. Nothing here calls out: closes run in
+finalizers.
+"""
+
+from __future__ import annotations
+
+import sys
+from types import FrameType
+from typing import Any
+
+from poolscope.facts import Connection, now
+from poolscope.libraries.urllib3.errors import class_name, note_error
+from poolscope.libraries.urllib3.state import Held, close_begins, held_by
+from poolscope.story import exchange as exchanges
+from poolscope.story.connection import ConnectionMark
+
+Closing = tuple[ConnectionMark, Connection, float]
+
+
+def closing(connection: Any, frame: FrameType) -> Closing | None:
+    """A connection's close begins; who called it?"""
+    held = held_by(connection)
+    if held is None or held.mark.sheet is None or held.mark.setup is not None:
+        return None
+    mark, sheet = held.mark, held.mark.sheet
+    at = now()
+    caller = _outermost_close(connection, frame)
+    if caller is not None and caller.f_code.co_name == "getresponse" and _is_librarys(caller):
+        # http.client gives the socket up to the answer, or is about to raise.
+        held.ending_since = at
+        return None
+    trigger = _trigger(held, sheet, caller, at)
+    if trigger is None:
+        mark.sheet = None
+        return None
+    # A socket that ended in the middle of a body was dead already, whoever sweeps it up.
+    closing_now = close_begins(held, "exchange" if sheet.eof else trigger, at)
+    return None if closing_now is None else (mark, closing_now, at)
+
+
+def closed(token: Closing) -> None:
+    """It is closed."""
+    mark, sheet, began_at = token
+    mark.closed(sheet, now() - began_at)
+
+
+def _outermost_close(connection: Any, frame: FrameType | None) -> FrameType | None:
+    """The caller of a subclass's ``close`` that called the base's."""
+    while frame is not None and frame.f_code.co_name == "close" and _first(frame) is connection:
+        frame = frame.f_back
+    return frame
+
+
+def _is_librarys(frame: FrameType) -> bool:
+    return str(frame.f_globals.get("__name__", "")).startswith(("urllib3.", "http.client"))
+
+
+def _trigger(held: Held, sheet: Connection, frame: FrameType | None, at: float) -> str | None:
+    if frame is None or not _is_librarys(frame):
+        return "program"
+    name = frame.f_code.co_name
+    if name == "_get_conn":
+        sheet.readable_at = at
+        return "checkout"
+    if name == "_put_conn":
+        return "checkin" if _first(frame).pool is not None else "checkin_closed"
+    if name == "_close_pool_connections":
+        return _of_pool(held, frame)
+    if name == "urlopen":
+        _note_uncaught(held.mark, sheet, frame, at)
+        return "exchange"
+    if name == "_error_catcher":
+        return _in_body(held.mark, sheet, at)
+    if name == "close":
+        return _by_owner(held, sheet, frame, at)
+    return "program"
+
+
+def _first(frame: FrameType) -> Any:
+    """The first argument of the function that ``frame`` runs."""
+    names = frame.f_code.co_varnames
+    return frame.f_locals.get(names[0]) if names else None
+
+
+def _of_pool(held: Held, frame: FrameType) -> str | None:
+    """Its pool was closed, evicted or collected: the pool's mark says which. None at the very end."""
+    ending = held.pool.ending if held.pool is not None else None
+    if ending is not None:  # a response kept the pool's connections a while longer
+        return ending
+    outer = frame.f_back
+    while outer is not None and outer.f_globals.get("__name__") == "weakref":
+        if outer.f_code.co_name == "_exitfunc":
+            return None  # the process ends: it was open to the last
+        outer = outer.f_back
+    return "gc"
+
+
+def _note_uncaught(mark: ConnectionMark, sheet: Connection, frame: FrameType, at: float) -> None:
+    """An exception that no hook below has seen, like a KeyboardInterrupt between two of them."""
+    exchange = mark.exchange
+    if exchange is None or exchange.finished_at is not None:
+        return
+    error = frame.f_locals.get("err") or _passing_through(frame)
+    if error is not None:
+        note_error(sheet, error)
+        complete = None if exchange.headers_at is None else False
+        exchanges.ended(exchange, complete, class_name(error), at)
+
+
+def _passing_through(frame: FrameType) -> BaseException | None:
+    """The exception being raised through ``frame``; not one its callers are handling."""
+    error = sys.exc_info()[1]
+    traceback = error.__traceback__ if error is not None else None
+    while traceback is not None:
+        if traceback.tb_frame is frame:
+            return error
+        traceback = traceback.tb_next
+    return None
+
+
+def _in_body(mark: ConnectionMark, sheet: Connection, at: float) -> str:
+    """Reading the body failed, or the generator that reads it was dropped half way."""
+    error = sys.exc_info()[1]
+    if error is None or isinstance(error, GeneratorExit):
+        return "response"
+    note_error(sheet, error)
+    if mark.exchange is not None:
+        exchanges.ended(mark.exchange, False, class_name(error), at)
+    return "exchange"
+
+
+def _by_owner(held: Held, sheet: Connection, frame: FrameType, at: float) -> str:
+    owner = _first(frame)
+    if hasattr(owner, "ConnectionCls"):  # up to 1.26.15 pools close their connections themselves
+        return (held.pool.ending if held.pool is not None else None) or "client"
+    outer = frame.f_back
+    if outer is not None and outer.f_code.co_name == "_update_chunk_length":
+        if outer.f_locals.get("line"):
+            sheet.error = "InvalidChunkLength"
+        else:
+            sheet.eof = True
+        if held.mark.exchange is not None:
+            exchanges.ended(held.mark.exchange, False, "urllib3.exceptions.ProtocolError", at)
+        return "exchange"
+    # io.IOBase sets this before it closes what is being finalized.
+    return "gc" if getattr(owner, "_finalizing", False) else "response"

@@ -1,0 +1,189 @@
+"""urllib3: requests and answers on a connection."""
+
+from __future__ import annotations
+
+from types import FrameType
+from typing import Any, Final
+
+from poolscope.facts import Connection, Exchange, now
+from poolscope.libraries import callsite
+from poolscope.libraries.point import Point
+from poolscope.libraries.urllib3.close import closed, closing
+from poolscope.libraries.urllib3.errors import note_error
+from poolscope.libraries.urllib3.setup import describe_socket, place_of
+from poolscope.libraries.urllib3.state import (
+    CURRENT,
+    Held,
+    announced,
+    answered,
+    exchange_on,
+    fail,
+    given_to,
+    gone,
+    held_by,
+)
+from poolscope.queue import FACTS
+from poolscope.story import exchange as exchanges
+from poolscope.story.runtime import current_task
+from poolscope.story.suppression import suppressed
+
+# _make_request swallows these: the server may have answered before it stopped listening.
+_SWALLOWED: Final = (BrokenPipeError, ConnectionResetError)
+
+
+def request_begins(connection: Any, method: Any, url: Any, headers: Any, frame: FrameType) -> Held | None:
+    """A request is about to be sent."""
+    held = held_by(connection)
+    if held is not None and held.ready:
+        held.ready = False
+        return held
+    held = given_to(connection)
+    if held is None:
+        return None
+    mark = held.mark
+    before = mark.exchange
+    if before is not None and before.finished_at is None and held.answer is not None:
+        _next_without_pool(held, before)
+    exchange = exchange_on(mark)
+    if exchange is None:
+        held.fresh = connection.sock is None
+        exchange = mark.exchange = _asks_without_pool(connection, method, url, frame)
+        held.instead = announced(exchange, {} if headers is None else headers)
+    if mark.sheet is None and connection.sock is not None:
+        _found_open(connection, held, exchange)
+    if mark.sheet is not None and exchange._mark is None:
+        mark.taken(exchange)
+    return held
+
+
+def _next_without_pool(held: Held, before: Exchange) -> None:
+    at = now()
+    exchanges.ended(before, True if held.answer.isclosed() else None, at=at)
+    held.answer = None
+    if held.ending_since is not None:
+        gone(held, "response", at)
+
+
+def _asks_without_pool(connection: Any, method: Any, url: Any, frame: FrameType) -> Exchange:
+    """Somebody uses a connection by itself, past any pool."""
+    origin = ("https" if connection.default_port == 443 else "http", connection.host, connection.port)
+    if suppressed():
+        return exchanges.follow_silently(origin, method, url)
+    exchange = exchanges.asks(origin, method, url, call=None, client=None, pool=None, task=current_task())
+    exchange.call_site = callsite.user(frame)
+    exchange.pool_wait = 0.0
+    return exchange
+
+
+def _found_open(connection: Any, held: Held, exchange: Exchange) -> None:
+    """Give a socket its sheet that was opened unseen: before us, or by a ``connect`` that is not urllib3's."""
+    mark = held.mark
+    origin, via = place_of(connection)
+    if exchange.silent:
+        mark.sheet, mark.silent = Connection(origin, FACTS.epoch), True
+        return
+    sheet = mark.found_open(origin, via, None)
+    sheet.client, sheet.pool = exchange.client, exchange.pool
+    if held.fresh:
+        sheet.opened_by = exchange.id
+        mark.numbered = True
+    describe_socket(sheet, connection.sock)
+
+
+def request_sent(connection: Any, token: Held, headers: Any) -> None:
+    """It is on its way."""
+    exchange = _counted(connection, token, headers)
+    if exchange is not None:
+        exchange.sent_at = now()
+
+
+def _counted(connection: Any, held: Held, headers: Any) -> Exchange | None:
+    """Number the request, on a connection that may just have been opened for it."""
+    mark = held.mark
+    exchange = mark.exchange
+    if exchange is not None:
+        if mark.sheet is None and connection.sock is not None:
+            _found_open(connection, held, exchange)
+            mark.taken(exchange)
+        held.headers = headers
+        mark.counted(exchange)
+    return exchange
+
+
+def request_failed(connection: Any, token: Held, headers: Any, error: BaseException) -> None:
+    """It could not be sent, or not as a whole."""
+    exchange = token.mark.exchange
+    if _was_sent(connection):
+        _counted(connection, token, headers)
+    sheet = token.mark.sheet if exchange is None or exchange.connection is None else exchange.connection
+    if sheet is not None:
+        note_error(sheet, error)
+        if not isinstance(error, _SWALLOWED):
+            fail(exchange, error)
+
+
+def _was_sent(connection: Any) -> bool:
+    """Whether the head of a request whose sending failed had been handed to the socket."""
+    return getattr(connection, "_HTTPConnection__state", None) not in ("Idle", "Request-started")
+
+
+def answer_came(connection: Any, result: Any) -> None:
+    """There is an answer."""
+    held = held_by(connection)
+    exchange = None if held is None else held.mark.exchange
+    if held is None or exchange is None or exchange.finished_at is not None:
+        return
+    answer = getattr(result, "_original_response", None) or result
+    answered(exchange, answer)
+    held.answer = answer
+    if held.pool is None and answer.isclosed():
+        at = now()
+        exchanges.ended(exchange, True, at=at)
+        if held.ending_since is not None:
+            gone(held, "response", at)
+
+
+def no_answer(connection: Any, error: BaseException) -> None:
+    """There is none."""
+    held = held_by(connection)
+    if held is None:
+        return
+    mark = held.mark
+    if mark.sheet is not None:
+        note_error(mark.sheet, error)
+    fail(mark.exchange, error)
+    if held.ending_since is not None:
+        gone(held, "exchange", now())
+
+
+def headers_before_body(response: Any) -> None:
+    """Stand between headers and body, which may be read while the response object is still being made."""
+    exchange = CURRENT.get()
+    answer = response._original_response
+    if exchange is not None and answer is not None:
+        answered(exchange, answer)
+
+
+_HTTP: Final = "connection.HTTPConnection"
+
+
+def _sending(method: str) -> Point:
+    return Point(
+        _HTTP,
+        method,
+        before=request_begins,
+        after=request_sent,
+        failed=request_failed,
+        takes=("method", "url", "body", "headers"),
+        rewrites="headers",
+    )
+
+
+CONNECTION: Final = (
+    _sending("request"),
+    Point(_HTTP, "getresponse", after=answer_came, failed=no_answer),
+    Point(_HTTP, "close", before=closing, always=closed),
+    Point("response.HTTPResponse", "_init_length", before=headers_before_body),
+)
+CHUNKS: Final = _sending("request_chunked")
+"""1.26 sends them itself; 2.x calls ``request`` and warns at its caller, where no frame of ours should be."""

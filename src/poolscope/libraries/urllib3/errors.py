@@ -1,0 +1,69 @@
+"""urllib3: what an exception says about the exchange, and what about the socket."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from poolscope.facts import Connection
+
+
+def class_name(error: BaseException) -> str:
+    """The fully qualified name of an exception's class; builtins without their module."""
+    cls = type(error)
+    return cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
+
+
+_WRAPPERS: Final = frozenset(
+    (
+        "ConnectTimeoutError",
+        "NameResolutionError",
+        "NewConnectionError",
+        "ProtocolError",
+        "ProxyError",
+        "ReadTimeoutError",
+        "SSLError",
+    )
+)
+_MADE_BY_EOF: Final = frozenset(("IncompleteRead", "RemoteDisconnected"))
+
+
+def on_the_wire(error: BaseException) -> BaseException:
+    """What happened on the socket, under the exception that urllib3 wrapped it in."""
+    while type(error).__name__ in _WRAPPERS and type(error).__module__.startswith("urllib3"):
+        inner = error.__cause__ or error.__context__
+        if inner is None:
+            break
+        error = inner
+    # PySocks keeps its cause in an attribute of its own.
+    beneath = getattr(error, "socket_err", None)
+    return beneath if isinstance(beneath, BaseException) else error
+
+
+def name_on_the_wire(error: BaseException) -> str:
+    """The class name of what happened on the socket."""
+    cause = on_the_wire(error)
+    name = type(cause).__name__
+    return "InvalidChunkLength" if name == "IncompleteRead" and _read_a_false_chunk_size(cause) else name
+
+
+def has_ended(error: BaseException) -> bool:
+    """Whether the stream ended where more was expected."""
+    return name_on_the_wire(error) in _MADE_BY_EOF
+
+
+def note_error(sheet: Connection, error: BaseException) -> None:
+    """Write down what went wrong on a connection's socket."""
+    sheet.error = name_on_the_wire(error)
+    if sheet.error in _MADE_BY_EOF:
+        sheet.eof = True
+
+
+def _read_a_false_chunk_size(error: BaseException | None) -> bool:
+    """Whether http.client's IncompleteRead means a chunk whose size is no number, not the end of the stream."""
+    while error is not None and not isinstance(error, ValueError):
+        error = error.__cause__ or error.__context__
+    traceback = None if error is None else error.__traceback__
+    while traceback is not None and traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    # http.client makes the same exception of both; only the line that it could not read tells them apart.
+    return traceback is not None and bool(traceback.tb_frame.f_locals.get("line"))

@@ -1,0 +1,222 @@
+"""urllib3: an exchange's start, its wait for a connection, and the connection's return."""
+
+from __future__ import annotations
+
+from types import FrameType
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from poolscope.facts import Exchange, RawOrigin, now
+from poolscope.libraries import callsite
+from poolscope.libraries.point import Point
+from poolscope.libraries.urllib3.setup import CONNECT
+from poolscope.libraries.urllib3.state import (
+    CURRENT,
+    PoolMark,
+    announced,
+    fail,
+    given_to,
+    gone,
+    held_by,
+    mark_of_pool,
+    was_read,
+)
+from poolscope.libraries.weaver import WEAVER
+from poolscope.story import exchange as exchanges
+from poolscope.story.call import CURRENT_CALL, Call
+from poolscope.story.client import ClientFacts
+from poolscope.story.door import ENTRANCE
+from poolscope.story.runtime import current_task
+from poolscope.story.suppression import suppressed
+
+# A thread that finds a connection in the queue does not wait; what it takes then is bookkeeping.
+_NO_WAIT: Final = 0.001
+
+_SETTINGS: Final = (
+    "ca_certs", "ca_cert_dir", "ca_cert_data", "cert_file", "cert_reqs", "key_file", "key_password", "ssl_context",
+    "ssl_version", "ssl_minimum_version", "ssl_maximum_version", "assert_hostname", "assert_fingerprint", "server_hostname",
+    "source_address", "socket_options", "_socks_options", "proxy", "proxy_headers", "proxy_config",
+)  # fmt: skip
+"""What two pools must have in common for one to do the other's work."""
+
+
+class PoolCall(Call):
+    """A call that began at a pool, because it was used without a client's; retries go on with it."""
+
+    __slots__ = ("first", "outer")
+
+    def __init__(self, pool: Any, client: int | None, frame: FrameType, young: ClientFacts | None) -> None:
+        super().__init__(id(pool), client, callsite.user(frame), young)
+        self.outer = CURRENT_CALL.get()
+        self.first: Exchange | None = None
+
+
+def asks(pool: Any, method: Any, url: Any, body: Any, headers: Any, frame: FrameType) -> Exchange | None:
+    """Each pass through ``urlopen`` is an exchange: urllib3 calls itself again for a retry or a redirect."""
+    mark = mark_of_pool(pool)
+    if mark is None:
+        return None
+    if suppressed():
+        return exchanges.follow_silently(mark.origin, method, url)
+    call, begun = _call_of(pool, mark, frame)
+    sheet = mark.sheet_of(pool, call.client)
+    origin = mark.origin
+    if type(url) is not str or url[:1] != "/":
+        origin = _origin(origin, url)
+    exchange = exchanges.asks(origin, method, url, call=call, client=None, pool=sheet.id, task=current_task())
+    if begun is not None:
+        begun.first = exchange
+        CURRENT_CALL.set(begun)
+    if headers is None:
+        headers = pool.headers
+    if call.young is not None:
+        _identify(call.young, pool, url, headers, body)
+    if ENTRANCE.door is not None:
+        exchange.instead = announced(exchange, headers)
+    return exchange
+
+
+def _call_of(pool: Any, mark: PoolMark, frame: FrameType) -> tuple[Call, PoolCall | None]:
+    """The call this exchange belongs to, and the same again if it begins here."""
+    call = CURRENT_CALL.get()
+    client = None if mark.client is None else mark.client.current().id
+    if call is not None and client in (None, call.client):
+        if _may_follow(call):
+            return call, None
+        client = call.client
+    elif client is None and mark.stand_in is not None:
+        client = mark.stand_in.current().id
+    known = mark.client or mark.stand_in
+    young = None if known is None or known.sheet.id != client or known.identity.settled else known
+    begun = PoolCall(pool, client, frame, young)
+    return begun, begun
+
+
+def _may_follow(call: Call) -> bool:
+    """Whether nothing else of the call is under way: a request's body may be made by another request."""
+    before = call.newest
+    return before is None or before.headers_at is not None or before.finished_at is not None
+
+
+def _origin(own: RawOrigin, url: Any) -> RawOrigin:
+    if isinstance(url, str) and "://" in url:
+        try:
+            parts = urlsplit(url)
+            if parts.hostname:
+                return parts.scheme, parts.hostname, parts.port
+        except ValueError:
+            pass  # urllib3 will have its say about such a URL
+    return own
+
+
+def _identify(client: ClientFacts, pool: Any, target: Any, headers: Any, body: Any) -> None:
+    identity = client.identity
+    if not identity.knows("pool", pool):
+        own = pool.conn_kw
+        settings = [own[name] if name in own else getattr(pool, name, None) for name in _SETTINGS]
+        identity.is_set_up("pool", *settings)
+    client.sheet.settings = identity.sends((headers or {}).items(), target, body)
+
+
+def answered(token: Exchange, result: Any) -> None:
+    """It has an answer; perhaps not from a connection of urllib3's, as tools that replay answers give."""
+    _call_over(token)
+    if token.assigned_at is None and token.finished_at is None:
+        token.status = getattr(result, "status", None)
+        exchanges.ended(token, None)
+
+
+def failed(token: Exchange, error: BaseException) -> None:
+    """It has none."""
+    _call_over(token)
+    fail(token, error)
+
+
+def _call_over(exchange: Exchange) -> None:
+    call = CURRENT_CALL.get()
+    if type(call) is PoolCall and call.first is exchange:
+        CURRENT_CALL.set(call.outer)
+
+
+def queues(pool: Any) -> float | None:
+    """When it asks for a connection, and whether it has to wait: nobody does where a pool makes as many as it takes."""
+    exchange = CURRENT.get() if pool.block else None
+    if exchange is None:
+        return None
+    exchange.queued = pool.pool is not None and pool.pool.empty()
+    return now()
+
+
+def got(pool: Any, result: Any, token: float | None = None) -> None:
+    """It has a connection: which one, and after which wait."""
+    cls = type(result)
+    if not hasattr(cls, "_new_conn"):  # not one of urllib3's
+        return
+    WEAVER.weave_on_sight(cls, CONNECT)
+    pool_mark = mark_of_pool(pool)
+    held = None if pool_mark is None else given_to(result, pool_mark.era)
+    if held is None:
+        return
+    mark = held.mark
+    exchange = mark.exchange = CURRENT.get()
+    held.pool = pool_mark
+    held.answer = held.headers = None
+    held.ready = False
+    held.fresh = result.sock is None
+    if exchange is None:
+        return
+    at = exchange.assigned_at = now()
+    exchange.pool_wait = 0.0 if token is None else _waited(exchange, at - token)
+    sheet = mark.sheet
+    if sheet is not None:
+        if sheet.pool is None:
+            sheet.pool, sheet.client = exchange.pool, exchange.client
+        mark.taken(exchange)
+        held.ready = True
+
+
+def _waited(exchange: Exchange, took: float) -> float:
+    return took if exchange.queued or took > _NO_WAIT else 0.0
+
+
+def got_none(_pool: Any, token: float | None = None) -> None:
+    """It waited in vain."""
+    exchange = CURRENT.get()
+    if exchange is not None:
+        exchange.pool_wait = now() - token if token is not None and exchange.queued else 0.0
+
+
+def given_back(_pool: Any, conn: Any) -> None:
+    """An exchange is over; seen before the connection may belong to another thread."""
+    held = held_by(conn)
+    if held is None:
+        return
+    at = now()
+    mark = held.mark
+    exchange = mark.exchange
+    if exchange is not None and exchange.finished_at is None:
+        exchanges.ended(exchange, was_read(held), at=at)
+    sheet = mark.sheet
+    if sheet is not None:
+        sheet.idle_since = at
+        if held.ending_since is not None:
+            gone(held, "response", at)
+    held.answer = held.headers = mark.exchange = None
+
+
+_OWNER: Final = "connectionpool.HTTPConnectionPool"
+
+POOL: Final = (
+    Point(
+        _OWNER,
+        "urlopen",
+        before=asks,
+        after=answered,
+        failed=failed,
+        var=CURRENT,
+        takes=("method", "url", "body", "headers"),
+        rewrites="headers",
+    ),
+    Point(_OWNER, "_get_conn", before=queues, after=got, failed=got_none),
+    Point(_OWNER, "_put_conn", before=given_back, takes=("conn",)),
+)

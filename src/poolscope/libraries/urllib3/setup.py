@@ -1,0 +1,251 @@
+"""urllib3: the setup of a connection in phases, its outcome, and what the socket says about itself.
+
+Where DNS ends and connecting begins is seen without replacing anything: ``create_connection`` (urllib3's
+and PySocks') iterates over ``socket_options`` once per address, after resolving and before connecting.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextvars import ContextVar
+from typing import Any, Final
+
+from poolscope.facts import Connection, RawOrigin, now
+from poolscope.libraries.point import Point
+from poolscope.libraries.urllib3.errors import has_ended, name_on_the_wire, on_the_wire
+from poolscope.libraries.urllib3.state import exchange_on, fail, given_to, gone, held_by
+from poolscope.story.connection import Setup
+from poolscope.story.suppression import suppressed
+
+CURRENT_SETUP: Final[ContextVar[Setup | None]] = ContextVar("poolscope_urllib3_setup", default=None)
+"""The setup whose ``connect`` we are in."""
+
+
+def begins(connection: Any) -> Setup | None:
+    """A connection's setup begins."""
+    held = given_to(connection)
+    if held is None or held.mark.setup is not None:
+        return None
+    mark = held.mark
+    if mark.sheet is not None:  # connected anew without a close: nobody holds the old socket now
+        gone(held, "gc", now())
+    exchange = exchange_on(mark)
+    silent = suppressed() if exchange is None else exchange.silent
+    return mark.begins(*place_of(connection), exchange, silent)
+
+
+def place_of(connection: Any) -> tuple[RawOrigin, str]:
+    """Where a connection leads, and by which way."""
+    host, port, via = connection.host, connection.port, "direct"
+    tunnel = getattr(connection, "_tunnel_host", None)
+    if hasattr(connection, "_socks_options"):
+        via = "socks"
+    elif tunnel:
+        host, port, via = tunnel, connection._tunnel_port, "tunnel"
+    elif getattr(connection, "proxy", None) is not None:
+        via = "forward"
+    return ("https" if connection.default_port == 443 else "http", host, port), via
+
+
+def opened(connection: Any, token: Setup) -> None:
+    """Its setup is over."""
+    held = held_by(connection)
+    if held is not None:
+        describe_socket(token.sheet, connection.sock)
+        held.mark.opened(now())
+        exchange = token.exchange
+        if exchange is not None and exchange.finished_at is None:
+            held.mark.taken(exchange)
+
+
+def failed(connection: Any, token: Setup, error: BaseException) -> None:
+    """It is given up."""
+    held = held_by(connection)
+    if held is not None:
+        token.sheet.eof = has_ended(error)
+        held.mark.setup_failed(name_on_the_wire(error))
+        fail(token.exchange, error)
+
+
+class _TimedOptions(list[Any]):
+    """Socket options that know when they were read; true even when empty, as both readers ask first."""
+
+    def __init__(self, options: Any) -> None:
+        super().__init__(options or ())
+        self.read_at: list[float] = []
+
+    def __iter__(self) -> Iterator[Any]:
+        self.read_at.append(now())
+        return super().__iter__()
+
+    def __bool__(self) -> bool:
+        return True
+
+
+class Lookup:
+    """A ``_new_conn`` under way, with socket options of ours."""
+
+    __slots__ = ("began_at", "options", "setup", "timed")
+
+    def __init__(self, setup: Setup, options: Any) -> None:
+        self.setup = setup
+        self.options = options
+        self.timed = _TimedOptions(options)
+        self.began_at = now()
+
+    def __repr__(self) -> str:
+        return f"<Lookup in {self.setup!r}>"
+
+    def over(self, connection: Any) -> bool:
+        """Give the options back; whether addresses were tried, so that the phase is now ``connect`` or later."""
+        connection.socket_options = self.options
+        setup, read_at = self.setup, self.timed.read_at
+        if not read_at:
+            return False
+        talks_since = setup.since if setup.phase == "proxy_tunnel" else None
+        setup.sheet.attempts = len(read_at)
+        if not _is_address(str(setup.sheet.dns_name)):
+            setup.sheet.phases.append(("dns", self.began_at, read_at[0]))
+        setup.enters("connect", read_at[0])
+        if talks_since is not None and talks_since > read_at[-1]:
+            setup.over("proxy_tunnel", talks_since)
+        return True
+
+
+def _setup_of(connection: Any) -> Setup | None:
+    held = held_by(connection)
+    return None if held is None else held.mark.setup
+
+
+def lookup_begins(connection: Any) -> Lookup | None:
+    """Name resolution is told from connecting."""
+    setup = _setup_of(connection)
+    if setup is None or not hasattr(connection, "socket_options"):
+        return None
+    setup.sheet.dns_name = _host_looked_up(connection)
+    lookup = Lookup(setup, connection.socket_options)
+    setup.enters("connect", lookup.began_at)
+    connection.socket_options = lookup.timed
+    return lookup
+
+
+def _host_looked_up(connection: Any) -> str:
+    """What is connected to; PySocks asks for the proxy's address only, or for the origin's much later."""
+    socks = getattr(connection, "_socks_options", None)
+    return connection.host if socks is None else str(socks.get("proxy_host"))
+
+
+def _is_address(host: str) -> bool:
+    return ":" in host or host.replace(".", "").isdigit()
+
+
+def connected(connection: Any, token: Lookup, result: Any) -> None:
+    """There is a socket."""
+    seen = token.over(connection)
+    setup = token.setup
+    then = "tls_context" if setup.sheet.origin[0] == "https" else "connect"
+    if seen or getattr(result, "family", None) == getattr(socket, "AF_UNIX", -1):
+        setup.over(then)
+    else:
+        setup.enters(then)
+
+
+def not_connected(connection: Any, token: Lookup, error: BaseException) -> None:
+    """There is none."""
+    if not token.over(connection):
+        # Reading the options comes right after the answer: without it there was none, unless a subclass
+        # connects in its own way.
+        unknown = isinstance(on_the_wire(error), socket.gaierror | UnicodeError)
+        token.setup.phase = "dns" if unknown else "connect"
+
+
+def negotiates() -> None:
+    """PySocks' talk with a SOCKS5 proxy is told from connecting to it: both happen in one ``connect``."""
+    setup = CURRENT_SETUP.get()
+    if setup is not None:
+        setup.enters("proxy_tunnel")
+
+
+def tunnel_begins(connection: Any) -> Setup | None:
+    """A proxy is asked to CONNECT."""
+    setup = _setup_of(connection)
+    if setup is not None:
+        setup.enters("proxy_tunnel")
+    return setup
+
+
+def tunnel_made(token: Setup) -> None:
+    """It did."""
+    token.over("tls_context" if token.sheet.origin[0] == "https" else "connect")
+
+
+def handshake_begins() -> Setup | None:
+    """The TLS handshake is told from making its context and loading CA certificates before it."""
+    setup = CURRENT_SETUP.get()
+    if setup is not None:
+        setup.phase = "tls_context"  # a plain connection to a proxy may still speak TLS to it
+        setup.over("tls")
+    return setup
+
+
+def handshake_done(token: Setup) -> None:
+    """It is over; what fails from here on is the check of the certificate."""
+    token.over("tls")
+
+
+def describe_socket(sheet: Connection, sock: Any) -> None:
+    """Write down addresses and TLS parameters of an open socket, as far as it tells them."""
+    if hasattr(sock, "selected_alpn_protocol"):
+        sheet.tls_version = _ask(sock, "version")
+        cipher = _ask(sock, "cipher")
+        sheet.cipher = cipher[0] if cipher else None
+        sheet.alpn = _ask(sock, "selected_alpn_protocol")
+        sheet.resumed = getattr(sock, "session_reused", None)
+        sock = sock if hasattr(sock, "getpeername") else getattr(sock, "socket", None)  # TLS in TLS
+    sheet.local, sheet.peer = _ask(sock, "getsockname"), _peer(sock)
+    if getattr(sock, "family", None) == getattr(socket, "AF_UNIX", -1):
+        sheet.via = "uds"
+
+
+def _peer(sock: Any) -> Any:
+    """The real peer: PySocks answers with what lies behind the proxy."""
+    if not hasattr(sock, "get_proxy_peername"):
+        return _ask(sock, "getpeername")
+    try:
+        return socket.socket.getpeername(sock)
+    except (OSError, TypeError):
+        return None
+
+
+def _ask(sock: Any, question: str) -> Any:
+    try:
+        return getattr(sock, question)()
+    except (AttributeError, OSError, ValueError):  # closed by the peer already, or not a real socket
+        return None
+
+
+_HTTP: Final = "connection.HTTPConnection"
+
+
+def _connect_of(owner: str) -> Point:
+    return Point(owner, "connect", before=begins, after=opened, failed=failed, var=CURRENT_SETUP)
+
+
+def _new_conn_of(owner: str) -> Point:
+    return Point(owner, "_new_conn", before=lookup_begins, after=connected, failed=not_connected)
+
+
+SETUP: Final = (
+    _connect_of(_HTTP),
+    _connect_of("connection.HTTPSConnection"),
+    _new_conn_of(_HTTP),
+    Point(_HTTP, "_tunnel", before=tunnel_begins, after=tunnel_made),
+    Point("util.ssl_", "_ssl_wrap_socket_impl", before=handshake_begins, after=handshake_done),
+)
+SOCKS: Final = (
+    _new_conn_of("SOCKSConnection"),
+    Point("socks.socksocket", "_SOCKS5_request", before=negotiates),
+)
+CONNECT: Final = SETUP[:1]
+"""What a connection class of the program's own may do in its own way."""

@@ -1,0 +1,240 @@
+"""urllib3: what we leave on its pools and connections, beside what the story keeps.
+
+Between ``_get_conn`` and ``_put_conn`` one thread owns a connection, so its mark needs no lock; after
+``_put_conn`` the next owner may already be running, so everything is written before.
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from functools import partial
+from typing import Any, Final, NamedTuple
+
+from poolscope.facts import Connection, Exchange, Pool, RawOrigin, now
+from poolscope.libraries import keepalive
+from poolscope.libraries.guarding import guard
+from poolscope.libraries.marks import mark_on, set_mark
+from poolscope.libraries.urllib3.errors import class_name, note_error
+from poolscope.story import exchange as exchanges
+from poolscope.story import pool as pools
+from poolscope.story.client import ClientFacts
+from poolscope.story.connection import ConnectionMark
+from poolscope.story.sight import SIGHT
+
+CURRENT: Final[ContextVar[Exchange | None]] = ContextVar("poolscope_urllib3_exchange", default=None)
+"""The exchange whose ``urlopen`` we are in."""
+
+VERSIONS: Final = {9: "0.9", 10: "1.0", 11: "1.1", 20: "2"}
+
+
+class Request(NamedTuple):
+    """What a door may look at when an exchange starts."""
+
+    method: Any
+    target: Any
+    headers: Any
+
+
+class PoolMark(pools.PoolMark):
+    """The mark on a pool; shared with its connections, which may outlive it."""
+
+    __slots__ = ("origin", "stand_in")
+
+    def __init__(
+        self, era: int, client: ClientFacts | None = None, stand_in: ClientFacts | None = None
+    ) -> None:
+        super().__init__(era, client)
+        self.stand_in = stand_in
+        """Whose it is when no call tells."""
+        self.origin: RawOrigin = ("", "", None)
+        """Where its connections lead, once it was used."""
+
+    def sheet_of(self, pool: Any, client: int | None) -> Pool:
+        """The sheet of ``pool``, stated when it is first used by ``client``."""
+        return self.current(client, partial(self._describe, pool))
+
+    def _describe(self, pool: Any, sheet: Pool) -> None:
+        self.origin = pool.scheme, pool.host, pool.port
+        sheet.blocking = bool(pool.block)
+        sheet.max_idle = getattr(pool.pool, "maxsize", None)
+        sheet.max_connections = sheet.max_idle if sheet.blocking else None
+
+
+def mark_of_pool(pool: Any) -> PoolMark | None:
+    """The mark on a pool, made where everybody is observed; None where it is none of our business."""
+    mark: PoolMark | None = mark_on(pool)
+    if mark is not None and SIGHT.reaches(mark.era):
+        return mark
+    if not SIGHT.everybody:
+        return None
+    mark = PoolMark(SIGHT.era)
+    set_mark(pool, mark)
+    return mark
+
+
+class Held:
+    """What an HTTPConnection object carries: its mark, and what of the host's we look at while a request is under way.
+
+    Nothing but the connection refers to it, so that it goes with it; the mark refers to sheets only.
+    """
+
+    __slots__ = ("answer", "ending_since", "era", "fresh", "headers", "instead", "mark", "pool", "ready")
+
+    def __init__(self, era: int) -> None:
+        self.mark = ConnectionMark()
+        self.era = era
+        self.pool: PoolMark | None = None
+        self.fresh = False
+        """It held no socket when its present owner got it."""
+        self.ready = False
+        """All is prepared for a request: its pool has just handed it over with its socket."""
+        self.headers: Any = None
+        """Those of the request under way."""
+        self.answer: Any = None
+        """``http.client``'s response while its body is being read."""
+        self.ending_since: float | None = None
+        """When the socket was given up to an answer that says it will not be kept."""
+        self.instead: Any = None
+        """The headers that a request without a pool goes on with."""
+
+    def __repr__(self) -> str:
+        return f"<Held {self.mark!r}>"
+
+    def __reduce__(self) -> tuple[type[None], tuple[()]]:
+        return type(None), ()
+
+    def __del__(self) -> None:
+        if _collected is not None:  # as all globals may be while the interpreter shuts down
+            _collected(self)
+
+
+@guard("urllib3.collected")
+def _collected(held: Held) -> None:
+    if not SIGHT.reaches(held.era):
+        return
+    if held.mark.sheet is not None:
+        gone(held, "gc" if held.ending_since is None else "response", now())
+    elif held.mark.exchange is not None:
+        exchanges.ended(held.mark.exchange, None)
+
+
+def held_by(connection: Any) -> Held | None:
+    """What a connection carries; None where it is none of our business, or was not so far."""
+    held: Held | None = mark_on(connection)
+    return held if held is not None and SIGHT.reaches(held.era) else None
+
+
+def given_to(connection: Any, era: int | None = None) -> Held | None:
+    """What a connection carries, made if that is of a pool of ``era``, or everybody is observed."""
+    held = held_by(connection)
+    if held is None:
+        if era is None:
+            if not SIGHT.everybody:
+                return None
+            era = SIGHT.era
+        held = Held(era)
+        set_mark(connection, held)
+    elif era is not None:
+        held.era = era  # a pool that came to be observed by itself goes on without a gap
+    return held
+
+
+def exchange_on(mark: ConnectionMark) -> Exchange | None:
+    """The exchange that owns a connection now: the one we are in, if it has no other and nobody else has this."""
+    exchange = mark.exchange
+    if exchange is not None and exchange.finished_at is None:
+        return exchange
+    current = CURRENT.get()
+    if current is None or current.finished_at is not None or current.assigned_at is not None:
+        return None
+    exchanges.assigned(current)
+    mark.exchange = current
+    return current
+
+
+def answered(exchange: Exchange, answer: Any) -> None:
+    """The headers of ``answer``, an ``http.client`` response, are there."""
+    if exchange.headers_at is None and exchange.finished_at is None:
+        exchanges.headers(
+            exchange,
+            answer.status,
+            answer,
+            http_version=VERSIONS.get(answer.version),
+            answer_closes=bool(getattr(answer, "will_close", False)),
+        )
+        connection = exchange.connection
+        if connection is not None and connection.requests == 1:
+            connection.server_keepalive = keepalive.timeout_of(answer.headers.get("Keep-Alive"))
+
+
+def fail(exchange: Exchange | None, error: BaseException) -> None:
+    """End an exchange by an exception, in its own task."""
+    if exchange is not None and exchange.finished_at is None:
+        if exchange.connection is not None:
+            note_error(exchange.connection, error)
+        complete = None if exchange.headers_at is None else False
+        exchanges.failed(exchange, error, class_name(error), complete)
+
+
+def was_read(held: Held) -> bool | None:
+    """Whether the body came to its end. urllib3 1.26 takes a body that was cut off for a whole one."""
+    answer = held.answer
+    if answer is None:
+        return None
+    if not answer.length:  # none left, or told by chunks or by the close
+        return True if answer.length == 0 or answer.isclosed() else None
+    if not answer.isclosed():
+        return None
+    if held.mark.sheet is not None:
+        held.mark.sheet.eof = True
+    return False
+
+
+def close_begins(held: Held, trigger: str, at: float) -> Connection | None:
+    """A socket's close begins, and ends the exchange that is still on it; its sheet, unless somebody came first."""
+    mark = held.mark
+    sheet = mark.closing(trigger, at)
+    mark.sheet = held.ending_since = None
+    if sheet is None:
+        return None
+    if held.headers:
+        sheet.request_closes = _asks_to_close(held.headers)
+    exchange = mark.exchange
+    if exchange is not None and exchange.connection is sheet and exchange.finished_at is None:
+        # Without a pool nobody tells that the body was read; with one, it would have been given back.
+        unread = None if exchange.headers_at is None else False
+        complete = was_read(held) if exchange.pool is None else unread
+        exchanges.ended(exchange, complete, at=at)
+    return sheet
+
+
+def gone(held: Held, trigger: str, at: float) -> None:
+    """A socket's close is told, which nobody called just now."""
+    sheet = close_begins(held, trigger, at)
+    if sheet is not None:
+        held.mark.closed(sheet, None)
+
+
+def _asks_to_close(headers: Any) -> bool:
+    value = headers.get("Connection") or headers.get("connection")
+    return isinstance(value, str) and value.lower() == "close"
+
+
+def announced(exchange: Exchange, headers: Any) -> Any:
+    """The headers to go on with, where the live door adds some to a copy of ``headers``; else None."""
+    added = exchanges.announce(exchange, Request(exchange.method, exchange.target, headers))
+    if not added:
+        return None
+    merged = _copy_of(headers)
+    for name, value in added:
+        merged[name] = value
+    return merged
+
+
+def _copy_of(headers: Any) -> Any:
+    if type(headers).__name__ == "CaseInsensitiveDict" and hasattr(headers, "_store"):
+        # Its own copy() sets one header after the other, which takes longer than all the rest of this.
+        copied = object.__new__(type(headers))
+        copied._store = headers._store.copy()
+        return copied
+    return headers.copy() if hasattr(headers, "copy") else dict(headers or ())

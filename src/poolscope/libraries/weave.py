@@ -1,0 +1,221 @@
+"""Makes a wrapper from a point: what runs before, after and around what stands there.
+
+What a wrapper does not need is not in it: its source is put together for its point, and compiled once for all
+points of the same shape.
+"""
+
+from __future__ import annotations
+
+import builtins
+import functools
+import os
+import sys
+from collections.abc import Iterator
+from types import CodeType, CoroutineType, FunctionType
+from typing import Any, Final
+
+from poolscope.libraries.guarding import hide_frame
+from poolscope.libraries.point import OURS, Point, Step
+from poolscope.libraries.stands import COROUTINE, Stands, argument, stands
+
+_CODES: Final[dict[str, CodeType]] = {}
+
+
+def _rewriting(name: str, takes: tuple[str, ...], at: Stands) -> Iterator[str]:
+    yield "if _ps_token is not None and _ps_token.instead is not None:"
+    reading = argument(name, takes, at)
+    if reading.isidentifier() and reading != "None":
+        yield f"    {reading} = _ps_token.instead"
+    elif at.varargs and name in takes:
+        place = takes.index(name) - len(at.positional)
+        args, kwargs = at.varargs, at.varkeywords
+        yield f"    if len({args}) > {place}: {args} = (*{args}[:{place}], _ps_token.instead, *{args}[{place + 1}:])"
+        if kwargs:
+            yield f"    else: {kwargs}[{name!r}] = _ps_token.instead"
+    elif at.varkeywords:
+        yield f"    {at.varkeywords}[{name!r}] = _ps_token.instead"
+    else:
+        yield "    pass"
+
+
+_OURS: Final = {
+    "token": "_ps_token",
+    "result": "_ps_result",
+    "error": "_ps_error",
+    "frame": "_ps_getframe(1)",
+}
+
+
+def _step(step: Step, point: Point, at: Stands) -> Iterator[str]:
+    """The lines that run one body, guarded."""
+    hook = point.hooks.get(step)
+    if hook is None:
+        return
+    has = {"before": {"frame"}, "after": {"token", "result", "frame"}, "failed": {"token", "error", "frame"}}[
+        step
+    ]
+    arguments = [
+        _OURS[name]
+        if name in has
+        else "None"
+        if name in OURS
+        else at.itself
+        if number == 0 and at.itself
+        else argument(name, point.takes, at)
+        for number, name in enumerate(hook.wants)
+    ]
+    call = f"_ps_{step}({', '.join(arguments)})"
+    indent = ""
+    if step == "before" and point.uses_token:
+        yield "_ps_token = None"
+        call = f"_ps_token = {call}"
+    elif step != "before" and hook.needs_token:
+        yield "if _ps_token is not None:"
+        indent = "    "
+    yield f"{indent}try:"
+    yield f"{indent}    {call}"
+    if step == "before" and point.rewrites:
+        yield from _indented(_rewriting(point.rewrites, point.takes, at))
+    yield f"{indent}except Exception as _ps_problem:"
+    yield f"{indent}    if not _ps_guard_{step}(_ps_problem): raise"
+
+
+def _indented(lines: Iterator[str]) -> Iterator[str]:
+    return (f"    {line}" for line in lines)
+
+
+def _around(call: str, target: str, point: Point, at: Stands, once: bool) -> Iterator[str]:
+    """The original call between what it needs around it."""
+    resets = []
+    if once:
+        yield "_ps_around = _ps_inside.get(None)"
+        yield f"_ps_inside.set((id({at.itself}), _ps_class))"
+        resets.append("_ps_inside.set(_ps_around)")
+    if point.var is not None:
+        yield "if _ps_token is not None:"
+        yield "    _ps_outer = _ps_var_get(None)"
+        yield "    _ps_var_set(_ps_token)"
+        resets.append("if _ps_token is not None: _ps_var_set(_ps_outer)")
+    yield "try:"
+    yield f"    {target}{call}"
+    yield "except BaseException as _ps_error:"
+    yield from _indented(_step("failed", point, at))
+    yield "    _ps_hide(_ps_error)"
+    yield "    raise"
+    if resets:
+        yield "finally:"
+        yield from _indented(iter(resets))
+
+
+def _ending(call: str, point: Point, at: Stands, once: bool) -> Iterator[str]:
+    after = list(_step("after", point, at))
+    yield from _around(call, "_ps_result = " if after else "return ", point, at, once)
+    if after:
+        yield from after
+        yield "return _ps_result"
+
+
+def _lines(point: Point, at: Stands, once: bool) -> Iterator[str]:
+    wait = "await " if at.mode == "async" else ""
+    yield f"{'async ' if wait else ''}def _ps_wrapper({at.signature}):"
+    body: list[str] = []
+    if once:
+        body += [
+            "_ps_caller = _ps_inside.get(None)",
+            f"if _ps_caller is not None and _ps_calls_base(_ps_caller, {at.itself}, _ps_class):",
+            "    try:",
+            f"        return {wait}{at.call}",
+            "    except BaseException as _ps_error:",
+            "        _ps_hide(_ps_error)",
+            "        raise",
+        ]
+    body += _step("before", point, at)
+    if at.mode in ("sync", "async"):
+        body += _ending(wait + at.call, point, at, once)
+    else:
+        pending = at.call
+        if at.mode == "unknown":
+            pending = "_ps_pending"
+            body += _around(at.call, f"{pending} = ", point, at, once)
+            body.append(f"if type({pending}) is not _ps_coroutine:")
+            body.append(f"    _ps_result = {pending}")
+            body += _indented(_step("after", point, at))
+            body.append("    return _ps_result")
+        body.append("async def _ps_rest():")
+        body += _indented(_ending(f"await {pending}", point, at, once))
+        body.append("return _ps_rest()")
+    yield from _indented(iter(body))
+
+
+class _Sources:
+    """What linecache asks for the source of a wrapper: the loader in its globals."""
+
+    def __repr__(self) -> str:
+        return f"<{len(_CODES)} shapes of wrappers>"
+
+    def get_source(self, name: str) -> str | None:
+        """The source of the shape that ``name`` stands for."""
+        return next((source for source, code in _CODES.items() if code.co_filename == _file(name)), None)
+
+
+_SOURCES: Final = _Sources()
+
+
+def _file(name: str) -> str:
+    return os.path.join(os.path.dirname(__file__), f"{name}.py")
+
+
+def code_of(point: Point, at: Stands, once: bool, name: str, qualname: str) -> CodeType:
+    """The code of a wrapper; ``once`` where another class's method may call it by ``super()``."""
+    source = "\n".join(_lines(point, at, once)) + "\n"
+    shape = _CODES.get(source)
+    if shape is None:
+        module = compile(source, _file(f"woven_{len(_CODES)}"), "exec", dont_inherit=True)
+        shape = _CODES[source] = next(const for const in module.co_consts if type(const) is CodeType)
+    consts = tuple(
+        const.replace(co_name=name, co_qualname=qualname) if type(const) is CodeType else const
+        for const in shape.co_consts
+    )
+    flags = shape.co_flags
+    if at.mode == "at call" and sys.version_info < (3, 12):
+        flags |= COROUTINE  # all that is asked there, while it is the first instruction that acts
+    return shape.replace(co_name=name, co_qualname=qualname, co_consts=consts, co_flags=flags)
+
+
+def _calls_base(caller: tuple[int, type], thing: Any, cls: type) -> bool:
+    return caller[0] == id(thing) and caller[1] is not cls and issubclass(caller[1], cls)
+
+
+def wrapper_of(point: Point, owner: Any, there: Any, inherited: bool) -> FunctionType:
+    """A function that runs the point's bodies around ``there``, and looks like it."""
+    at = stands(point, owner, there, inherited)
+    name = point.method
+    qualname = getattr(there, "__qualname__", f"{getattr(owner, '__qualname__', '')}.{name}".lstrip("."))
+    code = code_of(point, at, False, name, qualname)
+    names: dict[str, Any] = {
+        "__builtins__": vars(builtins),
+        "__loader__": _SOURCES,
+        "__name__": os.path.basename(code.co_filename).removesuffix(".py"),
+        "_ps_original": there,
+        "_ps_hide": hide_frame,
+        "_ps_getframe": sys._getframe,
+        "_ps_class": owner,
+        "_ps_super": super,
+        "_ps_name": name,
+        "_ps_coroutine": CoroutineType,
+        "_ps_inside": point.inside,
+        "_ps_calls_base": _calls_base,
+    }
+    if point.var is not None:
+        names |= {"_ps_var_get": point.var.get, "_ps_var_set": point.var.set}
+    wrapper = FunctionType(code, names, name, there.__defaults__ if at.exact else None)
+    wrapper.__kwdefaults__ = there.__kwdefaults__ if at.exact else None
+    functools.update_wrapper(wrapper, there if callable(there) else there.__get__(None, owner))
+    for step, hook in point.hooks.items():
+        names[f"_ps_guard_{step}"] = hook.failed
+        hook.enter(wrapper, f"_ps_{step}")
+    if at.mode == "at call" and sys.version_info >= (3, 12):
+        import inspect  # an asynchronous library has long imported it
+
+        inspect.markcoroutinefunction(wrapper)
+    return wrapper

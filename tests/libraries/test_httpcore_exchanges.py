@@ -1,0 +1,164 @@
+"""What the hooks of httpcore and httpcore2 state about exchanges: waiting, sharing, failing, being left."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+
+import anyio
+import pytest
+
+from tests.libraries.httpcore_means import (
+    on_all,
+    on_async,
+    one,
+    pool_of,
+)
+from tests.servers import Certificates, Running, ServerConfig, in_thread
+from tests.truth.watching import until, watch
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Running]:
+    with in_thread() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def http2(certificates: Certificates) -> Iterator[Running]:
+    with in_thread(ServerConfig("http2", certificate=certificates.server)) as running:
+        yield running
+
+
+@on_all
+def test_a_full_pool_makes_wait(name: str, server: Running) -> None:
+    with watch(name, max_connections=1) as (probe, captured):
+        held = probe.open(server.url("/size/400000/1"))
+        asked = probe.begin(probe.getting(server.url("/fixed/2")))
+        until(lambda: len(pool_of(probe)._requests) == 2)
+        probe.leave(held)
+        asked.result(10)
+    waited = next(x for x in captured.exchanges if x.url and x.url.endswith("/fixed/2"))
+    left = next(x for x in captured.exchanges if x is not waited)
+    assert waited.pool_wait is not None and left.finished_at is not None
+    assert waited.pool_wait >= left.finished_at - waited.started_at  # type: ignore[operator]
+    (connection, *_) = captured.connections
+    assert left.started_at is not None and connection.setup_started_at is not None
+    assert left.pool_wait == 0.0
+    assert waited.pool_wait > 0.0
+
+
+@on_all
+def test_nothing_was_free_in_time(name: str, server: Running) -> None:
+    with watch(name, max_connections=1) as (probe, captured):
+        held = probe.open(server.url("/size/400000/1"))
+        assert probe.get(server.url("/fixed/2"), timeout=0.05) == "PoolTimeout"
+        probe.leave(held)
+    timed_out = next(x for x in captured.exchanges if x.error)
+    assert timed_out.error in ("httpcore.PoolTimeout", "httpcore2.PoolTimeout")
+    assert (timed_out.connection, timed_out.request_number, timed_out.reused) == (None, None, None)
+    assert timed_out.pool_wait is not None and timed_out.pool_wait >= 0.05
+    assert timed_out.origin == server.origin
+    assert len(captured.connections) == 1
+
+
+@on_async
+def test_cancelled_while_waiting(name: str, server: Running) -> None:
+    with watch(name, max_connections=1) as (probe, captured):
+        held = probe.open(server.url("/size/400000/1"))
+        asked = probe.begin(probe.getting(server.url("/fixed/2")))
+        until(lambda: len(pool_of(probe)._requests) == 2)
+        asked.cancel()
+        until(lambda: len(pool_of(probe)._requests) == 1)
+        probe.leave(held)
+    cancelled = next(x for x in captured.exchanges if x.error)
+    assert cancelled.error in ("asyncio.exceptions.CancelledError", "trio.Cancelled")
+    assert (cancelled.connection, cancelled.sent_at, cancelled.status) == (None, None, None)
+
+
+@on_all
+def test_streams_share_a_connection(name: str, http2: Running, certificates: Certificates) -> None:
+    with watch(name, http2=True, trust=certificates.trusting()) as (probe, captured):
+        for number in range(3):
+            assert probe.get(http2.url(f"/fixed/{number}")) is None
+    connection = one(captured)
+    assert (connection.http_version, connection.alpn, connection.requests) == ("2", "h2", 3)
+    assert [(x.stream_id, x.request_number) for x in captured.exchanges] == [(1, 1), (3, 2), (5, 3)]
+    assert [(x.reused, x.joined) for x in captured.exchanges] == [
+        (False, False), (True, False), (True, False),
+    ]  # fmt: skip
+    assert captured.exchanges[1].idle_time is not None
+    assert {x.body_complete for x in captured.exchanges} == {True}
+    for exchange in captured.exchanges:
+        assert exchange.started_at <= exchange.sent_at <= exchange.headers_at  # type: ignore[operator]
+
+
+@on_async
+def test_who_waits_for_anothers_setup_joins(name: str, certificates: Certificates) -> None:
+    """HTTP/2 over TLS: a second request is given to a connection whose handshake is still running."""
+    with in_thread(ServerConfig("http2", certificate=certificates.server)) as server:
+        with watch(name, http2=True, trust=certificates.trusting()) as (probe, captured):
+
+            async def ask_all_at_once() -> None:
+                async with anyio.create_task_group() as group:
+                    for number in range(5):
+                        group.start_soon(probe.getting(server.url(f"/slow/20/{number}")))
+
+            probe.run(ask_all_at_once)
+        seen = server.log()
+    connection = one(captured)
+    assert seen.accepts == 1
+    opener = next(x for x in captured.exchanges if x.id == connection.opened_by)
+    assert (opener.joined, opener.reused) == (False, False)
+    for exchange in captured.exchanges:
+        if exchange is not opener:
+            late = exchange.started_at > connection.opened_at  # type: ignore[operator]
+            assert (exchange.joined, exchange.reused) == (not late, late)
+    assert any(x.joined for x in captured.exchanges)
+    paths = {x.stream_id: x.url for x in captured.exchanges}
+    assert {r.stream_id: server.url(r.path) for r in seen.requests} == paths
+    assert sorted(x.request_number or 0 for x in captured.exchanges) == [1, 2, 3, 4, 5]
+
+
+@on_all
+def test_an_unread_stream_costs_no_connection(name: str, http2: Running, certificates: Certificates) -> None:
+    with watch(name, http2=True, trust=certificates.trusting()) as (probe, captured):
+        probe.leave(probe.open(http2.url("/fixed/1")))
+        assert probe.get(http2.url("/rst/2")) == "RemoteProtocolError"
+        assert probe.get(http2.url("/fixed/3")) is None
+    assert one(captured).close_reason == "client_close"
+    assert [x.body_complete for x in captured.exchanges] == [False, None, True]
+
+
+@on_all
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_dropped_answer_ends_its_exchange(name: str, server: Running) -> None:
+    with watch(name) as (probe, captured):
+        response = probe.open(server.url("/size/4000000/1"))
+        assert response.status_code == 200
+        del response
+        gc.collect()
+        captured.settle()
+        (exchange,) = captured.exchanges
+        assert (exchange.status, exchange.body_complete, exchange.error) == (200, False, None)
+        assert exchange.finished_at is not None
+
+
+@on_all
+def test_the_error_of_a_body_is_the_exchanges(name: str, server: Running) -> None:
+    with watch(name) as (probe, captured):
+        assert probe.get(server.url("/cut/1")) == "RemoteProtocolError"
+    (exchange,) = captured.exchanges
+    assert exchange.error in ("httpcore.RemoteProtocolError", "httpcore2.RemoteProtocolError")
+    assert (exchange.status, exchange.body_complete) == (200, False)
+
+
+def test_an_error_that_merely_surrounds_a_close_is_not_its_own(server: Running) -> None:
+    with watch("httpx-sync") as (probe, captured):
+        response = probe.open(server.url("/size/400000/1"))
+        try:
+            raise LookupError("the program's own")
+        except LookupError:
+            probe.leave(response)
+    assert [(x.error, x.body_complete) for x in captured.exchanges] == [(None, False)]
+    assert (one(captured).close_reason, one(captured).error) == ("response_not_read", None)
