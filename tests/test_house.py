@@ -164,3 +164,25 @@ def test_nothing_starts_a_thread_at_import() -> None:
     )
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "1"
+
+
+def hooked_files() -> list[Path]:
+    return [path for path in FILES if path.relative_to(PACKAGE).parts[0] in ("libraries", "story", "ledger")]
+
+
+def test_only_the_weaver_asks_for_the_callers_frame() -> None:
+    asking = [path.name for path in hooked_files() if "_getframe" in path.read_text(encoding="utf-8")]
+    assert asking == ["weave.py"]
+
+
+def test_no_object_of_a_library_changes_its_class() -> None:
+    """It would make every later access to the object's attributes several times slower."""
+    assert not [path for path in hooked_files() if re.search(r"__class__\s*=[^=]", path.read_text("utf-8"))]
+
+
+@pytest.mark.parametrize("library", ["httpx", "httpcore", "requests", "urllib3", "aiohttp"])
+def test_the_story_and_the_ledger_import_no_library(library: str) -> None:
+    told = [path for path in hooked_files() if path.relative_to(PACKAGE).parts[0] != "libraries"]
+    assert not [
+        path for path in told if any(module.partition(".")[0] == library for _, module in imported_by(path))
+    ]
