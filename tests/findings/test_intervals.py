@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from poolscope.findings.intervals import CAPACITY, BusyTime, Moments
 
@@ -54,8 +56,18 @@ def test_first_and_last() -> None:
     assert (time.first, time.last) == (1, 5)
 
 
+def spans_within(last_start: int, **size: int) -> st.SearchStrategy[list[tuple[int, int]]]:
+    """Whole seconds, so that sums are exact."""
+    starts, lengths = st.integers(0, last_start), st.integers(0, 6)
+    return st.lists(st.builds(lambda start, length: (start, start + length), starts, lengths), **size)
+
+
+# Close together: they touch, nest and repeat.
+SPANS = spans_within(40, max_size=80)
+
+
 @pytest.mark.parametrize("seed", range(5))
-def test_never_too_large_and_exact_in_order(seed: int) -> None:
+def test_never_too_large_with_more_gaps_than_it_remembers(seed: int) -> None:
     chance = random.Random(seed)
     spans = [
         (start, start + chance.random() * 3) for start in (chance.random() * 2_000 for _ in range(1_500))
@@ -63,6 +75,28 @@ def test_never_too_large_and_exact_in_order(seed: int) -> None:
     assert busy(spans).elapsed <= exact(spans) + 1e-9
     spans.sort(key=lambda span: span[1])
     assert busy(spans).elapsed == pytest.approx(exact(spans))
+
+
+@settings(deadline=None)
+@given(SPANS)
+def test_never_too_large_in_any_order(spans: list[tuple[int, int]]) -> None:
+    time = busy(spans)
+    assert time.elapsed <= exact(spans)
+    assert time.summed == sum(end - start for start, end in spans)
+    assert time.first == min((start for start, _ in spans), default=float("inf"))
+    assert time.last == max((end for _, end in spans), default=float("-inf"))
+
+
+@settings(deadline=None)
+@given(SPANS.map(lambda spans: spans[:CAPACITY]))
+def test_exact_in_any_order_while_it_remembers(spans: list[tuple[int, int]]) -> None:
+    assert busy(spans).elapsed == exact(spans)
+
+
+@settings(deadline=None)
+@given(SPANS)
+def test_exact_at_any_length_where_they_come_by_their_starts(spans: list[tuple[int, int]]) -> None:
+    assert busy(sorted(spans)).elapsed == exact(spans)
 
 
 def test_memory_is_bounded() -> None:

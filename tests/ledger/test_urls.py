@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from poolscope.ledger.urls import format_origin, format_url
 
@@ -35,6 +37,26 @@ def test_an_origin_has_no_default_port_and_no_userinfo(raw, shown):
 )
 def test_query_values_stay_here(target, shown):
     assert format_url("https://api.test", target, keep_query=False) == shown
+
+
+@settings(deadline=None)
+@given(
+    whole=st.booleans(),
+    names=st.lists(st.text("abc", max_size=3), max_size=4),
+    secret=st.text("abc/?=@:[].%+-", max_size=8).map("SECRET{}".format),
+    fragment=st.booleans(),
+)
+def test_no_value_leaves_wherever_it_is(whole, names, secret, fragment):
+    query = "&".join([f"{name}={secret}" for name in names] + [secret])
+    start = f"http://{secret.translate(dict.fromkeys(map(ord, '/?[]')))}@api.test" if whole else ""
+    shown = format_url(
+        "https://api.test", f"{start}/p?{query}{'#' + secret if fragment else ''}", keep_query=False
+    )
+    assert shown is not None
+    assert "api.test/p?" in shown
+    # The last one has no name of its own, unless there is a "=" in it: then what is before it is the name.
+    assert shown.replace(secret.partition("=")[0] + "=…", "").count("SECRET") == 0
+    assert [part.partition("=")[0] for part in shown.partition("?")[2].split("&")][:-1] == names
 
 
 def test_query_values_leave_when_asked_for():

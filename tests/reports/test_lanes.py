@@ -6,6 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from poolscope.records import Connection
 from poolscope.reports.lanes import EDGE, SAMPLED, Lane, LaneSample, draw
@@ -124,3 +126,32 @@ def test_a_copy_does_not_change_the_sample() -> None:
     other = sample.copy()
     other.add(Lane(connection(2)))
     assert [len(some.chosen(10)) for some in (sample, other)] == [1, 2]
+
+
+def finished(number: int, setup: float, troubled: bool) -> Lane:
+    made = lane(0, reason="exchange_failed" if troubled else "client_close", id=number)
+    made.connection.setup["total"] = replace(made.connection.setup["total"], duration=setup)
+    return made
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    lanes=st.lists(st.tuples(st.integers(0, 40), st.booleans()), max_size=4 * SAMPLED + 5),
+    number=st.integers(0, 4 * SAMPLED + 1),
+)
+def test_the_sample_has_some_of_every_sort(lanes: list[tuple[int, bool]], number: int) -> None:
+    sample = LaneSample()
+    for at, (setup, troubled) in enumerate(lanes, 1):
+        sample.add(finished(at, float(setup), troubled))
+    chosen = sample.chosen(number)
+    ids = [one.connection.id for one in chosen]
+    assert ids == sorted(set(ids)), "each once, in the order in which they came"
+    assert len(chosen) <= number
+    assert sample.seen == len(lanes)
+    if len(lanes) <= SAMPLED:
+        assert len(chosen) == min(number, len(lanes))
+    if chosen and number >= 4:
+        assert ids[0] == 1
+        assert ids[-1] == len(lanes)
+        assert max(one.setup_time for one in chosen) == max(setup for setup, _ in lanes)
+        assert any(one.troubled for one in chosen) == any(troubled for _, troubled in lanes)

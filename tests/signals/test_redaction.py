@@ -5,8 +5,18 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from poolscope.signals.redaction import class_name, excluding, is_cancellation, method, server, url_full
+from poolscope.signals.redaction import (
+    SIGNED_KEYS,
+    class_name,
+    excluding,
+    is_cancellation,
+    method,
+    server,
+    url_full,
+)
 
 HTTP = ("http", "shop.example", None)
 
@@ -46,6 +56,38 @@ HTTP = ("http", "shop.example", None)
 )
 def test_url_full_keeps_everything_but_secrets(origin, target, url) -> None:
     assert url_full(origin, target) == url
+
+
+QUERY_WORDS = st.text("abc/?=@:.%+-", max_size=8)
+SECRETS = QUERY_WORDS.map("SECRET{}".format)
+
+
+@settings(deadline=None)
+@given(
+    before=st.lists(QUERY_WORDS, max_size=3),
+    key=st.sampled_from(sorted(SIGNED_KEYS)),
+    secret=SECRETS,
+    after=st.lists(QUERY_WORDS, max_size=3),
+    fragment=st.sampled_from(["", "#f", "#"]),
+)
+def test_no_signature_is_in_it_wherever_it_is(before, key, secret, after, fragment) -> None:
+    query = "&".join([*before, f"{key}={secret}", *after])
+    hidden = "&".join([*before, f"{key}=REDACTED", *after])
+    # What stands beside a signature is not one: it is kept as it was sent.
+    assert url_full(HTTP, f"/a?{query}{fragment}") == f"http://shop.example/a?{hidden}{fragment}"
+
+
+@settings(deadline=None)
+@given(
+    user=st.text("abc@:.%+-", max_size=8),
+    password=st.none() | st.text("abc@:.%+-", max_size=8),
+    rest=st.sampled_from(["", "/", "/a@b", "?q=@", "/x?mail=u@x", "#@"]),
+)
+def test_no_userinfo_is_in_it_whatever_it_looks_like(user, password, rest) -> None:
+    userinfo = f"SECRET{user}" + ("" if password is None else f":SECRET{password}")
+    shown = url_full(HTTP, f"http://{userinfo}@shop.example{rest}")
+    assert "SECRET" not in shown
+    assert shown.endswith(f"@shop.example{rest}")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,46 @@
+"""A record is the same again after it was saved and read, whatever is in it."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, get_args, get_type_hints
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from poolscope import records
+
+KINDS = get_args(records.Record)
+NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
+
+
+def values(kind: Any) -> st.SearchStrategy[Any]:
+    """Anything that a field of this type may hold; a number where one is wanted is finite."""
+    if kind is float:
+        return NUMBERS
+    if kind is records.Phase:
+        return st.builds(records.Phase, NUMBERS, NUMBERS)
+    if kind == dict[str, records.Phase]:
+        return st.dictionaries(st.text(), values(records.Phase))
+    if kind == dict[str, float]:
+        return st.dictionaries(st.text(), NUMBERS)
+    if type(None) in get_args(kind):
+        return st.one_of(values(part) if part is not type(None) else st.none() for part in get_args(kind))
+    return st.from_type(kind)
+
+
+def any_of(kind: type[Any]) -> st.SearchStrategy[Any]:
+    hints = get_type_hints(kind)
+    saved = [field for field in dataclasses.fields(kind) if field.metadata.get("saved", True)]
+    return st.builds(kind, **{field.name: values(hints[field.name]) for field in saved})
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@settings(deadline=None, max_examples=50)
+@given(data=st.data())
+def test_it_is_the_same_again(kind: type[Any], data: st.DataObject) -> None:
+    record = data.draw(any_of(kind))
+    line = records.to_json(record)
+    assert "\n" not in line
+    assert records.from_json(line) == record
