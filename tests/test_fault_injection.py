@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import httpcore
 import httpx
 import pytest
 import requests
@@ -181,11 +182,23 @@ def with_httpx_async(places: Places) -> list[Any]:
     return asyncio.run(fetch())
 
 
+def with_httpcore(places: Places) -> list[Any]:
+    """A pool that loads its certificates itself, and one that is dropped with a connection open."""
+    with httpcore.ConnectionPool() as pool:
+        told = [outcome_of(lambda: pool.request("GET", places.tls.url("/fixed")).status)]
+    dropped = httpcore.ConnectionPool()
+    told.append(dropped.request("GET", places.plain.url("/fixed")).status)
+    del dropped
+    gc.collect()
+    return told
+
+
 PROGRAMS: dict[str, Callable[[Places], list[Any]]] = {
     "requests": with_requests,
     "urllib3": with_urllib3,
     "httpx": with_httpx,
     "httpx async": with_httpx_async,
+    "httpcore": with_httpcore,
 }
 
 

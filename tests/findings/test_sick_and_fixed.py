@@ -165,7 +165,7 @@ def cut_off(url: str) -> None:
     with requests.Session() as session:
         for _ in range(3):
             with suppress(requests.ConnectionError):
-                session.get(f"{url}cutoff/1100/x", timeout=5)
+                session.get(f"{url}cutoff/2500/x", timeout=5)
 
 
 def answered_in_time(url: str) -> None:
