@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import gc
 import signal
+from importlib.util import find_spec
 
 import pytest
 
-from poolscope.story.live import LIVE
 from tests.servers import Certificates
 from tests.servers.certificates import make
 
@@ -37,4 +37,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 @pytest.fixture(autouse=True)
 def nothing_is_live_yet() -> None:
     """What other tests left hanging is not this one's."""
-    LIVE.reset()
+    if find_spec("poolscope.story") is not None:  # `make regress` runs older code, which has none
+        from poolscope.story.live import LIVE
+
+        LIVE.reset()
