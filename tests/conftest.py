@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import signal
-import sys
+from importlib.util import find_spec
 
 import pytest
 
@@ -37,6 +37,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 @pytest.fixture(autouse=True)
 def nothing_is_live_yet() -> None:
     """What other tests left hanging is not this one's."""
-    registry = sys.modules.get("poolscope.story.live")
-    if registry is not None:
-        registry.LIVE.reset()
+    if find_spec("poolscope.story") is not None:  # `make regress` runs older code, which has none
+        from poolscope.story.live import LIVE
+
+        LIVE.reset()

@@ -95,9 +95,11 @@ def run(python: Path, house: Path, results: Path, words: list[str]) -> list[Outc
     clean = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
     clean["PATH"] = os.pathsep.join([str(python.parent), clean.get("PATH", os.defpath)])
     command = [python, "-m", "pytest", "-q", "-m", MARK, "-p", "no:cacheprovider", "--junit-xml", results]
-    subprocess.run([*command, *(words or marked())], cwd=house, env=clean, check=False, capture_output=True)
+    done = subprocess.run(
+        [*command, *(words or marked())], cwd=house, env=clean, check=False, capture_output=True, text=True
+    )
     if not results.exists():
-        raise SystemExit(f"pytest did not get so far in {house}: {' '.join(map(str, command))}")
+        raise SystemExit(f"pytest did not get so far in {house}:\n{done.stdout[-4000:]}{done.stderr[-4000:]}")
     return [outcome(case) for case in ET.parse(results).getroot().iter("testcase")]
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import stat
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from tests.cli.conftest import Program
 from tests.cli.waiting import eventually
+from tests.servers import Running
 
 pytestmark = [pytest.mark.processes, pytest.mark.root, pytest.mark.regress]
 
@@ -41,12 +44,12 @@ def as_nobody(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture
-def open_to_all(program: Program) -> Program:
-    """The program in a directory that others reach, as /srv or /var/log are."""
-    for directory in (program.directory, *program.directory.parents):
-        if directory.stat().st_mode & 0o005 != 0o005:
-            directory.chmod(0o755)
-    return program
+def open_to_all(server: Running) -> Iterator[Program]:
+    """The program in a directory that others reach, as /srv or /var/log are; pytest closes its own to them."""
+    with TemporaryDirectory() as name:
+        directory = Path(name)
+        directory.chmod(0o755)
+        yield Program(directory, server)
 
 
 def test_nobody_else_can_plant_records_or_a_fifo(open_to_all: Program) -> None:
@@ -140,3 +143,21 @@ def test_a_worker_that_becomes_another_user_still_counts(open_to_all: Program, b
     number = 1 if before == "pass" else 2
     assert f"{number} request" in run.stderr
     assert "not complete" not in run.stderr
+
+
+FIRST_BECOMES_NOBODY = """
+import os, requests
+os.setgid(65534); os.setuid(65534)
+pid = os.fork()
+if pid == 0:
+    requests.get("{url}")
+    os._exit(0)
+assert os.waitpid(pid, 0)[1] == 0
+requests.get("{url}")
+"""
+
+
+def test_a_first_process_that_becomes_another_user_has_its_children(open_to_all: Program) -> None:
+    open_to_all.write(FIRST_BECOMES_NOBODY).run("--quiet")
+    assert open_to_all.saved.read_text().count('"type":"exchange"') == 2
+    assert open_to_all.saved.read_text().splitlines()[-1].startswith('{"type":"summary"')

@@ -118,7 +118,7 @@ class Spools:
 
     def remove(self) -> None:
         """Delete the spools that were merged, and the directories if nothing else is in them."""
-        remove(self._home, self._merged)
+        remove(self._home, self._merged, only=self._run)
 
 
 def is_held(spool: IO[bytes]) -> bool:
@@ -150,23 +150,37 @@ def make(directory: str) -> None:
 
 
 @contextmanager
-def _folders(home: str, owner: int | None = None) -> Iterator[list[tuple[int, str]]]:
-    """(descriptor, name) of every run's folder in ``home``; nothing where that is a link or somebody else's."""
-    opened: list[tuple[int, str]] = []
+def _folders(
+    home: str, failures: list[str], *, only: str | None = None, owner: int | None = None
+) -> Iterator[list[tuple[int, str]]]:
+    """(descriptor, name) of the runs' folders in ``home``; nothing where that is a link or somebody else's."""
     descriptors: list[int] = []
+
+    def opened(name: str, above: int | None = None) -> int:
+        descriptors.append(os.open(name, _FOLDER, dir_fd=above))
+        return descriptors[-1]
+
+    found: list[tuple[int, str]] = []
     try:
+        above = opened(home)
+        status = os.fstat(above)
+        for name in sorted(os.listdir(above)) if _is_ours(status, owner) else ():
+            if only in (None, name):
+                with suppress(OSError):
+                    folder = opened(name, above)
+                    if os.fstat(folder).st_uid == status.st_uid:
+                        found.append((folder, name))
+    except PermissionError as error:
+        # Root that has become somebody else cannot list it any more; the name is enough.
         with suppress(OSError):
-            above = os.open(home, _FOLDER)
-            descriptors.append(above)
-            status = os.fstat(above)
-            if _is_ours(status, owner):
-                for name in sorted(os.listdir(above)):
-                    with suppress(OSError):
-                        folder = os.open(name, _FOLDER, dir_fd=above)
-                        descriptors.append(folder)
-                        if os.fstat(folder).st_uid == status.st_uid:
-                            opened.append((folder, name))
-        yield opened
+            if only is not None:
+                found.append((opened(os.path.join(home, only)), only))
+        if not found:
+            failures.append(f"can't read {home}: {error.strerror}")
+    except OSError:  # no child has written anything
+        pass
+    try:
+        yield found
     finally:
         for descriptor in descriptors:
             os.close(descriptor)
@@ -176,15 +190,11 @@ def open_spools(
     home: str, failures: list[str], *, only: str | None = None, owner: int | None = None
 ) -> Iterator[IO[bytes]]:
     """The spools in ``home``, open for reading, in the order of (start, pid): their names begin with that."""
-    with _folders(home, owner) as folders:
-        found = sorted(
-            (name, folder)
-            for folder, run in folders
-            if only in (None, run)
-            for name in os.listdir(folder)
-            if name.endswith(ENDING)
+    with _folders(home, failures, only=only, owner=owner) as folders:
+        spools = sorted(
+            (name, folder) for folder, _ in folders for name in os.listdir(folder) if name.endswith(ENDING)
         )
-        for name, folder in found:
+        for name, folder in spools:
             try:
                 descriptor = os.open(name, _SPOOL, dir_fd=folder)
             except OSError as error:
@@ -203,12 +213,12 @@ def _is_a_spool(status: os.stat_result, folder: os.stat_result) -> bool:
     return stat.S_ISREG(status.st_mode) and status.st_nlink == 1 and expected
 
 
-def remove(home: str, names: Collection[str] | None = None) -> None:
+def remove(home: str, names: Collection[str] | None = None, *, only: str | None = None) -> None:
     """Delete the spools in ``home``, all or those named, and the folders if nothing else is in them.
 
     Never anything behind a link.
     """
-    with _folders(home) as folders:
+    with _folders(home, [], only=only) as folders:
         for folder, name in folders:
             there = [spool for spool in os.listdir(folder) if spool.endswith(ENDING)]
             for spool in there if names is None else set(there) & set(names):
