@@ -61,7 +61,7 @@ def never_closed() -> Iterator[object]:
 
 def of_one_client() -> Iterator[object]:
     yield client(1)
-    for number in range(80_000):
+    for number in range(120_000):
         yield connection(number, 1, f"http://{number % 900}")
         yield exchange(number, 1, f"http://{number % 900}", previous=number)
 

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Final
 
 from poolscope.cli.prometheus import TOTAL_TIME, Prometheus, PrometheusError
+from poolscope.ledger.urls import shown_url
 from poolscope.reports.printable import page
 
 SINCE: Final = re.compile(r"[1-9][0-9]*[smhdw]")
@@ -61,7 +62,7 @@ def _advice(prometheus: Prometheus) -> str:
 def read(url: str, since: str, patience: float = TOTAL_TIME) -> list[Service]:
     """Ask the Prometheus at ``url`` about the last ``since`` (``15m``, ``1h``, ``7d``), the one with most setup seconds first."""
     if not url.startswith(("http://", "https://")):
-        raise PrometheusError(f"{url!r} is no address: write it as http://host:9090")
+        raise PrometheusError(f"{shown_url(url)!r} is no address: write it as http://host:9090")
     if not SINCE.fullmatch(since):
         raise PrometheusError(f"{since!r} is no time range: write it as 15m, 1h or 7d")
     prometheus = Prometheus(url, patience)
@@ -77,7 +78,7 @@ def read(url: str, since: str, patience: float = TOTAL_TIME) -> list[Service]:
             _tell(services.setdefault(name, Service(name)), number, labels, value)
     if not services:
         raise PrometheusError(
-            f"the Prometheus at {url} has nothing of poolscope's in the last {since}: {_advice(prometheus)}"
+            f"the Prometheus at {prometheus.url} has nothing of poolscope's in the last {since}: {_advice(prometheus)}"
         )
     return sorted(services.values(), key=lambda service: (-(service.setup_seconds or 0.0), service.name))
 

@@ -14,6 +14,7 @@ from threading import Thread
 from typing import Any, Final, NamedTuple
 
 from poolscope.facts import now
+from poolscope.ledger.urls import shown_url
 
 TOTAL_TIME: Final = 60.0
 """Seconds for all questions together, unless asked for otherwise."""
@@ -38,7 +39,9 @@ class Prometheus:
     """The one at ``url``, asked for at most ``patience`` seconds in all."""
 
     def __init__(self, url: str, patience: float = TOTAL_TIME) -> None:
-        self.url = url
+        self._url = url
+        self.url = shown_url(url)
+        """As it may be shown."""
         self._patience = patience
         self._deadline = now() + patience
 
@@ -91,7 +94,7 @@ class Prometheus:
     def _fetch(self, path: str, done: SimpleQueue[bytes | Exception]) -> None:
         try:
             # Whoever made us saw to it that the address is http; a redirect to another scheme is refused below.
-            with _opener().open(self.url.rstrip("/") + path, timeout=self._patience) as answer:
+            with _opener().open(self._url.rstrip("/") + path, timeout=self._patience) as answer:
                 done.put(answer.read(LARGEST_ANSWER + 1))
         except Exception as error:
             done.put(error)
