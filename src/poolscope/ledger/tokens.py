@@ -23,6 +23,8 @@ DISORDER_OF_LETTERS: Final = 0.42
 """The same where there are letters only: names of three words in one have much of it."""
 HUMP: Final = 0.5
 """What a capital behind a small letter counts for: camel case has some."""
+ABBREVIATION: Final = 5
+"""Letters up to which a run may be as odd as it likes: xhtml, svg."""
 HIDDEN: Final = "…"
 
 _FOLLOWERS: Final = {
@@ -89,9 +91,13 @@ def _is_random(run: str) -> bool:
 def _are_random(runs: list[str]) -> bool:
     """What separators cut into short runs: a token if it is in disorder and most of it is no word and no number."""
     length = sum(map(len, runs))
-    odd = sum(len(run) for run in runs if not _PLAIN.fullmatch(run) or _disorder(run) > len(run) / 2)
+    odd = sum(len(run) for run in runs if not _PLAIN.fullmatch(run) or _is_no_word(run))
     disorder = sum(map(_disorder, runs))
     return 2 * odd > length and disorder >= DISORDER * (length - len(runs))
+
+
+def _is_no_word(run: str) -> bool:
+    return len(run) > ABBREVIATION and _disorder(run) > len(run) / 2
 
 
 def _disorder(run: str) -> float:
