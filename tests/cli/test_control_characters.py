@@ -19,6 +19,7 @@ import pytest
 
 from tests.cli.conftest import POOLSCOPE, Program
 
+pytestmark = pytest.mark.processes
 HOSTILE = {
     "clear the screen": "\x1b[2J\x1b[H",
     "set the title": "\x1b]0;owned\x07",

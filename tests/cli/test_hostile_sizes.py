@@ -17,6 +17,7 @@ import pytest
 from tests.cli.conftest import Program
 from tests.cli.test_control_characters import prometheus
 
+pytestmark = pytest.mark.processes
 MEGABYTES = 200
 MEASURED = (
     "import re, sys\nfrom poolscope.cli.main import main\n"
