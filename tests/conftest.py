@@ -7,7 +7,6 @@ import signal
 
 import pytest
 
-from poolscope.story.live import LIVE
 from tests.servers import Certificates
 from tests.servers.certificates import make
 
@@ -37,4 +36,8 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 @pytest.fixture(autouse=True)
 def nothing_is_live_yet() -> None:
     """What other tests left hanging is not this one's."""
+    try:
+        from poolscope.story.live import LIVE
+    except ImportError:  # the code that `make regress` tests is older
+        return
     LIVE.reset()
