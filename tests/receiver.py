@@ -176,6 +176,12 @@ class Receiver:
             if name == metric
         ]
 
+    def metrics(self) -> list[tuple[str, dict[str, Any], dict[str, Any], Any]]:
+        """(name, resource, attributes, point) of each series there is."""
+        with self.lock:
+            series = list(self._series.values())
+        return [(name, about, attributes, point) for about, _, name, attributes, _, point in series]
+
     def total(self, metric: str, **having: Any) -> float:
         """The sum over the newest points of all series whose attributes contain ``having`` (. is __)."""
         wanted = {key.replace("__", "."): value for key, value in having.items()}

@@ -1,15 +1,18 @@
-"""Canaries are planted wherever a program keeps its secrets; none of them is in anything we write."""
+"""Canaries are planted wherever a program keeps its secrets; each place is looked for in each output of ours."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
+from tests.receiver import Receiver, Told, receiving
 from tests.servers import Running, ServerConfig, in_thread
 
 pytestmark = pytest.mark.processes
@@ -18,11 +21,14 @@ CANARIES = (
     "requestsuser requestspassword requestsquery requestsfragment requestsheader requestscookie requestsbody "
     "requestsbearer proxyuser proxypassword socksuser sockspassword digestpassword redirectquery barequery "
     "httpxuser httpxpassword httpxquery httpxheader httpxcookie httpxbody httpxbasic refusedquery "
-    "exceptiontext hooktext urllib3query urllib3header urllib3body argument environment"
+    "exceptiontext hooktext urllib3query urllib3header urllib3body argument environment "
+    "requestspath proxiedpath redirectpath httpxpath urllib3path parameter nesteduser"
 ).split()
 """Where each one is planted; the text itself is the place's name with a mark before it."""
 
 MARK = "canary0"
+TOKEN = "Xq7Zk2Vb9Lm4Np8Rt3"
+"""What stands before the mark in a path, where a secret is known by its looks only."""
 SOURCE = str(Path(__file__).resolve().parent.parent / "src")
 
 PROGRAM = """
@@ -33,9 +39,9 @@ plain, proxy, socks = sys.argv[1:4]
 class Secret:
     def __getattr__(self, place):
         planted.append(place)
-        return "MARK" + place
+        return ("TOKEN" if place.endswith("path") else "") + "MARK" + place
 planted, secret = ["argument", "environment"], Secret()
-assert sys.argv[4] == "--token=MARKargument" and os.environ["TOKEN"] == "MARKenvironment"
+assert sys.argv[4] == "--token=MARKargument" and os.environ["SECRET"] == "MARKenvironment"
 host = plain.removeprefix("http://")
 
 def attempt(call, *args, **kwargs):
@@ -65,6 +71,13 @@ with requests.Session() as session:
     done.append(attempt(session.get, plain + "/fixed/7?" + secret.barequery))
     done.append(attempt(session.get, plain + "/drop/8?again=" + secret.redirectquery))
     done.append(attempt(session.get, plain + "/fixed/9", hooks={"response": refuse}))
+    done.append(attempt(session.get, f"{plain}/fixed/16/bot123456789:{secret.requestspath}/sendMessage"))
+    done.append(attempt(session.get, f"{plain}/fixed/17;session={secret.parameter}/page"))
+    done.append(attempt(session.get, f"{plain}/fixed/18/http://{secret.nesteduser}:x@elsewhere/"))
+    done.append(attempt(session.get, f"{plain}/redirect/fixed/19/{secret.redirectpath}"))
+    credentials = secret.proxyuser + ":" + secret.proxypassword
+    proxies = {"http": proxy.replace("//", f"//{credentials}@")}
+    done.append(attempt(session.get, f"{plain}/fixed/20/{secret.proxiedpath}", proxies=proxies))
 
 def complain(answer):
     raise LookupError(secret.exceptiontext)
@@ -76,6 +89,7 @@ for proxied in (None, proxy.replace("//", f"//{secret.proxyuser}:{secret.proxypa
         url = f"http://{secret.httpxuser}:{secret.httpxpassword}@{host}/fixed/10"
         done.append(attempt(client.get, url, params={"token": secret.httpxquery}))
         done.append(attempt(client.post, plain + "/fixed/11", content=secret.httpxbody, auth=("me", secret.httpxbasic)))
+        done.append(attempt(client.get, f"{plain}/fixed/21/{secret.httpxpath}/hook"))
 done.append(attempt(httpx.get, "http://127.0.0.1:1/?token=" + secret.refusedquery))
 with httpx.Client(event_hooks={"response": [complain]}) as client:
     done.append(attempt(client.get, plain + "/fixed/12"))
@@ -89,6 +103,7 @@ done.append(attempt(asyncio.run, fetch()))
 with urllib3.PoolManager(headers={"Authorization": secret.urllib3header}) as manager:
     answer = manager.request("POST", plain + "/fixed/13", fields={"password": secret.urllib3body})
     again = manager.request("GET", plain + "/fixed/14", fields={"token": secret.urllib3query})
+    manager.request("GET", f"{plain}/fixed/22/{secret.urllib3path}")
     done += [answer.status, again.status]
 print(*sorted(set(planted)))
 print(*done)
@@ -100,8 +115,9 @@ class Places:
 
     def __init__(self, plain: Running, proxy: Running, socks: Running, directory: Path) -> None:
         self.plain, self.directory = plain, directory
+        self.collector: Receiver | None = None
         self.script = directory / "program.py"
-        self.script.write_text(PROGRAM.replace("MARK", MARK), encoding="utf-8")
+        self.script.write_text(PROGRAM.replace("MARK", MARK).replace("TOKEN", TOKEN), encoding="utf-8")
         self.arguments = [
             plain.origin,
             proxy.origin,
@@ -109,12 +125,15 @@ class Places:
             f"--token={MARK}argument",
         ]
 
+    def environment(self) -> dict[str, str]:
+        return {**os.environ, "PYTHONPATH": SOURCE, "SECRET": f"{MARK}environment"}
+
     def poolscope(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run a command of ours; its standard output is the program's own under ``run``."""
         done = subprocess.run(
             [sys.executable, "-m", "poolscope", *words],
             cwd=self.directory,
-            env={**os.environ, "PYTHONPATH": SOURCE, "TOKEN": f"{MARK}environment"},
+            env=self.environment(),
             capture_output=True,
             text=True,
             timeout=90,
@@ -145,8 +164,8 @@ def saved(places: Places) -> Path:
     assert (
         outcomes.split()
         == (
-            "200 200 200 200 200 200 200 ConnectionError RuntimeError "
-            "200 200 200 200 200 200 ConnectError LookupError LookupError 200 200"
+            "200 200 200 200 200 200 200 ConnectionError RuntimeError 200 200 200 200 200 "
+            "200 200 200 200 200 200 200 200 200 ConnectError LookupError LookupError 200 200"
         ).split()
     )
     return path
@@ -156,37 +175,137 @@ def leaks(text: str) -> list[str]:
     return sorted({line[:200] for line in text.splitlines() if MARK in line})
 
 
-def test_nothing_in_the_saved_file(saved: Path) -> None:
-    text = saved.read_text(encoding="utf-8")
-    assert "token=" in text, "the keys of queries are kept"
-    assert leaks(text) == []
+QUERIES = {"requestsquery", "redirectquery", "barequery", "httpxquery", "refusedquery", "urllib3query"}
+PATHS = {place for place in CANARIES if place.endswith("path")} | {"parameter", "nesteduser"}
 
 
-def test_nothing_in_the_report(saved: Path, places: Places) -> None:
-    report = (places.directory / "report.txt").read_text(encoding="utf-8")
-    assert places.plain.host in report
-    assert leaks(report) == []
+class Output(NamedTuple):
+    """Something of ours that people or programs read."""
+
+    make: Callable[[Places, Path], str]
+    has: str
+    """What shows that it is about this run."""
+    kept: set[str] = set()
+    """Places that are meant to be in it."""
 
 
-@pytest.mark.parametrize(
-    "options",
-    [(), ("--json",), ("--follow",), ("--every", "1")],
-    ids=lambda options: " ".join(options) or "plain",
-)
-def test_nothing_on_stderr(options: tuple[str, ...], places: Places) -> None:
-    done = places.run(*options)
-    assert str(places.plain.port) in done.stderr
+def read(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+def of_run(*options: str) -> Output:
+    return Output(lambda places, saved: places.run(*options).stderr, "127.0.0.1")
+
+
+def of_command(*words: str) -> Output:
+    return Output(
+        lambda places, saved: (
+            places.poolscope(*words, *[str(saved)] * (2 if words[0] == "diff" else 1)).stdout
+        ),
+        "findings" if words[0] == "diff" else "127.0.0.1",
+    )
+
+
+def kept(option: str, places: set[str]) -> Output:
+    def run(where: Places, _: Path) -> str:
+        path = where.directory / "kept.jsonl"
+        where.run(option, "--save", str(path))
+        return read(path)
+
+    return Output(run, '"type":"exchange"', places)
+
+
+def delivered(places: Places) -> Receiver:
+    """What a collector got of a run; the same for all that ask."""
+    if places.collector is None:
+        with receiving() as receiver:
+            endpoint = receiver.endpoint("http/protobuf")
+            places.run("--otlp", endpoint)
+            places.collector = receiver
+    return places.collector
+
+
+def attributes(told: list[Told]) -> str:
+    return "\n".join(f"{one.name} {one.attributes} {one.resource} {one.proto}" for one in told)
+
+
+OUTPUTS = {
+    "the saved file": Output(lambda places, saved: read(saved), "token="),
+    "the report": Output(lambda places, saved: read(places.directory / "report.txt"), "127.0.0.1"),
+    "stderr": of_run(),
+    "stderr --json": of_run("--json"),
+    "stderr --follow": of_run("--follow"),
+    "stderr --every": of_run("--every", "1"),
+    "view": of_command("view"),
+    "view --json": of_command("view", "--json"),
+    "diff": of_command("diff"),
+    "diff --json": of_command("diff", "--json"),
+    # Spans follow the conventions, which keep paths and all but a few query values.
+    "spans": Output(lambda places, _: attributes(delivered(places).spans), "url.full", QUERIES | PATHS),
+    "events": Output(lambda places, _: attributes(delivered(places).logs), "poolscope.connection.closed"),
+    "metrics": Output(lambda places, _: repr(delivered(places).metrics()), "poolscope.connections.opened"),
+    "saved --keep-query": kept("--keep-query", QUERIES),
+    "saved --keep-path": kept("--keep-path", PATHS),
+}
+
+
+@pytest.fixture(scope="module")
+def written(places: Places, saved: Path) -> Callable[[str], str]:
+    """The text of an output, made once."""
+
+    @cache
+    def text(output: str) -> str:
+        made = OUTPUTS[output].make(places, saved)
+        assert OUTPUTS[output].has in made
+        return made
+
+    return text
+
+
+@pytest.mark.parametrize("output", OUTPUTS)
+@pytest.mark.parametrize("place", CANARIES)
+def test_every_place_in_every_output(place: str, output: str, written: Callable[[str], str]) -> None:
+    found = [line[:200] for line in written(output).splitlines() if MARK + place in line]
+    if place in OUTPUTS[output].kept:
+        assert found, "and so the search would have found what must not be there"
+    else:
+        assert found == []
+
+
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_nothing_else_of_them_is_left(output: str, written: Callable[[str], str]) -> None:
+    if not OUTPUTS[output].kept:
+        assert leaks(written(output)) == []
+
+
+@pytest.mark.regress
+def test_a_token_in_a_path_is_not_saved(written: Callable[[str], str]) -> None:
+    for place in PATHS:
+        assert MARK + place not in written("the saved file")
+
+
+URLS = {
+    "userinfo": f"http://{MARK}user:{MARK}password@127.0.0.1:1",
+    "path": f"http://127.0.0.1:1/{TOKEN}{MARK}path",
+    "query": f"http://127.0.0.1:1/?token={MARK}query#{MARK}fragment",
+}
+
+
+@pytest.mark.regress
+@pytest.mark.parametrize("url", URLS.values(), ids=URLS)
+def test_nothing_of_an_address_that_does_not_answer(url: str, places: Places) -> None:
+    command = [sys.executable, "-m", "poolscope", "report", "--prometheus", url]
+    done = subprocess.run(command, env=places.environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "127.0.0.1:1" in done.stderr
     assert leaks(done.stderr) == []
 
 
-@pytest.mark.parametrize(
-    "words", [("view",), ("view", "--json"), ("diff",), ("diff", "--json")], ids=" ".join
-)
-def test_nothing_when_read_again(words: tuple[str, ...], saved: Path, places: Places) -> None:
-    files = [str(saved)] * (2 if words[0] == "diff" else 1)
-    done = places.poolscope(*words, *files)
-    assert done.stdout
-    assert leaks(done.stdout + done.stderr) == []
+@pytest.mark.regress
+def test_nothing_of_a_collector_that_does_not_answer(places: Places) -> None:
+    done = places.run("--otlp", f"http://127.0.0.1:1/{TOKEN}{MARK}path", "--quiet")
+    assert "the collector at http://127.0.0.1:1/… did not get" in done.stderr
+    assert leaks(done.stderr) == []
 
 
 def test_nothing_of_code_given_on_the_command_line(places: Places) -> None:
@@ -200,22 +319,6 @@ def test_nothing_of_code_given_on_the_command_line(places: Places) -> None:
     assert leaks(text + done.stderr) == []
 
 
-def test_query_values_are_there_when_asked_for(places: Places) -> None:
-    """And so the search above would have found them."""
-    path = places.directory / "kept.jsonl"
-    places.run("--keep-query", "--save", str(path))
-    text = path.read_text(encoding="utf-8")
-    kept = {place for place in CANARIES if MARK + place in text}
-    assert kept == {
-        "requestsquery",
-        "redirectquery",
-        "barequery",
-        "httpxquery",
-        "refusedquery",
-        "urllib3query",
-    }
-
-
 def test_nothing_in_what_a_program_can_ask_for(places: Places) -> None:
     import httpx
     import requests
@@ -227,6 +330,7 @@ def test_nothing_in_what_a_program_can_ask_for(places: Places) -> None:
     with capture() as seen:
         with requests.Session() as session, httpx.Client(headers={"X-Key": f"{MARK}header"}) as client:
             session.get(f"{url}?token={MARK}query")
+            session.get(f"{url}/{TOKEN}{MARK}path")
             client.get(f"{url}?token={MARK}query")
             now = repr(poolscope.snapshot())
         with pytest.raises(httpx.ConnectError):
@@ -234,5 +338,5 @@ def test_nothing_in_what_a_program_can_ask_for(places: Places) -> None:
     told = "\n".join(
         map(repr, [now, *seen.clients, *seen.pools, *seen.connections, *seen.exchanges, *seen.findings])
     )
-    assert len(seen.exchanges) == 3
+    assert len(seen.exchanges) == 4
     assert leaks(told) == []

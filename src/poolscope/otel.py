@@ -36,7 +36,7 @@ class PoolscopeInstrumentor(BaseInstrumentor):  # type: ignore[misc]
 
             poolscope.instrument(**options)
         except Exception as error:
-            sys.stderr.write(f"poolscope: not instrumented: {type(error).__name__}: {error}\n")
+            sys.stderr.write(f"poolscope: not instrumented: {type(error).__name__}: {str(error)!r}\n")
 
     def _uninstrument(self, **_: Any) -> None:
         import poolscope

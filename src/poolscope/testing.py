@@ -25,14 +25,14 @@ class Capture:
     A thing that is still open then is listed as it stood at the end of the block.
     """
 
-    def __init__(self, keep_query: bool = False) -> None:
+    def __init__(self, keep_query: bool = False, keep_path: bool = False) -> None:
         self._clients: dict[int, records.Client] = {}
         self._pools: dict[int, records.Pool] = {}
         self._connections: dict[int, records.Connection] = {}
         self.exchanges: list[records.Exchange] = []
         """Finished exchanges, in the order in which they finished."""
         self.findings: list[records.Finding] = []
-        self.ledger = Ledger(self._take, keep_query)
+        self.ledger = Ledger(self._take, keep_query, keep_path)
         self._stream: list[records.Record] = []
 
     def __repr__(self) -> str:
@@ -93,6 +93,6 @@ class Capture:
         self.findings = find(self._stream)
 
 
-def capture(keep_query: bool = False) -> Capture:
+def capture(keep_query: bool = False, keep_path: bool = False) -> Capture:
     """A context manager that instruments the process for a block and lists what happened in it."""
-    return Capture(keep_query)
+    return Capture(keep_query, keep_path)

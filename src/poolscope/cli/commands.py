@@ -10,6 +10,7 @@ import click
 from poolscope import __version__
 from poolscope.recording.options import OPTIONS
 from poolscope.recording.stderr import say
+from poolscope.reports.printable import page
 
 if TYPE_CHECKING:
     from poolscope.cli.view import UnreadableError
@@ -140,7 +141,7 @@ def demo(delay: float, count: int, only_list: bool, names: tuple[str, ...]) -> N
     try:
         showing.show(names, delay / 1000, count)
     except showing.NotPossibleError as error:
-        click.echo(f"poolscope: {error}", err=True)
+        _say([str(error)])
         raise SystemExit(2) from None
 
 
@@ -149,29 +150,38 @@ def demo(delay: float, count: int, only_list: bool, names: tuple[str, ...]) -> N
 @click.option(
     "--since", default="1h", show_default=True, metavar="RANGE", help="How far to look back: 15m, 1h, 7d."
 )
+@click.option(
+    "--timeout",
+    type=click.FloatRange(0.1, 86_400),
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long all questions together may take.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.argument("files", type=click.Path(), nargs=-1, metavar="")
-def report(prometheus: str | None, since: str, as_json: bool, files: tuple[str, ...]) -> None:
+def report(prometheus: str | None, since: str, timeout: float, as_json: bool, files: tuple[str, ...]) -> None:
     """Rank the services that send their metrics to a Prometheus by the seconds they spend on setup."""
     from poolscope.cli import fleet
+    from poolscope.cli.prometheus import PrometheusError
 
     if files:
         raise click.UsageError(f"report asks a Prometheus; for saved files: poolscope view {' '.join(files)}")
     if prometheus is None:
         raise click.UsageError("Missing option '--prometheus'. (For a saved file: poolscope view FILE.)")
     try:
-        services = fleet.read(prometheus, since)
-    except fleet.FleetError as error:
-        click.echo(f"poolscope: {error}", err=True)
+        services = fleet.read(prometheus, since, timeout)
+    except PrometheusError as error:
+        _say([str(error)])
         raise SystemExit(2) from None
     say(fleet.as_json(services, since) if as_json else fleet.text(services, since), nl=False)
 
 
 def _say(notes: list[str]) -> None:
     for text in notes:
-        click.echo(f"poolscope: {text}", err=True)
+        click.echo(page([f"poolscope: {text}"]), err=True, nl=False)
 
 
 def _fail(error: UnreadableError) -> NoReturn:
-    click.echo(f"poolscope: {error}", err=True)
+    _say([str(error)])
     raise SystemExit(error.status)

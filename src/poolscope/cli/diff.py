@@ -9,6 +9,7 @@ from typing import Final
 
 from poolscope import records
 from poolscope.reports.picture import Picture
+from poolscope.reports.printable import page
 
 
 @dataclass(slots=True)
@@ -42,7 +43,8 @@ class Counter:
         self.origins: dict[str, Figures] = {}
         self._picture = Picture()
         self._first: int | None = None
-        self._open: set[tuple[type, int, int]] = set()
+        self._open: dict[tuple[type, int, int], None] = {}
+        self._left = False
         self._in_progress: dict[tuple[int, int], records.Exchange] = {}
 
     def add(self, record: records.Record) -> None:
@@ -67,6 +69,8 @@ class Counter:
             self._count(before, -1)
         self._count(record, 1)
         if record.state is not None:
+            if len(self._in_progress) >= OPEN:
+                del self._in_progress[next(iter(self._in_progress))]
             self._in_progress[key] = record
 
     def _count(self, record: records.Exchange, times: int) -> None:
@@ -91,9 +95,12 @@ class Counter:
         key = (type(record), record.pid, record.id)
         known = key in self._open
         if over:
-            self._open.discard(key)
-        else:
-            self._open.add(key)
+            self._open.pop(key, None)
+            return not known and not self._left
+        if not known and len(self._open) >= OPEN:
+            del self._open[next(iter(self._open))]
+            self._left = True
+        self._open[key] = None
         return not known
 
     def _origin(self, origin: str) -> Figures:
@@ -107,6 +114,8 @@ class Counter:
         return self
 
 
+OPEN: Final = 20_000
+"""Clients and connections that are remembered as open; beyond it the oldest is taken to stay so."""
 ORIGINS: Final = 1_000
 """Origins told apart."""
 SHOWN: Final = 20
@@ -152,7 +161,7 @@ def text(before: Counter, after: Counter, names: tuple[str, str]) -> str:
         lines += [_row(label, name, show, was, now) for label, name, show in _ROWS if name in _OF_AN_ORIGIN]
     if len(origins) > SHOWN:
         lines += ["", f"and {len(origins) - SHOWN} more origins"]
-    return "\n".join([f"before  {names[0]}", f"after   {names[1]}", "", *lines]) + "\n"
+    return page([f"before  {names[0]}", f"after   {names[1]}", "", *lines])
 
 
 def _row(label: str, attribute: str, show: Callable[[float | None], str], was: Figures, now: Figures) -> str:

@@ -22,6 +22,7 @@ from poolscope.libraries.weaver import missing
 from poolscope.otel_version import too_old
 from poolscope.recording.following import pth_is_installed
 from poolscope.recording.unobserved import NOT_OBSERVED
+from poolscope.reports.printable import page
 
 TESTED: Final = {
     "httpx": ("0.25", "0.28"),
@@ -170,7 +171,7 @@ def text(findings: list[Finding]) -> str:
     if all(finding.status == "absent" for finding in findings):
         lines += ["", *NOTHING_HERE]
     lines += ["", _opentelemetry_line(), "", *_surroundings()]
-    return "\n".join(lines) + "\n"
+    return page(lines)
 
 
 def _line(finding: Finding) -> str:

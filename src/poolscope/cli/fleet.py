@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import http.client
 import json
-import math
 import re
-import urllib.error
-import urllib.parse
-import urllib.request
 from dataclasses import asdict, dataclass, field
-from typing import Any, Final
+from typing import Final
+
+from poolscope.cli.prometheus import TOTAL_TIME, Prometheus, PrometheusError
+from poolscope.ledger.urls import shown_url
+from poolscope.reports.printable import page
 
 SINCE: Final = re.compile(r"[1-9][0-9]*[smhdw]")
-PATIENCE: Final = 30.0
+MOST_SERVICES: Final = 10_000
+MOST_CODES: Final = 100
+WIDEST: Final = 48
+"""Columns that a service's name gets at most."""
+LISTED: Final = 1_000
 
 QUESTIONS: Final[dict[str, str]] = {
     "requests": "sum by (service_name) (increase(poolscope_requests_total[{since}]))",
@@ -28,10 +31,6 @@ QUESTIONS: Final[dict[str, str]] = {
     "findings": "sum by (service_name, poolscope_finding_code) (max_over_time(poolscope_findings_total[{since}]))",
 }
 """Number → how Prometheus is asked for it; `increase` extrapolates to the ends of the range: an estimate."""
-
-
-class FleetError(Exception):
-    """Prometheus could not be asked; the text says in one line what to do."""
 
 
 @dataclass
@@ -54,64 +53,43 @@ class Service:
         return (self.reused or 0.0) / self.requests if self.requests else None
 
 
-def _ask(url: str, expression: str) -> list[dict[str, Any]]:
-    address = f"{url.rstrip('/')}/api/v1/query?{urllib.parse.urlencode({'query': expression})}"
-    try:
-        # `read` lets only http addresses through.
-        with urllib.request.urlopen(address, timeout=PATIENCE) as answer:  # noqa: S310
-            found = json.load(answer)
-        result: list[dict[str, Any]] = list(found["data"]["result"])
-    except urllib.error.HTTPError as error:
-        error.close()
-        raise FleetError(
-            f"{url} answered {error.code}: is this Prometheus's own address, without a path?"
-        ) from None
-    except (OSError, http.client.HTTPException) as error:
-        reason = getattr(error, "reason", error)
-        raise FleetError(f"no answer from {url} ({reason}): is Prometheus running there?") from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise FleetError(
-            f"{url} is no Prometheus: what it answered is not its API's JSON ({error})"
-        ) from None
-    return result
-
-
-def _advice(url: str) -> str:
-    try:
-        with urllib.request.urlopen(f"{url.rstrip('/')}/api/v1/status/flags", timeout=PATIENCE) as answer:  # noqa: S310
-            takes_otlp = json.load(answer)["data"]["web.enable-otlp-receiver"]
-    # Something in between may hide its flags, an older one has no such flag: then nothing is known.
-    except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError):
-        takes_otlp = None
-    if takes_otlp == "false":
+def _advice(prometheus: Prometheus) -> str:
+    if prometheus.takes_otlp() is False:
         return "its OTLP receiver is off, so start it with --web.enable-otlp-receiver, or let it scrape the Collector"
     return "take a longer --since, or see whether the services export metrics to it"
 
 
-def read(url: str, since: str) -> list[Service]:
+def read(url: str, since: str, patience: float = TOTAL_TIME) -> list[Service]:
     """Ask the Prometheus at ``url`` about the last ``since`` (``15m``, ``1h``, ``7d``), the one with most setup seconds first."""
     if not url.startswith(("http://", "https://")):
-        raise FleetError(f"{url!r} is no address: write it as http://host:9090")
+        raise PrometheusError(f"{shown_url(url)!r} is no address: write it as http://host:9090")
     if not SINCE.fullmatch(since):
-        raise FleetError(f"{since!r} is no time range: write it as 15m, 1h or 7d")
+        raise PrometheusError(f"{since!r} is no time range: write it as 15m, 1h or 7d")
+    prometheus = Prometheus(url, patience)
     services: dict[str, Service] = {}
     for number, question in QUESTIONS.items():
-        for series in _ask(url, question.format(since=since)):
-            labels, value = series["metric"], float(series["value"][1])
+        for labels, value in prometheus.query(question.format(since=since)):
             # A service without a name is one too; a ratio of nothing is no number.
             name = labels.get("service_name", "(no service.name)")
-            service = services.setdefault(name, Service(name))
-            if not math.isfinite(value):
-                continue
-            if number != "findings":
-                setattr(service, number, value)
-            elif value > 0:
-                service.findings[labels.get("poolscope_finding_code", "")] = value
+            if name not in services and len(services) >= MOST_SERVICES:
+                raise PrometheusError(
+                    f"{url} knows more than {MOST_SERVICES:,} services: is that service.name?"
+                )
+            _tell(services.setdefault(name, Service(name)), number, labels, value)
     if not services:
-        raise FleetError(
-            f"the Prometheus at {url} has nothing of poolscope's in the last {since}: {_advice(url)}"
+        raise PrometheusError(
+            f"the Prometheus at {prometheus.url} has nothing of poolscope's in the last {since}: {_advice(prometheus)}"
         )
     return sorted(services.values(), key=lambda service: (-(service.setup_seconds or 0.0), service.name))
+
+
+def _tell(service: Service, number: str, labels: dict[str, str], value: float | None) -> None:
+    if value is None:
+        return
+    if number != "findings":
+        setattr(service, number, value)
+    elif value > 0 and len(service.findings) < MOST_CODES:
+        service.findings[labels.get("poolscope_finding_code", "")] = value
 
 
 def as_json(services: list[Service], since: str) -> str:
@@ -126,19 +104,19 @@ def _number(value: float | None, form: str) -> str:
 
 def text(services: list[Service], since: str) -> str:
     """The report for people."""
-    width = max(len("service"), *(len(service.name) for service in services))
+    width = min(WIDEST, max(len("service"), *(len(service.name) for service in services)))
     lines = [
         f"The last {since}, as Prometheus estimates it; most seconds of connection setup first.",
         "",
         f"{'service':<{width}}  {'setup':>10}  {'reuse':>6}  {'requests':>9}  {'opened':>8}  {'failed':>7}  findings",
     ]
-    for service in services:
+    for service in services[:LISTED]:
         ratio = service.reuse_ratio
         findings = (
             ", ".join(f"{code} ×{count:.0f}" for code, count in sorted(service.findings.items())) or "none"
         )
         lines.append(
-            f"{service.name:<{width}}  {_number(service.setup_seconds, '.3f'):>8} s  "
+            f"{_fit(service.name, width)}  {_number(service.setup_seconds, '.3f'):>8} s  "
             f"{'–' if ratio is None else f'{ratio:.0%}':>6}  {_number(service.requests, ',.0f'):>9}  "
             f"{_number(service.opened, ',.0f'):>8}  {_number(service.failed, ',.0f'):>7}  {findings}"
         )
@@ -146,4 +124,10 @@ def text(services: list[Service], since: str) -> str:
             lines.append(
                 f"{'':<{width}}  {service.dropped:,.0f} facts were lost: the numbers above are too small"
             )
-    return "\n".join(lines) + "\n"
+    if len(services) > LISTED:
+        lines.append(f"and {len(services) - LISTED:,} more services")
+    return page(lines)
+
+
+def _fit(name: str, width: int) -> str:
+    return f"{name if len(name) <= width else name[: width - 1] + '…':<{width}}"

@@ -8,6 +8,7 @@ from typing import NoReturn
 
 from poolscope.recording.errors import UsageError
 from poolscope.recording.options import parse
+from poolscope.reports.printable import page
 
 USAGE_ERROR = 2
 
@@ -42,5 +43,5 @@ def _commands(words: list[str], prog: str) -> NoReturn:
 
 
 def _refuse(error: UsageError) -> NoReturn:
-    sys.stderr.write(f"poolscope run: {error}\n")
+    sys.stderr.write(page([f"poolscope run: {error}"]))
     raise SystemExit(USAGE_ERROR)

@@ -25,7 +25,7 @@ from poolscope.findings.advice import fix, sentence
 from poolscope.findings.base import Rule
 from poolscope.findings.churn import Churn, ShortLife
 from poolscope.findings.habits import Habit, Habits
-from poolscope.findings.lives import MAX_ORIGINS, MOST_CALLS, Life, short_life
+from poolscope.findings.lives import MAX_NOTES, MAX_ORIGINS, MOST_CALLS, Life, short_life
 from poolscope.records import CallSite, Client, Connection, Exchange, Finding, Pool
 
 MIN_CLIENTS: Final = 3
@@ -36,6 +36,8 @@ MIN_AVOIDABLE: Final = 2
 LONG_SHARE: Final = 0.1
 MAX_LEAVING: Final = 1_024
 """Closed clients that wait for the close of their connections, which a library may do a little later."""
+MAX_LIVES: Final = 2_048
+"""Open clients that are followed; beyond it the oldest is forgotten, which can lose a finding but not invent one."""
 MAX_PATIENCE: Final = 1_000
 
 
@@ -63,6 +65,8 @@ class ClientPerRequest(Rule):
         key = (record.pid, record.id)
         if record.closed_at is None and record.close_kind is None:
             if key not in self._lives:
+                if len(self._lives) >= MAX_LIVES:
+                    del self._lives[next(iter(self._lives))]
                 self._lives[key] = Life()
             return
         life = self._lives.pop(key, None)
@@ -88,8 +92,12 @@ class ClientPerRequest(Rule):
         life = self._life(record.pid, record.client)
         if life is None or record.opened_at is None:
             return
+        life.note()
         over = record.closed_at is not None
-        (life.open.discard if over else life.open.add)(record.id)
+        if over:
+            life.open.discard(record.id)
+        elif len(life.open) < MAX_NOTES:
+            life.open.add(record.id)
         use = life.use(record.origin) if life.calls <= MOST_CALLS else None
         if use is not None:
             use.add_connection(record)
@@ -113,6 +121,7 @@ class ClientPerRequest(Rule):
             return
         if record.previous is None:
             life.calls += 1
+        life.note()
         use = life.use(record.origin)
         if use is None:
             return

@@ -13,6 +13,8 @@ DEFAULT_KEEPALIVE: Final = 5.0
 """Seconds, where the pool's own limit is not known: what httpx keeps by default, less than most servers."""
 MAX_ORIGINS: Final = 16
 """Origins followed per client; a client that talks to more is no client per request."""
+MAX_NOTES: Final = 128
+"""Connections and exchanges noted of one client; one that has more is no client per request."""
 
 KEEPS_ALIVE: Final = frozenset(
     {
@@ -81,13 +83,22 @@ class Use:
 class Life:
     """One client between its first record and its last."""
 
-    __slots__ = ("calls", "keepalive", "open", "uses")
+    __slots__ = ("calls", "keepalive", "notes", "open", "uses")
 
     def __init__(self) -> None:
         self.calls = 0
+        self.notes = 0
         self.open: set[int] = set()
         self.keepalive: float | None = None
         self.uses: dict[str, Use] = {}
+
+    def note(self) -> None:
+        """Count one more thing noted; past the limit the client counts as one that lives long."""
+        self.notes += 1
+        if self.notes > MAX_NOTES and self.calls <= MOST_CALLS:
+            self.calls = MOST_CALLS + 1
+            for use in self.uses.values():
+                use.spans.clear()
 
     def use(self, origin: str) -> Use | None:
         found = self.uses.get(origin)

@@ -27,13 +27,17 @@ class Ledger:
     """
 
     def __init__(
-        self, yield_record: Callable[[records.Record], None] | None = None, keep_query: bool = False
+        self,
+        yield_record: Callable[[records.Record], None] | None = None,
+        keep_query: bool = False,
+        keep_path: bool = False,
     ) -> None:
         self.yield_record = yield_record
         """Who gets the records; while None, none are made."""
         self.needs: Callable[[int, facts.Exchange], bool] | None = None
         """Asked with the pid whether an exchange's record is of use to anybody; while None, all are."""
         self.keep_query = keep_query
+        self.keep_path = keep_path
         self.reset()
 
     def reset(self) -> None:
@@ -136,7 +140,7 @@ class Ledger:
             connection.unsettled.discard(sheet.id)
             self._tell_older(connection)
         if self.yield_record is not None and (self.needs is None or self.needs(self.pid, sheet)):
-            self.yield_record(convert.exchange(sheet, self.pid, self.keep_query))
+            self.yield_record(convert.exchange(sheet, self.pid, self.keep_query, keep_path=self.keep_path))
         if self._closing:
             self._settle(sheet)
 
@@ -184,7 +188,9 @@ class Ledger:
             state = state_of(sheet)
             if self._in_progress.get(sheet.id) != state:
                 self._in_progress[sheet.id] = state
-                self.yield_record(convert.exchange(sheet, self.pid, self.keep_query, state))
+                self.yield_record(
+                    convert.exchange(sheet, self.pid, self.keep_query, state, keep_path=self.keep_path)
+                )
 
     def close(self, at: float | None = None) -> None:
         """Yield what is in progress, the closes that wait for it, what is open and clients never closed."""

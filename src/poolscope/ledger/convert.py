@@ -124,7 +124,9 @@ def _setup(sheet: facts.Connection) -> dict[str, records.Phase]:
     return setup
 
 
-def exchange(sheet: facts.Exchange, pid: int, keep_query: bool, state: str | None = None) -> records.Exchange:
+def exchange(
+    sheet: facts.Exchange, pid: int, keep_query: bool, state: str | None = None, *, keep_path: bool = False
+) -> records.Exchange:
     """The record of an exchange that is over, or in the ``state`` it has reached."""
     origin = format_origin(sheet.origin)
     return records.Exchange(
@@ -135,7 +137,7 @@ def exchange(sheet: facts.Exchange, pid: int, keep_query: bool, state: str | Non
         pool=sheet.pool,
         origin=origin,
         method=text(sheet.method),
-        url=format_url(origin, sheet.target, keep_query),
+        url=format_url(origin, sheet.target, keep_query, keep_path),
         request_number=sheet.request_number,
         reused=sheet.reused,
         joined=sheet.joined,

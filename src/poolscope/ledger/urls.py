@@ -6,6 +6,8 @@ from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from poolscope.ledger.tokens import HIDDEN, hide_tokens, is_token
+
 DEFAULT_PORTS: Final = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 LONGEST_URL: Final = 2_048
 
@@ -36,8 +38,10 @@ def raw_origin(origin: str) -> tuple[str, str, int | None]:
     return scheme, host.strip("[]"), int(port)
 
 
-def format_url(origin: str, target: bytes | str | None, keep_query: bool) -> str | None:
-    """The URL of a request without userinfo, fragment and (unless kept) query values.
+def format_url(
+    origin: str, target: bytes | str | None, keep_query: bool, keep_path: bool = False
+) -> str | None:
+    """The URL of a request without userinfo, fragment and (unless kept) query values and tokens in its path.
 
     ``target`` is a path with query, or a whole URL where a forward proxy needs one.
     """
@@ -54,11 +58,19 @@ def format_url(origin: str, target: bytes | str | None, keep_query: bool) -> str
     path, mark, query = target.partition("#")[0].partition("?")
     if mark and not keep_query:
         query = "&".join(map(_without_value, query.split("&")))
+    if not keep_path:
+        path = hide_tokens(path)
     return f"{origin}{path}{mark}{query}"[:LONGEST_URL]
+
+
+def shown_url(url: str) -> str:
+    """A URL that somebody gave us, as it may be shown: without userinfo, query values and tokens in its path."""
+    return format_url("", url, keep_query=False) or "(no URL)"
 
 
 def _without_value(pair: str) -> str:
     name, equals, value = pair.partition("=")
     if equals:
-        return f"{name}=…" if value else pair
-    return "…" if pair else ""  # a bare token may itself be the secret
+        name = HIDDEN if is_token(name) else name
+        return f"{name}={HIDDEN}" if value else f"{name}="
+    return HIDDEN if pair else ""  # a bare token may itself be the secret

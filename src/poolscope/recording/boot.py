@@ -27,7 +27,9 @@ def activate() -> None:
     try:
         _activate()
     except Exception as error:
-        sys.stderr.write(f"poolscope: not recording: {error}\n")
+        from poolscope.recording.stderr import note
+
+        note(f"not recording: {error}")
 
 
 def _activate() -> None:

@@ -11,6 +11,7 @@ from poolscope.recording.options import Options
 from poolscope.recording.outputs import STDOUT
 from poolscope.recording.own_file import OwnFile
 from poolscope.recording.stderr import colored, note, print_text, width
+from poolscope.reports.printable import page
 
 if TYPE_CHECKING:
     from poolscope.reports.picture import Picture
@@ -59,7 +60,7 @@ def report(picture: Picture, *, json: bool, columns: int, color: bool) -> str:
     if not json and not color and is_empty(picture):
         from poolscope.reports.merging import nothing_seen
 
-        return f"poolscope  {nothing_seen(picture)}\n"
+        return page([f"poolscope  {nothing_seen(picture)}"])
     with our_imports():
         if json:
             from poolscope.reports import json_report

@@ -6,6 +6,7 @@ import os
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
+from poolscope.ledger.urls import shown_url
 from poolscope.recording.errors import UsageError
 
 _PORTS: Final = {4317: "grpc", 4318: "http/protobuf"}
@@ -50,7 +51,7 @@ def parse_endpoint(value: str) -> Endpoint:
     clean = host and not any(letter.isspace() for letter in text) and not parts.query and not parts.fragment
     if not clean or port == 0 or parts.scheme not in ("http", "https"):
         raise UsageError(
-            f"--otlp wants an endpoint such as http://localhost:4318 or localhost:4317, not {value!r}"
+            f"--otlp wants an endpoint such as http://localhost:4318 or localhost:4317, not {shown_url(value)!r}"
         )
     path = parts.path.rstrip("/")
     guess = "http/protobuf" if path or not scheme else "grpc"

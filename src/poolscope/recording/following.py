@@ -21,6 +21,7 @@ def follow(options: Options, directory: str) -> None:
         "spools": directory,
         "origin": options.origin,
         "keep_query": options.keep_query,
+        "keep_path": options.keep_path,
         "otlp": options.otlp,
         "first": os.getpid(),
     }
@@ -36,7 +37,10 @@ def followed(value: str) -> tuple[Options, str]:
     """What `follow` put into the variable; ValueError if it is not that."""
     shared = json.loads(value)
     options = Options(
-        origin=list(shared["origin"]), keep_query=bool(shared["keep_query"]), otlp=shared["otlp"]
+        origin=list(shared["origin"]),
+        keep_query=bool(shared["keep_query"]),
+        keep_path=bool(shared["keep_path"]),
+        otlp=shared["otlp"],
     )
     return options, str(shared["spools"])
 

@@ -28,6 +28,7 @@ class Options:
     follow: bool = True
     every: float | None = None
     keep_query: bool = False
+    keep_path: bool = False
     no_color: bool = False
     dump_on: int | None = None
     otlp: str | None = None
@@ -72,6 +73,7 @@ OPTIONS: Final = (
     ),
     Option(("--every",), "every", "SECONDS", "Print the report so far every SECONDS."),
     Option(("--keep-query",), "keep_query", None, "Keep the values of URL queries (they may be secrets)."),
+    Option(("--keep-path",), "keep_path", None, "Keep what looks like a secret in URL paths."),
     Option(("--no-color",), "no_color", None, "No colours; the NO_COLOR variable does the same."),
     Option(("--dump-on",), "dump_on", "SIGNAL", "Print the report so far when SIGNAL comes, e.g. USR1."),
     Option(("--otlp",), "otlp", "ENDPOINT", "Send spans, metrics and events to an OpenTelemetry collector."),

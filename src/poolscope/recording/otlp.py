@@ -14,6 +14,7 @@ from uuid import uuid4
 from poolscope import instrumentor
 from poolscope.facts import now
 from poolscope.genuine import allocate_lock, get_ident
+from poolscope.ledger.urls import shown_url
 from poolscope.otel_version import api, too_old
 from poolscope.recording.endpoint import parse_endpoint
 from poolscope.recording.errors import UsageError
@@ -59,7 +60,7 @@ class Collector:
         self._begin()
 
     def __repr__(self) -> str:
-        return f"<Collector {self._endpoint.url}, {len(self._spans)} spans waiting>"
+        return f"<Collector {shown_url(self._endpoint.url)}, {len(self._spans)} spans waiting>"
 
     def _begin(self) -> None:
         """New providers, with nothing in them."""
@@ -144,7 +145,7 @@ class Collector:
             return None
         what = f"{lost} spans and events" if lost else "everything"
         why = f" ({self._problem})" if self._problem is not None else ""
-        return f"the collector at {self._endpoint.url} did not get {what}{why}"
+        return f"the collector at {shown_url(self._endpoint.url)} did not get {what}{why}"
 
     def _deliver(self) -> bool:
         self._last = True

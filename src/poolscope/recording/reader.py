@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass, fields
-from typing import IO, Final, get_args
+from dataclasses import dataclass
+from typing import IO, Final
 
 from poolscope import records
+from poolscope.recording.checking import check
 
-LONGEST_LINE: Final = 4_000_000
+LONGEST_LINE: Final = 1_000_000
 """No record is longer; a file without line ends must not fill the memory."""
 
 
@@ -50,34 +51,8 @@ def parse(line: str) -> records.Record:
         record = records.from_json(line)
     except (TypeError, AttributeError, RecursionError) as error:
         raise ValueError(str(error)) from None
-    for name, kinds in _FIELDS[type(record)]:
-        if not isinstance(getattr(record, name), kinds):
-            raise ValueError(f"{name} is not what a {record.type} record has there")
+    check(record)
     return record
-
-
-def _kinds(annotation: str) -> tuple[type, ...]:
-    names = [part.strip().partition("[")[0] for part in annotation.split(" | ")]
-    return tuple(kind for name in names for kind in _KINDS[name])
-
-
-_KINDS: Final[dict[str, tuple[type, ...]]] = {
-    "int": (int,),
-    "float": (int, float),
-    "str": (str,),
-    "bool": (bool,),
-    "None": (type(None),),
-    "dict": (dict,),
-    "list": (list,),
-    "CallSite": (records.CallSite,),
-    "Severity": (str,),
-}
-_FIELDS: Final = {
-    kind: tuple(
-        (field.name, _kinds(str(field.type))) for field in fields(kind) if field.metadata.get("saved", True)
-    )
-    for kind in get_args(records.Record)
-}
 
 
 def _expect(number: int, record: records.Record) -> None:

@@ -98,6 +98,7 @@ class Session:
             self._collector.start()
         _active = self
         INSTRUMENTOR.ledger.keep_query = self.options.keep_query
+        INSTRUMENTOR.ledger.keep_path = self.options.keep_path
         INSTRUMENTOR.hold(self)
         INSTRUMENTOR.listen(self._stream.take)
         FACTS.at_first_request = self._first_request

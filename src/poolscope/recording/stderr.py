@@ -18,6 +18,7 @@ from typing import Final
 
 from poolscope.facts import now
 from poolscope.genuine import poll
+from poolscope.reports.printable import page
 
 PATIENCE: Final = 5.0
 """Seconds to wait for somebody to read a full pipe, after which the rest is given up."""
@@ -104,7 +105,7 @@ def say(text: str, *, nl: bool = True, color: bool | None = None) -> None:
 
 def note(text: str) -> None:
     """One line of ours on stderr."""
-    print_text(f"poolscope: {text}\n")
+    print_text(page([f"poolscope: {text}"]))
 
 
 def width() -> int:

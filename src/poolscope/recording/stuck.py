@@ -6,6 +6,7 @@ from typing import Final
 
 from poolscope.ledger import Snapshot
 from poolscope.ledger.snapshot import Holder, Waiter
+from poolscope.reports.printable import page
 
 LONG: Final = 5.0
 """Seconds after which a wait is worth a word."""
@@ -60,7 +61,7 @@ def describe(waiter: Waiter, snapshot: Snapshot) -> str:
         lines.append(f"  and {len(same_pool) - SHOWN} more")
     if not same_pool:
         lines.append("  nobody that poolscope can see holds one")
-    return "\n".join(line for line in lines if line) + "\n"
+    return page(line for line in lines if line)
 
 
 _STATES: Final = {

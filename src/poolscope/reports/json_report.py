@@ -10,6 +10,7 @@ from poolscope.records import CallSite, Exchange, Finding
 from poolscope.reports.lanes import Bar, Lane, LaneSample
 from poolscope.reports.merging import merged, notes
 from poolscope.reports.picture import Picture
+from poolscope.reports.printable import printable_json
 from poolscope.reports.tally import Row, Tally
 
 VERSION: Final = 1
@@ -34,7 +35,7 @@ def render(picture: Picture) -> str:
         "findings": [_finding(*finding) for finding in merged(picture.findings())],
         "not_seen": notes(picture),
     }
-    return json.dumps(report, indent=2, ensure_ascii=False) + "\n"
+    return printable_json(json.dumps(report, indent=2, ensure_ascii=False)) + "\n"
 
 
 def _process(picture: Picture, pid: int) -> dict[str, Any]:

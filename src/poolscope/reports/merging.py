@@ -150,6 +150,10 @@ def notes(picture: Picture) -> list[str]:
     if picture.summaries and lost:
         named = count(len(lost), "process", "processes")
         found.append(f"The end of {named}: killed, out of room to write, or running where no lock says so.")
+    if picture.more_processes:
+        found.append(
+            f"What {count(picture.more_processes, 'more process', 'more processes')} said of themselves."
+        )
     if picture.capped:
         found.append("More than 1,000 origins or call sites; the later ones are summed up as other.")
     return found

@@ -24,6 +24,10 @@ CAP: Final = 1_000
 """Origins, call sites and rows told apart; what comes later is ``other``."""
 RECENT: Final = 1_024
 """Closed clients and connections still recognised when a straggler names them."""
+OPEN: Final = 10_000
+"""Clients, and as many connections, that are followed while they are open; beyond it the oldest counts as left open."""
+ROWS_OF_A_CLIENT: Final = 64
+"""Origins of one client that are told apart for the number of clients."""
 OTHER: Final = "other"
 UNSEEN: Final = Site("client not seen", None, None)
 OTHER_SITE: Final = Site("other clients", None, None)
@@ -81,6 +85,9 @@ class Picture:
         self._in_progress: dict[Key, tuple[Row, Exchange]] = {}
         self._newest: dict[int, float] = {}
         self._findings = new_findings()
+        self._left_open = self._clients_left = 0
+        self.more_processes = 0
+        """Processes beyond the first `CAP`: their records count, their headers and summaries do not."""
         self._add: dict[type, Callable[..., None]] = {
             Header: self._header,
             Client: self._client,
@@ -149,7 +156,7 @@ class Picture:
     @property
     def still_open(self) -> int:
         """Connections that are open, or were when the stream ended."""
-        return len(self._open)
+        return len(self._open) + self._left_open
 
     @property
     def capped(self) -> bool:
@@ -157,17 +164,23 @@ class Picture:
         return len(self._origins) >= CAP or len(self._sites) >= CAP or len(self._rows) >= CAP
 
     def _header(self, record: Header) -> None:
-        self.headers[record.pid] = record
+        if len(self.headers) < CAP or record.pid in self.headers:
+            self.headers[record.pid] = record
+        else:
+            self.more_processes += 1
 
     def _summary(self, record: Summary) -> None:
-        self.summaries[record.pid] = record
+        if len(self.summaries) < CAP or record.pid in self.headers:
+            self.summaries[record.pid] = record
 
     def _client(self, record: Client) -> None:
         key = (record.pid, record.id)
         known = self._clients.get(key)
         if known is None:
-            if key in self._past_clients:
+            if key in self._past_clients or (self._clients_left and record.close_kind is not None):
                 return
+            if len(self._clients) >= OPEN:
+                self._leave_oldest_client()
             known = self._clients[key] = _Known(
                 self._site(record.kind, record.call_site, record.sdk_call_site),
                 record.construction_time or 0.0,
@@ -181,6 +194,11 @@ class Picture:
         del self._clients[key]
         _remember(self._past_clients, key, known)
 
+    def _leave_oldest_client(self) -> None:
+        key = next(iter(self._clients))
+        _remember(self._past_clients, key, self._clients.pop(key))
+        self._clients_left += 1
+
     def _pool(self, record: Pool) -> None:
         known = None if record.client is None else self._clients.get((record.pid, record.client))
         if known is not None:
@@ -192,8 +210,13 @@ class Picture:
         key = (record.pid, record.id)
         entry = self._open.get(key)
         if entry is None:
-            if key in self._past_connections:
+            failed = record.failed_phase is not None
+            if key in self._past_connections or (
+                self._left_open and record.closed_at is not None and not failed
+            ):
                 return
+            if len(self._open) >= OPEN:
+                self._leave_oldest_open()
             entry = self._open[key] = _Open(
                 Lane(record), self._row(record.pid, record.client, record.origin, None)
             )
@@ -201,15 +224,23 @@ class Picture:
             entry.lane.connection = record
         if record.closed_at is None and record.failed_phase is None:
             return
-        del self._open[key]
-        entry.row.finished.add(record)
+        self._finish(key, self._open.pop(key))
+
+    def _leave_oldest_open(self) -> None:
+        key = next(iter(self._open))
+        self._finish(key, self._open.pop(key))
+        self._left_open += 1
+
+    def _finish(self, key: Key, entry: _Open) -> None:
+        entry.row.finished.add(entry.lane.connection)
         entry.row.lanes.add(entry.lane)
         _remember(self._past_connections, key, entry.row)
 
     def _exchange(self, record: Exchange) -> None:
         key = (record.pid, record.id)
         at = record.finished_at or record.headers_at or record.started_at or 0.0
-        self._newest[record.pid] = max(at, self._newest.get(record.pid, 0.0))
+        if len(self._newest) < CAP or record.pid in self._newest:
+            self._newest[record.pid] = max(at, self._newest.get(record.pid, 0.0))
         earlier = self._in_progress.pop(key, None)
         if earlier is not None:
             row, before = earlier
@@ -217,6 +248,8 @@ class Picture:
         row = self._row_for(record)
         row.add_exchange(record)
         if record.state is not None:
+            if len(self._in_progress) >= OPEN:
+                del self._in_progress[next(iter(self._in_progress))]
             self._in_progress[key] = row, record
 
     def _row_for(self, record: Exchange) -> Row:
@@ -261,6 +294,8 @@ class Picture:
         if row is not None:
             return row
         row = self._row_of(origin, known.site)
+        if len(known.rows) >= ROWS_OF_A_CLIENT:
+            return row
         row.clients += 1
         if not known.rows:
             row.construction += known.construction

@@ -99,7 +99,12 @@ class Tally:
             if phase == "total":
                 self.setup_total += part.duration
             else:
-                self.setup[phase] = self.setup.get(phase, 0.0) + part.duration
+                self._add_phase(phase, part.duration)
+
+    def _add_phase(self, phase: str, duration: float) -> None:
+        if phase not in self.setup and len(self.setup) >= MAX_NAMES:
+            phase = "other"
+        self.setup[phase] = self.setup.get(phase, 0.0) + duration
 
     def merge(self, other: Tally) -> None:
         """Add another's sums to these."""
@@ -109,10 +114,14 @@ class Tally:
         self.inherited += other.inherited
         self.setup_total += other.setup_total
         for phase, duration in other.setup.items():
-            self.setup[phase] = self.setup.get(phase, 0.0) + duration
-        self.failed_phases.update(other.failed_phases)
-        self.closes.update(other.closes)
-        self.closed_by.update(other.closed_by)
+            self._add_phase(phase, duration)
+        for mine, theirs in (
+            (self.failed_phases, other.failed_phases),
+            (self.closes, other.closes),
+            (self.closed_by, other.closed_by),
+        ):
+            for name, number in theirs.items():
+                bump(mine, name, number)
 
 
 class Row:
@@ -187,9 +196,6 @@ class Row:
             self.slowest_wait = max(self.slowest_wait, wait)
 
 
-def bump(counter: Counter[str], name: str) -> None:
+def bump(counter: Counter[str], name: str, number: int = 1) -> None:
     """Count ``name``, or ``other`` when there are too many names already."""
-    if name in counter or len(counter) < MAX_NAMES:
-        counter[name] += 1
-    else:
-        counter["other"] += 1
+    counter[name if name in counter or len(counter) < MAX_NAMES else "other"] += number

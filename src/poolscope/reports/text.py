@@ -12,6 +12,7 @@ from rich.text import Text
 from poolscope.records import CallSite, Finding
 from poolscope.reports.merging import Process, merged, notes, nothing_seen, process
 from poolscope.reports.picture import Picture
+from poolscope.reports.printable import printable
 from poolscope.reports.rows import DETAIL, Columns, Line, Table
 from poolscope.reports.words import Paths, count, seconds, share, spent
 
@@ -96,7 +97,7 @@ class Page:
 def _styled(segments: Iterable[tuple[str, str]]) -> Text:
     line = Text()
     for style, text in segments:
-        line.append(text, STYLES.get(style, ""))
+        line.append(printable(text), STYLES.get(style, ""))
     return line
 
 

@@ -1,0 +1,160 @@
+"""Whether a record that was read holds what it should have, at any depth, and no more than there is room for.
+
+A file may be anybody's. Numbers that no clock and no count reaches are refused, and strings that reports keep are
+kept once, up to a limit; those beyond it are called ``other``, as origins and call sites beyond theirs are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields
+from math import isfinite
+from typing import Any, Final, get_args
+
+from poolscope.records import CallSite, Exchange, Phase, Record, Severity
+
+LARGEST_COUNT: Final = 2**63
+LARGEST_TIME: Final = 1e15
+"""Seconds; what is larger is no time, and sums of it would overflow."""
+MOST_ITEMS: Final = 256
+"""Of one list or table."""
+MOST_PHASES: Final = 32
+ROOM: Final = 4_000_000
+"""Characters of all strings together that are kept."""
+OVERHEAD: Final = 64
+"""What a string counts for besides its characters."""
+OTHER: Final = "other"
+
+
+class Strings:
+    """Each string once, as long as there is room."""
+
+    def __init__(self, room: int = ROOM) -> None:
+        self._room = room
+        self._known: dict[str, str] = {}
+
+    def __repr__(self) -> str:
+        return f"<Strings {len(self._known)} kept, room for {self._room} characters>"
+
+    def keep(self, text: str) -> str:
+        """The same string, or ``other`` where there is no room for it."""
+        known = self._known.get(text)
+        if known is not None:
+            return known
+        if len(text) + OVERHEAD > self._room:
+            return OTHER
+        self._room -= len(text) + OVERHEAD
+        self._known[text] = text
+        return text
+
+
+STRINGS: Final = Strings()
+_Check = Callable[[Any], Any]
+
+
+def check(record: Record) -> None:
+    """Refuse a record by ValueError unless every field is of its type; its strings are kept once from then on."""
+    for name, optional, checked in _FIELDS[type(record)]:
+        value = getattr(record, name)
+        if value is None and optional:
+            continue
+        try:
+            found = checked(value)
+        except (TypeError, ValueError, AttributeError, OverflowError):
+            raise ValueError(f"{name} is not what a {record.type} record has there") from None
+        if found is not value:
+            setattr(record, name, found)
+
+
+def _count(value: Any) -> int:
+    if type(value) is not int or not -LARGEST_COUNT < value < LARGEST_COUNT:
+        raise ValueError
+    return value
+
+
+def _time(value: Any) -> float:
+    if type(value) not in (int, float) or not isfinite(value) or abs(value) > LARGEST_TIME:
+        raise ValueError
+    return float(value)
+
+
+def _flag(value: Any) -> bool:
+    if type(value) is not bool:
+        raise ValueError
+    return value
+
+
+def _passing(value: Any) -> str:
+    """Text that no report keeps."""
+    if type(value) is not str:
+        raise ValueError
+    return value
+
+
+def _kept(value: Any) -> str:
+    return STRINGS.keep(_passing(value))
+
+
+def _call_site(value: Any) -> CallSite:
+    if type(value) is not CallSite:
+        raise ValueError
+    return CallSite(_kept(value.file), _count(value.line), _kept(value.function))
+
+
+def _phases(value: Any) -> dict[str, Phase]:
+    if len(value) > MOST_PHASES:
+        raise ValueError
+    return {_kept(name): Phase(_time(part.start), _time(part.duration)) for name, part in value.items()}
+
+
+def _list(value: Any) -> list[str]:
+    if type(value) is not list or len(value) > MOST_ITEMS:
+        raise ValueError
+    return [_kept(item) for item in value]
+
+
+def _table(value: Any) -> dict[str, str]:
+    if len(value) > MOST_ITEMS:
+        raise ValueError
+    return {_kept(name): _kept(item) for name, item in value.items()}
+
+
+def _severity(value: Any) -> str:
+    if value not in get_args(Severity):
+        raise ValueError
+    return str(value)
+
+
+def _seconds(value: Any) -> dict[str, float]:
+    if len(value) > MOST_PHASES:
+        raise ValueError
+    return {_kept(name): _time(item) for name, item in value.items()}
+
+
+_CHECKS: Final[dict[str, _Check]] = {
+    "int": _count,
+    "float": _time,
+    "bool": _flag,
+    "str": _kept,
+    "CallSite": _call_site,
+    "dict[str, Phase]": _phases,
+    "list[str]": _list,
+    "dict[str, str]": _table,
+    "dict[str, float]": _seconds,
+    "Severity": _severity,
+}
+_PASSING: Final = frozenset(("method", "task", "url"))
+
+
+def _fields(kind: type[Any]) -> tuple[tuple[str, bool, _Check], ...]:
+    found = []
+    for field in fields(kind):
+        if not field.metadata.get("saved", True):
+            continue
+        wanted = str(field.type).removesuffix(" | None")
+        checked = _passing if kind is Exchange and field.name in _PASSING else _CHECKS[wanted]
+        found.append((field.name, wanted != field.type, checked))
+    return tuple(found)
+
+
+_FIELDS: Final = {kind: _fields(kind) for kind in get_args(Record)}

@@ -1,0 +1,42 @@
+"""Where text becomes output: lines that hold nothing but what can be seen.
+
+Names come from servers, files and other people's processes. A character that moves the cursor, changes colours,
+turns the direction of writing or cannot be seen is replaced by one that takes a column, so that widths still hold.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
+UNSEEN: Final = (
+    "\x00-\x1f\x7f-\x9f"  # C0 with ESC, tab and line ends, DEL, C1
+    "\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"  # marks of direction, separators, joiners
+    "\ud800-\udfff"  # halves of characters, which no encoding has
+    "\U000e0000-\U000e0fff"  # tags and variation selectors
+)
+_UNSEEN: Final = re.compile(f"[{UNSEEN}]")
+
+
+def printable(text: str) -> str:
+    """``text`` as a part of one line, every character in it to be seen."""
+    return text if text.isascii() and text.isprintable() else _UNSEEN.sub(REPLACEMENT, text)
+
+
+def page(lines: Iterable[str]) -> str:
+    """Lines as one text that ends in a newline."""
+    return "".join(f"{printable(line)}\n" for line in lines)
+
+
+def printable_json(text: str) -> str:
+    """JSON whose strings spell such characters out; programs read the same as before."""
+    return _UNSEEN.sub(_escaped, text)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    if found[0] == "\n":  # JSON has it between its tokens only
+        return "\n"
+    units = found[0].encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{units[place : place + 4]}" for place in range(0, len(units), 4))
