@@ -435,6 +435,22 @@ def test_a_probe_with_an_unknown_argument_is_refused_as_before(weaver: Weaver) -
         Connection().getresponse(buffering=True)
 
 
+def test_so_is_one_of_a_method_from_the_standard_library(weaver: Weaver) -> None:
+    """In 1.26 it is http.client's."""
+    import http.client
+
+    class Connection(http.client.HTTPConnection):
+        pass
+
+    weaver.weave([Point(Connection, "getresponse", failed=counts)])
+    with pytest.raises(TypeError, match="unexpected keyword argument 'buffering'"):
+        Connection("127.0.0.1").getresponse(buffering=True)
+    assert SEEN == []
+    with pytest.raises(http.client.ResponseNotReady):
+        Connection("127.0.0.1").getresponse()
+    assert SEEN == ["Connection"]
+
+
 # What goes wrong in a body
 
 

@@ -40,12 +40,13 @@ class Stands(NamedTuple):
 def stands(point: Point, owner: Any, there: Any, inherited: bool) -> Stands:
     """Read off ``there`` how it is called, and whether it is a coroutine function."""
     method = isinstance(owner, type)
-    if not inherited and _is_own_function(owner, point.method, there):
-        return _exact(there, method, _mode(point, there, exact=True))
+    home = _definer(owner, point.method) if inherited else owner
+    if _is_own_function(home, point.method, there):
+        exact = _exact(there, method, _mode(point, there, exact=True))
+        return exact._replace(call=_super_call(point, exact.call)) if inherited else exact
     itself = "_ps_self" if method else ""
     if inherited:
-        static = "_ps_self, " if point.method == "__new__" else ""
-        call = f"getattr(_ps_super(_ps_class, _ps_self), _ps_name)({static}*args, **kwargs)"
+        call = _super_call(point, "_ps_original(_ps_self, *args, **kwargs)")
     elif not method:
         call = "_ps_original(*args, **kwargs)"
     elif type(there) is FunctionType:
@@ -56,6 +57,17 @@ def stands(point: Point, owner: Any, there: Any, inherited: bool) -> Stands:
         call = "_ps_original(*args, **kwargs)"
     signature = "_ps_self, /, *args, **kwargs" if method else "*args, **kwargs"
     return Stands((), (), "args", "kwargs", signature, call, itself, _mode(point, there, exact=False))
+
+
+def _definer(owner: Any, name: str) -> Any:
+    return next((base for base in owner.__mro__ if name in vars(base)), owner)
+
+
+def _super_call(point: Point, call: str) -> str:
+    """The same call of whatever comes next in the order of the object's class."""
+    itself, _, rest = call.removeprefix("_ps_original(").removesuffix(")").partition(", ")
+    given = f"{itself}, {rest}" if point.method == "__new__" else rest
+    return f"getattr(_ps_super(_ps_class, {itself}), _ps_name)({given})"
 
 
 def _is_own_function(owner: Any, name: str, there: Any) -> bool:
