@@ -51,7 +51,7 @@ SETS = {
     )
 }
 
-TESTS = ("tests/hooks", "tests/libraries", "tests/truth/test_close_reasons.py")
+TESTS = ("tests/libraries", "tests/truth/test_close_reasons.py")
 
 
 def _opentelemetry(name: str, version: str = "", contrib: str = "") -> Pins:

@@ -146,7 +146,7 @@ def calls(client: Any, auth: Any, frame: FrameType) -> Call | None:
     """The program makes a call, which may take several exchanges."""
     owner = id(client)
     mark: ClientMark | None = mark_on(client)
-    if mark is None or mark.owner != owner or not SIGHT.reaches(mark.facts.era):
+    if mark is None or mark.owner != owner or not mark.facts.era.goes_on:
         mark = None if suppressed() else _in_sight(client)
         if mark is None:
             outer = CURRENT_CALL.get()

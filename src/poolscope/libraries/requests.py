@@ -56,7 +56,7 @@ def call_begins(session: Any, request: Any, kwargs: Any, frame: FrameType) -> Ca
     if outer is not None and outer.owner == id(session) and _follows_redirect(frame):
         return None
     mark = mark_of(session)
-    if mark is None or not SIGHT.reaches(mark.facts.era):
+    if mark is None or not mark.facts.era.goes_on:
         if not SIGHT.everybody:
             return None
         if mark is None and not suppressed():

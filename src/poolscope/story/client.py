@@ -13,7 +13,7 @@ from poolscope.identity import Identity
 from poolscope.queue import FACTS, is_the_hosts
 from poolscope.story.hook import Hook
 from poolscope.story.live import LIVE
-from poolscope.story.sight import ALWAYS, SIGHT
+from poolscope.story.sight import ALWAYS, SIGHT, Era
 
 _ENDED = Hook("client.ended")
 
@@ -23,7 +23,7 @@ class ClientFacts:
 
     __slots__ = ("era", "identity", "sheet", "stated")
 
-    def __init__(self, sheet: Client, era: int, stated: bool = True) -> None:
+    def __init__(self, sheet: Client, era: Era, stated: bool = True) -> None:
         self.sheet = sheet
         self.identity = Identity()
         self.era = era
@@ -54,7 +54,7 @@ class ClientFacts:
     def observed_by_itself(self) -> None:
         """It was asked to be observed: hooks that go in or out elsewhere change nothing any more."""
         if self.era != ALWAYS:
-            unbroken = SIGHT.reaches(self.era)
+            unbroken = self.era.goes_on
             self.era = ALWAYS
             if not unbroken:
                 self._begin_anew()
@@ -69,7 +69,7 @@ class ClientFacts:
     def ends(self, how: str) -> None:
         """It was closed, or collected without a close; runs inside garbage collection, too."""
         sheet = self.sheet
-        if self.stated and SIGHT.reaches(self.era) and LIVE.clients.pop(sheet.id, None) is not None:
+        if self.stated and self.era.goes_on and LIVE.clients.pop(sheet.id, None) is not None:
             sheet.closed_at = now()
             sheet.close_kind = how
             FACTS.put(ENDED, sheet)

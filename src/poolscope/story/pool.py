@@ -8,6 +8,7 @@ from poolscope.facts import BEGUN, Pool
 from poolscope.queue import FACTS
 from poolscope.story.client import ClientFacts
 from poolscope.story.live import LIVE
+from poolscope.story.sight import Era
 
 
 class PoolMark:
@@ -15,7 +16,7 @@ class PoolMark:
 
     __slots__ = ("client", "ending", "era", "shared", "sheet")
 
-    def __init__(self, era: int, client: ClientFacts | None = None) -> None:
+    def __init__(self, era: Era, client: ClientFacts | None = None) -> None:
         self.era = era
         self.client = client
         """Whose pool it is; None where only the call says."""

@@ -4,8 +4,24 @@ from __future__ import annotations
 
 from typing import Final
 
-ALWAYS: Final = 0
-"""The era of objects that were asked to be observed by themselves."""
+
+class Era:
+    """A time in which objects are watched without a gap."""
+
+    __slots__ = ("goes_on",)
+
+    def __init__(self, goes_on: bool) -> None:
+        self.goes_on = goes_on
+        """Whether what an object of this era remembers is all that happened to it."""
+
+    def __repr__(self) -> str:
+        return f"<Era that {'goes on' if self.goes_on else 'is over'}>"
+
+
+ALWAYS: Final = Era(goes_on=True)
+"""That of objects that were asked to be observed by themselves."""
+NEVER: Final = Era(goes_on=False)
+"""That of objects that nobody has looked into."""
 
 
 class Sight:
@@ -14,25 +30,23 @@ class Sight:
     __slots__ = ("era", "everybody")
 
     def __init__(self) -> None:
-        self.era = 1
+        self.era = NEVER
         self.everybody = False
 
     def __repr__(self) -> str:
-        return f"<Sight of {'everybody' if self.everybody else 'marked objects'}, era {self.era}>"
+        return f"<Sight of {'everybody' if self.everybody else 'marked objects'}>"
 
     def opens(self) -> None:
         """The program is instrumented from now on."""
         if not self.everybody:
             self.everybody = True
-            self.era += 1
+            self.era = Era(goes_on=True)
 
     def closes(self) -> None:
         """From now on only marked objects are observed."""
-        self.everybody = False
-
-    def reaches(self, era: int) -> bool:
-        """Whether an object marked in ``era`` has been watched without a gap."""
-        return era == ALWAYS or (self.everybody and era == self.era)
+        if self.everybody:
+            self.everybody = False
+            self.era.goes_on = False
 
 
 SIGHT: Final = Sight()

@@ -17,12 +17,10 @@ from poolscope.libraries.marks import mark_on, set_mark
 from poolscope.story.connection import ConnectionMark, Setup
 from poolscope.story.exchange import dropped
 from poolscope.story.pool import PoolMark
+from poolscope.story.sight import NEVER
 
 CLOSER: Final[ContextVar[str | None]] = ContextVar("poolscope_httpcore_closer", default=None)
 """The close trigger of whatever is closed in this context."""
-
-NEVER: Final = -1
-"""The era of pools that nobody has looked into."""
 
 
 class Pooled(PoolMark):

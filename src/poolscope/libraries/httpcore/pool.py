@@ -25,7 +25,7 @@ from poolscope.story.client import ClientFacts
 from poolscope.story.door import ENTRANCE
 from poolscope.story.exchange import CURRENT
 from poolscope.story.runtime import current_task
-from poolscope.story.sight import ALWAYS, SIGHT
+from poolscope.story.sight import ALWAYS, SIGHT, Era
 from poolscope.story.suppression import suppressed
 
 # Which pools speak
@@ -56,11 +56,11 @@ def mark_of(pool: Any) -> Pooled:
         return mark
 
 
-def _into_sight(pool: Any, era: int) -> Pooled:
+def _into_sight(pool: Any, era: Era) -> Pooled:
     """Look into ``pool``: what it holds already is observed from now on, its past unknown."""
     with Looking.lock:
         mark = mark_of(pool)
-        if not SIGHT.reaches(mark.era):
+        if not mark.era.goes_on:
             WEAVER.weave_on_sight(type(pool._network_backend), BACKENDS)
             mark.sheet = None
             adopt_connections(pool, mark)
@@ -80,7 +80,7 @@ def observe_pool(pool: Any) -> None:
 def asks(pool: Any, request: Any, frame: FrameType) -> Exchange | None:
     """A request asks its pool for a connection."""
     mark: Pooled | None = mark_on(pool)
-    if mark is None or not SIGHT.reaches(mark.era):
+    if mark is None or not mark.era.goes_on:
         if not SIGHT.everybody:
             # Nobody observes it: what happens below it is not the doing of the request that we may be in.
             return None if CURRENT.get() is None else story.follow_silently(("", "", None), None, None)

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from poolscope.facts import Connection, Exchange, now
 from poolscope.libraries import callsite
+from poolscope.libraries.marks import mark_on
 from poolscope.libraries.point import Point
 from poolscope.libraries.urllib3.close import closed, closing
 from poolscope.libraries.urllib3.errors import note_error
@@ -33,7 +34,7 @@ _SWALLOWED: Final = (BrokenPipeError, ConnectionResetError)
 
 def request_begins(connection: Any, method: Any, url: Any, headers: Any, frame: FrameType) -> Held | None:
     """A request is about to be sent."""
-    held = held_by(connection)
+    held: Held | None = mark_on(connection)
     if held is not None and held.ready:
         held.ready = False
         return held
@@ -129,12 +130,13 @@ def _was_sent(connection: Any) -> bool:
 
 def answer_came(connection: Any, result: Any) -> None:
     """There is an answer."""
-    held = held_by(connection)
-    exchange = None if held is None else held.mark.exchange
+    held: Held | None = mark_on(connection)
+    exchange = None if held is None or not held.era.goes_on else held.mark.exchange
     if held is None or exchange is None or exchange.finished_at is not None:
         return
     answer = getattr(result, "_original_response", None) or result
-    answered(exchange, answer)
+    if exchange.headers_at is None:
+        answered(exchange, answer)
     held.answer = answer
     if held.pool is None and answer.isclosed():
         at = now()
@@ -160,7 +162,7 @@ def headers_before_body(response: Any) -> None:
     """Stand between headers and body, which may be read while the response object is still being made."""
     exchange = CURRENT.get()
     answer = response._original_response
-    if exchange is not None and answer is not None:
+    if exchange is not None and answer is not None and exchange.headers_at is None:
         answered(exchange, answer)
 
 

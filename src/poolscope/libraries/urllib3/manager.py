@@ -13,7 +13,7 @@ from poolscope.libraries import callsite, clients
 from poolscope.libraries.clients import mark_of
 from poolscope.libraries.marks import mark_on, set_mark
 from poolscope.libraries.point import Point
-from poolscope.libraries.urllib3.state import PoolMark
+from poolscope.libraries.urllib3.state import Held, PoolMark
 from poolscope.story.call import CURRENT_CALL, Call
 from poolscope.story.client import ClientMark, built_within, found
 from poolscope.story.sight import ALWAYS, SIGHT
@@ -86,7 +86,7 @@ def pool_made(manager: Any, result: Any) -> None:
 def _own(manager: Any, pool: Any) -> None:
     """Write down whose pool it is, unless that is known."""
     mark: PoolMark | None = mark_on(pool)
-    if mark is not None and SIGHT.reaches(mark.era):
+    if mark is not None and mark.era.goes_on:
         return
     client, instead = mark_of(manager), mark_on(manager, _STAND_IN)
     if SIGHT.everybody or instead is not None:
@@ -120,11 +120,9 @@ def call_begins(manager: Any, frame: FrameType) -> Call | None:
     outer = CURRENT_CALL.get()
     if outer is not None and outer.owner == id(manager) and _follows_redirect(frame):
         return None
-    if suppressed():
-        return None
     mark: ClientMark | None = mark_of(manager) or mark_on(manager, _STAND_IN)
-    if mark is None or not SIGHT.reaches(mark.facts.era):
-        if not SIGHT.everybody:
+    if mark is None or not (mark.facts.era.goes_on and mark.facts.stated):
+        if suppressed() or not (SIGHT.everybody or (mark is not None and mark.facts.era.goes_on)):
             return None
         if mark is None:
             mark = found(manager, _kind(manager, "PoolManager"))
@@ -182,8 +180,12 @@ def observe(
         own.facts.observed_by_itself()
     for pool in _pools_of(manager):
         known: PoolMark | None = mark_on(pool)
-        if known is not None and SIGHT.reaches(known.era):
-            known.era = ALWAYS  # it goes on without a gap
+        if known is not None and known.era.goes_on:
+            known.era = ALWAYS  # it goes on without a gap, and so do its connections
+            for connection in list(getattr(pool.pool, "queue", ())):
+                held: Held | None = mark_on(connection)
+                if held is not None and held.era.goes_on:
+                    held.era = ALWAYS
         _own(manager, pool)
 
 

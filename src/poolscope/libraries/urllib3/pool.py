@@ -8,16 +8,17 @@ from urllib.parse import urlsplit
 
 from poolscope.facts import Exchange, RawOrigin, now
 from poolscope.libraries import callsite
+from poolscope.libraries.marks import mark_on
 from poolscope.libraries.point import Point
 from poolscope.libraries.urllib3.setup import CONNECT
 from poolscope.libraries.urllib3.state import (
     CURRENT,
+    Held,
     PoolMark,
     announced,
     fail,
     given_to,
     gone,
-    held_by,
     mark_of_pool,
     was_read,
 )
@@ -149,30 +150,39 @@ def queues(pool: Any) -> float | None:
 
 def got(pool: Any, result: Any, token: float | None = None) -> None:
     """It has a connection: which one, and after which wait."""
-    cls = type(result)
-    if not hasattr(cls, "_new_conn"):  # not one of urllib3's
-        return
-    WEAVER.weave_on_sight(cls, CONNECT)
-    pool_mark = mark_of_pool(pool)
-    held = None if pool_mark is None else given_to(result, pool_mark.era)
-    if held is None:
-        return
+    at = now()
+    held: Held | None = mark_on(result)
+    if held is None or held.pool is None or not held.era.goes_on:
+        held = _met(pool, result)
+        if held is None:
+            return
     mark = held.mark
     exchange = mark.exchange = CURRENT.get()
-    held.pool = pool_mark
-    held.answer = held.headers = None
     held.ready = False
     held.fresh = result.sock is None
     if exchange is None:
         return
-    at = exchange.assigned_at = now()
+    exchange.assigned_at = at
     exchange.pool_wait = 0.0 if token is None else _waited(exchange, at - token)
     sheet = mark.sheet
+    held.ready = sheet is not None
     if sheet is not None:
         if sheet.pool is None:
             sheet.pool, sheet.client = exchange.pool, exchange.client
         mark.taken(exchange)
-        held.ready = True
+
+
+def _met(pool: Any, connection: Any) -> Held | None:
+    """The pool's connections are looked at when they are first seen."""
+    cls = type(connection)
+    mark = mark_of_pool(pool) if hasattr(cls, "_new_conn") else None  # else it is not one of urllib3's
+    if mark is None:
+        return None
+    WEAVER.weave_on_sight(cls, CONNECT)
+    held = given_to(connection, mark.era)
+    if held is not None:
+        held.pool = mark
+    return held
 
 
 def _waited(exchange: Exchange, took: float) -> float:
@@ -188,8 +198,8 @@ def got_none(_pool: Any, token: float | None = None) -> None:
 
 def given_back(_pool: Any, conn: Any) -> None:
     """An exchange is over; seen before the connection may belong to another thread."""
-    held = held_by(conn)
-    if held is None:
+    held: Held | None = mark_on(conn)
+    if held is None or not held.era.goes_on:
         return
     at = now()
     mark = held.mark

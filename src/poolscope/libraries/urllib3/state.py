@@ -19,7 +19,7 @@ from poolscope.story import exchange as exchanges
 from poolscope.story import pool as pools
 from poolscope.story.client import ClientFacts
 from poolscope.story.connection import ConnectionMark
-from poolscope.story.sight import SIGHT
+from poolscope.story.sight import SIGHT, Era
 
 CURRENT: Final[ContextVar[Exchange | None]] = ContextVar("poolscope_urllib3_exchange", default=None)
 """The exchange whose ``urlopen`` we are in."""
@@ -41,7 +41,7 @@ class PoolMark(pools.PoolMark):
     __slots__ = ("origin", "stand_in")
 
     def __init__(
-        self, era: int, client: ClientFacts | None = None, stand_in: ClientFacts | None = None
+        self, era: Era, client: ClientFacts | None = None, stand_in: ClientFacts | None = None
     ) -> None:
         super().__init__(era, client)
         self.stand_in = stand_in
@@ -63,7 +63,7 @@ class PoolMark(pools.PoolMark):
 def mark_of_pool(pool: Any) -> PoolMark | None:
     """The mark on a pool, made where everybody is observed; None where it is none of our business."""
     mark: PoolMark | None = mark_on(pool)
-    if mark is not None and SIGHT.reaches(mark.era):
+    if mark is not None and mark.era.goes_on:
         return mark
     if not SIGHT.everybody:
         return None
@@ -80,7 +80,7 @@ class Held:
 
     __slots__ = ("answer", "ending_since", "era", "fresh", "headers", "instead", "mark", "pool", "ready")
 
-    def __init__(self, era: int) -> None:
+    def __init__(self, era: Era) -> None:
         self.mark = ConnectionMark()
         self.era = era
         self.pool: PoolMark | None = None
@@ -110,7 +110,7 @@ class Held:
 
 @guard("urllib3.collected")
 def _collected(held: Held) -> None:
-    if not SIGHT.reaches(held.era):
+    if not held.era.goes_on:
         return
     if held.mark.sheet is not None:
         gone(held, "gc" if held.ending_since is None else "response", now())
@@ -121,10 +121,10 @@ def _collected(held: Held) -> None:
 def held_by(connection: Any) -> Held | None:
     """What a connection carries; None where it is none of our business, or was not so far."""
     held: Held | None = mark_on(connection)
-    return held if held is not None and SIGHT.reaches(held.era) else None
+    return held if held is not None and held.era.goes_on else None
 
 
-def given_to(connection: Any, era: int | None = None) -> Held | None:
+def given_to(connection: Any, era: Era | None = None) -> Held | None:
     """What a connection carries, made if that is of a pool of ``era``, or everybody is observed."""
     held = held_by(connection)
     if held is None:
