@@ -21,7 +21,7 @@ VERSIONS ?= oldest older old
 
 help:
 	@echo 'make demo      the report of the seed programs, against an embedded server'
-	@echo 'make test-fast the tests that take no time, for while you edit: under a minute (TESTS=tests/hooks for some)'
+	@echo 'make test-fast the tests that take no time, for while you edit: under a minute (TESTS=tests/libraries for some)'
 	@echo 'make test      every test that needs nothing but Python: under five minutes on two cores'
 	@echo 'make test-all  everything: the stack, Caddy, the libraries'"'"' own suites, their old versions, 10,000 exchanges each'
 	@echo 'make long      the tests that take minutes, each with its reason'

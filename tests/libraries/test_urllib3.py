@@ -373,6 +373,22 @@ def test_a_unix_socket(tmp_path: Path) -> None:
     assert [(e.request_number, e.reused) for e in captured.exchanges] == [(1, False), (2, True)]
 
 
+def test_connections_that_connect_in_their_own_way_are_all_seen(tmp_path: Path) -> None:
+    path, plain = str(tmp_path / "s"), UnixConnection.connect
+    with in_thread(ServerConfig(uds=path)), capture() as captured:
+        for _ in range(3):
+            with UnixPool(path) as pool:
+                for _ in range(5):
+                    pool.request("GET", "/fixed")
+    assert [(c.via, c.requests, c.close_reason) for c in captured.connections] == [
+        ("uds", 5, "client_close")
+    ] * 3
+    assert all(c.setup["total"].duration > 0 for c in captured.connections)
+    assert [e.request_number for e in captured.exchanges] == [1, 2, 3, 4, 5] * 3
+    assert [e.reused for e in captured.exchanges] == [False, True, True, True, True] * 3
+    assert UnixConnection.connect is plain
+
+
 def test_what_was_alive_before(server: Running) -> None:
     http = urllib3.PoolManager()
     http.request("GET", server.url("/fixed"))
