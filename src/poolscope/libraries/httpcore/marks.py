@@ -1,4 +1,4 @@
-"""What we leave on httpcore's objects: a mark on pools and connections, a leash on streams and answers.
+"""What we leave on httpcore's objects: a mark on pools and their connections, a leash on streams and answers.
 
 A mark refers to sheets only. A leash says that the collector took what it was on; nothing but that thing refers
 to it, and once the thing was closed it holds nothing.
@@ -46,7 +46,7 @@ class Pooled(PoolMark):
 
 
 class Wire(ConnectionMark):
-    """The mark on a connection of a pool, and on the HTTP/1.1 or HTTP/2 connection inside."""
+    """The mark on a connection of a pool."""
 
     __slots__ = ("connecting", "origin", "plan", "pool", "prior_knowledge", "protocol", "step", "via")
 
@@ -67,7 +67,6 @@ class Wire(ConnectionMark):
 
     def is_met(self, protocol: Any) -> None:
         """``protocol`` speaks HTTP on it from now on."""
-        set_mark(protocol, self)
         self.protocol = ref(protocol)
         if self.sheet is not None and names.speaks_http2(protocol):
             self.sheet.http_version = "2"

@@ -182,8 +182,11 @@ def met_the_end(protocol: Any, error: BaseException | None) -> bool:
 
 def progress_of(inner: Any) -> str | None:
     """How far h11 came with the answer that the stream ``inner`` reads; None on HTTP/2."""
-    state = getattr(getattr(inner, "_connection", None), "_h11_state", None)
-    return None if state is None else getattr(state.their_state, "__name__", None)
+    try:
+        progress: str = inner._connection._h11_state.their_state.__name__
+    except AttributeError:
+        return None
+    return progress
 
 
 def was_read(inner: Any) -> bool | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import os
 from _thread import RLock  # the real one, whatever gevent has put into threading
+from collections.abc import Callable
 from types import FrameType
 from typing import Any, Final
 
@@ -77,7 +78,7 @@ def observe_pool(pool: Any) -> None:
 # What happens in them
 
 
-def asks(pool: Any, request: Any, frame: FrameType) -> Exchange | None:
+def asks(pool: Any, request: Any, frames: Callable[[int], FrameType]) -> Exchange | None:
     """A request asks its pool for a connection."""
     mark: Pooled | None = mark_on(pool)
     if mark is None or not mark.era.goes_on:
@@ -106,7 +107,7 @@ def asks(pool: Any, request: Any, frame: FrameType) -> Exchange | None:
     )
     exchange._pool = mark
     if call is None:
-        exchange.call_site = callsite.user(frame, or_sdk=True)
+        exchange.call_site = callsite.user(frames(2), or_sdk=True)
     elif call.young is not None:
         _identify(call.young, pool, request)
     if ENTRANCE.door is not None:
