@@ -26,7 +26,7 @@ from poolscope.story.client import ClientFacts
 from poolscope.story.door import ENTRANCE
 from poolscope.story.exchange import CURRENT
 from poolscope.story.runtime import current_task
-from poolscope.story.sight import ALWAYS, SIGHT, Era
+from poolscope.story.sight import SIGHT, Era
 from poolscope.story.suppression import suppressed
 
 # Which pools speak
@@ -65,14 +65,14 @@ def _into_sight(pool: Any, era: Era) -> Pooled:
             WEAVER.weave_on_sight(type(pool._network_backend), BACKENDS)
             mark.sheet = None
             adopt_connections(pool, mark)
-        if mark.era != ALWAYS:
+        if mark.era != SIGHT.own:
             mark.era = era
         return mark
 
 
 def observe_pool(pool: Any) -> None:
     """Observe ``pool`` by itself, whatever comes and goes elsewhere."""
-    _into_sight(pool, ALWAYS)
+    _into_sight(pool, SIGHT.own)
 
 
 # What happens in them
