@@ -154,6 +154,12 @@ def is_new(protocol: Any) -> bool:
     return getattr(protocol, "_request_count", None) == 1
 
 
+def is_full(protocol: Any) -> bool:
+    """Whether an HTTP2Connection serves as many streams as the server allows."""
+    most = getattr(protocol, "_max_streams", None)
+    return most is not None and len(getattr(protocol, "_events", ())) >= most
+
+
 def heard_goaway(protocol: Any) -> bool:
     """Whether an HTTP2Connection was told that it will not be served any more."""
     return getattr(protocol, "_connection_terminated", None) is not None

@@ -149,6 +149,8 @@ def assigned(result: Any) -> None:
     if exchange is not None:
         wire: Wire | None = mark_on(result)
         story.assigned(exchange, _meet(result, exchange) if wire is None else wire)
+        if wire is not None and wire.http2 and wire.is_full():
+            exchange.queued = True  # for a stream, whose beginning ends the wait
 
 
 def _meet(connection: Any, exchange: Exchange) -> Wire | None:
@@ -172,7 +174,7 @@ def failed(token: Exchange, error: BaseException) -> None:
     wire: Wire | None = token._mark
     if wire is not None and wire.is_setting_up_for(token):
         wire.setup_failed(names.class_of(error).__name__)
-    if wire is None:
+    if wire is None or (wire.http2 and token.queued and token.connection is None):
         story.waited(token, now())
     story.failed(token, error, names.class_name(error))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from poolscope.facts import Exchange
+from poolscope.facts import Exchange, now
 from poolscope.libraries.httpcore import names
 from poolscope.libraries.httpcore.adopt import found
 from poolscope.libraries.httpcore.marks import Wire
@@ -36,6 +36,8 @@ def gets(protocol: Any, request: Any, stream_id: int | None) -> None:
         wire.counted(exchange)
     else:
         exchange.stream_id = stream_id
+        if exchange.queued and not joined:
+            story.waited(exchange, now())
         wire.counted(exchange, (stream_id + 1) // 2)
 
 
