@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import anyio
 import pytest
 
+from poolscope.story.live import LIVE
 from tests.libraries.httpcore_means import (
     on_all,
     on_async,
@@ -118,6 +119,34 @@ def test_who_waits_for_anothers_setup_joins(name: str, certificates: Certificate
     paths = {x.stream_id: x.url for x in captured.exchanges}
     assert {r.stream_id: server.url(r.path) for r in seen.requests} == paths
     assert sorted(x.request_number or 0 for x in captured.exchanges) == [1, 2, 3, 4, 5]
+
+
+@on_async
+@pytest.mark.parametrize("given_up", [False, True])
+def test_waiting_for_a_stream_is_waiting(name: str, given_up: bool, certificates: Certificates) -> None:
+    """HTTP/2: the connection is there at once, and serves as many requests as the server allows."""
+    with in_thread(ServerConfig("http2", certificate=certificates.server, streams=1)) as server:
+        with watch(name, http2=True, trust=certificates.trusting()) as (probe, captured):
+            assert probe.get(server.url("/fixed/1")) is None
+            first = probe.begin(probe.getting(server.url("/slow/300/2")))
+            server.settled(lambda log: any(r.path == "/slow/300/2" for r in log.requests))
+            second = probe.begin(probe.getting(server.url("/fixed/3")))
+            until(lambda: len(LIVE.exchanges) == 2)
+            if given_up:
+                until(lambda: [x.queued for x in LIVE.exchanges.values()] == [False, True])
+                second.cancel()
+            first.result(10)
+            until(lambda: not LIVE.exchanges)
+    waited = next(x for x in captured.exchanges if x.url and x.url.endswith("/fixed/3"))
+    others = [x for x in captured.exchanges if x is not waited]
+    assert waited.pool_wait is not None and waited.pool_wait > 0
+    assert [x.pool_wait for x in others] == [0.0, 0.0]
+    if given_up:
+        assert (waited.connection, waited.stream_id) == (None, None)
+        assert waited.finished_at == pytest.approx(waited.started_at + waited.pool_wait, abs=0.1)  # type: ignore[operator]
+    else:
+        assert waited.stream_id == 5
+        assert waited.started_at + waited.pool_wait >= others[1].finished_at - 0.01  # type: ignore[operator]
 
 
 @on_all

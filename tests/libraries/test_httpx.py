@@ -87,6 +87,42 @@ def test_an_async_client_and_its_loop(library: str, httpx: Any, server: Running)
 
 
 @on_libraries
+def test_the_line_of_a_coroutine_that_runs_as_a_task_of_its_own(
+    library: str, httpx: Any, server: Running
+) -> None:
+    lines: list[int] = []
+
+    async def ask() -> None:
+        async with httpx.AsyncClient() as client:
+            one, two = server.url("/fixed/1"), server.url("/fixed/2")
+            lines.append(line() + 1)
+            await asyncio.gather(client.get(one), client.request("GET", two))
+            request = client.build_request("GET", server.url("/fixed/3"))
+            lines.append(line() + 1)
+            await asyncio.create_task(client.send(request))
+
+            def of_a_hook(_: Any) -> None:
+                client.event_hooks = {}
+                lines.append(line() + 1)
+                other.append(client.get(server.url("/fixed/5")))
+
+            async def hook(response: Any) -> None:
+                of_a_hook(response)
+                await other[0]
+
+            other: list[Any] = []
+            client.event_hooks = {"response": [hook]}
+            lines.append(line() + 1)
+            await client.get(server.url("/fixed/4"))
+
+    with capture() as captured:
+        asyncio.run(ask())
+    first, sent, hooked, in_hook = lines
+    found = {str(x.url)[-1]: x.call_site.line for x in captured.exchanges if x.call_site}
+    assert found == {"1": first, "2": first, "3": sent, "4": hooked, "5": in_hook}
+
+
+@on_libraries
 def test_the_one_call_functions(library: str, httpx: Any, server: Running) -> None:
     with capture() as captured:
         httpx.get(server.url("/fixed/1"))

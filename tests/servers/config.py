@@ -23,6 +23,8 @@ class ServerConfig:
     """Close each connection after so many answers, keep-alive promised till the end; HTTP/2: by GOAWAY."""
     idle_close: float | None = None
     """Close a connection that brought no request for so many seconds."""
+    streams: int | None = None
+    """HTTP/2: how many streams a connection may have at once."""
     credentials: tuple[str, str] | None = None
     """User and password that a proxy asks for."""
 

@@ -15,6 +15,7 @@ from h2.connection import H2Connection
 from h2.errors import ErrorCodes
 from h2.events import ConnectionTerminated, DataReceived, Event, RequestReceived
 from h2.exceptions import ProtocolError
+from h2.settings import SettingCodes
 
 from tests.servers.config import ServerConfig
 from tests.servers.log import SeenConnection, SeenRequest
@@ -45,6 +46,7 @@ class _Session:
     ) -> None:
         self.reader, self.writer, self.seen = reader, writer, seen
         self.close_after = config.close_after
+        self.streams = config.streams
         self.gone = False
         """It has said GOAWAY: what still comes, it does not hear."""
         self.h2 = H2Connection(H2Configuration(client_side=False, header_encoding="utf-8"))
@@ -52,6 +54,8 @@ class _Session:
 
     async def run(self) -> None:
         self.h2.initiate_connection()
+        if self.streams is not None:
+            self.h2.update_settings({SettingCodes.MAX_CONCURRENT_STREAMS: self.streams})
         self.flush()
         try:
             while data := await self.reader.read(65536):

@@ -137,6 +137,20 @@ def test_the_explicit_ones_go_on_after_uninstrument(telemetry, server) -> None:
         assert len(telemetry.requests) == 2
 
 
+def test_what_an_explicit_one_does_unobserved_is_not_made_up(server) -> None:
+    client = httpx.Client(transport=poolscope.HTTPTransport())
+    client.get(server.url("/seen"))
+    poolscope.uninstrument()
+    client.get(server.url("/unseen"))
+    with Capture() as captured:
+        client.get(server.url("/seen-again"))
+        client.get(server.url("/and-again"))
+    client.close()
+    assert [(x.request_number, x.reused) for x in captured.exchanges] == [(None, True), (None, True)]
+    (connection,) = captured.connections
+    assert (connection.opened_at, connection.requests) == (None, 2)
+
+
 def test_an_adapter_survives_pickling_and_copying(server) -> None:
     adapter = pickle.loads(pickle.dumps(poolscope.HTTPAdapter(pool_maxsize=3)))
     assert type(adapter) is poolscope.HTTPAdapter

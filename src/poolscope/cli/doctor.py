@@ -40,6 +40,10 @@ NOTHING_HERE: Final = (
 MEANING: Final = (
     (r"(^|\.)(_get_conn|handle_(async_)?request)$", "exchanges, their waits and which connection they got"),
     (r"\.urlopen$|\.request(_chunked)?$|\.getresponse$", "exchanges and their times"),
+    (r"\._send_request_headers$", "which connection an exchange got, and its number there"),
+    (r"\._send_request_body$", "when requests were sent"),
+    (r"\.wait_for_connection$", "connections, their setup times and waits for one"),
+    (r"\.(clear|unset)_connection$", "connections that were lost to another request"),
     (r"\.(create_connection|connect|_new_conn)$", "connections and their setup times"),
     (r"\._put_conn$", "when a connection becomes idle, and idle times"),
     (r"\._tunnel$", "the proxy tunnel's time"),

@@ -84,6 +84,7 @@ class Activation:
     def forget_some(self) -> None:
         """Observe nobody by itself any more."""
         self._for_some = False
+        SIGHT.forgets_some()
         if not SIGHT.everybody:
             self._restore()
 

@@ -22,7 +22,7 @@ USER: Final = 2
 STANDARD: Final = 4
 """The standard library, and tools that wrap every call: nobody's line, wherever they stand."""
 RUNNER: Final = 3
-"""What ``poolscope run`` starts the program from: whatever lies further out is not the program."""
+"""What ``poolscope run`` starts the program from, and event loops their tasks: what lies further out has not called."""
 
 _PATHS: Final = sysconfig.get_paths()
 _INSTALLED: Final = tuple(
@@ -39,6 +39,8 @@ _TOOLS: Final = frozenset(
 OWN: Final = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "")
 
 _RUNNER: Final = os.path.join(OWN, "recording", "program.py")
+
+_LOOPS: Final = frozenset((("asyncio", "events.py"), ("asyncio", "base_events.py"), ("_core", "_run.py")))
 
 _kinds: dict[str, int] = {}
 
@@ -57,6 +59,8 @@ def _classify(filename: str) -> int:
     if filename.startswith(OWN):
         return RUNNER if filename == _RUNNER else LIBRARY
     parts = filename.replace("\\", "/").split("/")
+    if tuple(parts[-2:]) in _LOOPS:
+        return RUNNER
     installed = "site-packages" in parts or "dist-packages" in parts or filename.startswith(_INSTALLED)
     if not installed and not filename.startswith("<frozen"):
         return USER

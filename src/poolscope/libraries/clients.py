@@ -12,7 +12,7 @@ from poolscope.queue import FACTS
 from poolscope.story import client as story
 from poolscope.story.client import ClientFacts, ClientMark
 from poolscope.story.runtime import current_loop
-from poolscope.story.sight import ALWAYS
+from poolscope.story.sight import SIGHT
 from poolscope.story.suppression import suppressed
 
 
@@ -40,4 +40,4 @@ def observed_by_itself(client: Any, kind: str, built_in: FrameType | None = None
         sheet.created_at = now()
         sheet.call_site, sheet.sdk_call_site = site.user, site.sdk
         sheet.loop = current_loop()
-    return ClientMark(client, ClientFacts(sheet, ALWAYS, stated=False))
+    return ClientMark(client, ClientFacts(sheet, SIGHT.own, stated=False))

@@ -16,9 +16,10 @@ from poolscope.libraries.guarding import BodyHook, hook_of
 Body = Callable[..., Any]
 Step = Literal["before", "after", "failed"]
 
-OURS: Final = frozenset(("token", "result", "error", "frame"))
+OURS: Final = frozenset(("token", "result", "error", "frame", "frames"))
 """What a body may ask for besides: what ``before`` returned (without one, a body does not run, unless its ``token``
-has a default), what the library's own function returned or raised, and the frame it was called from."""
+has a default), what the library's own function returned or raised, and the frame it was called from, or for bodies that rarely want that
+``frames``, by whose means ``frames(2)`` is it."""
 
 _INSIDE: Final[dict[tuple[str, ...], ContextVar[Any]]] = {}
 

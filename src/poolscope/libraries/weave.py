@@ -43,6 +43,7 @@ _OURS: Final = {
     "result": "_ps_result",
     "error": "_ps_error",
     "frame": "_ps_getframe(1)",
+    "frames": "_ps_getframe",
 }
 
 
@@ -51,7 +52,7 @@ def _step(step: Step, point: Point, at: Stands) -> Iterator[str]:
     hook = point.hooks.get(step)
     if hook is None:
         return
-    has = {"before": {"frame"}, "after": {"token", "result", "frame"}, "failed": {"token", "error", "frame"}}[
+    has = {"frame", "frames"} | {"before": set(), "after": {"token", "result"}, "failed": {"token", "error"}}[
         step
     ]
     arguments = [

@@ -13,7 +13,7 @@ from poolscope.identity import Identity
 from poolscope.queue import FACTS, is_the_hosts
 from poolscope.story.hook import Hook
 from poolscope.story.live import LIVE
-from poolscope.story.sight import ALWAYS, SIGHT, Era
+from poolscope.story.sight import SIGHT, Era
 
 _ENDED = Hook("client.ended")
 
@@ -42,7 +42,7 @@ class ClientFacts:
 
     def current(self) -> Client:
         """The sheet; a new one with an unknown past after a fork or a time unobserved."""
-        if self.era not in (ALWAYS, SIGHT.era):
+        if self.era not in (SIGHT.own, SIGHT.era):
             self.era = SIGHT.era
             self._begin_anew()
         elif self.sheet.epoch != FACTS.epoch:
@@ -53,9 +53,9 @@ class ClientFacts:
 
     def observed_by_itself(self) -> None:
         """It was asked to be observed: hooks that go in or out elsewhere change nothing any more."""
-        if self.era != ALWAYS:
+        if self.era != SIGHT.own:
             unbroken = self.era.goes_on
-            self.era = ALWAYS
+            self.era = SIGHT.own
             if not unbroken:
                 self._begin_anew()
 
@@ -128,7 +128,7 @@ def built(
 def found(client: Any, kind: str, *, by_itself: bool = False) -> ClientMark:
     """A mark for a client that was there before we looked; ``by_itself``: stated when it is first used."""
     sheet = Client(kind, FACTS.epoch)
-    era = ALWAYS if by_itself else SIGHT.era
+    era = SIGHT.own if by_itself else SIGHT.era
     return ClientMark(client, ClientFacts(sheet, era, stated=not by_itself))
 
 

@@ -73,8 +73,11 @@ def announce(exchange: Exchange, request: Any) -> list[tuple[str, str]]:
 def assigned(exchange: Exchange, mark: ConnectionMark | None = None) -> None:
     """The pool handed it a connection, ready or to be set up, which it may still lose."""
     exchange._mark = mark
-    exchange.assigned_at = at = now()
-    waited(exchange, at)
+    exchange.assigned_at = now()
+    if exchange.queued or exchange.failed_attempts:
+        waited(exchange, exchange.assigned_at)
+    else:
+        exchange.pool_wait = 0.0
 
 
 def lost(exchange: Exchange) -> None:

@@ -49,7 +49,9 @@ class Registry:
         client = None if exchange.client is None else self.clients.get(exchange.client)
         site = None if client is None else client.call_site or client.sdk_call_site
         key = (exchange.origin, None, None) if site is None else (exchange.origin, id(site[0]), site[1])
-        peers = self.peers.setdefault(key, {})
+        peers = self.peers.get(key)
+        if peers is None:
+            peers = self.peers.setdefault(key, {})
         peers[exchange.id] = None
         while self.peers.get(key) is not peers:  # `bound` took it away in between
             peers = self.peers.setdefault(key, peers)

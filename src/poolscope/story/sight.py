@@ -18,8 +18,6 @@ class Era:
         return f"<Era that {'goes on' if self.goes_on else 'is over'}>"
 
 
-ALWAYS: Final = Era(goes_on=True)
-"""That of objects that were asked to be observed by themselves."""
 NEVER: Final = Era(goes_on=False)
 """That of objects that nobody has looked into."""
 
@@ -27,9 +25,11 @@ NEVER: Final = Era(goes_on=False)
 class Sight:
     """Whether the whole program is observed, and in which era: what an older mark knows has a gap since."""
 
-    __slots__ = ("era", "everybody")
+    __slots__ = ("era", "everybody", "own")
 
     def __init__(self) -> None:
+        self.own = Era(goes_on=True)
+        """That of objects that were asked to be observed by themselves."""
         self.era = NEVER
         self.everybody = False
 
@@ -47,6 +47,11 @@ class Sight:
         if self.everybody:
             self.everybody = False
             self.era.goes_on = False
+
+    def forgets_some(self) -> None:
+        """What was asked to be observed by itself is not, until asked again."""
+        self.own.goes_on = False
+        self.own = Era(goes_on=True)
 
 
 SIGHT: Final = Sight()

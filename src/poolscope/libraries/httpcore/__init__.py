@@ -31,9 +31,11 @@ def points(module: ModuleType) -> tuple[Point, ...]:
 
 def _of_style(module: ModuleType, prefix: str, a: str) -> Iterator[Point]:
     home = f"_{prefix.lower() or 'sync'}.connection_pool"
-    waiting = _either(module, home, f"{prefix}PoolRequest", f"{prefix}RequestStatus")
-    lets_go = _either(module, waiting, "clear_connection", "unset_connection", method=True)
-    body = _either(module, home, "PoolByteStream", "ConnectionPoolByteStream")
+    pools = importlib.import_module(f"{module.__name__}.{home}")
+    # Before httpcore 1.0.3 they had other names.
+    waiting, lets_go, body = "RequestStatus", "unset_connection", "ConnectionPoolByteStream"
+    if not hasattr(pools, waiting):
+        waiting, lets_go, body = f"{prefix}PoolRequest", "clear_connection", "PoolByteStream"
     handle = f"handle_{prefix.lower()}_request".replace("__", "_")
     yield Point(
         f"{prefix}ConnectionPool",
@@ -46,24 +48,15 @@ def _of_style(module: ModuleType, prefix: str, a: str) -> Iterator[Point]:
         rewrites="request",
     )
     yield Point(f"{prefix}ConnectionPool", f"{a}close", before=pool_closes, var=CLOSER)
-    yield Point(waiting, "wait_for_connection", before=pool.queued, after=pool.assigned)
-    yield Point(waiting, lets_go, before=pool.lost)
-    yield Point(body, f"{a}close", before=pool.releasing)
+    yield Point(f"{home}.{waiting}", "wait_for_connection", before=pool.queued, after=pool.assigned)
+    yield Point(f"{home}.{waiting}", lets_go, before=pool.lost)
+    yield Point(f"{home}.{body}", f"{a}close", before=pool.releasing)
     for name in (f"{prefix}HTTP11Connection", f"{prefix}HTTP2Connection"):
         absent = "HTTP2" in name and "h2" not in sys.modules
         yield Point(name, "_send_request_headers", before=protocol.gets, failed=protocol.unsent,
                     takes=("request", "stream_id"), missing_ok=absent)  # fmt: skip
         yield Point(name, "_send_request_body", after=protocol.sent, failed=protocol.unsent,
                     takes=("request", "stream_id"), missing_ok=absent)  # fmt: skip
-
-
-def _either(module: ModuleType, home: str, name: str, before: str, *, method: bool = False) -> str:
-    """What is called ``name`` now, and ``before`` in httpcore older than 1.0.3."""
-    owner: Any = importlib.import_module(f"{module.__name__}.{home.rpartition('.')[0] if method else home}")
-    if method:
-        owner = getattr(owner, home.rpartition(".")[2])
-    found = before if hasattr(owner, before) and not hasattr(owner, name) else name
-    return found if method else f"{home}.{found}"
 
 
 def is_pool(thing: Any) -> bool:

@@ -1,4 +1,4 @@
-"""What we leave on httpcore's objects: a mark on pools and connections, a leash on streams and answers.
+"""What we leave on httpcore's objects: a mark on pools and their connections, a leash on streams and answers.
 
 A mark refers to sheets only. A leash says that the collector took what it was on; nothing but that thing refers
 to it, and once the thing was closed it holds nothing.
@@ -46,9 +46,19 @@ class Pooled(PoolMark):
 
 
 class Wire(ConnectionMark):
-    """The mark on a connection of a pool, and on the HTTP/1.1 or HTTP/2 connection inside."""
+    """The mark on a connection of a pool."""
 
-    __slots__ = ("connecting", "origin", "plan", "pool", "prior_knowledge", "protocol", "step", "via")
+    __slots__ = (
+        "connecting",
+        "http2",
+        "origin",
+        "plan",
+        "pool",
+        "prior_knowledge",
+        "protocol",
+        "step",
+        "via",
+    )
 
     def __init__(self, connection: Any, pool: Any, mark: Pooled) -> None:
         super().__init__()
@@ -61,16 +71,22 @@ class Wire(ConnectionMark):
         self.connecting = False
         """Whether the backend is at work: one may ask another."""
         self.prior_knowledge = self.via != "forward" and names.prior_knowledge(pool)
+        self.http2 = False
         self.protocol: ref[Any] | None = None
         """What speaks HTTP on it."""
         set_mark(connection, self)
 
     def is_met(self, protocol: Any) -> None:
         """``protocol`` speaks HTTP on it from now on."""
-        set_mark(protocol, self)
         self.protocol = ref(protocol)
-        if self.sheet is not None and names.speaks_http2(protocol):
+        self.http2 = names.speaks_http2(protocol)
+        if self.sheet is not None and self.http2:
             self.sheet.http_version = "2"
+
+    def is_full(self) -> bool:
+        """Whether the next request has to wait for a stream of its own."""
+        protocol = None if self.protocol is None else self.protocol()
+        return self.http2 and names.is_full(protocol)
 
     def is_setting_up_for(self, exchange: Exchange) -> bool:
         """Whether ``exchange`` is what its setup is under way for."""

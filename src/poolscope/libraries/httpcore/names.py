@@ -154,6 +154,12 @@ def is_new(protocol: Any) -> bool:
     return getattr(protocol, "_request_count", None) == 1
 
 
+def is_full(protocol: Any) -> bool:
+    """Whether an HTTP2Connection serves as many streams as the server allows."""
+    most = getattr(protocol, "_max_streams", None)
+    return most is not None and len(getattr(protocol, "_events", ())) >= most
+
+
 def heard_goaway(protocol: Any) -> bool:
     """Whether an HTTP2Connection was told that it will not be served any more."""
     return getattr(protocol, "_connection_terminated", None) is not None
@@ -182,8 +188,11 @@ def met_the_end(protocol: Any, error: BaseException | None) -> bool:
 
 def progress_of(inner: Any) -> str | None:
     """How far h11 came with the answer that the stream ``inner`` reads; None on HTTP/2."""
-    state = getattr(getattr(inner, "_connection", None), "_h11_state", None)
-    return None if state is None else getattr(state.their_state, "__name__", None)
+    try:
+        progress: str = inner._connection._h11_state.their_state.__name__
+    except AttributeError:
+        return None
+    return progress
 
 
 def was_read(inner: Any) -> bool | None:

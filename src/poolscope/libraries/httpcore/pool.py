@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import os
 from _thread import RLock  # the real one, whatever gevent has put into threading
+from collections.abc import Callable
 from types import FrameType
 from typing import Any, Final
 
@@ -25,7 +26,7 @@ from poolscope.story.client import ClientFacts
 from poolscope.story.door import ENTRANCE
 from poolscope.story.exchange import CURRENT
 from poolscope.story.runtime import current_task
-from poolscope.story.sight import ALWAYS, SIGHT, Era
+from poolscope.story.sight import SIGHT, Era
 from poolscope.story.suppression import suppressed
 
 # Which pools speak
@@ -64,20 +65,20 @@ def _into_sight(pool: Any, era: Era) -> Pooled:
             WEAVER.weave_on_sight(type(pool._network_backend), BACKENDS)
             mark.sheet = None
             adopt_connections(pool, mark)
-        if mark.era != ALWAYS:
+        if mark.era != SIGHT.own:
             mark.era = era
         return mark
 
 
 def observe_pool(pool: Any) -> None:
     """Observe ``pool`` by itself, whatever comes and goes elsewhere."""
-    _into_sight(pool, ALWAYS)
+    _into_sight(pool, SIGHT.own)
 
 
 # What happens in them
 
 
-def asks(pool: Any, request: Any, frame: FrameType) -> Exchange | None:
+def asks(pool: Any, request: Any, frames: Callable[[int], FrameType]) -> Exchange | None:
     """A request asks its pool for a connection."""
     mark: Pooled | None = mark_on(pool)
     if mark is None or not mark.era.goes_on:
@@ -106,7 +107,7 @@ def asks(pool: Any, request: Any, frame: FrameType) -> Exchange | None:
     )
     exchange._pool = mark
     if call is None:
-        exchange.call_site = callsite.user(frame, or_sdk=True)
+        exchange.call_site = callsite.user(frames(2), or_sdk=True)
     elif call.young is not None:
         _identify(call.young, pool, request)
     if ENTRANCE.door is not None:
@@ -148,6 +149,8 @@ def assigned(result: Any) -> None:
     if exchange is not None:
         wire: Wire | None = mark_on(result)
         story.assigned(exchange, _meet(result, exchange) if wire is None else wire)
+        if wire is not None and wire.http2 and wire.is_full():
+            exchange.queued = True  # for a stream, whose beginning ends the wait
 
 
 def _meet(connection: Any, exchange: Exchange) -> Wire | None:
@@ -171,7 +174,7 @@ def failed(token: Exchange, error: BaseException) -> None:
     wire: Wire | None = token._mark
     if wire is not None and wire.is_setting_up_for(token):
         wire.setup_failed(names.class_of(error).__name__)
-    if wire is None:
+    if wire is None or (wire.http2 and token.queued and token.connection is None):
         story.waited(token, now())
     story.failed(token, error, names.class_name(error))
 

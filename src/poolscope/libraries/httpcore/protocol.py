@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from poolscope.facts import Exchange
+from poolscope.facts import Exchange, now
 from poolscope.libraries.httpcore import names
 from poolscope.libraries.httpcore.adopt import found
 from poolscope.libraries.httpcore.marks import Wire
-from poolscope.libraries.marks import mark_on
 from poolscope.story import exchange as story
 from poolscope.story.exchange import CURRENT
 
@@ -23,7 +22,10 @@ def gets(protocol: Any, request: Any, stream_id: int | None) -> None:
     if exchange is None:
         return
     wire: Wire | None = exchange._mark
-    if wire is None or (mark_on(protocol) is not wire and not _meets(protocol, wire, exchange, request)):
+    if wire is None:
+        return
+    known = wire.protocol
+    if (known is None or known() is not protocol) and not _meets(protocol, wire, exchange, request):
         return
     sheet = wire.sheet
     assert sheet is not None
@@ -34,6 +36,8 @@ def gets(protocol: Any, request: Any, stream_id: int | None) -> None:
         wire.counted(exchange)
     else:
         exchange.stream_id = stream_id
+        if exchange.queued and not joined:
+            story.waited(exchange, now())
         wire.counted(exchange, (stream_id + 1) // 2)
 
 
@@ -67,8 +71,11 @@ def sent() -> None:
 
 def unsent(protocol: Any, error: BaseException) -> None:
     """Sending raised; the library may go on and read an answer all the same."""
-    exchange, wire = CURRENT.get(), mark_on(protocol)
-    if exchange is None or wire is None or exchange._mark is not wire or wire.sheet is None:
+    exchange = CURRENT.get()
+    wire: Wire | None = None if exchange is None else exchange._mark
+    if exchange is None or wire is None or wire.sheet is None:
+        return
+    if wire.protocol is None or wire.protocol() is not protocol:
         return
     if exchange.stream_id is None:
         wire.sheet.error = names.class_of(error).__name__

@@ -16,7 +16,7 @@ from poolscope.libraries.point import Point
 from poolscope.libraries.urllib3.state import Held, PoolMark
 from poolscope.story.call import CURRENT_CALL, Call
 from poolscope.story.client import ClientMark, built_within, found
-from poolscope.story.sight import ALWAYS, SIGHT
+from poolscope.story.sight import SIGHT
 from poolscope.story.suppression import suppressed
 
 _REQUESTS: Final = "requests.adapters"
@@ -90,7 +90,7 @@ def _own(manager: Any, pool: Any) -> None:
         return
     client, instead = mark_of(manager), mark_on(manager, _STAND_IN)
     if SIGHT.everybody or instead is not None:
-        era = SIGHT.era if instead is None else ALWAYS
+        era = SIGHT.era if instead is None else SIGHT.own
         facts = None if client is None else client.facts
         set_mark(pool, PoolMark(era, facts, None if instead is None else instead.facts))
 
@@ -181,11 +181,11 @@ def observe(
     for pool in _pools_of(manager):
         known: PoolMark | None = mark_on(pool)
         if known is not None and known.era.goes_on:
-            known.era = ALWAYS  # it goes on without a gap, and so do its connections
+            known.era = SIGHT.own  # it goes on without a gap, and so do its connections
             for connection in list(getattr(pool.pool, "queue", ())):
                 held: Held | None = mark_on(connection)
                 if held is not None and held.era.goes_on:
-                    held.era = ALWAYS
+                    held.era = SIGHT.own
         _own(manager, pool)
 
 
