@@ -10,7 +10,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-
 from stack import binaries, load, local, ready, screenshots, tables
 from stack.downstream import certificate
 from stack.panels import fitting

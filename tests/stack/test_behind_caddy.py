@@ -6,7 +6,6 @@ import json
 
 import pytest
 
-
 from stack.load import Load
 from stack.ports import Ports
 from stack.programs import COMPONENTS, HEALTHY, SICK, Stack

@@ -14,7 +14,6 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
-
 from stack.downstream import Control
 from stack.running import free_port
 

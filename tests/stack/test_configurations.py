@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from stack.components import VARIANTS, configuration
+from stack.programs import VARIANTS, configuration
 
 HOUSE = Path(__file__).resolve().parent.parent.parent
 

@@ -7,7 +7,6 @@ import re
 
 import pytest
 
-
 from stack import dashboards
 from stack.links import ADDRESSES
 from stack.ports import Ports

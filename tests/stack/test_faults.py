@@ -7,7 +7,6 @@ import time
 
 import pytest
 
-
 from stack.load import Load
 from stack.ports import Ports
 from stack.programs import COMPONENTS, HEALTHY, SICK, Stack

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-
 from stack import screenshots
 from stack.boards import BOARDS
 from stack.links import FINDING

@@ -12,8 +12,6 @@ import urllib.request
 from dataclasses import dataclass
 
 import pytest
-
-
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
 from stack.boards import BOARDS

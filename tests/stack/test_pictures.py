@@ -8,7 +8,6 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-
 from stack import pictures
 from stack.boards import BOARDS
 from stack.programs import HEALTHY, SICK
