@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import json
 import time
 import urllib.parse
 
+from stack import service as program
 from stack.load import Load
 from stack.programs import HEALTHY, SICK, Stack
 from stack.running import answers, ask, until
 
 SECONDS = 20.0
 RATE = 12.0
+
+
+def is_of_the_sick(file: str, line: int) -> bool:
+    """Whether this is a line of the sick service's habits."""
+    lines, first = inspect.getsourcelines(program.sick)
+    return file == program.__file__ and first <= line < first + len(lines)
 
 
 class Asking:
