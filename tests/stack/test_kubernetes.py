@@ -113,6 +113,9 @@ def operators_folder(folder: Path) -> Path:
     shutil.copytree(ROOT / "src" / "poolscope", added / "poolscope")
     told = next(f for f in importlib.metadata.files("poolscope") or () if f.name == "entry_points.txt")
     shutil.copytree(told.locate().parent, added / "poolscope-0.1.0.dist-info")
+    # Not in the folder, whatever this environment has.
+    for name in ("click", "rich"):
+        (added / f"{name}.py").write_text("raise ImportError('not with --no-deps')\n", encoding="utf-8")
     return added
 
 
