@@ -1,6 +1,7 @@
 "use strict";
 // Everything that is asked stands in PAGE, made from the same panels as Grafana's boards.
-// In the address: ?export=5 (seconds between two exports), &minutes=15, &service=NAME.
+// In the address: ?export=5 (seconds between two exports), &minutes=15, &service=NAME, &at=TIME (seconds since 1970,
+// to look at what was).
 const words = new URLSearchParams(location.search);
 const exported = Number(words.get("export")) || PAGE.exported;
 const minutes = Number(words.get("minutes")) || 60;
@@ -112,8 +113,7 @@ function row(cells, colour) {
   return made;
 }
 
-async function drawLines(panel, section) {
-  const to = Date.now() / 1000, from = to - seconds;
+async function drawLines(panel, section, from, to) {
   const found = await series(panel, from, to);
   if (!found.length) return section.append(element("p", {}, "nothing in this time"));
   const rows = found.map(({ name, points }, place) =>
@@ -121,10 +121,10 @@ async function drawLines(panel, section) {
   section.append(chart(panel, found, from, to), element("table", {}, ...rows));
 }
 
-async function drawNow(panel, section) {
+async function drawNow(panel, section, from, to) {
   const rows = [];
   for (const { expression, legend } of panel.questions) {
-    for (const each of await ask("query", { query: fillIn(expression) })) {
+    for (const each of await ask("query", { query: fillIn(expression), time: to })) {
       rows.push([called(legend, each.metric), Number(each.value[1])]);
     }
   }
@@ -144,8 +144,8 @@ async function guarded(section, draw) {
   }
 }
 
-async function findings(section) {
-  const asked = new URLSearchParams({ query: `_time:${minutes}m ${PAGE.findings}`, limit: 50 });
+async function findings(section, from, to) {
+  const asked = new URLSearchParams({ query: PAGE.findings, start: from, end: to, limit: 50 });
   let answer;
   try {
     answer = await fetch(`${PAGE.logs}/select/logsql/query?${asked}`);
@@ -167,6 +167,7 @@ async function findings(section) {
 }
 
 async function draw() {
+  const to = Number(words.get("at")) || Date.now() / 1000, from = to - seconds;
   const main = element("main"), work = [];
   const section = (title, tells, name = "") => {
     const made = element("section", { class: name }, element("h3", {}, title), element("p", {}, tells));
@@ -176,13 +177,13 @@ async function draw() {
   main.append(element("h2", {}, "Findings, with the line of code"));
   const found = section("Findings", "From the events in VictoriaLogs, the newest first.", "wide");
   found.id = "findings";
-  work.push(guarded(found, () => findings(found)));
+  work.push(guarded(found, () => findings(found, from, to)));
   for (const { title, panels } of PAGE.rows) {
     main.append(element("h2", {}, title));
     for (const panel of panels) {
       const made = section(panel.title, panel.tells);
       const now = panel.kind === "table" || panel.kind === "number";
-      work.push(guarded(made, () => (now ? drawNow : drawLines)(panel, made)));
+      work.push(guarded(made, () => (now ? drawNow : drawLines)(panel, made, from, to)));
     }
   }
   main.append(element("h2", {}, "Traces"));

@@ -23,7 +23,8 @@ pytestmark = pytest.mark.stack
 @pytest.fixture(scope="module")
 def page(ran: Ran) -> str:
     until(lambda: ran.events("_time:1h poolscope.finding.code:*"), 30, "the finding's event")
-    return screenshots.seen(f"{ran.prometheus}/consoles/poolscope.html?export=2&minutes=5")
+    # As it was at the end of the load, whenever this test has its turn.
+    return screenshots.seen(f"{ran.prometheus}/consoles/poolscope.html?export=2&minutes=5&at={ran.ended}")
 
 
 def section(page: str, title: str) -> str:
@@ -94,7 +95,7 @@ def test_an_address_that_does_not_answer_is_named_on_the_page(ran, tmp_path):
     written = (ran.stack.folder / "consoles" / "poolscope.html").read_text(encoding="utf-8")
     alone = ran.stack.folder / "consoles" / "alone.html"
     alone.write_text(written.replace(ran.logs, "http://127.0.0.1:9"), encoding="utf-8")
-    drawn = screenshots.seen(f"{ran.prometheus}/consoles/alone.html?export=2&minutes=5")
+    drawn = screenshots.seen(f"{ran.prometheus}/consoles/alone.html?export=2&minutes=5&at={ran.ended}")
     assert "no answer from VictoriaLogs at http://127.0.0.1:9" in section(drawn, "Findings")
     assert '<path class="line"' in section(drawn, "Reuse ratio")
 
