@@ -36,7 +36,7 @@ help:
 	@echo 'make stack     services, Collector, Jaeger, Prometheus and Grafana in containers; stack-local without'
 	@echo 'make screenshots  pictures of the running stack'"'"'s pages, by a headless Chromium'
 	@echo 'make panels    every panel of the dashboards as a picture, of the running stack (PANELS="--export 60")'
-	@echo 'make dashboards  write the dashboards and the page in Prometheus from stack/boards.py'
+	@echo 'make dashboards  write the dashboards and the page in Prometheus from stack/rows.py'
 	@echo 'make readme    put the newest report of the seed program into README.md'
 
 print-python:

@@ -27,7 +27,9 @@ from grafana_foundation_sdk.models.dashboard import (
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 from stack import links, pages
-from stack.boards import BOARDS, FINDINGS, Board, Panel
+from stack.boards import BOARDS
+from stack.rows import FINDINGS
+from stack.shapes import Board, Panel
 
 FOLDER = Path(__file__).resolve().parent / "grafana" / "dashboards"
 # A variable, not a name: whoever imports a board has data sources of another name.

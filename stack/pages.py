@@ -9,10 +9,11 @@ import re
 from pathlib import Path
 
 from poolscope.signals import names
-from stack.boards import BOARDS, Panel
+from stack.boards import BOARDS
 from stack.links import ADDRESSES
 from stack.queries import EXPORT_SECONDS
 from stack.searches import SEARCHES
+from stack.shapes import Panel
 
 HERE = Path(__file__).resolve().parent
 PATH = HERE / "prometheus" / "consoles" / "poolscope.html"

@@ -6,9 +6,9 @@ import urllib.parse
 from dataclasses import dataclass
 from typing import Any
 
-from stack.boards import Panel, Question
 from stack.queries import Asking
 from stack.running import CannotRunError, ask
+from stack.shapes import Panel, Question
 
 POINTS = 240
 """How many points a panel has room for."""

@@ -18,10 +18,11 @@ from matplotlib.dates import AutoDateLocator, DateFormatter
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from stack.boards import BOARDS, REQUESTS, Board, Panel
+from stack.boards import BOARDS, REQUESTS
 from stack.panels import Series, fitting, series
 from stack.queries import Asking
 from stack.running import CannotRunError, ask, interval
+from stack.shapes import Board, Panel
 
 SIZE = (6.0, 3.2)
 COLOURS = {"green": "#1a7f37", "yellow": "#d4a017", "red": "#b3261e"}

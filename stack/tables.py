@@ -11,12 +11,13 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from stack.boards import BOARDS, Panel
+from stack.boards import BOARDS
 from stack.panels import at_once
 from stack.programs import HEALTHY, SICK
 from stack.queries import Asking
 from stack.running import ask, interval
 from stack.searches import SEARCHES, Span, by_connection, tags_of
+from stack.shapes import Panel
 
 
 def answers(prometheus: str, panel: Panel, asking: Asking) -> list[str]:
