@@ -17,7 +17,7 @@ FAST := not processes and not load and not long and not stack and not caddy and 
 SUITES ?= httpx httpcore requests urllib3
 VERSIONS ?= oldest older old
 
-.PHONY: help print-python demo test test-fast test-all test-caddy test-stack components truth long regress lint format types mypy check hooks bench upstream versions readme stack stack-local screenshots dashboards clean
+.PHONY: help print-python demo test test-fast test-all test-caddy test-stack components truth long regress lint format types mypy check hooks bench upstream versions readme stack stack-local screenshots panels dashboards clean
 
 help:
 	@echo 'make demo      the report of the seed programs, against an embedded server'
@@ -35,7 +35,8 @@ help:
 	@echo 'make versions  the tests of the hooks over old versions of the libraries (VERSIONS=oldest)'
 	@echo 'make stack     services, Collector, Jaeger, Prometheus and Grafana in containers; stack-local without'
 	@echo 'make screenshots  pictures of the running stack'"'"'s pages, by a headless Chromium'
-	@echo 'make dashboards  write the dashboards and the page in Prometheus from stack/queries.py'
+	@echo 'make panels    every panel of the dashboards as a picture, of the running stack (PANELS="--export 60")'
+	@echo 'make dashboards  write the dashboards and the page in Prometheus from stack/rows.py'
 	@echo 'make readme    put the newest report of the seed program into README.md'
 
 print-python:
@@ -137,7 +138,8 @@ stack:
 	docker compose up --build --detach
 	@echo 'Grafana     http://localhost:3000'
 	@echo 'Jaeger      http://localhost:16686'
-	@echo 'Prometheus  http://localhost:9090 (both services: /consoles/poolscope.html)'
+	@echo 'Prometheus  http://localhost:9090 (both services: /consoles/poolscope.html?export=5)'
+	@echo 'Events      http://localhost:9428/select/vmui/'
 	@echo 'OTLP        localhost:4317 (gRPC), http://localhost:4318 (HTTP)'
 	@echo 'what the downstream counted  http://localhost:8901'
 
@@ -147,7 +149,12 @@ stack-local: $(VENV)/dev.stamp
 
 # Of the stack that is running, into build/screenshots.
 screenshots: $(VENV)/dev.stamp
-	@$(BIN)/python -m stack.screenshots http://127.0.0.1:9090 --jaeger http://127.0.0.1:16686
+	@$(BIN)/python -m stack.screenshots http://127.0.0.1:9090 --jaeger http://127.0.0.1:16686 --export 2
+
+# Of the same, into build/panels: what Grafana shows, for the docs.
+PANELS ?= --export 2 --minutes 5
+panels: $(VENV)/dev.stamp
+	@$(BIN)/python -m stack.pictures http://127.0.0.1:9090 $(PANELS)
 
 dashboards: $(VENV)/dev.stamp
 	$(BIN)/python -m stack.dashboards

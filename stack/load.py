@@ -18,6 +18,8 @@ from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
 from urllib.parse import urlsplit
 
+from stack.ready import missing
+
 WORKERS = 8
 MOST_SECONDS = 3600.0
 MOST_RATE = 500.0
@@ -112,15 +114,21 @@ def options_of(arguments: list[str] | None = None) -> argparse.Namespace:
         "--rate", type=float, default=20.0, help=f"requests a second to each, at most {MOST_RATE:.0f}"
     )
     parser.add_argument("--seconds", type=float, default=60.0, help=f"at most {MOST_SECONDS:.0f}")
+    parser.add_argument("--wait", type=float, default=30.0, help="seconds to wait for the services (30)")
     return parser.parse_args(arguments)
 
 
 def main() -> int:
     options = options_of()
+    if absent := missing([f"{service}/" for service in options.services], options.wait):
+        print(
+            f"no answer within {options.wait:g} s from {' or '.join(absent)}: start it first", file=sys.stderr
+        )
+        return 1
     load = Load(options.services, options.rate, options.seconds)
     try:
         outcomes = load.run()
-    except OSError as error:
+    except (OSError, HTTPException) as error:
         print(f"no answer from {' or '.join(options.services)}: {error}", file=sys.stderr)
         return 1
     print(json.dumps(outcomes))

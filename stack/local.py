@@ -16,8 +16,9 @@ from pathlib import Path
 
 from stack import binaries
 from stack.load import Load
-from stack.programs import HEALTHY, SICK, VARIANTS, Ports, Stack
-from stack.running import CannotRunError, require_free
+from stack.ports import Ports
+from stack.programs import HEALTHY, SICK, VARIANTS, Stack
+from stack.running import CannotRunError, interval, require_free
 
 
 def addresses(stack: Stack) -> str:
@@ -25,14 +26,14 @@ def addresses(stack: Stack) -> str:
     ports = stack.ports
     prometheus = ports.url("prometheus")
     places = {
-        "both services, side by side": f"{prometheus}/consoles/poolscope.html",
+        "both services, side by side": f"{prometheus}/consoles/poolscope.html?export={stack.every:g}&minutes=15",
         "Prometheus": prometheus,
         "Jaeger": ports.url("jaeger_query"),
         "OTLP": f"127.0.0.1:{ports.otlp_grpc} (gRPC), {ports.url('otlp_http')} (HTTP)",
         f"{HEALTHY}, the healthy service": ports.url("healthy"),
         f"{SICK}, the sick service": ports.url("sick"),
         "what the downstream counted": ports.url("downstream_control"),
-        "events": str(stack.events),
+        "events, VictoriaLogs": f"{ports.url('logs')}/select/vmui/",
         "logs": str(stack.folder),
         "the fleet's report": f"poolscope report --prometheus {prometheus}",
     }
@@ -47,6 +48,9 @@ def main() -> int:
         "--seconds", type=float, help="end after this much load (default: run until Ctrl-C, an hour at most)"
     )
     parser.add_argument("--rate", type=float, default=10.0, help="requests a second to each service")
+    parser.add_argument(
+        "--every", type=interval, default=2.0, help="seconds between two exports of metrics (2)"
+    )
     parser.add_argument("--any-ports", action="store_true", help="choose free ports")
     parser.add_argument(
         "--caddy", action="store_true", help="put Caddy between the services and the downstream"
@@ -66,7 +70,9 @@ def main() -> int:
         require_free({field.name.replace("_", " "): getattr(ports, field.name) for field in fields(ports)})
         folder = Path(tempfile.mkdtemp(prefix="poolscope-stack-"))
         variants = tuple(options.collector)
-        with Stack(folder, ports, may_build=True, overlays=variants, behind_caddy=options.caddy) as stack:
+        with Stack(
+            folder, ports, may_build=True, overlays=variants, behind_caddy=options.caddy, every=options.every
+        ) as stack:
             print(f"The stack is up:\n{addresses(stack)}", flush=True)
             load = Load([ports.url("healthy"), ports.url("sick")], options.rate, options.seconds or 3600.0)
             sending = threading.Thread(target=load.run, daemon=True)

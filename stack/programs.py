@@ -4,49 +4,39 @@ import shutil
 import sys
 import urllib.error
 import urllib.request
-from dataclasses import dataclass, fields
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import yaml
+
 from stack import binaries
-from stack.running import CannotRunError, Program, answers, free_port, listens
+from stack.downstream import certificate
+from stack.ports import Ports
+from stack.running import CannotRunError, Program, answers, listens
 
 ROOT = Path(__file__).resolve().parent.parent
-VARIANTS = ("scraped", "tail-sampling", "vendor")
+VARIANTS = ("auth", "persistent", "scraped", "tail-sampling", "tls", "vendor")
 """What can be laid over otel-collector.yaml: stack/collector/NAME.yaml."""
+COMPONENTS = ("otelcol", "jaeger", "prometheus", "victoria-logs")
+"""What is not ours and is started by its program's name."""
+TOKEN = "for-this-machine-only"
 HEALTHY = "checkout"
 SICK = "billing"
 
 
-@dataclass
-class Ports:
-    """Where everything listens, on 127.0.0.1."""
-
-    otlp_grpc: int = 4317
-    otlp_http: int = 4318
-    collector_health: int = 13233
-    collector_metrics: int = 8888
-    scraped: int = 9464
-    jaeger_otlp: int = 14317
-    jaeger_query: int = 16686
-    jaeger_grpc: int = 16685
-    jaeger_health: int = 13133
-    prometheus: int = 9090
-    downstream: int = 8900
-    downstream_tls: int = 8943
-    downstream_control: int = 8901
-    caddy: int = 8950
-    caddy_tls: int = 8953
-    healthy: int = 8911
-    sick: int = 8912
-
-    @classmethod
-    def any(cls) -> "Ports":
-        return cls(**{field.name: free_port() for field in fields(cls)})
-
-    def url(self, name: str) -> str:
-        return f"http://127.0.0.1:{getattr(self, name)}"
+def configuration(overlays: tuple[str, ...]) -> list[str]:
+    """What `otelcol --config` is given: the base, what is laid over it, and the extensions of all of them."""
+    files = [
+        ROOT / "otel-collector.yaml",
+        *(ROOT / "stack" / "collector" / f"{name}.yaml" for name in overlays),
+    ]
+    extensions: list[str] = []
+    for file in files:
+        service = yaml.safe_load(file.read_text(encoding="utf-8")).get("service", {})
+        extensions += [name for name in service.get("extensions", ()) if name not in extensions]
+    # Of two lists the Collector takes the last: two variants with an extension each would lose one.
+    return [*map(str, files), f"yaml:service::extensions: [{', '.join(extensions)}]"]
 
 
 class Stack:
@@ -60,18 +50,22 @@ class Stack:
         may_build: bool,
         overlays: tuple[str, ...] = (),
         behind_caddy: bool = False,
+        every: float = 2.0,
     ) -> None:
         self.folder = folder
         self.ports = ports
-        self.events = folder / "events.jsonl"
+        self.every = every
+        self.overlays = overlays
+        if "tls" in overlays:
+            certificate(folder, ["localhost", "127.0.0.1"])
+        (folder / "otlp-token").write_text(TOKEN, encoding="utf-8")
         self.access_log = folder / "caddy-access.jsonl"
-        paths = {
-            name: binaries.need(name, may_build=may_build) for name in ("otelcol", "jaeger", "prometheus")
-        }
+        paths = {name: binaries.need(name, may_build=may_build) for name in COMPONENTS}
         self.caddy = self._caddy() if behind_caddy else None
         self.prometheus = self._prometheus(paths["prometheus"])
         self.jaeger = self._jaeger(paths["jaeger"])
-        self.collector = self._collector(paths["otelcol"], overlays)
+        self.logs = self._logs(paths["victoria-logs"])
+        self.collector = self._collector(paths["otelcol"])
         self.downstream = self._downstream()
         self.healthy = self._service(HEALTHY, "healthy", ports.healthy)
         self.sick = self._service(SICK, "sick", ports.sick)
@@ -81,6 +75,23 @@ class Stack:
         """The ports that the services call, plain and TLS: the downstream's own, or Caddy's before it."""
         ports = self.ports
         return (ports.caddy, ports.caddy_tls) if self.caddy else (ports.downstream, ports.downstream_tls)
+
+    @property
+    def otlp(self) -> str:
+        """Where the services send to, over HTTP."""
+        port = self.ports.otlp_http
+        return f"https://localhost:{port}" if "tls" in self.overlays else f"http://127.0.0.1:{port}"
+
+    def _credentials(self) -> dict[str, str]:
+        """What OpenTelemetry's exporters read, for a Collector that wants to know who sends."""
+        told = {}
+        if "tls" in self.overlays:
+            told["OTEL_EXPORTER_OTLP_CERTIFICATE"] = str(self.folder / "ca.pem")
+            # requests, which the exporters send with, would rather take these.
+            told |= {"REQUESTS_CA_BUNDLE": "", "CURL_CA_BUNDLE": ""}
+        if "auth" in self.overlays:
+            told["OTEL_EXPORTER_OTLP_HEADERS"] = f"authorization=Bearer%20{TOKEN}"
+        return told
 
     def _program(self, name: str, command: list[str], **environment: str) -> Program:
         return Program(
@@ -117,8 +128,8 @@ class Stack:
         folder.mkdir(exist_ok=True)
         for page in (ROOT / "stack" / "prometheus" / "consoles").glob("*.html"):
             written = page.read_text(encoding="utf-8")
-            for name, usual in (("jaeger_query", Ports.jaeger_query), ("prometheus", Ports.prometheus)):
-                written = written.replace(f"http://localhost:{usual}", self.ports.url(name))
+            for name in ("jaeger_query", "logs"):
+                written = written.replace(f"http://localhost:{getattr(Ports, name)}", self.ports.url(name))
             (folder / page.name).write_text(written, encoding="utf-8")
         return folder
 
@@ -134,15 +145,18 @@ class Stack:
             JAEGER_UI_CONFIG=str(ROOT / "stack" / "jaeger" / "config-ui.json"),
         )
 
-    def _collector(self, path: Path, overlays: tuple[str, ...]) -> Program:
-        ports = self.ports
-        files = [
-            ROOT / "otel-collector.yaml",
-            *(ROOT / "stack" / "collector" / f"{name}.yaml" for name in overlays),
+    def _logs(self, path: Path) -> Program:
+        words = [
+            f"-httpListenAddr=127.0.0.1:{self.ports.logs}",
+            f"-storageDataPath={self.folder / 'victoria-logs'}",
         ]
+        return self._program("victoria-logs", [str(path), *words])
+
+    def _collector(self, path: Path) -> Program:
+        ports = self.ports
         return self._program(
             "otelcol",
-            [str(path), *(word for file in files for word in ("--config", str(file)))],
+            [str(path), *(word for source in configuration(self.overlays) for word in ("--config", source))],
             OTLP_GRPC_LISTEN=f"127.0.0.1:{ports.otlp_grpc}",
             OTLP_HTTP_LISTEN=f"127.0.0.1:{ports.otlp_http}",
             HEALTH_LISTEN=f"127.0.0.1:{ports.collector_health}",
@@ -150,7 +164,11 @@ class Stack:
             SCRAPE_LISTEN=f"127.0.0.1:{ports.scraped}",
             TRACES_ENDPOINT=f"127.0.0.1:{ports.jaeger_otlp}",
             METRICS_ENDPOINT=f"{ports.url('prometheus')}/api/v1/otlp",
-            EVENTS_FILE=str(self.events),
+            EVENTS_ENDPOINT=f"{ports.url('logs')}/insert/opentelemetry/v1/logs",
+            QUEUE_FOLDER=str(self.folder / "queue"),
+            TLS_CERTIFICATE=str(self.folder / "server.pem"),
+            TLS_KEY=str(self.folder / "server.pem"),
+            OTLP_TOKEN_FILE=str(self.folder / "otlp-token"),
         )
 
     def _downstream(self) -> Program:
@@ -185,12 +203,11 @@ class Stack:
         )
 
     def _service(self, name: str, habit: str, port: int) -> Program:
-        ports = self.ports
         plain, secure = self.called
         addresses = [
             *("--downstream", f"http://127.0.0.1:{plain}"),
             *("--downstream-tls", f"https://localhost:{secure}"),
-            *("--otlp", ports.url("otlp_http")),
+            *("--otlp", self.otlp),
             *("--certs", str(self.folder)),
         ]
         command = [
@@ -204,15 +221,21 @@ class Stack:
             "--port",
             str(port),
         ]
-        return self._program(name, [*command, *addresses, "--every", "2"])
+        return self._program(
+            name,
+            [*command, *addresses, "--every", f"{self.every:g}"],
+            OTEL_RESOURCE_ATTRIBUTES="deployment.environment.name=local",
+            **self._credentials(),
+        )
 
     def start_component(self, program: Program) -> None:
-        """Start Prometheus, Jaeger or the Collector, and return when it answers."""
+        """Start one of COMPONENTS, and return when it answers."""
         ports = self.ports
         where = {
             "prometheus": f"{ports.url('prometheus')}/-/ready",
             "jaeger": f"{ports.url('jaeger_query')}/api/v3/services",
             "otelcol": ports.url("collector_health"),
+            "victoria-logs": f"{ports.url('logs')}/health",
         }
         program.start()
         program.wait_for(lambda: answers(where[program.name]))
@@ -237,7 +260,7 @@ class Stack:
         program.wait_for(lambda: program.said(f"{program.name} ready"))
 
     def start(self) -> None:
-        for component in (self.prometheus, self.jaeger, self.collector):
+        for component in (self.prometheus, self.jaeger, self.logs, self.collector):
             self.start_component(component)
         self.start_service(self.downstream)
         if self.caddy:
@@ -254,7 +277,8 @@ class Stack:
     def stop(self) -> None:
         self.stop_services()
         # From the sources to the stores, so that each can still deliver.
-        for program in (self.caddy, self.downstream, self.collector, self.jaeger, self.prometheus):
+        stores = (self.logs, self.jaeger, self.prometheus)
+        for program in (self.caddy, self.downstream, self.collector, *stores):
             if program:
                 program.stop()
 

@@ -1,7 +1,9 @@
 """Starting programs, waiting until they answer, ending them: what the local stack and its tests share."""
 
+import argparse
 import contextlib
 import json
+import math
 import os
 import signal
 import socket
@@ -42,6 +44,19 @@ def until(condition: Callable[[], Any], seconds: float, what: str, every: float 
             raise CannotRunError(f"{what} did not come within {seconds:.0f} s")
         time.sleep(every)
     return found
+
+
+def interval(text: str) -> float:
+    """Seconds between two exports of metrics, for argparse: an export must be over before the next one."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 1.0 <= seconds <= 300.0:
+        raise argparse.ArgumentTypeError(
+            f"{text} does not fit: give seconds from 1 to 300 (after 300 Prometheus takes a series for gone)"
+        )
+    return seconds
 
 
 def free_port() -> int:

@@ -52,7 +52,6 @@ SEARCHES = (
     Search("Which requests opened a connection?", SICK, {names.REUSED: "false"}),
     Search("The same, of the healthy service", HEALTHY, {names.REUSED: "false"}),
     Search("Which were served by a connection that was ready?", HEALTHY, {names.REUSED: "true"}),
-    Search("Everything on one connection", HEALTHY, {names.CONNECTION_ID: "1"}),
     Search("Who waited for the pool?", SICK, operation=names.SPANS["wait"].name.split("{")[0]),
     # Not by error=true, which Jaeger's memory never finds: it compares a boolean with this word.
     Search(

@@ -22,6 +22,7 @@ from opentelemetry import trace
 from requests.adapters import HTTPAdapter
 
 from stack import telemetry
+from stack.running import interval
 
 Way = Callable[[], None]
 THREADS = 8
@@ -164,7 +165,7 @@ def options_of(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--downstream-tls", default="https://localhost:8943", help="its TLS address")
     parser.add_argument("--certs", type=Path, required=True, help="where the downstream wrote ca.pem")
     parser.add_argument("--otlp", default="http://127.0.0.1:4318", help="the Collector, OTLP over HTTP")
-    parser.add_argument("--every", type=float, default=5.0, help="seconds between two exports of metrics")
+    parser.add_argument("--every", type=interval, default=5.0, help="seconds between two exports of metrics")
     return parser.parse_args(arguments)
 
 

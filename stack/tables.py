@@ -4,43 +4,37 @@ python -m stack.tables http://127.0.0.1:9090 --jaeger http://127.0.0.1:16686
 """
 
 import argparse
-import math
 import sys
+import time
 import urllib.parse
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
+from stack.boards import BOARDS
+from stack.panels import at_once
 from stack.programs import HEALTHY, SICK
-from stack.queries import BOARDS
-from stack.running import ask
+from stack.queries import Asking
+from stack.running import ask, interval
 from stack.searches import SEARCHES, Span, by_connection, tags_of
+from stack.shapes import Panel
 
-ANYTHING = (("$__rate_interval", "1m"), ("$service", ".*"), ("$instance", ".*"), ("$server", ".*"))
 
-
-def answers(prometheus: str, expression: str, legend: str) -> list[str]:
+def answers(prometheus: str, panel: Panel, asking: Asking) -> list[str]:
     """Each series as `name value`, the largest first."""
-    for name, value in ANYTHING:
-        expression = expression.replace(name, value)
-    asked = urllib.parse.urlencode({"query": expression})
-    told: list[tuple[float, str]] = []
-    for series in ask(f"{prometheus}/api/v1/query?{asked}")["data"]["result"]:
-        labels, number = series["metric"], float(series["value"][1])
-        called = legend
-        for name, text in labels.items():
-            called = called.replace(f"{{{{{name}}}}}", text)
-        told.append((-number if math.isfinite(number) else math.inf, f"{called} {number:.4g}"))
-    return [text for _, text in sorted(told)]
+    now = time.time()
+    told = [each for question in panel.questions for each in at_once(prometheus, question, asking, now)]
+    told.sort(key=lambda each: (-each.last, each.name))
+    return [f"{each.name} {each.last:.4g}" for each in told]
 
 
-def of_panels(prometheus: str) -> Iterator[str]:
+def of_panels(prometheus: str, export: float) -> Iterator[str]:
     yield "| panel | unit | series and values |\n|---|---|---|"
+    asking = Asking(export=export, step=export)
     # Both dashboards have the same panels; the first compares the services.
     for panel in BOARDS[0].panels:
-        told = [
-            text for each in panel.questions for text in answers(prometheus, each.expression, each.legend)
-        ]
-        yield f"| {panel.title} | {panel.unit} | {'<br>'.join(told) or 'no data'} |"
+        told = answers(prometheus, panel, asking)
+        yield f"| {panel.title} | {panel.unit} | {'<br>'.join(told) or 'nothing'} |"
 
 
 def of_searches(jaeger: str) -> Iterator[str]:
@@ -97,10 +91,13 @@ def main() -> int:
     )
     parser.add_argument("prometheus", metavar="URL")
     parser.add_argument("--jaeger", metavar="URL")
+    parser.add_argument(
+        "--export", type=interval, default=60.0, help="seconds between two exports of metrics (60)"
+    )
     options = parser.parse_args()
-    asked = [(of_panels, options.prometheus)]
+    asked = [(partial(of_panels, export=options.export), options.prometheus)]
     if options.jaeger:
-        asked += [(table, options.jaeger) for table in (of_searches, of_connections, of_one_trace)]
+        asked += [(partial(table), options.jaeger) for table in (of_searches, of_connections, of_one_trace)]
     for table, url in asked:
         try:
             print("\n".join(table(url)), end="\n\n")

@@ -63,6 +63,8 @@ def test_a_close_is_told_with_its_reason_and_its_trace(program, telemetry) -> No
     telemetry.points("poolscope.requests")  # any collection drains
     (event,) = telemetry.events("poolscope.connection.closed")
     assert (event.trace_id, event.span_id) == (span.trace_id, span.span_id)
+    # What log stores show in a list; the rest of it is a click away.
+    assert event.body == f"connection {on.id} to shop.example:80 closed by gc (gc) after 1 request"
     about = dict(event.attributes)
     assert about.pop("poolscope.connection.age") >= 0
     assert about == {

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import json
 import time
 import urllib.parse
 
+from stack import service as program
 from stack.load import Load
 from stack.programs import HEALTHY, SICK, Stack
-from stack.running import ask, until
+from stack.running import answers, ask, until
 
 SECONDS = 20.0
 RATE = 12.0
+
+
+def is_of_the_sick(file: str, line: int) -> bool:
+    """Whether this is a line of the sick service's habits."""
+    lines, first = inspect.getsourcelines(program.sick)
+    return file == program.__file__ and first <= line < first + len(lines)
 
 
 class Asking:
@@ -22,6 +30,7 @@ class Asking:
         self.stack = stack
         self.prometheus = stack.ports.url("prometheus")
         self.jaeger = stack.ports.url("jaeger_query")
+        self.logs = stack.ports.url("logs")
 
     def counted(self) -> dict[str, dict[str, int]]:
         """Requests, connections and reuses by service, as the downstream saw them."""
@@ -30,6 +39,12 @@ class Asking:
     def query(self, expression: str) -> list[dict]:
         asked = urllib.parse.urlencode({"query": expression})
         return ask(f"{self.prometheus}/api/v1/query?{asked}")["data"]["result"]
+
+    def events(self, query: str) -> list[dict]:
+        """What VictoriaLogs answers, an event each."""
+        asked = urllib.parse.urlencode({"query": query})
+        told = answers(f"{self.logs}/select/logsql/query?{asked}") or b""
+        return [json.loads(line) for line in told.splitlines()]
 
     def total(self, metric: str, service: str, labels: str = "") -> float:
         """A cumulative value summed over the service's instances."""

@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from stack import binaries
-from stack.programs import Ports, Stack
+from stack.ports import Ports
+from stack.programs import COMPONENTS, Stack
 from tests.stack.asking import Ran
 
 
@@ -17,7 +18,7 @@ def component() -> Callable[[str], Path]:
 @pytest.fixture(scope="session")
 def ran(component: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
     """Both services under load, ended, and all they sent delivered; the components stay to be asked."""
-    for name in ("otelcol", "jaeger", "prometheus"):
+    for name in COMPONENTS:
         component(name)
     with Stack(tmp_path_factory.mktemp("stack"), Ports.any(), may_build=False) as stack:
         yield Ran(stack)

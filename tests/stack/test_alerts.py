@@ -2,42 +2,64 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
-from pathlib import Path
 
 import pytest
 import yaml
 
-FOLDER = Path(__file__).resolve().parent.parent.parent / "stack" / "prometheus"
+from stack.programs import ROOT
+from tests.stack.alert_cases import CASES, RULES
+
+FOLDER = ROOT / "stack" / "prometheus"
+
+
+@pytest.fixture
+def promtool(component):
+    def run(*words):
+        return subprocess.run([component("promtool"), *words], capture_output=True, text=True, timeout=60)
+
+    return run
 
 
 @pytest.mark.stack
-def test_the_rules_are_valid(component):
-    ran = subprocess.run(
-        [component("promtool"), "check", "rules", FOLDER / "alerts.yaml"],
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+def test_the_rules_are_valid(promtool):
+    ran = promtool("check", "rules", str(FOLDER / "alerts.yaml"))
     assert ran.returncode == 0, ran.stdout + ran.stderr
 
 
 @pytest.mark.stack
-def test_each_alert_fires_when_it_should_and_not_beside_it(component):
-    ran = subprocess.run(
-        [component("promtool"), "test", "rules", "alerts.test.yaml"],
-        cwd=FOLDER,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.alert}: {case.name}")
+def test_an_alert_fires_when_it_should_and_not_beside_it(promtool, tmp_path, case):
+    written = {
+        "rule_files": [str(FOLDER / "alerts.yaml")],
+        "evaluation_interval": "15s",
+        "tests": [case.as_promtool()],
+    }
+    (tmp_path / "case.yaml").write_text(yaml.safe_dump(written), encoding="utf-8")
+    ran = promtool("test", "rules", str(tmp_path / "case.yaml"))
     assert ran.returncode == 0, ran.stdout + ran.stderr
 
 
 def test_every_alert_has_a_case_in_which_it_fires_and_one_in_which_it_does_not():
-    rules = yaml.safe_load((FOLDER / "alerts.yaml").read_text(encoding="utf-8"))["groups"][0]["rules"]
-    cases = yaml.safe_load((FOLDER / "alerts.test.yaml").read_text(encoding="utf-8"))["tests"]
-    asked = [check for case in cases for check in case["alert_rule_test"]]
-    fires = {check["alertname"] for check in asked if check["exp_alerts"]}
-    silent = {check["alertname"] for check in asked if not check["exp_alerts"]}
-    assert fires == silent == {rule["alert"] for rule in rules}
+    fires = {case.alert for case in CASES if case.fires is not None}
+    silent = {case.alert for case in CASES if case.fires is None}
+    assert fires == silent == {rule["alert"] for rule in RULES}
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
+def test_every_alert_says_what_it_is_and_where_to_read_on(rule):
+    assert set(rule["annotations"]) == {"summary", "description", "runbook_url"}
+    assert rule["labels"]["severity"] in {"info", "warning", "critical"}
+    assert "keep_firing_for" in rule
+    page, anchor = rule["annotations"]["runbook_url"].rsplit("/", 1)[1].split("#")
+    assert anchor == rule["alert"]
+    written = (FOLDER / "consoles" / page).read_text(encoding="utf-8")
+    assert f'id="{anchor}"' in written
+    # Each tells environments apart, so that a test system does not wake those of production.
+    assert "deployment_environment_name" in rule["expr"]
+
+
+def test_the_page_has_no_alert_that_is_gone():
+    told = re.findall(r'<h2 id="(\w+)"', (FOLDER / "consoles" / "runbooks.html").read_text(encoding="utf-8"))
+    assert sorted(told) == sorted(rule["alert"] for rule in RULES)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import socket
+import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from stack import binaries, load, local, screenshots, tables
+from stack import binaries, load, local, ready, screenshots, tables
 from stack.downstream import certificate
-from stack.programs import ROOT
+from stack.panels import fitting
+from stack.programs import COMPONENTS, ROOT
 from stack.running import CannotRunError, Program, answers, free_port, require_free
 
 
@@ -55,7 +59,7 @@ def test_a_program_that_ends_at_once_is_quoted(tmp_path):
 
 @pytest.mark.stack
 def test_a_prometheus_without_the_receiver_is_told_so(component, tmp_path):
-    for name in ("otelcol", "jaeger", "prometheus"):
+    for name in COMPONENTS:
         component(name)
     stack = local.Stack(tmp_path, local.Ports.any(), may_build=False)
     stack.prometheus.command.remove("--web.enable-otlp-receiver")
@@ -76,11 +80,69 @@ def test_a_component_that_is_missing_is_named(monkeypatch, tmp_path):
 
 
 def test_a_load_without_a_service(monkeypatch, capsys):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        monkeypatch.setattr(sys, "argv", ["stack.load", f"http://127.0.0.1:{probe.getsockname()[1]}"])
-        assert load.main() == 1
-    assert capsys.readouterr().err.startswith("no answer from")
+    url = f"http://127.0.0.1:{free_port()}"
+    monkeypatch.setattr(sys, "argv", ["stack.load", url, "--wait", "0.3"])
+    assert load.main() == 1
+    assert capsys.readouterr().err == f"no answer within 0.3 s from {url}/: start it first\n"
+
+
+def test_a_load_waits_for_its_service(monkeypatch, capsys):
+    """The service comes up a moment later: nobody has to start the load again."""
+    port = free_port()
+    monkeypatch.setattr(
+        sys, "argv", ["stack.load", f"http://127.0.0.1:{port}", "--seconds", "0.5", "--rate", "4"]
+    )
+
+    class Late(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("Content-Length", "3")
+            self.end_headers()
+            self.wfile.write(b"way")
+
+        def log_message(self, *words):
+            """Its only visitor is the load."""
+
+    def come_up():
+        with ThreadingHTTPServer(("127.0.0.1", port), Late) as server:
+            servers.append(server)
+            server.serve_forever(0.05)
+
+    servers: list[ThreadingHTTPServer] = []
+    late = threading.Timer(0.5, come_up)
+    late.start()
+    try:
+        assert load.main() == 0
+    finally:
+        servers[0].shutdown()
+        late.join()
+    assert '"failed": 0' in capsys.readouterr().out
+
+
+def test_who_is_not_ready_is_named(monkeypatch, capsys):
+    urls = [f"http://127.0.0.1:{free_port()}" for _ in range(2)]
+    monkeypatch.setattr(sys, "argv", ["stack.ready", *urls])
+    assert ready.main() == 1
+    assert capsys.readouterr().err == f"no answer within 0 s from {urls[0]} or {urls[1]}\n"
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("every", ["0", "0.5", "301", "often", "-5", "nan"])
+@pytest.mark.parametrize(
+    "module", ["stack.local", "stack.tables http://127.0.0.1:9", "stack.pictures http://127.0.0.1:9"]
+)
+def test_an_export_interval_that_does_not_fit(module, every):
+    word = "--every" if module == "stack.local" else "--export"
+    command = [sys.executable, "-m", *module.split(), f"{word}={every}"]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 2
+    assert f"{every} does not fit: give seconds from 1 to 300" in ended.stderr.splitlines()[-1]
+
+
+def test_a_range_that_holds_too_few_exports():
+    with pytest.raises(CannotRunError, match=r"120 s hold 2 exports at 60 s: ask for 480 s at least"):
+        fitting(60.0, 120.0)
+    assert fitting(60.0, 480.0).step == 60.0
 
 
 def test_a_service_without_a_collector_says_so_and_serves(tmp_path):

@@ -7,7 +7,8 @@ import json
 import pytest
 
 from stack.load import Load
-from stack.programs import HEALTHY, SICK, Ports, Stack
+from stack.ports import Ports
+from stack.programs import COMPONENTS, HEALTHY, SICK, Stack
 from tests.stack.asking import Asking
 
 pytestmark = [pytest.mark.stack, pytest.mark.caddy]
@@ -44,7 +45,7 @@ class Behind(Asking):
 
 @pytest.fixture(scope="module")
 def ran(component, tmp_path_factory):
-    for name in ("otelcol", "jaeger", "prometheus"):
+    for name in COMPONENTS:
         component(name)
     folder = tmp_path_factory.mktemp("caddy")
     with Stack(folder, Ports.any(), may_build=False, behind_caddy=True) as stack:

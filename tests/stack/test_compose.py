@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import importlib
 import re
+import subprocess
+import sys
+import threading
+from http.server import ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
+
+from stack.downstream import Control
+from stack.running import free_port
 
 HOUSE = Path(__file__).resolve().parent.parent.parent
 COMPOSE = yaml.safe_load((HOUSE / "compose.yaml").read_text(encoding="utf-8"))
@@ -16,8 +24,8 @@ OURS = {name: service for name, service in SERVICES.items() if "build" in servic
 
 
 def test_everything_of_the_stack_is_in_it():
-    assert set(OURS) == {"downstream", "checkout", "billing", "load"}
-    assert set(SERVICES) - set(OURS) == {"collector", "jaeger", "prometheus", "grafana"}
+    assert set(OURS) == {"components", "downstream", "checkout", "billing", "load"}
+    assert set(SERVICES) - set(OURS) == {"collector", "jaeger", "prometheus", "logs", "grafana"}
 
 
 def test_images_of_others_are_pinned_by_version():
@@ -43,6 +51,56 @@ def test_what_is_called_or_awaited_is_a_service():
     called += [name for service in SERVICES.values() for name in service.get("depends_on", ())]
     assert called
     assert set(called) <= set(SERVICES)
+
+
+def conditions(name: str) -> dict[str, str]:
+    """Whom a service waits for, and until when."""
+    told = SERVICES[name].get("depends_on", {})
+    if isinstance(told, list):
+        return dict.fromkeys(told, "service_started")
+    return {other: each["condition"] for other, each in told.items()}
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_who_waits_for_health_waits_for_one_that_tells_it(name):
+    for other, condition in conditions(name).items():
+        assert (condition == "service_healthy") == ("healthcheck" in SERVICES[other])
+        if condition == "service_completed_successfully":
+            assert "--within" in SERVICES[other]["command"]
+
+
+def test_the_load_waits_for_its_services_and_they_for_the_components():
+    assert conditions("load") == {"checkout": "service_healthy", "billing": "service_healthy"}
+    for name in ("checkout", "billing"):
+        assert conditions(name) == {
+            "downstream": "service_healthy",
+            "components": "service_completed_successfully",
+        }
+    asked = re.findall(r"http://(\w+):", str(SERVICES["components"]["command"]))
+    assert set(asked) == {"collector", "jaeger", "prometheus", "logs"}
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("name", [name for name in SERVICES if "healthcheck" in SERVICES[name]])
+def test_a_health_check_asks_a_port_that_its_program_listens_on(name):
+    """Run for real: not healthy while nobody listens, healthy when somebody does."""
+    kind, *command = SERVICES[name]["healthcheck"]["test"]
+    assert kind == "CMD"
+    port = urlsplit(command[-1]).port
+    module, *words = map(str, SERVICES[name]["command"])
+    options = vars(importlib.import_module(module).options_of(words))
+    assert port in options.values()
+    free = free_port()
+    asked = [sys.executable, *command[1:-1], command[-1].replace(str(port), str(free))]
+    assert subprocess.run(asked, cwd=HOUSE, capture_output=True, timeout=30).returncode == 1
+    with ThreadingHTTPServer(("127.0.0.1", free), Control) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        try:
+            assert subprocess.run(asked, cwd=HOUSE, timeout=30).returncode == 0
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def test_what_is_mounted_is_there():

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
-from stack.programs import VARIANTS
+from stack.programs import VARIANTS, configuration
 
 HOUSE = Path(__file__).resolve().parent.parent.parent
 
@@ -37,6 +39,37 @@ def test_each_variant_is_valid_over_the_base(component, variant):
         component, HOUSE / "otel-collector.yaml", HOUSE / "stack" / "collector" / f"{variant}.yaml"
     )
     assert checked.returncode == 0, checked.stderr
+
+
+@pytest.mark.stack
+@pytest.mark.parametrize(
+    ("overlays", "extensions"),
+    [
+        ((), "[health_check]"),
+        (("auth", "persistent", "tls"), "[health_check, bearertokenauth, file_storage]"),
+        (("persistent", "tail-sampling"), "[health_check, file_storage]"),
+    ],
+)
+def test_overlays_go_together(component, overlays, extensions):
+    """Each lists its extensions; the Collector would take the last list only."""
+    sources = configuration(overlays)
+    assert sources[-1] == f"yaml:service::extensions: {extensions}"
+    checked = validate(component, *sources)
+    assert checked.returncode == 0, checked.stderr
+
+
+def test_what_is_compiled_in_is_used_and_nothing_else():
+    """Every component of the builder's list has a configuration that names it."""
+    listed = (HOUSE / "stack" / "collector" / "builder.yaml").read_text(encoding="utf-8")
+    compiled = set(re.findall(r"/(\w+?)(?:receiver|processor|connector|exporter|extension)? v0", listed))
+    files = [HOUSE / "otel-collector.yaml", *(HOUSE / "stack" / "collector" / f"{v}.yaml" for v in VARIANTS)]
+    named = set()
+    for file in files:
+        told = yaml.safe_load(file.read_text(encoding="utf-8"))
+        for kind in ("receivers", "processors", "connectors", "exporters", "extensions"):
+            named |= {name.split("/")[0].replace("_", "") for name in told.get(kind) or ()}
+    called = {"otlp": "otlpgrpc"}  # the exporter's module has the name of the receiver's
+    assert {called.get(name, name) for name in compiled} - {"otlpgrpc"} == named - {"otlp", "otlpgrpc"}
 
 
 @pytest.mark.stack

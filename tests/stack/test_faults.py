@@ -8,7 +8,8 @@ import time
 import pytest
 
 from stack.load import Load
-from stack.programs import HEALTHY, SICK, Ports, Stack
+from stack.ports import Ports
+from stack.programs import COMPONENTS, HEALTHY, SICK, Stack
 from stack.running import answers, until
 from tests.stack.asking import Asking
 
@@ -83,7 +84,7 @@ class Faulty(Asking):
 
 @pytest.fixture(scope="module")
 def faulty(component, tmp_path_factory):
-    for name in ("otelcol", "jaeger", "prometheus"):
+    for name in COMPONENTS:
         component(name)
     with Stack(tmp_path_factory.mktemp("faults"), Ports.any(), may_build=False) as stack:
         yield Faulty(stack)

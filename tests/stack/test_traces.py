@@ -100,10 +100,21 @@ def test_every_request_of_a_client_per_request_opens_its_own_connection(ran):
         assert len(setups) == 1
 
 
+def instance_of(trace: dict, span: dict) -> str:
+    process = trace["processes"][span["processID"]]
+    return next(tag["value"] for tag in process["tags"] if tag["key"] == "service.instance.id")
+
+
 def test_one_connection_of_one_instance_can_be_searched_for(ran):
-    found = ran.query(f'sum by (service_instance_id) (poolscope_requests_total{{service_name="{SICK}"}})')
-    for instance in (series["metric"]["service_instance_id"] for series in found):
-        asked = {"poolscope.connection.id": "1", "service.instance.id": instance}
+    one_of_each = {
+        instance_of(trace, span): tags(span)["poolscope.connection.id"]
+        for trace in ran.traces(SICK)
+        for span in trace["spans"]
+        if "poolscope.connection.request_number" in tags(span)
+    }
+    assert len(one_of_each) == 2
+    for instance, connection in one_of_each.items():
+        asked = {"poolscope.connection.id": str(connection), "service.instance.id": instance}
         traces = ran.traces(SICK, asked)
         assert traces
         for trace in traces:

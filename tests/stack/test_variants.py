@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import gzip
 import re
+import ssl
 import threading
-import urllib.parse
+import time
+import urllib.error
+import urllib.request
 from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -16,49 +19,87 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from poolscope.signals import names
 from stack.load import Load
-from stack.programs import HEALTHY, SICK, Ports, Stack
+from stack.ports import Ports
+from stack.programs import COMPONENTS, HEALTHY, SICK, TOKEN, Stack
 from stack.queries import metric
 from stack.running import answers, ask, until
+from stack.searches import tags_of
+from tests.stack.asking import Asking
 
 pytestmark = pytest.mark.stack
 
 
 @pytest.fixture
-def served(component, tmp_path, monkeypatch):
-    """A function that runs a service against the Collector with one overlay."""
-    for name in ("otelcol", "jaeger", "prometheus"):
+def stacked(component, tmp_path):
+    """A function that makes a stack with overlays; whatever it started is ended afterwards."""
+    for name in COMPONENTS:
         component(name)
-    monkeypatch.setenv("DECISION_WAIT", "2s")
     stacks = []
 
-    def run(overlay: str, name: str = "healthy") -> Stack:
-        stack = Stack(tmp_path, Ports.any(), may_build=False, overlays=(overlay,))
+    def make(*overlays: str) -> Stack:
+        stack = Stack(tmp_path, Ports.any(), may_build=False, overlays=overlays)
         stacks.append(stack)
-        for component in (stack.jaeger, stack.collector):
-            stack.start_component(component)
-        service = getattr(stack, name)
-        for program in (stack.downstream, service):
-            stack.start_service(program)
-        Load([stack.ports.url(name)], 10.0, 4.0).run()
-        service.stop(30)
         return stack
 
-    yield run
+    yield make
     for stack in stacks:
         stack.stop()
 
 
-def test_tail_sampling_keeps_the_traces_that_links_point_into(served):
+@pytest.fixture
+def served(stacked, monkeypatch):
+    """A function that runs a service against the Collector with overlays, until it has sent everything."""
+    monkeypatch.setenv("DECISION_WAIT", "2s")
+
+    def run(*overlays: str, name: str = "healthy", **resource: str) -> Stack:
+        stack = stacked(*overlays)
+        for component in (stack.jaeger, stack.logs, stack.collector):
+            stack.start_component(component)
+        service = getattr(stack, name)
+        if resource:
+            told = ",".join(f"{key.replace('_', '.')}={value}" for key, value in resource.items())
+            service.environment["OTEL_RESOURCE_ATTRIBUTES"] = told
+        for each in (stack.downstream, service):
+            stack.start_service(each)
+        Load([stack.ports.url(name)], 10.0, 4.0).run()
+        service.stop(30)
+        return stack
+
+    return run
+
+
+def ways(stack: Stack, service: str) -> Counter[str]:
+    """How many traces Jaeger has of each way of a service."""
+    names = [span["operationName"] for span in Asking(stack).spans(service)]
+    return Counter(name for name in names if name.startswith("GET /"))
+
+
+@pytest.fixture
+def only(monkeypatch):
+    """A function that lets tail sampling keep what it is told, and nothing else."""
+
+    def keep(**settings: str) -> None:
+        nothing = {
+            "SETUP_SPANS_PER_SECOND": "1",
+            "WAIT_SPANS_PER_SECOND": "1",
+            "SLOW_MILLISECONDS": "60000",
+            "BASELINE_PERCENT": "0",
+        }
+        for name, value in {**nothing, **settings}.items():
+            monkeypatch.setenv(name, value)
+
+    return keep
+
+
+def test_tail_sampling_keeps_the_traces_that_links_point_into(served, only):
+    only(SETUP_SPANS_PER_SECOND="200")
     stack = served("tail-sampling")
-    counted = ask(stack.ports.url("downstream_control"))
-    asked = urllib.parse.urlencode({"service": HEALTHY, "limit": 1500, "lookback": "1h"})
-    address = f"{stack.ports.url('jaeger_query')}/api/traces?{asked}"
+    counted = Asking(stack).counted()
 
     def setups():
-        traces = ask(address)["data"]
         found = [
-            sum(span["operationName"].startswith("HTTP connection_setup ") for span in trace["spans"])
-            for trace in traces
+            sum(is_setup(span["operationName"]) for span in trace["spans"])
+            for trace in Asking(stack).traces(HEALTHY)
         ]
         return found if sum(found) >= counted["connections"][HEALTHY] else None
 
@@ -69,28 +110,101 @@ def test_tail_sampling_keeps_the_traces_that_links_point_into(served):
     assert len(found) < counted["requests"][HEALTHY] / 4
 
 
-def test_tail_sampling_keeps_errors_whatever_the_limit(served, monkeypatch):
-    monkeypatch.setenv("SETUP_SPANS_PER_SECOND", "1")
-    stack = served("tail-sampling", "sick")
-    asked = urllib.parse.urlencode({"service": SICK, "limit": 1500, "lookback": "1h"})
-    address = f"{stack.ports.url('jaeger_query')}/api/traces?{asked}"
-
-    def told():
-        return Counter(
-            span["operationName"]
-            for trace in ask(address)["data"]
-            for span in trace["spans"]
-            if span["operationName"].startswith("GET /")
-        )
-
+def test_tail_sampling_keeps_errors_whatever_the_limit(served, only):
+    only()
+    stack = served("tail-sampling", name="sick")
     failing = 40 // 6
-    found = until(lambda: told() if told()["GET /nobody-there"] >= failing else None, 30, "the failed traces")
+    found = until(
+        lambda: ways(stack, SICK) if ways(stack, SICK)["GET /nobody-there"] >= failing else None,
+        30,
+        "the failed traces",
+    )
     # Every other way opens a connection with three spans or more at a time: over this limit, all of them.
     assert set(found) == {"GET /nobody-there"}
 
 
+def test_tail_sampling_keeps_what_waited(served, only):
+    only(WAIT_SPANS_PER_SECOND="1000")
+    stack = served("tail-sampling", name="sick")
+    waited = 40 // 6
+    found = until(
+        lambda: ways(stack, SICK) if ways(stack, SICK)["GET /one-connection-for-all"] >= waited else None,
+        30,
+        "the traces that waited",
+    )
+    assert set(found) == {"GET /one-connection-for-all", "GET /nobody-there"}
+
+
+def test_tail_sampling_keeps_what_was_slow(served, only):
+    only(SLOW_MILLISECONDS="20")
+    stack = served("tail-sampling")
+    # Each second request asks for an answer that takes 20 ms.
+    until(lambda: ways(stack, HEALTHY)["GET /stock"] >= 20, 30, "the slow traces")
+    assert ways(stack, HEALTHY)["GET /stock"] == 20
+
+
+def test_tail_sampling_keeps_a_baseline_of_what_is_usual(served, only):
+    only(BASELINE_PERCENT="50")
+    stack = served("tail-sampling")
+    until(lambda: Asking(stack).traces(HEALTHY), 30, "the baseline")
+    # Decided together, two seconds after the last span; what is there after another export is all.
+    time.sleep(3)
+    found = ways(stack, HEALTHY)
+    # 40 coins: fewer than 8 or more than 32 come once in 20,000 runs.
+    assert 8 <= sum(found.values()) <= 32
+    reused = [span for span in Asking(stack).spans(HEALTHY) if tags_of(span).get(names.REUSED) is True]
+    assert reused
+
+
+def test_a_killed_collector_delivers_from_its_queue_on_disk(stacked):
+    """Jaeger and the log store are away all the time, and the Collector dies before they come."""
+    stack = stacked("persistent")
+    asking = Asking(stack)
+    stack.start_component(stack.collector)
+    for each in (stack.downstream, stack.sick):
+        stack.start_service(each)
+    (outcome,) = Load([stack.ports.url("sick")], 10.0, 4.0).run().values()
+    stack.sick.stop(30)
+    stack.collector.kill()
+    for component in (stack.jaeger, stack.logs, stack.prometheus, stack.collector):
+        stack.start_component(component)
+    counted = asking.counted()
+    until(lambda: len(asking.traces(SICK)) >= outcome["answered"], 60, "the traces from the queue")
+    assert len(asking.traces(SICK)) == outcome["answered"]
+    requests = counted["requests"][SICK]
+    until(lambda: asking.total("poolscope_requests_total", SICK) >= requests, 60, "the metrics")
+    assert asking.total("poolscope_requests_total", SICK) == requests
+    assert until(lambda: asking.events("_time:1h poolscope.finding.code:*"), 60, "the finding")
+
+
+def test_tls_and_a_token_let_in_who_has_both(served, tmp_path):
+    stack = served("tls", "auth", "persistent", name="sick")
+    asking = Asking(stack)
+    until(lambda: len(asking.traces(SICK)) >= 40, 60, "the traces over TLS")
+    assert until(lambda: asking.events("_time:1h poolscope.finding.code:*"), 60, "the finding over TLS")
+    trusted = ssl.create_default_context(cafile=str(tmp_path / "ca.pem"))
+
+    def sent(scheme: str, token: str | None) -> int:
+        headers = {"Content-Type": "application/x-protobuf"}
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token}"
+        url = f"{scheme}://localhost:{stack.ports.otlp_http}/v1/traces"
+        asked = urllib.request.Request(url, data=b"", headers=headers)
+        try:
+            with urllib.request.urlopen(asked, timeout=20, context=trusted) as answer:
+                return answer.status
+        except urllib.error.HTTPError as error:
+            error.close()
+            return error.code
+
+    assert sent("https", TOKEN) == 200
+    assert sent("https", "another") == 401
+    assert sent("https", None) == 401
+    assert sent("http", TOKEN) == 400
+
+
 def test_scraped_metrics_have_the_same_names(served):
-    stack = served("scraped")
+    stack = served("scraped", deployment_environment_name="local", k8s_pod_name="pod-of-many")
     counted = ask(stack.ports.url("downstream_control"))
     total = metric(names.REQUESTS_DONE)
 
@@ -111,6 +225,14 @@ def test_scraped_metrics_have_the_same_names(served):
         names.REUSE_IDLE_TIME,
     ):
         assert metric(name) in told
+    # What identifies a service is on every series; what a cluster adds to its resource is on none of them.
+    series = [line for line in text.splitlines() if line.startswith("poolscope_")]
+    assert series
+    for line in series:
+        assert re.search(rf'job="{HEALTHY}"', line)
+        assert 'deployment_environment_name="local"' in line
+        assert "otel_scope" not in line
+    assert "pod-of-many" not in re.sub(r"^target_info.*$", "", text, flags=re.MULTILINE)
     for name in (names.REQUEST_DURATION, names.SETUP_DURATION):
         assert {metric(name, "bucket"), metric(name, "sum"), metric(name, "count")} <= told
 
@@ -165,7 +287,7 @@ def vendor():
 def test_a_vendor_gets_all_three_signals_at_one_address(served, vendor, monkeypatch):
     monkeypatch.setenv("VENDOR_ENDPOINT", f"http://127.0.0.1:{vendor.server_port}")
     monkeypatch.setenv("VENDOR_KEY", "Bearer of-the-vendor")
-    counted = ask(served("vendor", "sick").ports.url("downstream_control"))
+    counted = ask(served("vendor", name="sick").ports.url("downstream_control"))
     until(lambda: vendor.requests >= counted["requests"][SICK], 30, "the last metrics")
     assert vendor.requests == counted["requests"][SICK]
     until(lambda: sum(map(is_setup, vendor.spans)) >= counted["connections"][SICK], 30, "the last spans")

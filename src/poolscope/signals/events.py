@@ -80,7 +80,7 @@ class Events:
             about[names.AGE] = max(at - record.opened_at, 0.0)
         if record.idle_since is not None:
             about[names.IDLE_TIME] = max(at - record.idle_since, 0.0)
-        self._send(names.CONNECTION_CLOSED, at, about, context, SeverityNumber.INFO)
+        self._send(names.CONNECTION_CLOSED, at, about, context, SeverityNumber.INFO, _closed(closed))
 
     def finding(self, finding: records.Finding, context: Context) -> None:
         """A habit was recognised."""
@@ -128,6 +128,16 @@ class Events:
             attributes=about,
             event_name=name,
         )
+
+
+def _closed(closed: Closed) -> str:
+    """One line for people: log stores show the body, and without one an empty line."""
+    record, server = closed.record, closed.server
+    port = f":{server[names.SERVER_PORT]}" if names.SERVER_PORT in server else ""
+    served = f"{record.requests} request{'' if record.requests == 1 else 's'}"
+    by = f" by {record.closed_by}" if record.closed_by else ""
+    reason = f" ({record.close_reason})" if record.close_reason else ""
+    return f"connection {record.id} to {server[names.SERVER_ADDRESS]}{port} closed{by}{reason} after {served}"
 
 
 def _address(record: records.Connection) -> Any:

@@ -1,0 +1,60 @@
+"""Where a click on a board leads: the other board, the traces in Jaeger, the event of a finding in VictoriaLogs.
+
+The addresses of Jaeger and VictoriaLogs are variables at the top of each board; what is in the braces, Grafana
+puts in when somebody clicks.
+"""
+
+import urllib.parse
+from dataclasses import dataclass
+
+from poolscope.signals import names
+from stack.queries import CODE
+
+ADDRESSES = {"jaeger": "http://localhost:16686", "logs": "http://localhost:9428"}
+"""Where both are in the stack."""
+# `job` is namespace/name where a service has a namespace: shown, and searched for, is the name.
+NAME_IN_JOB = r"/(?<value>(?:.*\/)?(?<text>[^\/]+))/"
+
+KEPT = "${datasource:queryparam}&${environment:queryparam}&${export:queryparam}&${jaeger:queryparam}&${logs:queryparam}"
+UNREUSED = urllib.parse.quote('{"' + names.REUSED + '":"false"}')
+
+
+@dataclass(frozen=True)
+class Link:
+    """A title and an address with Grafana's variables in it."""
+
+    title: str
+    url: str
+
+
+def events(logs: str, service: str, code: str) -> str:
+    """Address of VictoriaLogs's page with a finding's events, each with the file and line first."""
+    place = f"<{names.CODE_FILE}>:<{names.CODE_LINE}> <{names.CODE_FUNCTION}>"
+    # The page's table has a column for the message: what matters is put there.
+    query = f'{{service.name="SERVICE"}} {names.FINDING_CODE}:=CODE | format "{place}: <_msg>" as _msg'
+    asked = urllib.parse.quote(query).replace("SERVICE", service).replace("CODE", code)
+    return f"{logs}/select/vmui/#/?query={asked}&view=table&g0.range_input=7d&g0.relative_time=last_7_days"
+
+
+def of_service(jaeger: str, service: str, tags: str = "") -> str:
+    """Address of Jaeger's search for a service's traces."""
+    asked = f"{jaeger}/search?service={service}&lookback=1h&limit=200"
+    return f"{asked}&tags={tags}" if tags else asked
+
+
+FINDING = Link(
+    "The event, with the file and the line",
+    events("${logs}", "${__data.fields.service}", f"${{__data.fields.{CODE}}}"),
+)
+ONE_SERVICE = Link(
+    "Take this service apart",
+    f"/d/poolscope-service?var-service=${{__field.labels.job}}&{KEPT}&${{__url_time_range}}",
+)
+TRACES_OF_LINE = Link("Its traces in Jaeger", of_service("${jaeger}", "${__field.labels.job}"))
+
+OF_ALL = (Link("Jaeger", "${jaeger}/search"), Link("All events", "${logs}/select/vmui/"))
+OF_ONE_SERVICE = (
+    Link("Traces that opened a connection", of_service("${jaeger}", "${service:text}", UNREUSED)),
+    Link("Its traces", of_service("${jaeger}", "${service:text}")),
+    Link("All events", "${logs}/select/vmui/"),
+)

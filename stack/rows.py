@@ -1,0 +1,308 @@
+"""The rows of the dashboards as data, each a question about the connections, with the panels that answer it."""
+
+from collections.abc import Iterator
+
+from poolscope.signals import names
+from stack.queries import (
+    BY,
+    CODE,
+    DNS_NAME,
+    ENVIRONMENT,
+    KIND,
+    PHASE,
+    PORT,
+    REASON,
+    SERVER,
+    STATE,
+    average,
+    centile,
+    metric,
+    now,
+    rate,
+    ratio,
+    reuse,
+    used_once,
+)
+from stack.shapes import Panel, Question, Row, Scope, named
+
+
+def are_reused(scope: Scope) -> Row:
+    servers, by, ask = scope.servers, scope.by, scope.question
+    return Row(
+        "Are connections reused?",
+        (
+            Panel(
+                "Reuse ratio",
+                "Share of requests that found a ready connection; a healthy client is near 1.",
+                "percentunit",
+                (ask(reuse(servers, by)),),
+                base="red",
+                limits=((0.5, "yellow"), (0.9, "green")),
+            ),
+            Panel(
+                "Connections opened against requests",
+                "Both lines on one another: a connection per request.",
+                "reqps",
+                (
+                    ask(rate(names.OPENED, servers, by), "opened"),
+                    ask(rate(names.REQUESTS_DONE, servers, by), "requests"),
+                ),
+            ),
+            Panel(
+                "Requests per connection",
+                "Average of the connections closed lately; nothing where none was closed.",
+                "short",
+                (ask(average(names.REQUESTS_PER_CONNECTION, servers, by)),),
+            ),
+            Panel(
+                "Connections used once",
+                "Share of the connections closed lately that served one request or none.",
+                "percentunit",
+                (ask(used_once(servers, by)),),
+                base="green",
+                limits=((0.5, "yellow"), (0.9, "red")),
+            ),
+            Panel(
+                "Why connections were closed",
+                "Reason, and who did it.",
+                "cps",
+                (
+                    # Every usual reason is told as 0 from the start: only those that happen are shown.
+                    ask(
+                        f"{rate(names.CLOSED, servers, f'{by}, {REASON}, {BY}')} > 0",
+                        named(REASON),
+                        f"({named(BY)})",
+                    ),
+                ),
+                "stacked",
+            ),
+            Panel(
+                "Open connections",
+                "Active and idle connections right now.",
+                "short",
+                (ask(now(names.OPEN_CONNECTIONS, servers, f"{by}, {STATE}"), named(STATE)),),
+                "stacked",
+            ),
+            Panel(
+                "Idle time at reuse",
+                "Average rest before a reuse; at httpx's limit of 5 s the connection is dropped instead.",
+                "s",
+                (ask(ratio(rate(names.REUSE_IDLE_TIME, servers, by), rate(names.REUSE_COUNT, servers, by))),),
+                base="green",
+                limits=((5.0, "red"),),
+            ),
+            Panel(
+                "Age of closed connections",
+                "Median time from open to close of the connections closed lately.",
+                "s",
+                (ask(centile(0.5, names.CONNECTION_DURATION, servers, by)),),
+            ),
+            Panel(
+                "Clients built",
+                "A client per request shows here as a rate like the requests'.",
+                "cps",
+                (
+                    scope.of_service(
+                        rate(names.CLIENTS_CREATED, scope.service, f"{scope.service_by}, {KIND}"), named(KIND)
+                    ),
+                ),
+            ),
+            Panel(
+                "Clients alive",
+                "Built and not closed; a line that only rises is a leak.",
+                "short",
+                (
+                    scope.of_service(
+                        now(names.CLIENTS_ALIVE, scope.service, f"{scope.service_by}, {KIND}"), named(KIND)
+                    ),
+                ),
+            ),
+        ),
+    )
+
+
+def is_the_pool_large_enough(scope: Scope) -> Row:
+    servers, by, ask = scope.servers, scope.by, scope.question
+    active = f'{servers},{STATE}="active"'
+    return Row(
+        "Is the pool large enough?",
+        (
+            Panel(
+                "Requests without a connection",
+                "Above 0 for minutes: more work than connections.",
+                "short",
+                (ask(now(names.WAITING, servers, by)),),
+                base="green",
+                limits=((1.0, "yellow"),),
+            ),
+            Panel(
+                "Waiting for a connection",
+                "95th centile of the pool wait of requests that had to wait, and how long the oldest has waited so far.",
+                "s",
+                (
+                    ask(centile(0.95, names.TIME_IN_QUEUE, servers, by), "waited", exemplars=True),
+                    ask(f"max by ({by}) ({metric(names.OLDEST_WAIT)}{{{servers}}})", "oldest"),
+                ),
+                base="green",
+                limits=((1.0, "red"),),
+            ),
+            Panel(
+                "Busy connections",
+                "Share of the open connections that serve a request; at 100 % with requests waiting, the pool is full.",
+                "percentunit",
+                (
+                    ask(
+                        ratio(
+                            now(names.OPEN_CONNECTIONS, active, by), now(names.OPEN_CONNECTIONS, servers, by)
+                        )
+                    ),
+                ),
+            ),
+            Panel(
+                "Requests in progress",
+                "Requests that have begun and have no response headers or body yet.",
+                "short",
+                (ask(now(names.ACTIVE_REQUESTS, servers, by)),),
+            ),
+        ),
+    )
+
+
+def what_does_setup_cost(scope: Scope) -> Row:
+    servers, by, ask = scope.servers, scope.by, scope.question
+    total = f'{servers},{PHASE}="total"'
+    return Row(
+        "What does setup cost?",
+        (
+            Panel(
+                "Wasted on setup",
+                "Seconds of connection setup in each second, over all threads and tasks.",
+                "s",
+                (ask(rate(names.SETUP_DURATION, total, by, "sum")),),
+            ),
+            Panel(
+                "Setup time by phase, 95th centile",
+                "Where a new connection's time goes; tls_context is this process's own CPU.",
+                "s",
+                (
+                    ask(
+                        centile(0.95, names.SETUP_DURATION, servers, f"{by}, {PHASE}"),
+                        named(PHASE),
+                        exemplars=True,
+                    ),
+                ),
+            ),
+            Panel(
+                "Failed setups",
+                "By the phase that failed.",
+                "cps",
+                (ask(rate(names.FAILED, servers, f"{by}, {PHASE}"), named(PHASE)),),
+            ),
+            Panel(
+                "DNS lookups, 95th centile",
+                "By name: what resolving it took.",
+                "s",
+                (
+                    scope.of_service(
+                        centile(0.95, names.DNS_DURATION, scope.service, f"{scope.service_by}, {DNS_NAME}"),
+                        named(DNS_NAME),
+                    ),
+                ),
+            ),
+        ),
+    )
+
+
+def what_do_requests_see(scope: Scope) -> Row:
+    servers, by, ask = scope.servers, scope.by, scope.question
+    return Row(
+        "What do requests see?",
+        (
+            Panel(
+                "Request duration, 95th centile",
+                "From asking for a connection to the response headers; the dots open a trace.",
+                "s",
+                (ask(centile(0.95, names.REQUEST_DURATION, servers, by), exemplars=True),),
+            ),
+            Panel(
+                "Requests by server",
+                "Finished requests a second, by host and port.",
+                "reqps",
+                (
+                    Question(
+                        f"sort_desc({rate(names.REQUESTS_DONE, servers, f'{scope.service_by}, {SERVER}, {PORT}')})",
+                        f"{scope.service_shown} {named(SERVER)}:{named(PORT)}",
+                    ),
+                ),
+                "table",
+            ),
+        ),
+    )
+
+
+FINDINGS = "Top findings"
+
+
+def what_did_poolscope_find(scope: Scope) -> Row:
+    # `job` is namespace/name where a service has a namespace; events and traces know the name.
+    told = f"max_over_time({metric(names.FINDINGS)}{{{scope.service}}}[$__range])"
+    service = f'label_replace({told}, "service", "$2", "job", "(.+/)?([^/]+)")'
+    return Row(
+        "What did poolscope find?",
+        (
+            Panel(
+                FINDINGS,
+                "Habits recognised in this time range; a click opens the event with the file and the line.",
+                "short",
+                (
+                    Question(
+                        f"topk(10, sum by ({ENVIRONMENT}, service, {CODE}) ({service}) > 0)",
+                        f"{named('service')} {named(ENVIRONMENT)} {named(CODE)}",
+                    ),
+                ),
+                "table",
+            ),
+            Panel(
+                "Facts lost",
+                "Not 0: the numbers above are too small by as many facts.",
+                "short",
+                (scope.of_service(now(names.FACTS_DROPPED, scope.service, scope.service_by)),),
+                "number",
+                base="green",
+                limits=((1.0, "red"),),
+            ),
+            Panel(
+                "Hooks switched off",
+                "A hook that failed three times: what it saw is missing above.",
+                "short",
+                (
+                    # Told only once there is one; a process that tells of its facts has none until then.
+                    scope.of_service(
+                        f"{now(names.HOOKS_DISABLED, scope.service, scope.service_by)}"
+                        f" or 0 * {now(names.FACTS_DROPPED, scope.service, scope.service_by)}"
+                    ),
+                ),
+                "number",
+                base="green",
+                limits=((1.0, "red"),),
+            ),
+            Panel(
+                "Processes that report",
+                "Instances whose metrics arrive; fewer than run means that some tell nothing.",
+                "short",
+                (
+                    scope.of_service(
+                        f"count by ({scope.service_by}) ({metric(names.FACTS_DROPPED)}{{{scope.service}}})"
+                    ),
+                ),
+            ),
+        ),
+    )
+
+
+def rows(scope: Scope) -> Iterator[Row]:
+    yield are_reused(scope)
+    yield is_the_pool_large_enough(scope)
+    yield what_does_setup_cost(scope)
+    yield what_do_requests_see(scope)
+    yield what_did_poolscope_find(scope)

@@ -1,0 +1,232 @@
+"""A program whose every number is known: the same requests again and again, its metrics kept after each round.
+
+python -m tests.stack.known_load FOLDER     writes FOLDER/round-NN.pb (OTLP) and FOLDER/truth.json
+
+Each round is what a program does between two exports; the test that reads the files decides how far apart they
+were, so that an hour of exports takes seconds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import ssl
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import httpx
+import requests
+import trustme
+from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
+from opentelemetry.sdk._logs import LoggerProvider
+from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+
+import poolscope
+from poolscope.facts import BEGUN, HookFailure
+from poolscope.queue import FACTS
+from stack.running import free_port
+
+ROUNDS = 14
+REST = 0.05
+"""Seconds between two requests on the connection that is kept."""
+HANDSHAKE = 0.3
+ANSWER = 0.3
+"""What the TLS server takes for each, of everyone."""
+TURN = 0.15
+"""What a request takes on the connection that three share."""
+LOST = 3
+
+
+class Server(ThreadingHTTPServer):
+    """Counts what reaches it; takes as long as it is told to."""
+
+    daemon_threads = True
+
+    def __init__(self, takes: float = 0.0, context: ssl.SSLContext | None = None) -> None:
+        super().__init__(("127.0.0.1", 0), Answer)
+        self.takes = takes
+        self.context = context
+        self.requests = self.connections = 0
+        self.rest = 0.0
+        """Seconds between an answer and the next request on the same connection, summed."""
+        self.lock = threading.Lock()
+        self.gate = threading.Event()
+        self.gate.set()
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def finish_request(self, request, client_address) -> None:
+        if self.context:
+            time.sleep(HANDSHAKE)
+            request = self.context.wrap_socket(request, server_side=True)
+        with self.lock:
+            self.connections += 1
+        try:
+            super().finish_request(request, client_address)
+        finally:
+            request.close()
+
+    @property
+    def url(self) -> str:
+        return (
+            f"https://localhost:{self.server_port}"
+            if self.context
+            else f"http://127.0.0.1:{self.server_port}"
+        )
+
+    @property
+    def seen(self) -> dict[str, float]:
+        return {"requests": self.requests, "connections": self.connections, "rest": self.rest}
+
+
+class Answer(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    answered_at: float | None = None
+
+    def do_GET(self) -> None:
+        with self.server.lock:
+            self.server.requests += 1
+            if self.answered_at is not None:
+                self.server.rest += time.monotonic() - self.answered_at
+        self.server.gate.wait()
+        time.sleep(self.server.takes)
+        self.send_response(200)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"ok")
+        self.answered_at = time.monotonic()
+
+    def log_message(self, *words) -> None:
+        """What came is counted."""
+
+
+def at_once(*calls: Callable[[], object]) -> None:
+    threads = [threading.Thread(target=call) for call in calls]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+@dataclass
+class Program:
+    """The clients, and one way of using them each; the servers know what came of it."""
+
+    servers: dict[str, Server] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        authority = trustme.CA()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        authority.issue_cert("localhost").configure_cert(context)
+        self.trusted = ssl.create_default_context()
+        authority.configure_trust(self.trusted)
+        self.servers = {
+            "kept": Server(),
+            "thrown away": Server(ANSWER, context),
+            "shared": Server(TURN),
+            "two each": Server(),
+            "held": Server(),
+        }
+        self.nobody = free_port()
+        self.kept = httpx.Client()
+        self.shared = httpx.Client(limits=httpx.Limits(max_connections=1), timeout=30)
+        self.held = httpx.Client(limits=httpx.Limits(max_connections=1), timeout=600)
+
+    def keep(self) -> None:
+        """One client, one connection, eight requests with a rest before each."""
+        for _ in range(8):
+            time.sleep(REST)
+            self.kept.get(self.servers["kept"].url)
+
+    def throw_away(self) -> None:
+        """A client for one request: the habit."""
+        with httpx.Client(verify=self.trusted) as client:
+            client.get(self.servers["thrown away"].url)
+
+    def share(self) -> None:
+        """A third of a connection."""
+        self.shared.get(self.servers["shared"].url)
+
+    def twice(self) -> None:
+        """A session for two requests."""
+        with requests.Session() as session:
+            for _ in range(2):
+                session.get(self.servers["two each"].url)
+
+    def refused(self) -> None:
+        """Twice to where nobody listens."""
+        for _ in range(2):
+            with contextlib.suppress(requests.ConnectionError):
+                requests.get(f"http://127.0.0.1:{self.nobody}")
+
+    def round(self) -> None:
+        at_once(self.keep, *[self.throw_away] * 5, *[self.share] * 3, self.twice, self.refused)
+
+    @contextlib.contextmanager
+    def holding(self) -> Iterator[None]:
+        """Inside, one request has the only connection of a pool, and two wait for it."""
+        server = self.servers["held"]
+        server.gate.clear()
+        ask = threading.Thread(target=self.held.get, args=(server.url,))
+        ask.start()
+        while not server.requests:
+            time.sleep(0.01)
+        waiting = [threading.Thread(target=self.held.get, args=(server.url,)) for _ in range(2)]
+        self.waiting_since = time.monotonic()
+        for thread in waiting:
+            thread.start()
+        yield
+        server.gate.set()
+        for thread in (ask, *waiting):
+            thread.join()
+
+
+def main() -> None:
+    folder = Path(sys.argv[1])
+    reader, events = InMemoryMetricReader(), InMemoryLogRecordExporter()
+    metering, logging = MeterProvider(metric_readers=[reader]), LoggerProvider()
+    logging.add_log_record_processor(SimpleLogRecordProcessor(events))
+    poolscope.instrument(meter_provider=metering, logger_provider=logging)
+    program = Program()
+    seen, oldest = [], []
+    with program.holding():
+        for number in range(ROUNDS):
+            program.round()
+            if number == 0:
+                # Told once, as a hook that fails and a queue that is full tell it.
+                FACTS.put(BEGUN, HookFailure("test.hook", "ValueError", True))
+                capacity, FACTS.capacity = FACTS.capacity, 0
+                for _ in range(LOST):
+                    FACTS.put(BEGUN, HookFailure("test.hook", "ValueError", False))
+                FACTS.capacity = capacity
+            written = encode_metrics(reader.get_metrics_data()).SerializeToString()
+            oldest.append(time.monotonic() - program.waiting_since)
+            (folder / f"round-{number:02}.pb").write_bytes(written)
+            seen.append({name: server.seen for name, server in program.servers.items()})
+    records = [each.log_record for each in events.get_finished_logs()]
+    lines = Counter(
+        (record.attributes["poolscope.finding.code"], record.attributes["code.line.number"])
+        for record in records
+        if record.event_name == "poolscope.finding"
+    )
+    truth = {
+        "ports": {name: server.server_port for name, server in program.servers.items()},
+        "nobody": program.nobody,
+        "seen": seen,
+        "oldest": oldest,
+        "findings": Counter(code for code, _ in lines),
+    }
+    (folder / "truth.json").write_text(json.dumps(truth), encoding="utf-8")
+    poolscope.uninstrument()
+
+
+if __name__ == "__main__":
+    main()

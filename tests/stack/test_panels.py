@@ -1,0 +1,317 @@
+"""Every panel shows what is known of a program, exported every 60 s as the SDK does it, and every 5 s."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import subprocess
+import sys
+import time
+import urllib.request
+from dataclasses import dataclass
+
+import pytest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+
+from stack.boards import BOARDS
+from stack.panels import series
+from stack.ports import Ports
+from stack.programs import COMPONENTS, ROOT, Stack
+from stack.queries import Asking
+from tests.stack.known_load import ANSWER, HANDSHAKE, LOST, ROUNDS, TURN
+
+pytestmark = pytest.mark.stack
+
+INTERVALS = (60.0, 5.0)
+SHOWN = 6
+"""Exports that are looked at: far enough from the first, in which everything begins."""
+BEFORE = 1.3
+"""Seconds from an export to the next step of the panels."""
+JOB, INSTANCE = "known", "one"
+
+
+@dataclass(frozen=True)
+class Within:
+    """Any number between two: what a histogram can say of a known duration on a busy machine."""
+
+    low: float
+    high: float
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, float) and self.low <= other <= self.high
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+FAST = Within(0.0, 0.25)
+
+
+def about(seconds: float) -> Within:
+    """What a server saw of a rest: from its side of the connection, and over all rounds."""
+    return Within(seconds * 0.6 - 0.02, seconds * 1.5 + 0.02)
+
+
+def environment(interval: float) -> str:
+    return f"every-{interval:.0f}s"
+
+
+@dataclass
+class Known:
+    """The program's own truth, and a Prometheus that got its exports, once at each interval."""
+
+    prometheus: str
+    truth: dict
+    ended: float
+    """When the last export was, of every interval."""
+
+    def asking(self, interval: float) -> Asking:
+        return Asking(
+            service=JOB,
+            instance=INSTANCE,
+            environment=environment(interval),
+            export=interval,
+            step=interval,
+            range=SHOWN * interval,
+        )
+
+    def shown(self, panel, interval: float) -> dict[str, list[float]]:
+        """The values of each line, without the lines that are 0 all the time."""
+        found = series(self.prometheus, panel, self.asking(interval), self.ended + BEFORE)
+        values = {each.name: [value for _, value in each.points] for each in found}
+        return {name: told for name, told in values.items() if any(told)}
+
+    def a_round(self, number: str) -> dict[str, float]:
+        """What the servers counted between two exports."""
+        before, after = self.truth["seen"][-2:]
+        return {name: after[name][number] - before[name][number] for name in after}
+
+    def rest(self) -> dict[str, float]:
+        """Seconds of rest in a round before all reuses of a server's connections, on average."""
+        first, last = self.truth["seen"][0], self.truth["seen"][-1]
+        return {name: (last[name]["rest"] - first[name]["rest"]) / (ROUNDS - 1) for name in last}
+
+    def place(self, name: str) -> str:
+        port = self.truth["nobody"] if name == "nobody" else self.truth["ports"][name]
+        return f"{'localhost' if name == 'thrown away' else '127.0.0.1'}:{port}"
+
+
+def sent(request: ExportMetricsServiceRequest, at: float, began: float, interval: float) -> bytes:
+    """The same export as if it had happened at another time, in an environment of its own."""
+    for resource in request.resource_metrics:
+        del resource.resource.attributes[:]
+        for name, value in (
+            ("service.name", JOB),
+            ("service.instance.id", INSTANCE),
+            ("deployment.environment.name", environment(interval)),
+        ):
+            resource.resource.attributes.add(key=name).value.string_value = value
+        for metric in (metric for scope in resource.scope_metrics for metric in scope.metrics):
+            for point in getattr(metric, metric.WhichOneof("data")).data_points:
+                point.time_unix_nano, point.start_time_unix_nano = int(at * 1e9), int(began * 1e9)
+                if metric.WhichOneof("data") != "gauge":
+                    del point.exemplars[:]
+    return request.SerializeToString()
+
+
+@pytest.fixture(scope="module")
+def known(component, tmp_path_factory):
+    for name in COMPONENTS:
+        component(name)
+    folder = tmp_path_factory.mktemp("known")
+    command = [sys.executable, "-m", "tests.stack.known_load", str(folder)]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=110)
+    assert ran.returncode == 0, ran.stderr[-2000:]
+    stack = Stack(folder, Ports.any(), may_build=False)
+    prometheus = stack.ports.url("prometheus")
+    stack.start_component(stack.prometheus)
+    # A moment before a step of both intervals: as ever, nobody looks exactly when something is exported.
+    ended = math.floor(time.time() / INTERVALS[0]) * INTERVALS[0] - BEFORE
+    try:
+        for interval in INTERVALS:
+            for number in range(ROUNDS):
+                request = ExportMetricsServiceRequest.FromString(
+                    (folder / f"round-{number:02}.pb").read_bytes()
+                )
+                at = ended - (ROUNDS - 1 - number) * interval
+                body = sent(request, at, ended - ROUNDS * interval, interval)
+                asked = urllib.request.Request(
+                    f"{prometheus}/api/v1/otlp/v1/metrics",
+                    data=body,
+                    headers={"Content-Type": "application/x-protobuf"},
+                )
+                urllib.request.urlopen(asked, timeout=30).close()
+        yield Known(prometheus, json.loads((folder / "truth.json").read_text(encoding="utf-8")), ended)
+    finally:
+        stack.stop()
+
+
+def by_server(known: Known, interval: float) -> dict[str, dict[str, object]]:
+    """What each panel shows of each server: the name of the line after the server's, and its value."""
+    requests, opened, rest = known.a_round("requests"), known.a_round("connections"), known.rest()
+    slow = Within(0.25, 0.5)
+    return {
+        "Reuse ratio": {"kept": 1.0, "shared": 1.0, "two each": 0.5},
+        "Connections opened against requests": {
+            **{f"{name} requests": count / interval for name, count in requests.items()},
+            **{f"{name} opened": count / interval for name, count in opened.items()},
+        },
+        "Requests per connection": {"thrown away": 1.0, "two each": 2.0},
+        "Connections used once": {"thrown away": 1.0},
+        "Why connections were closed": {
+            "thrown away client_close (client)": 5 / interval,
+            "two each client_close (client)": 1 / interval,
+        },
+        "Open connections": {"held active": 1.0, "kept idle": 1.0, "shared idle": 1.0},
+        "Idle time at reuse": {
+            "kept": about(rest["kept"] / 8),
+            "shared": about(rest["shared"] / 3),
+            "two each": about(rest["two each"]),
+        },
+        "Age of closed connections": {"thrown away": Within(0.2, 0.5), "two each": FAST},
+        "Requests without a connection": {"held": 2.0},
+        "Waiting for a connection": {"shared waited": slow, "held oldest": Within(0.1, math.inf)},
+        "Busy connections": {"held": 1.0},
+        "Requests in progress": {"held": 3.0},
+        "Wasted on setup": {
+            "thrown away": Within(5 * HANDSHAKE / interval, 10 * HANDSHAKE / interval),
+            "two each": Within(0.0, 0.2 / interval),
+            "nobody": Within(0.0, 0.2 / interval),
+        },
+        "Failed setups": {"nobody connect": 2 / interval},
+        "Request duration, 95th centile": {
+            "thrown away": Within(0.5, 1.0),
+            "shared": Within(0.25, 0.75),
+            "kept": FAST,
+            "two each": FAST,
+            "nobody": FAST,
+        },
+        "Requests by server": {name: count / interval for name, count in requests.items()},
+    }
+
+
+def of_process(known: Known, interval: float) -> dict[str, dict[str, object]]:
+    """What the panels show that are not told by server."""
+    return {
+        "Clients built": {
+            "httpx.Client": 5 / interval,
+            "requests.Session": 1 / interval,
+            "requests.get": 2 / interval,
+        },
+        "Clients alive": {"httpx.Client": 3.0},
+        "DNS lookups, 95th centile": {"localhost": FAST},
+        "Facts lost": {"": float(LOST)},
+        "Hooks switched off": {"": 1.0},
+        "Processes that report": {"": 1.0},
+    }
+
+
+def of_service(known: Known, interval: float) -> dict[str, dict[str, object]]:
+    """What each panel shows of the whole service."""
+    requests, opened, rest = known.a_round("requests"), known.a_round("connections"), known.rest()
+    done, made = sum(requests.values()), sum(opened.values())
+    average = sum(rest.values()) / (done - made)
+    return {
+        "Reuse ratio": {"": (done - made) / done},
+        "Connections opened against requests": {"opened": made / interval, "requests": done / interval},
+        "Requests per connection": {"": 7 / 6},
+        "Connections used once": {"": 5 / 6},
+        "Why connections were closed": {"client_close (client)": 6 / interval},
+        "Open connections": {"active": 1.0, "idle": 2.0},
+        "Idle time at reuse": {"": about(average)},
+        "Age of closed connections": {"": Within(0.2, 0.5)},
+        "Requests without a connection": {"": 2.0},
+        "Waiting for a connection": {"waited": Within(0.25, 0.5), "oldest": Within(0.1, math.inf)},
+        "Busy connections": {"": 1 / 3},
+        "Requests in progress": {"": 3.0},
+        "Wasted on setup": {"": Within(5 * HANDSHAKE / interval, 10 * HANDSHAKE / interval)},
+        "Failed setups": {"connect": 2 / interval},
+        "Request duration, 95th centile": {"": Within(0.5, 1.0)},
+        "Setup time by phase, 95th centile": {
+            "tls": Within(0.25, 0.5),
+            "total": Within(0.25, 0.5),
+            "connect": FAST,
+            "dns": FAST,
+        },
+    }
+
+
+def joined(*words: str) -> str:
+    return " ".join(word for word in words if word)
+
+
+def expected(known: Known, board, title: str, interval: float) -> dict[str, object]:
+    where = environment(interval)
+    if title == "Top findings":
+        return {f"{JOB} {where} {code}": float(count) for code, count in known.truth["findings"].items()}
+    line = INSTANCE if board.one_service else f"{JOB} {where}"
+    process = of_process(known, interval)
+    if title in process:
+        return {joined(line, name): value for name, value in process[title].items()}
+    servers = by_server(known, interval)
+    if title == "Requests by server":
+        return {f"{line} {known.place(name)}": value for name, value in servers[title].items() if value}
+    if not board.one_service:
+        return {joined(line, name): value for name, value in of_service(known, interval)[title].items()}
+    names = (*known.truth["ports"], "nobody")
+    if title == "Setup time by phase, 95th centile":
+        secure = of_service(known, interval)[title]
+        plain = {"connect": FAST, "total": FAST}
+        told = {"thrown away": secure, "two each": plain, "nobody": plain}
+        return {f"{known.place(name)} {phase}": each for name in told for phase, each in told[name].items()}
+    return {
+        joined(known.place(name), called.removeprefix(name).strip()): value
+        for called, value in servers[title].items()
+        for name in names
+        if called.startswith(name) and value
+    }
+
+
+PANELS = [
+    pytest.param(board, panel, id=f"{board.uid}: {panel.title}") for board in BOARDS for panel in board.panels
+]
+
+
+@pytest.mark.parametrize("interval", INTERVALS, ids=environment)
+@pytest.mark.parametrize(("board", "panel"), PANELS)
+def test_a_panel_shows_what_is_known(known, board, panel, interval):
+    told = known.shown(panel, interval)
+    wanted = expected(known, board, panel.title, interval)
+    assert set(told) == set(wanted)
+    for name, value in wanted.items():
+        assert value or value != value, name
+        assert len(told[name]) == (1 if panel.kind in ("table", "number") else SHOWN + 1)
+        for each in told[name]:
+            assert each == (value if isinstance(value, Within) else pytest.approx(value, rel=1e-6)), name
+
+
+def test_every_round_was_like_the_one_before(known):
+    """What is expected of the panels is one round's; this is what makes it so."""
+    seen = known.truth["seen"]
+    rounds = [
+        {
+            name: {
+                number: after[name][number] - before[name][number] for number in ("requests", "connections")
+            }
+            for name in after
+        }
+        for before, after in itertools.pairwise(seen)
+    ]
+    assert rounds == [rounds[0]] * len(rounds)
+    assert known.a_round("requests") == {"kept": 8, "thrown away": 5, "shared": 3, "two each": 2, "held": 0}
+    assert known.a_round("connections") == {
+        "kept": 0,
+        "thrown away": 5,
+        "shared": 0,
+        "two each": 1,
+        "held": 0,
+    }
+    assert HANDSHAKE + ANSWER < 1.0
+    assert 0.25 < 2 * TURN < 0.5
+
+
+@pytest.mark.parametrize("interval", INTERVALS, ids=environment)
+def test_the_oldest_wait_is_as_old_as_it_was_at_its_export(known, interval):
+    (panel,) = [panel for panel in BOARDS[0].panels if panel.title == "Waiting for a connection"]
+    (told,) = [values for name, values in known.shown(panel, interval).items() if name.endswith("oldest")]
+    assert told == pytest.approx(known.truth["oldest"][-len(told) :], abs=0.3)
