@@ -29,7 +29,7 @@ UNSEEN: Final = Site("client not seen", None, None)
 OTHER_SITE: Final = Site("other clients", None, None)
 
 Key = tuple[int, int]
-Runner = tuple[int, int, str | None]
+Runner = tuple[int, int | None, str | None]
 """Process, thread and task that sent requests."""
 _Value = TypeVar("_Value")
 
@@ -229,7 +229,7 @@ class Picture:
         if earlier is not None:
             row, before = earlier
             row.add_exchange(before, -1)
-        if record.thread is not None and len(self._runners) < CAP:
+        if len(self._runners) < CAP:
             self._runners.add((record.pid, record.thread, record.task))
         row = self._row_for(record)
         row.add_exchange(record)

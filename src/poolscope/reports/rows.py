@@ -11,7 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from poolscope.records import CallSite
-from poolscope.reports.lanes import Lane, LaneSample, Segment, draw
+from poolscope.reports.axis import Axis, told
+from poolscope.reports.lanes import Lane, LaneSample, Segment
 from poolscope.reports.picture import Picture
 from poolscope.reports.sites import Sites
 from poolscope.reports.tally import Row, Tally
@@ -267,21 +268,36 @@ class Rows:
             parts = [*(parts or ["none"]), f"{still_open:,} still open"]
         return [("", " · ".join(parts))] if parts else []
 
-    def drawn(self, row: Row) -> list[Line]:
-        """Some of its connections, a line each."""
+    def drawn(self, row: Row) -> list[RenderableType]:
+        """Connections that differ, on one axis of time."""
         sample = self._lanes[row]
-        chosen = sample.chosen(LANES)
-        names = [self._name(lane) for lane in chosen]
+        chosen = sample.differing(LANES)
+        names = [self._name(alike.lane) for alike in chosen]
         longest = max(map(len, names), default=0)
-        lines: list[Line] = [
-            [("label", "    "), *draw(lane, self._zero, self.columns.width - 4, f"{name:<{longest}}")]
-            for lane, name in zip(chosen, names, strict=True)
-        ]
-        if len(chosen) < sample.seen:
-            lines.append([("label", f"    {len(chosen)} of {count(sample.seen, 'connection')} drawn")])
-        return lines
+        room = self.columns.width - longest - 6
+        axis = Axis.of((alike.lane for alike in chosen), room * 2 // 5)
+        if axis is None:
+            return []
+        table = Table.grid()
+        for width in (4 + longest + 1, axis.width + 1, room - axis.width):
+            table.add_column(width=width)
+        table.add_row("", Text(axis.title(self._zero), "label"), "")
+        for name, alike in zip(names, chosen, strict=True):
+            table.add_row(
+                Text(f"    {name}", "label"), assembled(axis.draw(alike.lane)), assembled(told(alike))
+            )
+        rest = sample.seen - sum(alike.number for alike in chosen)
+        if rest > 0:
+            more = f"    {count(rest, 'connection')} more, not drawn"
+            return [table, Text(more, "label")]
+        return [table]
 
     def _name(self, lane: Lane) -> str:
         return (
             f"{lane.connection.pid}#{lane.connection.id}" if self.has_processes else f"#{lane.connection.id}"
         )
+
+
+def assembled(segments: Iterable[Segment]) -> Text:
+    """One text of (style, text)."""
+    return Text.assemble(*((text, style) for style, text in segments))

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from io import StringIO
 from typing import Final
 
 from rich.console import Console, RenderableType
-from rich.style import Style
 from rich.table import Table
-from rich.text import Text
 from rich.theme import Theme
 
 from poolscope.records import Finding
 from poolscope.reports.lanes import Segment
 from poolscope.reports.merging import Process, merged, notes, nothing_seen, process
 from poolscope.reports.picture import Picture
-from poolscope.reports.rows import WORTH, Columns, Rows
+from poolscope.reports.rows import WORTH, Columns, Rows, assembled
 from poolscope.reports.sites import Sites
 from poolscope.reports.tally import Row
 from poolscope.reports.verdict import Run, verdict
 from poolscope.reports.words import count, seconds, share, spent
 
-STYLES: Final[dict[str, str | Style]] = {
+STYLES: Final[Mapping[str, str]] = {
     "title": "bold",
     "origin": "bold cyan",
     "head": "dim",
@@ -106,7 +104,7 @@ class Page:
 
     def line(self, *segments: Segment) -> None:
         """One line of (style, text); cut at the page's edge."""
-        line = Text.assemble(*_swapped(segments))
+        line = assembled(segments)
         line.truncate(self.width, overflow="ellipsis")
         self._console.print(line, no_wrap=True)
 
@@ -115,13 +113,8 @@ class Page:
         table = Table.grid()
         table.add_column(width=len(lead[1]), no_wrap=True)
         table.add_column(max_width=self.width - len(lead[1]))
-        table.add_row(Text.assemble(*_swapped([lead])), Text.assemble(*_swapped(segments)))
+        table.add_row(assembled([lead]), assembled(segments))
         self._console.print(table)
-
-
-def _swapped(segments: Iterable[Segment]) -> list[tuple[str, str]]:
-    """As rich wants them: text before style."""
-    return [(text, style) for style, text in segments]
 
 
 class _Report:
@@ -193,8 +186,7 @@ class _Report:
             self.page.line(*line)
         for title, words in self.table.details(row):
             self.page.folded(("label", f"    {title}".ljust(DETAIL)), *words)
-        for line in self.table.drawn(row):
-            self.page.line(*line)
+        self.page.print(*self.table.drawn(row))
 
     def _in_progress(self) -> None:
         """Requests that were not over, the oldest first, each with the line that sent it."""
