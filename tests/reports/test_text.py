@@ -386,3 +386,23 @@ def test_links_leave_the_programs_random_numbers_alone() -> None:
     random.seed(7)
     report(seed(5).records, color=True)
     assert random.random() == expected
+
+
+@pytest.mark.parametrize("width", [72, 80])
+def test_the_lines_of_what_is_not_over_and_of_findings_are_never_cut(width: int) -> None:
+    story = Story()
+    site = CallSite("/srv/.../app/a_module_of_a_long_name.py", 12, "Service.method_of_a_long_name")
+    for _ in range(5):
+        story.throwaway(call_site=site)
+    client = story.client(call_site=site)
+    connection = story.connect(client)
+    story.exchange(
+        client, connection, finished_at=None, status=None, state="awaiting_headers",
+        url="http://api.test/a/long/path/of/many/parts", call_site=site,
+    )  # fmt: skip
+    shown = report(story.records, width)
+    assert max(map(len, shown.splitlines())) <= width
+    words = " ".join(shown.split())
+    assert "PS101 client per request a_module_of_a_long_name.py:12 in Service.method_of_a_long_name" in words
+    assert "many/parts a_module_of_a_long_name.py:12 in Service.method_of_a_long_name" in words
+    assert "1 in progress → still open" in words

@@ -89,6 +89,8 @@ def told(alike: Alike) -> list[Segment]:
     """A lane in words: setup, requests with those that failed and the last, its end, and how many are like it."""
     lane, number = alike
     words = [("setup", part) for part in _setup(lane)] + _requests(lane)
+    if lane.in_progress:
+        words.append(("failed", f"{lane.in_progress:,} in progress"))
     joined = [segment for word in words for segment in (("label", " · "), word)][1:]
     others = [("label", f", and {number - 1:,} alike")] if number > 1 else []
     return [*joined, ("", " " if joined else ""), _end(lane), *others]

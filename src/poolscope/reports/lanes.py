@@ -63,7 +63,7 @@ class Bar(NamedTuple):
 class Lane:
     """One connection and the first and last requests on it."""
 
-    __slots__ = ("bars", "connection", "failed", "newest", "seen")
+    __slots__ = ("bars", "connection", "failed", "in_progress", "newest", "seen")
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
@@ -71,6 +71,8 @@ class Lane:
         self.failed: list[Bar] = []
         self.newest: deque[Bar] | None = None
         self.seen = 0
+        """Requests that are over."""
+        self.in_progress = 0
 
     def __repr__(self) -> str:
         return f"<Lane {self.connection.pid}#{self.connection.id} {self.seen} requests>"
@@ -116,7 +118,7 @@ class Lane:
         connection = self.connection
         outcomes = {bar.error or bar.status for bar in (*self.bars, *self.failed, *(self.newest or ()))}
         ending = connection.failed_phase, connection.close_reason
-        return (*ending, connection.inherited, min(self.seen, 3), frozenset(outcomes))
+        return (*ending, connection.inherited, min(self.seen, 3), self.in_progress > 0, frozenset(outcomes))
 
 
 class Alike(NamedTuple):

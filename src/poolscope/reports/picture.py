@@ -229,12 +229,19 @@ class Picture:
         if earlier is not None:
             row, before = earlier
             row.add_exchange(before, -1)
+            self._count_on_lane(before, -1)
         if len(self._runners) < CAP:
             self._runners.add((record.pid, record.thread, record.task))
         row = self._row_for(record)
         row.add_exchange(record)
         if record.state is not None:
             self._in_progress[key] = row, record
+            self._count_on_lane(record, 1)
+
+    def _count_on_lane(self, record: Exchange, times: int) -> None:
+        entry = None if record.connection is None else self._open.get((record.pid, record.connection))
+        if entry is not None:
+            entry.lane.in_progress += times
 
     def _row_for(self, record: Exchange) -> Row:
         row: Row | None = None

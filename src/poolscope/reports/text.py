@@ -198,10 +198,13 @@ class _Report:
             ("bad", f"{count(len(waiting), 'request')} in progress"), ("", f", the oldest for {oldest}")
         )
         for record in waiting[:LISTED_IN_PROGRESS]:
-            site = "" if record.call_site is None else f"  {self.sites.named(record.call_site, 30)}"
-            self.page.line(
-                ("", f"  {seconds(self.picture.age(record)):>8}  {STATES.get(record.state or '', '')}  "),
-                ("", f"{record.method or ''} {record.url or record.origin}"),
+            site = "" if record.call_site is None else f"  {self.sites.named(record.call_site, 14)}"
+            self.page.folded(
+                ("", f"  {seconds(self.picture.age(record)):>8}  "),
+                (
+                    "",
+                    f"{STATES.get(record.state or '', '')}  {record.method or ''} {record.url or record.origin}",
+                ),
                 ("site", site),
             )
         if waiting[LISTED_IN_PROGRESS:]:
@@ -217,9 +220,10 @@ class _Report:
 
     def _finding(self, finding: Finding, processes: int) -> None:
         where = finding.call_site or finding.sdk_call_site
-        at = "" if where is None else f"  {self.sites.named(where, 30)}"
+        at = "" if where is None else f"  {self.sites.named(where, 2)}"
         level = " (info)" if finding.severity == "info" else ""
-        self.page.line(("finding", f"{finding.code} {finding.title}"), ("label", level), ("site", at))
+        title = f"{finding.code} {finding.title}"
+        self.page.folded(("", ""), ("finding", title), ("label", level), ("site", at))
         if finding.call_site is not None and finding.sdk_call_site is not None:
             self.page.line(("label", f"  through {self.sites.named(finding.sdk_call_site, 30)}"))
         self.page.folded(("", "  "), ("", finding.sentence))
