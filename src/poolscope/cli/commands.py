@@ -32,6 +32,7 @@ def _run_help() -> click.Command:
         )
         for option in OPTIONS
     ]
+    options.append(click.Argument(["program"], type=click.Path(), nargs=-1, metavar=""))  # for completion
     return click.Command(
         "run",
         params=options,

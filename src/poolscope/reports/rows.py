@@ -117,8 +117,9 @@ class Rows:
         self._lanes: dict[Row, LaneSample] = picture.all_lanes()
         starts = [header.started_at for header in picture.headers.values()]
         self._zero = min(starts) if starts else None
-        self.has_processes = len(picture.headers) > 1
-        """Whether connections are named with their processes."""
+        self._several = len(picture.headers) > 1
+        self.named: Lane | None = None
+        """The first that was named with its process."""
 
     def sums(self, rows: Iterable[Row]) -> Sums:
         """The sums over some rows."""
@@ -293,9 +294,10 @@ class Rows:
         return [table]
 
     def _name(self, lane: Lane) -> str:
-        return (
-            f"{lane.connection.pid}#{lane.connection.id}" if self.has_processes else f"#{lane.connection.id}"
-        )
+        if not self._several:
+            return f"#{lane.connection.id}"
+        self.named = self.named or lane
+        return f"{lane.connection.pid}#{lane.connection.id}"
 
 
 def assembled(segments: Iterable[Segment]) -> Text:

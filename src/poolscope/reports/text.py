@@ -111,9 +111,10 @@ class Page:
     def folded(self, lead: Segment, *segments: Segment) -> None:
         """Text after a lead, folded at blanks; the following lines begin where it began."""
         table = Table.grid()
-        table.add_column(width=len(lead[1]), no_wrap=True)
+        if lead[1]:
+            table.add_column(width=len(lead[1]), no_wrap=True)
         table.add_column(max_width=self.width - len(lead[1]))
-        table.add_row(assembled([lead]), assembled(segments))
+        table.add_row(*([assembled([lead])] if lead[1] else []), assembled(segments))
         self._console.print(table)
 
 
@@ -255,9 +256,10 @@ class _Report:
         """Words and signs of this report that not everybody knows."""
         if self.table.has_other:
             self.page.folded(("label", "other  "), ("label", BETWEEN))
-        if self.table.has_processes:
-            pid = next(iter(self.picture.headers))
-            self.page.folded(("label", f"{pid}#1  "), ("label", f"is connection 1 of process {pid}."))
+        if self.table.named is not None:
+            pid, number = self.table.named.key
+            words = f"is connection {number} of process {pid}."
+            self.page.folded(("label", f"{pid}#{number}  "), ("label", words))
 
     def _totals(self) -> None:
         sums = self.table.sums(self.table.rows)
