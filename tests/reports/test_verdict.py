@@ -125,3 +125,15 @@ def test_a_server_that_closes_is_nothing_to_change_here() -> None:
         story.disconnect(connection, "connection_close_header", closed_by="server", requests=1)
     said = verdict(story.records)
     assert said.endswith("; nothing to change here, but at the server or on the way to it.")
+
+
+def test_waiting_for_a_connection_is_part_of_it() -> None:
+    story = Story()
+    client = story.client()
+    connection = story.connect(client)
+    for wait in (0.02, 0.04):
+        story.exchange(client, connection, pool_wait=wait)
+    assert "; 2 requests waited 60 ms for a connection; no other finding." in verdict(story.records)
+    short = Story()
+    short.exchange(client, short.connect(short.client()), pool_wait=0.04)
+    assert "waited" not in verdict(short.records)

@@ -15,6 +15,8 @@ ELSEWHERE: Final = frozenset({"PS106", "PS123"})
 """Findings that whoever runs the server or the network has to mend."""
 SPENT: Final = {"sleep": "were slept between retries", "waiting": "were waited in vain"}
 """What a part of a cost is called; every other went into clients and connections."""
+LONG_WAIT: Final = 0.05
+"""Seconds of waiting, by all requests together, from which on it is worth a word."""
 THROWN: Final = "went into clients and connections thrown away"
 BUILT: Final = "went into building clients"
 
@@ -30,7 +32,7 @@ class Run(NamedTuple):
 
 def verdict(run: Run) -> list[Segment]:
     """One sentence of (style, text)."""
-    clauses = [_reuse(run.sums), _cost(run), *_unanswered(run), _change(run)]
+    clauses = [_reuse(run.sums), _cost(run), *_troubles(run), _change(run)]
     first, *others = clauses
     return [first, *(segment for clause in others for segment in (("", "; "), clause)), ("", ".")]
 
@@ -79,10 +81,15 @@ def _each(cost: float, requests: int) -> str:
     return f", {seconds(cost / requests)} of each request," if requests > 1 else ""
 
 
-def _unanswered(run: Run) -> list[Segment]:
-    failed, going = run.sums.errors, len(run.picture.in_progress())
-    found = [("bad", f"{count(failed, 'request')} failed")] if failed else []
-    return found + ([("bad", f"{count(going, 'request')} not over")] if going else [])
+def _troubles(run: Run) -> list[Segment]:
+    waited, failed, going = run.sums.waited, run.sums.errors, len(run.picture.in_progress())
+    wait = run.sums.wait_time
+    clauses = [
+        (wait >= LONG_WAIT, f"{count(waited, 'request')} waited {seconds(wait)} for a connection"),
+        (failed > 0, f"{count(failed, 'request')} failed"),
+        (going > 0, f"{count(going, 'request')} not over"),
+    ]
+    return [("bad", clause) for holds, clause in clauses if holds]
 
 
 def _change(run: Run) -> Segment:
@@ -94,6 +101,6 @@ def _change(run: Run) -> Segment:
         return "finding", f"{count(len(lines), noun)} to change"
     if warnings:
         return "finding", "nothing to change here, but at the server or on the way to it"
-    if _unanswered(run):
+    if _troubles(run):
         return "", "no other finding"
     return "good", "nothing found that is worth a change"
