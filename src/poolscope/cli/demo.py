@@ -103,8 +103,8 @@ EXAMPLES: Final = (
         "server_closes",
         "requests",
         "a server that does not keep connections",
-        "closed: the server said `Connection: close`. The client's code is right, so there is no finding; ask"
-        " whoever runs the server or the proxy before it.",
+        "closed: the server said `Connection: close`. The client's code is right; ask those who run the server or"
+        " the proxy before it.",
     ),
 )
 

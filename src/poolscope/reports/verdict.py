@@ -12,7 +12,7 @@ from poolscope.reports.rows import Sums
 from poolscope.reports.words import count, seconds, share
 
 ELSEWHERE: Final = frozenset({"PS106", "PS123"})
-"""Findings that whoever runs the server or the network has to mend."""
+"""Findings that can only be mended at the server or on the way to it."""
 SPENT: Final = {"sleep": "were slept between retries", "waiting": "were waited in vain"}
 """What a part of a cost is called; every other went into clients and connections."""
 LONG_WAIT: Final = 0.05
