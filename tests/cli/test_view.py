@@ -209,6 +209,6 @@ def test_a_file_of_the_first_schema_opens(program: Program) -> None:
     view = program.poolscope("view", str(saved))
     assert (view.returncode, view.stderr) == (0, "")
     assert "total  5 requests · 5 connections · 5 clients" in view.stdout
-    assert "PS101 client per request  orders.py:3 in call" in view.stdout
+    assert "PS101 client per request (info)  orders.py:3 in call" in view.stdout
     diff = program.poolscope("diff", str(saved), str(saved))
     assert (diff.returncode, diff.stderr) == (0, "")
