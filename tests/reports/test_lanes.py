@@ -1,108 +1,76 @@
-"""Lanes: one line per connection, and which connections are drawn."""
+"""What is kept of a connection, and which connections are worth drawing."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from poolscope.records import Connection
-from poolscope.reports.lanes import EDGE, SAMPLED, Lane, LaneSample, draw
+from poolscope.reports.lanes import EDGE, SAMPLED, SHAPES, Lane, LaneSample
 from tests.reports.stories import Story
 
 
 def lane(
-    requests: int = 1, pause: float = 0.0, reason: str | None = "client_close", **connection: Any
+    statuses: list[int], reason: str | None = "client_close", setup: float = 0.01, **changes: Any
 ) -> Lane:
+    """A connection with a request for each of the statuses; 0 stands for none."""
     story = Story()
-    opened = story.connect(None, tls=0.02)
-    drawn = Lane(opened)
-    for _ in range(requests):
-        drawn.add(story.exchange(None, opened, took=0.03))
-        story.now += pause
-    end = {} if reason is None else {"closed_at": story.now, "close_reason": reason}
-    drawn.connection = replace(opened, **{**end, **connection})
-    return drawn
+    opened = story.connect(None, connect=setup)
+    made = Lane(opened)
+    for status in statuses:
+        error = None if status else "httpx.ReadTimeout"
+        made.add(story.exchange(None, opened, status=status or None, error=error))
+    made.connection = replace(opened, close_reason=reason, closed_at=story.now, **changes)
+    return made
 
 
-def drawn(some: Lane, width: int = 100, zero: float | None = 0.0) -> str:
-    return "".join(text for _, text in draw(some, zero, width, "#3"))
+def sample_of(*lanes: Lane) -> LaneSample:
+    sample = LaneSample()
+    for number, some in enumerate(lanes, 1):
+        some.connection = replace(some.connection, id=number)
+        sample.add(some)
+    return sample
 
 
-def test_setup_requests_idle_and_close() -> None:
-    assert drawn(lane(2, pause=1.5)) == (
-        "#3     +0 µs ━connect 10ms━tls 20ms━█200 30ms█··1.50s··█200 30ms█ ✕ client close"
-    )
+def test_the_first_the_last_and_the_failed_requests_are_kept() -> None:
+    statuses = [200] * 100
+    statuses[50], statuses[70] = 503, 0
+    kept = lane(statuses).kept()
+    assert [bar.number for bar in kept] == [1, 2, 3, 4, 51, 71, 97, 98, 99, 100]
+    assert len(lane([503] * 1_000).kept()) == 2 * EDGE
 
 
-def test_still_open() -> None:
-    assert drawn(lane(reason=None)).endswith("█200 30ms█ → still open")
+def test_connections_that_tell_the_same_are_drawn_once() -> None:
+    (alike,) = sample_of(*(lane([200]) for _ in range(1_000))).differing(4)
+    assert (alike.lane.connection.id, alike.number) == (1, 1_000)
 
 
-def test_the_middle_gives_way() -> None:
-    line = drawn(lane(1_000, pause=0.01), 100)
-    assert "··998 more··" in line
-    assert line.endswith("█200 30ms█ ✕ client close")
-    assert len(line) <= 100
+def test_a_single_one_that_differs_is_drawn_wherever_it_was() -> None:
+    lanes = [lane([200]) for _ in range(1_000)]
+    lanes[500] = lane([200], "server_closed_idle")
+    drawn = sample_of(*lanes).differing(4)
+    assert [(alike.lane.connection.id, alike.number) for alike in drawn] == [(1, 999), (501, 1)]
 
 
-@pytest.mark.parametrize("requests", [1, 2, 3, EDGE, EDGE + 1, 2 * EDGE, 2 * EDGE + 1, 50])
-@pytest.mark.parametrize("width", [56, 76, 96, 136, 400])
-def test_every_request_is_drawn_or_counted(requests: int, width: int) -> None:
-    line = drawn(lane(requests, pause=0.01), width)
-    assert len(line) <= width
-    left_out = [part for part in line.split("··") if part.endswith((" more", " requests"))]
-    counted = sum(int(part.split()[0].replace(",", "")) for part in left_out)
-    assert line.count("█") // 2 + counted == requests
+def test_the_commonest_and_those_in_trouble_come_before_others() -> None:
+    lanes = [*(lane([200]) for _ in range(5)), *(lane([200], f"reason_{number}") for number in range(6))]
+    lanes.append(lane([0], "timeout"))
+    drawn = sample_of(*lanes).differing(2)
+    assert [alike.lane.connection.id for alike in drawn] == [1, 12]
 
 
-def test_phases_become_one_where_there_is_no_room() -> None:
-    assert "━setup 30ms━" in drawn(lane(5), 66)
+def test_a_setup_far_slower_than_its_like_is_drawn_and_counted_once() -> None:
+    drawn = sample_of(lane([200]), lane([200]), lane([200], setup=2.0)).differing(4)
+    assert [(alike.lane.connection.id, alike.number) for alike in drawn] == [(1, 2), (3, 1)]
+    assert len(sample_of(lane([200]), lane([200], setup=0.04)).differing(4)) == 1
 
 
-def test_a_gap_over_requests_that_were_not_kept_is_not_idle_time() -> None:
-    line = drawn(lane(2 * EDGE + 1, pause=0.5), 400)
-    assert line.count("··500ms··") == 2 * (EDGE - 1)
-    assert "█··1 more··█" in line
-
-
-def test_parallel_requests_are_not_idle() -> None:
-    story = Story()
-    opened = story.connect(None)
-    some = Lane(opened)
-    first = story.exchange(None, opened)
-    some.add(first)
-    some.add(replace(first, id=99))
-    assert "█∥█" in drawn(some)
-
-
-def test_failures() -> None:
-    failed = lane(0, opened_at=None, failed_phase="tls", error="ssl.SSLError", close_reason=None)
-    assert drawn(failed).endswith("✕ failed in tls (SSLError)")
-    story = Story()
-    opened = story.connect(None)
-    some = Lane(opened)
-    some.add(story.exchange(None, opened, status=None, error="httpx.ReadTimeout"))
-    some.connection = replace(opened, close_reason="timeout", closed_at=story.now)
-    assert "█ReadTimeout 10ms█ ✕ timeout" in drawn(some)
-
-
-def test_a_wait_for_the_pool_is_no_part_of_the_request() -> None:
-    story = Story()
-    opened = story.connect(None)
-    some = Lane(opened)
-    some.add(story.exchange(None, opened))
-    some.add(story.exchange(None, opened, took=2.0, pool_wait=1.5))
-    assert "█200 10ms█··1.50s··█200 500ms█" in drawn(some)
-
-
-def test_an_unknown_past() -> None:
-    before = lane(setup={}, setup_started_at=None, opened_at=None)
-    assert drawn(before).startswith("#3           ┄█")
-    assert "┄inherited┄" in drawn(lane(inherited=True))
+def test_shapes_are_capped() -> None:
+    sample = sample_of(*(lane([200], f"reason_{number}") for number in range(SHAPES + 50)))
+    assert len(sample.differing(1_000)) == SHAPES
 
 
 def connection(number: int, setup: float = 0.01, failed: bool = False) -> Connection:

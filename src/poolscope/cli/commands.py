@@ -33,6 +33,7 @@ def _run_help() -> click.Command:
         )
         for option in OPTIONS
     ]
+    options.append(click.Argument(["program"], type=click.Path(), nargs=-1, metavar=""))  # for completion
     return click.Command(
         "run",
         params=options,
@@ -77,25 +78,21 @@ def view(files: tuple[str, ...], as_json: bool, no_color: bool) -> None:
 @click.argument("after", type=click.Path())
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def diff(before: str, after: str, as_json: bool) -> None:
-    """Compare two files that `run --save` wrote: connections, setup seconds, wall time."""
+    """Compare two files that `run --save` wrote: what connections cost, by line, and what a fix was to save."""
     from poolscope.cli import diff as differing
     from poolscope.cli import view as viewing
+    from poolscope.reports import picture
 
     notes: list[str] = []
-    counters = []
-    for path in (before, after):
-        counter = differing.Counter()
-        try:
-            for record in viewing.stream(path, notes):
-                counter.add(record)
-        except viewing.UnreadableError as error:
-            _fail(error)
-        counters.append(counter.done())
+    try:
+        was, now = (differing.Recording(picture.of(viewing.stream(path, notes))) for path in (before, after))
+    except viewing.UnreadableError as error:
+        _fail(error)
     _say(notes)
     if as_json:
-        say(differing.as_json(*counters), nl=False)
+        say(differing.as_json(was, now), nl=False)
     else:
-        say(differing.text(counters[0], counters[1], (before, after)), nl=False)
+        say(differing.text(was, now, (before, after)), nl=False)
     if viewing.has_trouble(notes):
         raise SystemExit(1)
 

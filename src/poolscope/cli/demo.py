@@ -52,7 +52,7 @@ EXAMPLES: Final = (
         "https_both_ways",
         "requests",
         "what a connection for every request costs with TLS",
-        "SETUP: with https every new connection also loads the CA certificates (tls context, the client's own CPU)"
+        "cost: with https every new connection also loads the CA certificates (tls context, the client's own CPU)"
         " and shakes hands (tls). On a network each of its round trips would come on top.",
         scheme="https",
     ),
@@ -60,7 +60,7 @@ EXAMPLES: Final = (
         "httpx_client_per_call",
         "httpx",
         "httpx.get, a client in a function, and one client",
-        "building: httpx.Client() loads the CA certificates, for plain http as well, so a client for every call"
+        "cost (building): httpx.Client() loads the CA certificates, for plain http as well, so a client for every call"
         " costs more than its connection. `with httpx.Client()` belongs around the loop, not into the function.",
     ),
     Example(
@@ -103,8 +103,8 @@ EXAMPLES: Final = (
         "server_closes",
         "requests",
         "a server that does not keep connections",
-        "closed: the server said `Connection: close`. The client's code is right, so there is no finding; ask"
-        " whoever runs the server or the proxy before it.",
+        "closed: the server said `Connection: close`. The client's code is right; ask those who run the server or"
+        " the proxy before it.",
     ),
 )
 

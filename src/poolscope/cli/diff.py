@@ -2,204 +2,335 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from collections.abc import Callable, Sequence
+import os.path
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Final
+from io import StringIO
+from typing import Any, Final, NamedTuple
 
-from poolscope import records
+from rich.console import Console
+from rich.table import Table
+
+from poolscope.records import CallSite
+from poolscope.reports.merging import Merged, merged
 from poolscope.reports.picture import Picture
-from poolscope.reports.printable import page
+from poolscope.reports.printable import printable
+from poolscope.reports.tally import Row, Tally
+from poolscope.reports.words import NOTHING, count, seconds, share
+
+SHOWN: Final = 20
+"""Origins, and lines of code, that get a block of their own in the text."""
+MANIFOLD: Final = 100
+"""From so many times as much on, the ratio tells nothing that the two numbers do not."""
+WIDTH: Final = 100
+UNLIKE: Final = 0.1
+"""Recordings whose numbers of requests differ by more than this share are not of the same work."""
 
 
 @dataclass(slots=True)
 class Figures:
-    """What a recording comes to. Seconds where not counted."""
+    """What something comes to. Seconds where not counted."""
 
-    wall_time: float | None = None
-    """Of the first process."""
     requests: int = 0
     connections: int = 0
     failed_setups: int = 0
-    setup: float = 0.0
-    pool_wait: float = 0.0
-    clients: int = 0
-    findings: int = 0
-    exit_code: int | None = None
     reused_known: int = 0
     reused_count: int = 0
+    clients: int = 0
+    building: float = 0.0
+    setup: float = 0.0
+    closing: float = 0.0
+    pool_wait: float = 0.0
 
     @property
     def reused(self) -> float | None:
         """Share of the requests that ran on a connection that was there before, where that is known."""
         return self.reused_count / self.reused_known if self.reused_known else None
 
+    @property
+    def cost(self) -> float:
+        """Seconds that clients and connections took."""
+        return self.building + self.setup + self.closing
 
-class Counter:
-    """Adds up a stream of records; only what is still open is kept."""
+    def add(self, row: Row, tally: Tally) -> None:
+        """Count in what the clients of a line did on an origin."""
+        self.requests += row.requests
+        self.connections += tally.opened + tally.unseen
+        self.failed_setups += tally.failed
+        self.reused_known += row.kept
+        self.reused_count += row.reused
+        self.clients += row.clients
+        self.building += row.construction
+        self.setup += tally.setup_total
+        self.closing += tally.closing
+        self.pool_wait += row.wait_time
 
-    def __init__(self) -> None:
-        self.figures = Figures()
+
+class Place(NamedTuple):
+    """Where code is, without the number of its line: a fix moves that."""
+
+    file: str
+    function: str
+
+    @classmethod
+    def of(cls, site: CallSite | None) -> Place | None:
+        """The place of a call site."""
+        return None if site is None else cls(site.file, site.function)
+
+
+class Recording:
+    """A picture in figures: in all, by origin, by line of code."""
+
+    def __init__(self, picture: Picture) -> None:
+        self.total = Figures()
         self.origins: dict[str, Figures] = {}
-        self._picture = Picture()
-        self._first: int | None = None
-        self._open: dict[tuple[type, int, int], None] = {}
-        self._left = False
-        self._in_progress: dict[tuple[int, int], records.Exchange] = {}
+        self.lines: dict[Place, Figures] = {}
+        self.sites: dict[Place, CallSite] = {}
+        for row, tally in picture.all_connections().items():
+            self._add(row, tally)
+        self.total.clients = picture.clients
+        self.total.building = picture.construction
+        self.findings: list[Merged] = merged(picture.findings())
+        first = next(iter(picture.headers), None)
+        summary = None if first is None else picture.summaries.get(first)
+        self.wall_time = None if summary is None else summary.wall_time
+        self.exit_code = None if summary is None else summary.exit_code
 
-    def add(self, record: records.Record) -> None:
-        """Take in the next record."""
-        self._picture.add(record)
-        if isinstance(record, records.Header):
-            self._first = record.pid if self._first is None else self._first
-        elif isinstance(record, records.Summary):
-            if record.pid == self._first:
-                self.figures.wall_time, self.figures.exit_code = record.wall_time, record.exit_code
-        elif isinstance(record, records.Exchange):
-            self._exchange(record)
-        elif isinstance(record, records.Connection):
-            self._connection(record)
-        elif isinstance(record, records.Client):
-            self.figures.clients += self._is_new(record, record.close_kind is not None)
+    def __repr__(self) -> str:
+        return f"<Recording {self.total!r}>"
 
-    def _exchange(self, record: records.Exchange) -> None:
-        key = (record.pid, record.id)
-        before = self._in_progress.pop(key, None)
-        if before is not None:
-            self._count(before, -1)
-        self._count(record, 1)
-        if record.state is not None:
-            if len(self._in_progress) >= OPEN:
-                del self._in_progress[next(iter(self._in_progress))]
-            self._in_progress[key] = record
+    def _add(self, row: Row, tally: Tally) -> None:
+        self.total.add(row, tally)
+        self.origins.setdefault(row.origin, Figures()).add(row, tally)
+        place = Place.of(row.site.call_site)
+        if place is not None and row.site.call_site is not None:
+            self.lines.setdefault(place, Figures()).add(row, tally)
+            self.sites.setdefault(place, row.site.call_site)
 
-    def _count(self, record: records.Exchange, times: int) -> None:
-        for figures in (self.figures, self._origin(record.origin)):
-            figures.requests += times
-            figures.pool_wait += times * (record.pool_wait or 0.0)
-            if record.reused is not None:
-                figures.reused_known += times
-                figures.reused_count += times * record.reused
-
-    def _connection(self, record: records.Connection) -> None:
-        failed = record.failed_phase is not None
-        if not failed and not self._is_new(record, record.closed_at is not None):
-            return
-        total = record.setup.get("total")
-        for figures in (self.figures, self._origin(record.origin)):
-            figures.failed_setups += failed
-            figures.connections += not failed and not record.inherited
-            figures.setup += 0.0 if total is None or record.inherited else total.duration
-
-    def _is_new(self, record: records.Connection | records.Client, over: bool) -> bool:
-        key = (type(record), record.pid, record.id)
-        known = key in self._open
-        if over:
-            self._open.pop(key, None)
-            return not known and not self._left
-        if not known and len(self._open) >= OPEN:
-            del self._open[next(iter(self._open))]
-            self._left = True
-        self._open[key] = None
-        return not known
-
-    def _origin(self, origin: str) -> Figures:
-        if origin not in self.origins and len(self.origins) >= ORIGINS:
-            origin = "other"
-        return self.origins.setdefault(origin, Figures())
-
-    def done(self) -> Counter:
-        """Itself, with the findings worked out."""
-        self.figures.findings = len(self._picture.findings())
-        return self
+    def has(self, finding: Merged) -> bool:
+        """Whether the habit of a finding is there: the same code in the same place."""
+        code, place = finding.finding.code, Place.of(finding.finding.call_site)
+        return any(
+            mine.finding.code == code and Place.of(mine.finding.call_site) == place for mine in self.findings
+        )
 
 
-OPEN: Final = 20_000
-"""Clients and connections that are remembered as open; beyond it the oldest is taken to stay so."""
-ORIGINS: Final = 1_000
-"""Origins told apart."""
-SHOWN: Final = 20
-"""Origins that get a block of their own in the text."""
+def _number(value: float) -> str:
+    return f"{int(value):,}"
 
 
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{int(value):,}"
+def _percent(value: float) -> str:
+    return f"{value:.0%}"
 
 
-def _seconds(value: float | None) -> str:
-    return "–" if value is None else f"{value:,.3f} s"
-
-
-def _share(value: float | None) -> str:
-    return "–" if value is None else f"{value:.0%}"
-
-
-_ROWS: Final[tuple[tuple[str, str, Callable[[float | None], str]], ...]] = (
-    ("wall time", "wall_time", _seconds),
+Show = Callable[[float], str]
+_COST: Final[tuple[tuple[str, str, Show], ...]] = (
+    ("cost", "cost", seconds),
+    ("  building", "building", seconds),
+    ("  setup", "setup", seconds),
+    ("  closing", "closing", seconds),
+)
+_ROWS: Final[tuple[tuple[str, str, Show], ...]] = (
     ("requests", "requests", _number),
     ("connections", "connections", _number),
     ("failed setups", "failed_setups", _number),
-    ("reused", "reused", _share),
-    ("setup", "setup", _seconds),
-    ("pool wait", "pool_wait", _seconds),
+    ("reused", "reused", _percent),
     ("clients", "clients", _number),
-    ("findings", "findings", _number),
+    *_COST,
+    ("pool wait", "pool_wait", seconds),
 )
-_OF_AN_ORIGIN: Final = ("requests", "connections", "failed_setups", "reused", "setup", "pool_wait")
-_OF_ALL: Final = (*(name for _, name, _ in _ROWS), "exit_code")
+_OF_AN_ORIGIN: Final = ("requests", "connections", "failed_setups", "reused", "setup", "closing", "pool_wait")
+_OF_A_LINE: Final = ("requests", "connections", "clients", "cost")
+_OF_ALL: Final = tuple(name for _, name, _ in _ROWS)
 
 
-def text(before: Counter, after: Counter, names: tuple[str, str]) -> str:
-    """The comparison as a table."""
-    lines = [_line("", "before", "after", "change")]
-    for label, attribute, show in _ROWS:
-        lines.append(_row(label, attribute, show, before.figures, after.figures))
-    origins = [*before.origins, *(origin for origin in after.origins if origin not in before.origins)]
-    for origin in origins[:SHOWN] if len(origins) > 1 else []:
-        was, now = before.origins.get(origin, Figures()), after.origins.get(origin, Figures())
-        lines += ["", origin]
-        lines += [_row(label, name, show, was, now) for label, name, show in _ROWS if name in _OF_AN_ORIGIN]
-    if len(origins) > SHOWN:
-        lines += ["", f"and {len(origins) - SHOWN} more origins"]
-    return page([f"before  {names[0]}", f"after   {names[1]}", "", *lines])
-
-
-def _row(label: str, attribute: str, show: Callable[[float | None], str], was: Figures, now: Figures) -> str:
-    before, after = getattr(was, attribute), getattr(now, attribute)
-    return _line(label, show(before), show(after), _change(before, after, show))
-
-
-def _line(label: str, before: str, after: str, change: str) -> str:
-    return f"{label:<14}{before:>14}{after:>14}  {change}".rstrip()
-
-
-def _change(before: float | None, after: float | None, show: Callable[[float | None], str]) -> str:
-    if before is None or after is None or before == after:
-        return "" if before != after or before is None else "same"
-    sign = "+" if after > before else "−"
-    difference = f"{sign}{show(abs(after - before))}"
-    if show is _share:  # a difference of shares is no share itself
-        return difference.replace("%", " points")
-    if not before or not after:
-        return difference
-    return (
-        f"{difference} ({after / before:.2f}×)"
-        if after > before
-        else f"{difference} ({before / after:.1f}× less)"
+def text(before: Recording, after: Recording, names: tuple[str, str]) -> str:
+    """The comparison as tables."""
+    page = _Page()
+    page.line(f"before  {names[0]}")
+    page.line(f"after   {names[1]}")
+    page.line()
+    page.table(
+        ("", "before", "after", "change"),
+        _row("wall time", before.wall_time, after.wall_time, seconds),
+        *_rows(before.total, after.total, _OF_ALL),
+        _row("findings", len(before.findings), len(after.findings), _number),
     )
+    origins = list(dict.fromkeys([*before.origins, *after.origins]))
+    if len(origins) > 1:
+        page.blocks([(name, before.origins.get(name), after.origins.get(name)) for name in origins],
+                    _OF_AN_ORIGIN, "origin")  # fmt: skip
+    page.blocks(_lines(before, after), _OF_A_LINE, "line")
+    page.paragraph(_promises(before, after))
+    return page.text()
 
 
-def as_json(before: Counter, after: Counter) -> str:
+class _Page:
+    def __init__(self) -> None:
+        self._out = StringIO()
+        self._console = Console(
+            file=self._out, width=WIDTH, color_system=None, highlight=False, markup=False, emoji=False, _environ={}
+        )  # fmt: skip
+
+    def text(self) -> str:
+        """What was written, without blanks at the ends of lines."""
+        return "\n".join(line.rstrip() for line in self._out.getvalue().splitlines()).rstrip() + "\n"
+
+    def line(self, text: str = "") -> None:
+        """A line, however long."""
+        self._console.print(printable(text), soft_wrap=True)
+
+    def table(self, *rows: tuple[str, ...]) -> None:
+        """Label, before, after, change."""
+        table = Table.grid()
+        table.add_column(width=14)
+        for _ in range(2):
+            table.add_column(width=14, justify="right")
+        table.add_column()
+        for label, was, now, change in rows:
+            table.add_row(label, was, now, f"  {change}")
+        self._console.print(table)
+
+    def blocks(
+        self, blocks: list[tuple[str, Figures | None, Figures | None]], names: tuple[str, ...], noun: str
+    ) -> None:
+        """A heading and the figures of each."""
+        for heading, was, now in blocks[:SHOWN]:
+            self.line()
+            self.line(heading)
+            self.table(*_rows(was or Figures(), now or Figures(), names))
+        if blocks[SHOWN:]:
+            self.line()
+            self.line(f"and {count(len(blocks) - SHOWN, f'more {noun}')}")
+
+    def paragraph(self, lines: list[str]) -> None:
+        """Lines after an empty one; nothing if there are none."""
+        for line in ["", *lines] if lines else []:
+            self.line(line)
+
+
+def _lines(before: Recording, after: Recording) -> list[tuple[str, Figures | None, Figures | None]]:
+    """Lines of code, the dearest first."""
+    places = list(dict.fromkeys([*before.lines, *after.lines]))
+    found = [
+        (_named(place, before, after), before.lines.get(place), after.lines.get(place)) for place in places
+    ]
+    return sorted(found, key=lambda line: -max(figures.cost for figures in line[1:] if figures is not None))
+
+
+def _named(place: Place, before: Recording, after: Recording) -> str:
+    was, now = before.sites.get(place), after.sites.get(place)
+    lines = " → ".join(dict.fromkeys(str(site.line) for site in (was, now) if site is not None))
+    return f"{_short(place.file)}:{lines} in {place.function}"
+
+
+def _short(file: str) -> str:
+    return os.path.relpath(file) if file.startswith(os.path.join(os.getcwd(), "")) else file
+
+
+def _promises(before: Recording, after: Recording) -> list[str]:
+    """What the findings of before promised, and what came of it."""
+    lines = [_promise(found, after.has(found)) for found in before.findings]
+    new = [found for found in after.findings if not before.has(found)]
+    lines += [f"{found.finding.code} {found.finding.title}{_at(found)}: new" for found in new]
+    gone = [found.finding.saving for found in before.findings if not after.has(found)]
+    promised = sum(saving for saving in gone if saving is not None)
+    if before.wall_time is not None and after.wall_time is not None and promised:
+        came = before.wall_time - after.wall_time
+        less = f"{seconds(abs(came))} {'less' if came >= 0 else 'more'}"
+        lines.append(f"promised: at least {seconds(promised)} less; came: {less}")
+        if not _alike(before.total.requests, after.total.requests):
+            lines.append(
+                "The two recordings are of different numbers of requests, so their times say little."
+            )
+    return lines
+
+
+def _promise(found: Merged, still_there: bool) -> str:
+    finding = found.finding
+    cost = "" if finding.cost is None else f", cost {seconds(finding.cost)}"
+    saving = "" if finding.saving is None else f", a saving of at least {seconds(finding.saving)}"
+    return f"{finding.code} {finding.title}{_at(found)}: {'still there' if still_there else 'gone'}{cost}{saving}"
+
+
+def _at(found: Merged) -> str:
+    site = found.finding.call_site
+    return "" if site is None else f"  {_short(site.file)}:{site.line} in {site.function}"
+
+
+def _alike(was: int, now: int) -> bool:
+    return abs(was - now) <= UNLIKE * max(was, now)
+
+
+def _rows(was: Figures, now: Figures, names: Iterable[str]) -> list[tuple[str, ...]]:
+    return [
+        _row(label, getattr(was, name), getattr(now, name), show)
+        for label, name, show in _ROWS
+        if name in names
+    ]
+
+
+def _row(label: str, was: float | None, now: float | None, show: Show) -> tuple[str, ...]:
+    shown = [NOTHING if value is None else show(value) for value in (was, now)]
+    return (label, *shown, _change(was, now, show))
+
+
+def _change(was: float | None, now: float | None, show: Show) -> str:
+    if was is None or now is None:
+        return ""
+    if was == now:
+        return "same"
+    difference = f"{'+' if now > was else '−'}{show(abs(now - was))}"
+    if show is _percent:  # a difference of shares is no share itself
+        return difference.replace("%", " points")
+    return difference + _ratio(was, now)
+
+
+def _ratio(was: float, now: float) -> str:
+    if not was or not now:
+        return ""
+    if now < was:
+        return f" ({_share_gone(was, now)} less)"
+    if now < 2 * was:
+        return f" ({(now - was) / was:.0%} more)".replace("%", " %")
+    return f" ({now / was:.1f}×)" if now < MANIFOLD * was else ""
+
+
+def _share_gone(was: float, now: float) -> str:
+    return share(round(1_000_000 * (was - now) / was), 1_000_000)
+
+
+def as_json(before: Recording, after: Recording) -> str:
     """The comparison for programs."""
-    data = {
-        when: {
-            "total": _plain(counter.figures, _OF_ALL),
-            "origins": {k: _plain(v, _OF_AN_ORIGIN) for k, v in counter.origins.items()},
-        }
-        for when, counter in (("before", before), ("after", after))
+    return json.dumps({"before": _data(before), "after": _data(after)}, indent=2) + "\n"
+
+
+def _data(recording: Recording) -> dict[str, Any]:
+    return {
+        "total": {
+            "wall_time": recording.wall_time,
+            **_plain(recording.total, _OF_ALL),
+            "findings": len(recording.findings),
+            "exit_code": recording.exit_code,
+        },
+        "origins": {name: _plain(figures, _OF_AN_ORIGIN) for name, figures in recording.origins.items()},
+        "lines": [
+            {"call_site": dataclasses.asdict(recording.sites[place]), **_plain(figures, _OF_ALL)}
+            for place, figures in recording.lines.items()
+        ],
+        "findings": [
+            {
+                "code": finding.code,
+                "call_site": finding.call_site and dataclasses.asdict(finding.call_site),
+                "cost": finding.cost,
+                "saving": finding.saving,
+            }
+            for finding, _ in recording.findings
+        ],
     }
-    return json.dumps(data, indent=2) + "\n"
 
 
-def _plain(figures: Figures, names: Sequence[str]) -> dict[str, float | int | None]:
+def _plain(figures: Figures, names: Iterable[str]) -> dict[str, float | int | None]:
     return {name: getattr(figures, name) for name in names}

@@ -24,7 +24,7 @@ PATIENCE: Final = 5.0
 """Seconds to wait for somebody to read a full pipe, after which the rest is given up."""
 PLAINLY: Final = "poolscope.plainly"
 _IN_ASCII: Final = {
-    "·": "-", "–": "-", "−": "-", "─": "-", "━": "=", "┄": "~", "█": "#", "∥": "|",
+    "·": "-", "–": "-", "−": "-", "─": "-", "━": "=", "┄": "~", "█": "#", "▒": "%", "∥": "|",
     "×": "x", "✕": "x", "→": ">", "…": "...", "µ": "u",
 }  # fmt: skip
 _CHUNK: Final = 4_096  # a pipe that polls writable takes as much without blocking (PIPE_BUF)

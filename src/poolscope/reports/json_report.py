@@ -97,6 +97,12 @@ def _row(row: Row, tally: Tally, lanes: LaneSample) -> dict[str, Any]:
         "reuse_ratio": _ratio(row.reused, row.kept),
         "without_connection": row.unconnected,
         "errors": dict(sorted(row.errors.items())),
+        "bad_statuses": {str(status): number for status, number in sorted(row.statuses.items()) if number},
+        "retries": row.retries,
+        "sent_by": [
+            {"trouble": trouble.what, "call_site": _call_site(trouble.call_site), "requests": number}
+            for trouble, number in row.troubles.most_common()
+        ],
         "waited": {"requests": row.waited, "time": row.wait_time, "longest": row.slowest_wait},
         "assignments_lost": row.lost,
         **_connections(tally),
@@ -115,6 +121,7 @@ def _connections(tally: Tally) -> dict[str, Any]:
         "failed_phases": dict(sorted(tally.failed_phases.items())),
         "setup_time": tally.setup_total,
         "setup_phases": dict(sorted(tally.setup.items())),
+        "closing_time": tally.closing,
         "close_reasons": dict(sorted(tally.closes.items())),
         "closed_by": dict(sorted(tally.closed_by.items())),
     }

@@ -1,7 +1,4 @@
-"""Connections drawn as one line of text each, and the few of a row that are worth drawing.
-
-``#3 +0.41 s ━connect 1.2ms━tls 9.8ms━█200 35ms█··2.1s··█200 31ms█ ✕ keepalive expired``
-"""
+"""Connections as lanes: what is kept of each, and the few of a row that are worth drawing."""
 
 from __future__ import annotations
 
@@ -10,14 +7,16 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from poolscope.records import Connection, Exchange
-from poolscope.reports.words import plain, seconds
 
 SAMPLED: Final = 5
 """Connections kept of each sort: first, last, slowest to set up, failed."""
 EDGE: Final = 4
 """Requests kept of each connection, from its beginning and from its end."""
-ROOM: Final = 32
-"""Characters that requests should get; below that the phases of setup are drawn as one."""
+SHAPES: Final = 20
+"""Shapes told apart per row."""
+SLOW: Final = 5
+"""Times longer than another of its shape that a setup must take to be drawn beside it, and at least `LONG`."""
+LONG: Final = 0.01
 TROUBLE: Final = frozenset(
     {
         "server_closed_no_response",
@@ -34,6 +33,8 @@ TROUBLE: Final = frozenset(
 
 Segment = tuple[str, str]
 """A style's name (setup, request, failed, idle, end, label) and its text."""
+Shape = tuple[object, ...]
+"""What two lanes must have in common for one of them to be enough."""
 
 
 class Bar(NamedTuple):
@@ -44,6 +45,11 @@ class Bar(NamedTuple):
     end: float | None
     status: int | None
     error: str | None
+
+    @property
+    def failed(self) -> bool:
+        """Whether there was no answer, or none that it could give."""
+        return self.error is not None or self.status is None or self.status >= 500
 
     @classmethod
     def of(cls, exchange: Exchange, opened_at: float | None) -> Bar:
@@ -57,13 +63,16 @@ class Bar(NamedTuple):
 class Lane:
     """One connection and the first and last requests on it."""
 
-    __slots__ = ("bars", "connection", "newest", "seen")
+    __slots__ = ("bars", "connection", "failed", "in_progress", "newest", "seen")
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self.bars: list[Bar] = []
+        self.failed: list[Bar] = []
         self.newest: deque[Bar] | None = None
         self.seen = 0
+        """Requests that are over."""
+        self.in_progress = 0
 
     def __repr__(self) -> str:
         return f"<Lane {self.connection.pid}#{self.connection.id} {self.seen} requests>"
@@ -87,18 +96,43 @@ class Lane:
     def add(self, exchange: Exchange) -> None:
         """Take in a finished request."""
         self.seen += 1
+        bar = Bar.of(exchange, self.connection.opened_at)
+        if bar.failed and len(self.failed) < EDGE:
+            self.failed.append(bar)
         if len(self.bars) < EDGE:
-            self.bars.append(Bar.of(exchange, self.connection.opened_at))
+            self.bars.append(bar)
             return
         if self.newest is None:
             self.newest = deque(maxlen=EDGE)
-        self.newest.append(Bar.of(exchange, self.connection.opened_at))
+        self.newest.append(bar)
+
+    def kept(self) -> list[Bar]:
+        """The requests that are known one by one, in order."""
+        edges = [*self.bars, *(self.newest or ())]
+        between = [bar for bar in self.failed if bar not in edges]
+        return [*self.bars, *between, *edges[len(self.bars) :]]
+
+    @property
+    def shape(self) -> Shape:
+        """What happened on it, without times: alike for connections that tell the same."""
+        connection = self.connection
+        outcomes = {bar.error or bar.status for bar in (*self.bars, *self.failed, *(self.newest or ()))}
+        ending = connection.failed_phase, connection.close_reason
+        return (*ending, connection.inherited, min(self.seen, 3), self.in_progress > 0, frozenset(outcomes))
+
+
+class Alike(NamedTuple):
+    """Lanes of one shape."""
+
+    lane: Lane
+    """The first of them."""
+    number: int
 
 
 class LaneSample:
     """The first, last, slowest and failed of all lanes shown to it."""
 
-    __slots__ = ("failed", "first", "last", "seen", "slowest")
+    __slots__ = ("failed", "first", "last", "seen", "shapes", "slowest")
 
     def __init__(self) -> None:
         self.seen = 0
@@ -106,6 +140,7 @@ class LaneSample:
         self.failed: list[Lane] = []
         self.slowest: list[Lane] = []
         self.last: deque[Lane] = deque(maxlen=SAMPLED)
+        self.shapes: dict[Shape, Alike] = {}
 
     def __repr__(self) -> str:
         return f"<LaneSample {len(self.chosen(4 * SAMPLED))} of {self.seen}>"
@@ -122,13 +157,21 @@ class LaneSample:
             self.slowest.sort(key=lambda kept: -kept.setup_time)
             del self.slowest[SAMPLED:]
         self.last.append(lane)
+        self._add_shape(lane, lane.shape)
+
+    def _add_shape(self, lane: Lane, shape: Shape) -> None:
+        known = self.shapes.get(shape)
+        if known is not None:
+            self.shapes[shape] = known._replace(number=known.number + 1)
+        elif len(self.shapes) < SHAPES:
+            self.shapes[shape] = Alike(lane, 1)
 
     def copy(self) -> LaneSample:
         """Another with the same lanes, to look at more without changing this one."""
         other = LaneSample()
         other.seen = self.seen
         other.first, other.failed, other.slowest = self.first[:], self.failed[:], self.slowest[:]
-        other.last = self.last.copy()
+        other.last, other.shapes = self.last.copy(), self.shapes.copy()
         return other
 
     def chosen(self, number: int) -> list[Lane]:
@@ -140,6 +183,26 @@ class LaneSample:
                     picked.setdefault(lane.key, lane)
         return sorted(picked.values(), key=lambda lane: lane.key)
 
+    def differing(self, number: int) -> list[Alike]:
+        """At most ``number`` that differ: the commonest, those in trouble, others; in the order in which they came.
+
+        One whose setup took far longer than that of its like is drawn as well.
+        """
+        slow = [lane for lane in self.slowest[:1] if self._is_slow(lane)]
+        shapes = self.shapes | {
+            lane.shape: self.shapes[lane.shape]._replace(number=self.shapes[lane.shape].number - 1)
+            for lane in slow
+        }
+        by_number = sorted(shapes.values(), key=lambda alike: -alike.number)
+        others = sorted(by_number[1:], key=lambda alike: not alike.lane.troubled)
+        picked = [*by_number[:1], *(Alike(lane, 1) for lane in slow), *others][:number]
+        return sorted(picked, key=lambda alike: alike.lane.key)
+
+    def _is_slow(self, lane: Lane) -> bool:
+        like = self.shapes.get(lane.shape)
+        usual = None if like is None or like.lane is lane else like.lane.setup_time
+        return usual is not None and lane.setup_time >= max(LONG, SLOW * usual)
+
     def _sorts(self) -> tuple[list[Lane], ...]:
         return self.first, self.failed, list(reversed(self.last)), self.slowest
 
@@ -148,112 +211,3 @@ class LaneSample:
         yield from lanes
         for _ in range(SAMPLED - len(lanes)):
             yield None
-
-
-def draw(lane: Lane, origin_time: float | None, width: int, name: str) -> list[Segment]:
-    """One line of at most ``width`` characters; the middle gives way, the end is always shown."""
-    start, tail = [("label", f"{name} "), *_start(lane, origin_time)], _end(lane)
-    head = start + _setup(lane)
-    whole, left = _all_requests(lane), width - _width([head, tail])
-    if _width(whole) > left and left < ROOM:
-        head = start + _setup_in_one(lane)
-        left = width - _width([head, tail])
-    fits = _width(whole) <= left and len(whole) == lane.seen
-    return head + (_flat(whole) if fits else _shortened(lane, whole, left)) + tail
-
-
-def _start(lane: Lane, origin_time: float | None) -> list[Segment]:
-    connection = lane.connection
-    began = connection.setup_started_at if connection.setup_started_at is not None else connection.opened_at
-    if began is None or origin_time is None:
-        return [("label", f"{'':>9} ")]
-    return [("label", f"{'+' + seconds(began - origin_time):>9} ")]
-
-
-def _setup(lane: Lane) -> list[Segment]:
-    connection = lane.connection
-    if connection.inherited:
-        return [("setup", "┄inherited┄")]
-    phases = sorted(
-        (part.start, phase, part.duration) for phase, part in connection.setup.items() if phase != "total"
-    )
-    if not phases:
-        return [("setup", "━" if connection.opened_at is not None else "┄")]
-    text = "".join(f"━{plain(phase)} {seconds(duration, '')}" for _, phase, duration in phases)
-    return [("setup", text + "━")]
-
-
-def _setup_in_one(lane: Lane) -> list[Segment]:
-    whole = _setup(lane)
-    return [("setup", f"━setup {seconds(lane.setup_time, '')}━")] if lane.setup_time else whole
-
-
-def _all_requests(lane: Lane) -> list[list[Segment]]:
-    drawn: list[list[Segment]] = []
-    end: float | None = None
-    for number, bar in enumerate((*lane.bars, *(lane.newest or ()))):
-        if number == EDGE and lane.seen > 2 * EDGE:
-            end = None  # the one before it was not kept
-        drawn.append(_gap(end, bar) + _bar(bar))
-        end = bar.end
-    return drawn
-
-
-def _shortened(lane: Lane, whole: list[list[Segment]], width: int) -> list[Segment]:
-    """As many from both ends as fit beside the number of those left out."""
-    ahead, behind = whole[: len(whole) // 2], whole[len(whole) // 2 :]
-    head: list[list[Segment]] = []
-    tail: list[list[Segment]] = []
-    room = width - len(f"··{lane.seen:,} more··")
-    while ahead or behind:
-        from_start = bool(ahead) and (len(head) <= len(tail) or not behind)
-        piece = ahead.pop(0) if from_start else behind.pop()
-        room -= _width([piece])
-        if room < 0:
-            break
-        if from_start:
-            head.append(piece)
-        else:
-            tail.insert(0, piece)
-    noun = "more" if head or tail else "requests"
-    middle = [("idle", f"··{lane.seen - len(head) - len(tail):,} {noun}··")]
-    if tail and tail[0][0][0] == "idle":
-        tail[0] = tail[0][1:]
-    return _flat(head) + middle + _flat(tail)
-
-
-def _bar(bar: Bar) -> list[Segment]:
-    took = "" if bar.start is None or bar.end is None else " " + seconds(max(0.0, bar.end - bar.start), "")
-    if bar.error is not None:
-        return [("failed", f"█{bar.error.rpartition('.')[2]}{took}█")]
-    if bar.status is None:
-        return [("failed", f"█no answer{took}█")]
-    return [("failed" if bar.status >= 500 else "request", f"█{bar.status}{took}█")]
-
-
-def _gap(end: float | None, bar: Bar) -> list[Segment]:
-    if end is None or bar.start is None:
-        return []
-    if bar.start < end:
-        return [("idle", "∥")]  # HTTP/2: it began before the one before it had ended
-    idle = bar.start - end
-    return [("idle", f"··{seconds(idle, '')}··" if idle >= 0.001 else "·")]
-
-
-def _end(lane: Lane) -> list[Segment]:
-    connection = lane.connection
-    if connection.failed_phase is not None:
-        error = f" ({connection.error.rpartition('.')[2]})" if connection.error else ""
-        return [("failed", f" ✕ failed in {plain(connection.failed_phase)}{error}")]
-    if connection.close_reason is None:
-        return [("end", " → still open")]
-    style = "failed" if lane.troubled else "end"
-    return [(style, f" ✕ {plain(connection.close_reason)}")]
-
-
-def _width(pieces: list[list[Segment]]) -> int:
-    return sum(len(text) for piece in pieces for _, text in piece)
-
-
-def _flat(pieces: list[list[Segment]]) -> list[Segment]:
-    return [segment for piece in pieces for segment in piece]

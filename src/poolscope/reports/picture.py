@@ -33,6 +33,8 @@ UNSEEN: Final = Site("client not seen", None, None)
 OTHER_SITE: Final = Site("other clients", None, None)
 
 Key = tuple[int, int]
+Runner = tuple[int, int | None, str | None]
+"""Process, thread and task that sent requests."""
 _Value = TypeVar("_Value")
 
 
@@ -84,6 +86,7 @@ class Picture:
         self._past_connections: dict[Key, Row] = {}
         self._in_progress: dict[Key, tuple[Row, Exchange]] = {}
         self._newest: dict[int, float] = {}
+        self._runners: set[Runner] = set()
         self._findings = new_findings()
         self._left_open = self._clients_left = 0
         self.more_processes = 0
@@ -152,6 +155,18 @@ class Picture:
         summary = self.summaries.get(record.pid)
         until = self._newest.get(record.pid, 0.0) if summary is None else summary.ended_at
         return max(until - (record.started_at or until), 0.0)
+
+    def side_by_side(self) -> str:
+        """``20 threads``, if requests were sent from more than one thread, task or process; else empty."""
+        processes = len({pid for pid, _, _ in self._runners})
+        threads = len({(pid, thread) for pid, thread, _ in self._runners})
+        tasks = len(self._runners)
+        if tasks < 2:
+            return ""
+        more = " or more" if tasks >= CAP else ""
+        if tasks > threads:
+            return f"{tasks:,}{more} tasks"
+        return f"{threads:,}{more} threads" if threads > processes else f"{processes:,}{more} processes"
 
     @property
     def still_open(self) -> int:
@@ -245,12 +260,21 @@ class Picture:
         if earlier is not None:
             row, before = earlier
             row.add_exchange(before, -1)
+            self._count_on_lane(before, -1)
+        if len(self._runners) < CAP:
+            self._runners.add((record.pid, record.thread, record.task))
         row = self._row_for(record)
         row.add_exchange(record)
         if record.state is not None:
             if len(self._in_progress) >= OPEN:
                 del self._in_progress[next(iter(self._in_progress))]
             self._in_progress[key] = row, record
+            self._count_on_lane(record, 1)
+
+    def _count_on_lane(self, record: Exchange, times: int) -> None:
+        entry = None if record.connection is None else self._open.get((record.pid, record.connection))
+        if entry is not None:
+            entry.lane.in_progress += times
 
     def _row_for(self, record: Exchange) -> Row:
         row: Row | None = None

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
 from poolscope.records import CallSite
-from poolscope.reports.lanes import Lane, LaneSample, Segment, draw
+from poolscope.reports.axis import Axis, told
+from poolscope.reports.lanes import Lane, LaneSample, Segment
 from poolscope.reports.picture import Picture
+from poolscope.reports.printable import printable
+from poolscope.reports.sites import Sites
 from poolscope.reports.tally import Row, Tally
-from poolscope.reports.words import NOTHING, Paths, count, most, plain, seconds, share
+from poolscope.reports.words import NOTHING, count, most, plain, seconds, share
 
 LANES: Final = 4
 """Connections drawn per row."""
-DETAIL: Final = 13
-"""Width of the titles below a row; a line that begins so may be folded."""
+TROUBLES: Final = 4
+"""Lines that sent failing requests, listed per row."""
+WORTH: Final = 0.001
+"""Seconds of building or closing from which on they are named."""
+OTHER: Final = "other"
 PHASES: Final = ("dns", "connect", "proxy_tunnel", "tls_context", "tls")
 SURPLUS: Final = frozenset({"max_keepalive_surplus", "pool_full"})
 """Close reasons that the pool's limit of idle connections explains."""
@@ -22,23 +33,28 @@ Line = list[Segment]
 
 
 class Columns:
-    """Titles and widths of the numbers, right-aligned; the label gets the rest of the line."""
+    """Titles and widths of the numbers; the label gets the rest of the line."""
 
-    WIDE: Final = ("  CLIENTS", "  REQUESTS", "  CONNECTIONS", "  REUSED", "    SETUP", "  WAITING")
-    NARROW: Final = ("  CLIENTS", "  REQUESTS", "    CONNS", "  REUSED", "   SETUP", " WAITING")
+    WIDE: Final = {
+        "CLIENTS": 9, "REQUESTS": 10, "CONNECTIONS": 13, "REUSED": 8, "COST": 9, "WAITING": 9,
+    }  # fmt: skip
+    NARROW: Final = {"CLIENTS": 9, "REQUESTS": 10, "CONNS": 9, "REUSED": 8, "COST": 8, "WAITING": 8}
 
     def __init__(self, width: int) -> None:
         self.width = width
-        self._titles = self.WIDE if width >= 90 else self.NARROW
-        self.label = min(64, width - sum(map(len, self._titles)))
+        self.numbers = self.WIDE if width >= 90 else self.NARROW
+        self.label = min(64, width - sum(self.numbers.values()))
 
-    def titles(self) -> str:
-        """The heading of the numbers."""
-        return "".join(self._titles)
+    def __repr__(self) -> str:
+        return f"<Columns {self.label} + {list(self.numbers)}>"
 
-    def numbers_line(self, cells: Iterable[str]) -> str:
-        """Cells under their titles."""
-        return "".join(f"{cell:>{len(title)}}" for title, cell in zip(self._titles, cells, strict=True))
+    def empty(self) -> Table:
+        """A table with these columns and no rows."""
+        table = Table.grid()
+        table.add_column(width=self.label, no_wrap=True, overflow="ellipsis")
+        for width in self.numbers.values():
+            table.add_column(width=width, justify="right", no_wrap=True)
+        return table
 
 
 class Sums(NamedTuple):
@@ -51,14 +67,22 @@ class Sums(NamedTuple):
     kept: int
     reused: int
     setup: float
+    closing: float
     construction: float
     waited: int
     wait_time: float
+    joined: int
+    errors: int
+
+    @property
+    def cost(self) -> float:
+        """Seconds that clients and connections took: building, setup and closing."""
+        return self.construction + self.setup + self.closing
 
     @property
     def lost(self) -> float:
         """Seconds not spent on the requests themselves; decides what is shown first."""
-        return self.setup + self.construction + self.wait_time
+        return self.cost + self.wait_time
 
     def cells(self) -> tuple[str, ...]:
         """As `Columns` wants them."""
@@ -67,7 +91,7 @@ class Sums(NamedTuple):
             f"{self.requests:,}",
             f"{self.connections:,}",
             share(self.reused, self.kept),
-            seconds(self.setup) if self.connections or self.failed else NOTHING,
+            seconds(self.cost) if self.connections or self.failed or self.cost else NOTHING,
             seconds(self.wait_time) if self.waited else NOTHING,
         )
 
@@ -80,38 +104,42 @@ class Origin(NamedTuple):
     sums: Sums
 
 
-class Table:
+class Rows:
     """Turns the rows of a picture into lines of segments."""
 
-    def __init__(self, picture: Picture, columns: Columns, paths: Paths) -> None:
+    def __init__(self, picture: Picture, columns: Columns, sites: Sites) -> None:
         self.picture = picture
         self.columns = columns
-        self.paths = paths
+        self.sites = sites
+        self.has_other = False
+        """Whether time outside the phases was shown."""
         self.rows = picture.rows()
         self._tallies: dict[Row, Tally] = picture.all_connections()
         self._lanes: dict[Row, LaneSample] = picture.all_lanes()
         starts = [header.started_at for header in picture.headers.values()]
         self._zero = min(starts) if starts else None
         self._several = len(picture.headers) > 1
+        self.named: Lane | None = None
+        """The first that was named with its process."""
 
     def sums(self, rows: Iterable[Row]) -> Sums:
         """The sums over some rows."""
-        clients = requests = connections = failed = kept = reused = waited = 0
-        setup = construction = wait_time = 0.0
-        for row in rows:
-            tally = self._tallies[row]
-            clients += row.clients
-            requests += row.requests
-            connections += tally.opened + tally.unseen + tally.inherited
-            failed += tally.failed
-            kept += row.kept
-            reused += row.reused
-            setup += tally.setup_total
-            construction += row.construction
-            waited += row.waited
-            wait_time += row.wait_time
+        rows = list(rows)
+        tallies = [self._tallies[row] for row in rows]
         return Sums(
-            clients, requests, connections, failed, kept, reused, setup, construction, waited, wait_time
+            clients=sum(row.clients for row in rows),
+            requests=sum(row.requests for row in rows),
+            connections=sum(tally.connections for tally in tallies),
+            failed=sum(tally.failed for tally in tallies),
+            kept=sum(row.kept for row in rows),
+            reused=sum(row.reused for row in rows),
+            setup=sum(tally.setup_total for tally in tallies),
+            closing=sum(tally.closing for tally in tallies),
+            construction=sum(row.construction for row in rows),
+            waited=sum(row.waited for row in rows),
+            wait_time=sum(row.wait_time for row in rows),
+            joined=sum(row.joined for row in rows),
+            errors=sum(row.errors.total() for row in rows),
         )
 
     def origins(self) -> list[Origin]:
@@ -125,71 +153,72 @@ class Table:
         ]
         return sorted(found, key=lambda origin: -origin.sums.lost)
 
-    def heading(self, origin: Origin | None) -> list[Line]:
+    def heading(self, origin: Origin | None) -> list[RenderableType]:
         """What stands above an origin's rows, or above the list of the smaller origins."""
-        name = "other origins" if origin is None else origin.name
-        style, titles = "origin" if origin else "title", ("head", self.columns.titles())
+        name = Text("other origins" if origin is None else origin.name, "origin" if origin else "title")
+        titles = [Text(title, "head") for title in self.columns.numbers]
+        table = self.columns.empty()
         if len(name) < self.columns.label:
-            return [[(style, f"{name:<{self.columns.label}}"), titles]]
-        return [[(style, name)], [("", " " * self.columns.label), titles]]
+            table.add_row(name, *titles)
+            return [table]
+        table.add_row("", *titles)
+        return [name, table]
 
-    def origin_line(self, origin: Origin) -> Line:
-        """An origin in one line."""
-        label = _fit(origin.name, self.columns.label)
-        return [("", label), ("", self.columns.numbers_line(origin.sums.cells()))]
+    def origin_lines(self, origins: list[Origin], rest: list[Origin]) -> RenderableType:
+        """Origins in a line each, and all that is left in one."""
+        table = self.columns.empty()
+        for origin in origins:
+            table.add_row(Text(origin.name), *origin.sums.cells())
+        if rest:
+            sums = self.sums(row for origin in rest for row in origin.rows)
+            table.add_row(Text(f"… {len(rest):,} more origins", "label"), *sums.cells())
+        return table
 
-    def rest_line(self, origins: list[Origin]) -> Line:
-        """All that is left in one line."""
-        sums = self.sums(row for origin in origins for row in origin.rows)
-        label = _fit(f"… {len(origins):,} more origins", self.columns.label)
-        return [("label", label), ("", self.columns.numbers_line(sums.cells()))]
+    def numbers(self, row: Row) -> RenderableType:
+        """A call site's line of numbers."""
+        table = self.columns.empty()
+        table.add_row(Text(f"  {row.site.kind}", "site"), *self.sums([row]).cells())
+        return table
 
-    def row(self, row: Row) -> list[Line]:
-        """A call site: its numbers, and what stands behind them."""
-        sums, tally = self.sums([row]), self._tallies[row]
-        lines = [[("site", _fit(f"  {row.site.kind}", self.columns.label)),
-                  ("", self.columns.numbers_line(sums.cells()))]]  # fmt: skip
-        lines += self._where(row)
-        lines += [
-            [("label", f"    {title}".ljust(DETAIL)), *words]
+    def where(self, row: Row) -> list[Line]:
+        """The lines of code that build its clients."""
+        lines: list[Line] = []
+        if row.site.call_site is not None:
+            lines.append([("site", f"    {self.sites.named(row.site.call_site, 12)}")])
+        if row.site.sdk_call_site is not None:
+            lines.append([("label", "    through "), ("", self.sites.named(row.site.sdk_call_site, 12))])
+        return lines
+
+    def details(self, row: Row) -> list[tuple[str, Line]]:
+        """What stands behind its numbers: (title, words)."""
+        tally = self._tallies[row]
+        return [
+            (title, words)
             for title, words in (
-                ("building", self._building(row)),
-                ("setup", self._setup(tally)),
+                ("cost", self._cost(row, tally)),
                 ("waiting", self._waiting(row, tally)),
                 ("failed", self._failed(row, tally)),
+                ("answers", self._answers(row)),
+                *(("sent by", line) for line in self._troubles(row)),
                 ("closed", self._closed(row, tally)),
             )
             if words
         ]
-        return lines + self._drawn(row)
 
-    def _where(self, row: Row) -> list[Line]:
-        lines = []
-        if row.site.call_site is not None:
-            lines.append([("site", f"    {self._site(row.site.call_site)}")])
-        if row.site.sdk_call_site is not None:
-            lines.append([("label", "    through "), ("", self._site(row.site.sdk_call_site))])
-        return lines
-
-    def _site(self, site: CallSite) -> str:
-        tail = f":{site.line} in {site.function}"
-        return self.paths.short(site.file, max(12, self.columns.width - len(tail) - 12)) + tail
-
-    def _building(self, row: Row) -> Line:
-        if row.construction < 0.001:
-            return []
-        each = f", {seconds(row.construction / row.clients)} per client" if row.clients > 1 else ""
-        return [("", f"{seconds(row.construction)}{each}")]
-
-    def _setup(self, tally: Tally) -> Line:
-        parts = [f"{plain(phase)} {seconds(tally.setup[phase])}" for phase in PHASES if phase in tally.setup]
+    def _cost(self, row: Row, tally: Tally) -> Line:
+        """What the seconds in COST went into."""
+        parts = [f"building {seconds(row.construction)}"] if row.construction >= WORTH else []
+        parts += [f"{plain(phase)} {seconds(tally.setup[phase])}" for phase in PHASES if phase in tally.setup]
+        other = tally.setup_total - sum(tally.setup.values())
+        if tally.setup and other >= 0.1 * tally.setup_total:
+            parts.append(f"{OTHER} {seconds(other)}")
+            self.has_other = True
+        if tally.closing >= WORTH:
+            parts.append(f"closing {seconds(tally.closing)}")
         if not parts:
             return []
-        other = tally.setup_total - sum(tally.setup.values())
-        if other >= 0.1 * tally.setup_total:
-            parts.append(f"other {seconds(other)}")
-        number = tally.opened + tally.failed
-        each = f", {seconds(tally.setup_total / number)} per connection" if number > 1 else ""
+        cost = self.sums([row]).cost
+        each = f", {seconds(cost / row.requests)} per request" if row.requests > 1 else ""
         return [("setup", " · ".join(parts)), ("", each)]
 
     def _waiting(self, row: Row, tally: Tally) -> Line:
@@ -197,7 +226,7 @@ class Table:
             return []
         limit = row.limits.max_connections if row.limits else None
         # Where there never were so many, the limit is not what they waited for.
-        reached = limit and tally.opened + tally.failed + tally.unseen + tally.inherited >= limit
+        reached = limit and tally.connections + tally.failed >= limit
         allowed = f"; the pool allows {count(limit, 'connection')}" if limit and reached else ""
         longest = f", at most {seconds(row.slowest_wait)} each" if row.waited > 1 else ""
         lost = f"; {row.lost:,} × the assigned one was taken already" if row.lost else ""
@@ -208,6 +237,27 @@ class Table:
         parts += [f"{number:,} × {name.rpartition('.')[2]}" for name, number in most(row.errors)]
         return [("failed", " · ".join(parts))] if parts else []
 
+    def _answers(self, row: Row) -> Line:
+        parts = [f"{number:,} × {status}" for status, number in sorted(row.statuses.items()) if number]
+        if row.retries:
+            parts.append(f"{count(row.retries, 'retry', 'retries')}")
+        return [("failed", " · ".join(parts))] if parts else []
+
+    def _troubles(self, row: Row) -> list[Line]:
+        """The lines that sent what failed or was not read, where they are not the row's own."""
+        by_site: dict[CallSite, Counter[str]] = {}
+        for trouble, number in row.troubles.items():
+            if trouble.call_site != row.site.call_site:
+                by_site.setdefault(trouble.call_site, Counter())[trouble.what] += number
+        worst = sorted(by_site.items(), key=lambda each: -each[1].total())
+        lines: list[Line] = []
+        for site, counts in worst[:TROUBLES]:
+            what = " · ".join(f"{number:,} × {name}" for name, number in most(counts))
+            lines.append([("site", f"{self.sites.named(site, 45)}  "), ("failed", what)])
+        if worst[TROUBLES:]:
+            lines.append([("label", f"and {count(len(worst) - TROUBLES, 'more line')}")])
+        return lines
+
     def _closed(self, row: Row, tally: Tally) -> Line:
         kept = row.limits.max_idle if row.limits else None
         parts = [
@@ -215,27 +265,42 @@ class Table:
             + (f" (the pool keeps {kept})" if kept is not None and reason in SURPLUS else "")
             for reason, number in most(tally.closes)
         ]
-        still_open = tally.opened + tally.unseen + tally.inherited - sum(tally.closes.values())
+        still_open = tally.connections - sum(tally.closes.values())
         if still_open > 0:
             parts = [*(parts or ["none"]), f"{still_open:,} still open"]
         return [("", " · ".join(parts))] if parts else []
 
-    def _drawn(self, row: Row) -> list[Line]:
+    def drawn(self, row: Row) -> list[RenderableType]:
+        """Connections that differ, on one axis of time."""
         sample = self._lanes[row]
-        chosen = sample.chosen(LANES)
-        names = [self._name(lane) for lane in chosen]
+        chosen = sample.differing(LANES)
+        names = [self._name(alike.lane) for alike in chosen]
         longest = max(map(len, names), default=0)
-        lines: list[Line] = [
-            [("label", "    "), *draw(lane, self._zero, self.columns.width - 4, f"{name:<{longest}}")]
-            for lane, name in zip(chosen, names, strict=True)
-        ]
-        if len(chosen) < sample.seen:
-            lines.append([("label", f"    {len(chosen)} of {count(sample.seen, 'connection')} drawn")])
-        return lines
+        room = self.columns.width - longest - 6
+        axis = Axis.of((alike.lane for alike in chosen), room * 2 // 5)
+        if axis is None:
+            return []
+        table = Table.grid()
+        for width in (4 + longest + 1, axis.width + 1, room - axis.width):
+            table.add_column(width=width)
+        table.add_row("", Text(axis.title(self._zero), "label"), "")
+        for name, alike in zip(names, chosen, strict=True):
+            table.add_row(
+                Text(f"    {name}", "label"), assembled(axis.draw(alike.lane)), assembled(told(alike))
+            )
+        rest = sample.seen - sum(alike.number for alike in chosen)
+        if rest > 0:
+            more = f"    {count(rest, 'connection')} more, not drawn"
+            return [table, Text(more, "label")]
+        return [table]
 
     def _name(self, lane: Lane) -> str:
-        return f"{lane.connection.pid}#{lane.connection.id}" if self._several else f"#{lane.connection.id}"
+        if not self._several:
+            return f"#{lane.connection.id}"
+        self.named = self.named or lane
+        return f"{lane.connection.pid}#{lane.connection.id}"
 
 
-def _fit(text: str, width: int) -> str:
-    return f"{text if len(text) < width else text[: width - 2] + '…':<{width}}"
+def assembled(segments: Iterable[Segment]) -> Text:
+    """One text of (style, text)."""
+    return Text.assemble(*((printable(text), style) for style, text in segments))

@@ -12,6 +12,9 @@ MAX_NAMES: Final = 50
 """Distinct error classes and reasons that one row tells apart."""
 WAITED: Final = 0.001
 """Seconds from which on a request counts as having waited for a connection."""
+BAD: Final = 400
+"""Statuses from here on are counted."""
+UNREAD: Final = "response not read"
 
 
 class Site(NamedTuple):
@@ -20,6 +23,23 @@ class Site(NamedTuple):
     kind: str
     call_site: CallSite | None
     sdk_call_site: CallSite | None
+
+
+class Trouble(NamedTuple):
+    """What went wrong with a request, and the line that sent it."""
+
+    what: str
+    """The class of the error, or `UNREAD`."""
+    call_site: CallSite
+
+    @classmethod
+    def of(cls, exchange: Exchange) -> Trouble | None:
+        """That of a request which is over; None where nothing is known to be wrong, or who sent it is not."""
+        if exchange.call_site is None or exchange.state is not None:
+            return None
+        if exchange.error is not None:
+            return cls(exchange.error.rpartition(".")[2], exchange.call_site)
+        return cls(UNREAD, exchange.call_site) if exchange.body_complete is False else None
 
 
 class Limits(NamedTuple):
@@ -49,6 +69,7 @@ class Tally:
     __slots__ = (
         "closed_by",
         "closes",
+        "closing",
         "failed",
         "failed_phases",
         "inherited",
@@ -71,11 +92,18 @@ class Tally:
         self.setup: dict[str, float] = {}
         """Phase → seconds."""
         self.setup_total = 0.0
+        self.closing = 0.0
+        """Seconds that closing took."""
         self.closes: Counter[str] = Counter()
         self.closed_by: Counter[str] = Counter()
 
     def __repr__(self) -> str:
         return f"<Tally {self.opened} opened, {self.failed} failed, setup={self.setup_total:.6f}>"
+
+    @property
+    def connections(self) -> int:
+        """Sockets that were there to be used."""
+        return self.opened + self.unseen + self.inherited
 
     def add(self, connection: Connection) -> None:
         """Count a connection in; to be called once for each."""
@@ -90,6 +118,7 @@ class Tally:
             self.opened += 1
         if not connection.inherited:
             self._add_setup(connection)
+            self.closing += connection.close_time or 0.0
         if connection.close_reason is not None and connection.failed_phase is None:
             bump(self.closes, connection.close_reason)
             bump(self.closed_by, connection.closed_by or "unknown")
@@ -113,6 +142,7 @@ class Tally:
         self.unseen += other.unseen
         self.inherited += other.inherited
         self.setup_total += other.setup_total
+        self.closing += other.closing
         for phase, duration in other.setup.items():
             self._add_phase(phase, duration)
         for mine, theirs in (
@@ -139,9 +169,12 @@ class Row:
         "lost",
         "origin",
         "requests",
+        "retries",
         "reused",
         "site",
         "slowest_wait",
+        "statuses",
+        "troubles",
         "unconnected",
         "wait_time",
         "waited",
@@ -163,6 +196,12 @@ class Row:
         self.unconnected = 0
         """Requests that never got a connection."""
         self.errors: Counter[str] = Counter()
+        self.statuses: Counter[int] = Counter()
+        """Those that say no, 400 and above."""
+        self.retries = 0
+        """Requests that the library made again by itself."""
+        self.troubles: Counter[Trouble] = Counter()
+        """What went wrong, by the lines that sent it."""
         self.waited = 0
         self.wait_time = 0.0
         self.slowest_wait = 0.0
@@ -186,8 +225,14 @@ class Row:
                 self.reused += times
             elif exchange.joined:
                 self.joined += times
+        self.retries += times * (exchange.relation == "retry")
+        if exchange.status is not None and exchange.status >= BAD:
+            self.statuses[exchange.status] += times
         if exchange.error is not None:
             bump(self.errors, exchange.error)
+        trouble = Trouble.of(exchange)
+        if trouble is not None and (trouble in self.troubles or len(self.troubles) < MAX_NAMES):
+            self.troubles[trouble] += 1
         self.lost += times * exchange.failed_attempts
         wait = exchange.pool_wait
         if wait is not None and wait >= WAITED:

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from io import StringIO
 from typing import Final
 
-from rich.console import Console
-from rich.text import Text
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.theme import Theme
 
-from poolscope.records import CallSite, Finding
+from poolscope.records import Finding
+from poolscope.reports.lanes import Segment
 from poolscope.reports.merging import Process, merged, notes, nothing_seen, process
 from poolscope.reports.picture import Picture
-from poolscope.reports.printable import printable
-from poolscope.reports.rows import DETAIL, Columns, Line, Table
-from poolscope.reports.words import Paths, count, seconds, share, spent
+from poolscope.reports.rows import WORTH, Columns, Rows, assembled
+from poolscope.reports.sites import Sites
+from poolscope.reports.tally import Row
+from poolscope.reports.verdict import Run, verdict
+from poolscope.reports.words import count, seconds, share, spent
 
-STYLES: Final = {
+STYLES: Final[Mapping[str, str]] = {
     "title": "bold",
     "origin": "bold cyan",
     "head": "dim",
@@ -39,6 +43,12 @@ LISTED_ORIGINS: Final = 40
 """Origins that get a line of their own."""
 LISTED_FINDINGS: Final = 20
 LISTED_IN_PROGRESS: Final = 5
+DETAIL: Final = 13
+"""Width of the titles below a row."""
+BETWEEN: Final = (
+    "is what lies between the phases of setup: making the socket and its object, and waiting for the CPU, the"
+    " event loop or another thread."
+)
 STATES: Final = {
     "waiting": "waits for a connection",
     "connecting": "is connecting",
@@ -50,10 +60,14 @@ STATES: Final = {
 
 
 def render(picture: Picture, width: int = 100, color: bool = False) -> str:
-    """The report as text, every line at most ``width`` (but at least 72) columns wide."""
+    """The report as text, every line at most ``width`` (but at least 72) columns wide.
+
+    With ``color``, lines of code are links as well: it is for a terminal then.
+    """
     page = Page(max(NARROWEST, width), color)
-    _Report(picture, page).write()
-    return page.text()
+    report = _Report(picture, page)
+    report.write()
+    return report.sites.linked(page.text()) if color else page.text()
 
 
 class Page:
@@ -68,6 +82,7 @@ class Page:
             force_terminal=color,
             color_system="standard" if color else None,
             no_color=not color,
+            theme=Theme(STYLES),
             highlight=False,
             markup=False,
             emoji=False,
@@ -75,30 +90,32 @@ class Page:
             _environ={},
         )
 
+    def __repr__(self) -> str:
+        return f"<Page {self.width} wide>"
+
     def text(self) -> str:
         """Everything written, without blanks at line ends."""
         return "\n".join(line.rstrip() for line in self._out.getvalue().splitlines()).strip("\n") + "\n"
 
-    def line(self, *segments: tuple[str, str]) -> None:
+    def print(self, *tables: RenderableType) -> None:
+        """Tables, or lines that fit."""
+        for table in tables:
+            self._console.print(table)
+
+    def line(self, *segments: Segment) -> None:
         """One line of (style, text); cut at the page's edge."""
-        line = _styled(segments)
+        line = assembled(segments)
         line.truncate(self.width, overflow="ellipsis")
         self._console.print(line, no_wrap=True)
 
-    def folded(self, lead: tuple[str, str], *segments: tuple[str, str]) -> None:
+    def folded(self, lead: Segment, *segments: Segment) -> None:
         """Text after a lead, folded at blanks; the following lines begin where it began."""
-        indent = len(lead[1])
-        for number, part in enumerate(_styled(segments).wrap(self._console, max(20, self.width - indent))):
-            part.rstrip()
-            first = _styled([lead]) if number == 0 else Text(" " * indent)
-            self._console.print(first + part, no_wrap=True, overflow="ignore", crop=False)
-
-
-def _styled(segments: Iterable[tuple[str, str]]) -> Text:
-    line = Text()
-    for style, text in segments:
-        line.append(printable(text), STYLES.get(style, ""))
-    return line
+        table = Table.grid()
+        if lead[1]:
+            table.add_column(width=len(lead[1]), no_wrap=True)
+        table.add_column(max_width=self.width - len(lead[1]))
+        table.add_row(*([assembled([lead])] if lead[1] else []), assembled(segments))
+        self._console.print(table)
 
 
 class _Report:
@@ -113,10 +130,11 @@ class _Report:
         sites += [
             site for found, _ in self.findings for site in (found.call_site, found.sdk_call_site) if site
         ]
-        self.paths = Paths(site.file for site in sites)
-        self.table = Table(picture, Columns(page.width), self.paths)
+        self.sites = Sites(sites, page.width)
+        self.table = Rows(picture, Columns(page.width), self.sites)
 
     def write(self) -> None:
+        self._verdict()
         self._head()
         if not self.table.rows:
             self._nothing()
@@ -126,12 +144,21 @@ class _Report:
             self._findings()
         self._unseen()
         if self.table.rows:
+            self._key()
             self._totals()
 
+    def _verdict(self) -> None:
+        if not self.table.rows:
+            return
+        findings = [found.finding for found in self.findings]
+        run = Run(self.picture, self.table.sums(self.table.rows), findings, self.process.wall_time)
+        self.page.folded(("title", "poolscope  "), *verdict(run))
+
     def _head(self) -> None:
-        self.page.folded(("title", "poolscope  "), ("", " · ".join(self.process.words)))
-        if self.paths.base:
-            self.page.line(("label", f"files below {self.paths.base}"))
+        lead = " " * 11 if self.table.rows else "poolscope  "
+        self.page.folded(("title", lead), ("label", " · ".join(self.process.words)))
+        if self.sites.base:
+            self.page.line(("label", f"files below {self.sites.base}"))
         self.page.line()
 
     def _nothing(self) -> None:
@@ -145,26 +172,22 @@ class _Report:
         origins = self.table.origins()
         detailed = origins[:DETAILED_ORIGINS]
         for origin in detailed:
-            self._lines(self.table.heading(origin))
+            self.page.print(*self.table.heading(origin))
             for row in origin.rows:
-                self._lines(self.table.row(row))
+                self._row(row)
             self.page.line()
-        listed = origins[DETAILED_ORIGINS:LISTED_ORIGINS]
+        listed, rest = origins[DETAILED_ORIGINS:LISTED_ORIGINS], origins[LISTED_ORIGINS:]
         if listed:
-            self._lines(self.table.heading(None))
-            for origin in listed:
-                self.page.line(*self.table.origin_line(origin))
-        if origins[LISTED_ORIGINS:]:
-            self.page.line(*self.table.rest_line(origins[LISTED_ORIGINS:]))
-        if listed:
+            self.page.print(*self.table.heading(None), self.table.origin_lines(listed, rest))
             self.page.line()
 
-    def _lines(self, lines: list[Line]) -> None:
-        for line in lines:
-            if len(line[0][1]) == DETAIL:
-                self.page.folded(*line)
-            else:
-                self.page.line(*line)
+    def _row(self, row: Row) -> None:
+        self.page.print(self.table.numbers(row))
+        for line in self.table.where(row):
+            self.page.line(*line)
+        for title, words in self.table.details(row):
+            self.page.folded(("label", f"    {title}".ljust(DETAIL)), *words)
+        self.page.print(*self.table.drawn(row))
 
     def _in_progress(self) -> None:
         """Requests that were not over, the oldest first, each with the line that sent it."""
@@ -176,10 +199,13 @@ class _Report:
             ("bad", f"{count(len(waiting), 'request')} in progress"), ("", f", the oldest for {oldest}")
         )
         for record in waiting[:LISTED_IN_PROGRESS]:
-            site = "" if record.call_site is None else f"  {self._site(record.call_site)}"
-            self.page.line(
-                ("", f"  {seconds(self.picture.age(record)):>8}  {STATES.get(record.state or '', '')}  "),
-                ("", f"{record.method or ''} {record.url or record.origin}"),
+            site = "" if record.call_site is None else f"  {self.sites.named(record.call_site, 14)}"
+            self.page.folded(
+                ("", f"  {seconds(self.picture.age(record)):>8}  "),
+                (
+                    "",
+                    f"{STATES.get(record.state or '', '')}  {record.method or ''} {record.url or record.origin}",
+                ),
                 ("site", site),
             )
         if waiting[LISTED_IN_PROGRESS:]:
@@ -195,11 +221,12 @@ class _Report:
 
     def _finding(self, finding: Finding, processes: int) -> None:
         where = finding.call_site or finding.sdk_call_site
-        at = "" if where is None else f"  {self._site(where)}"
+        at = "" if where is None else f"  {self.sites.named(where, 2)}"
         level = " (info)" if finding.severity == "info" else ""
-        self.page.line(("finding", f"{finding.code} {finding.title}"), ("label", level), ("site", at))
+        title = f"{finding.code} {finding.title}"
+        self.page.folded(("", ""), ("finding", title), ("label", level), ("site", at))
         if finding.call_site is not None and finding.sdk_call_site is not None:
-            self.page.line(("label", f"  through {self._site(finding.sdk_call_site)}"))
+            self.page.line(("label", f"  through {self.sites.named(finding.sdk_call_site, 30)}"))
         self.page.folded(("", "  "), ("", finding.sentence))
         if finding.cost is not None:
             self.page.line(
@@ -211,7 +238,7 @@ class _Report:
         fix = finding.fix
         for site in (finding.sdk_call_site, finding.call_site):
             if site is not None:
-                fix = fix.replace(site.file, self.paths.short(site.file))
+                fix = self.sites.shortened(fix, site)
         self.page.folded(("label", "  fix     "), ("fix", fix))
         for note in finding.notes:
             self.page.folded(("label", "  note    "), ("", note))
@@ -221,13 +248,18 @@ class _Report:
         wall = self.process.wall_time
         return "" if wall is None else f" of the run's {seconds(wall)}"
 
-    def _site(self, site: CallSite) -> str:
-        tail = f":{site.line} in {site.function}"
-        return self.paths.short(site.file, max(12, self.page.width - len(tail) - 30)) + tail
-
     def _unseen(self) -> None:
         for note in notes(self.picture):
             self.page.folded(("bad", "not seen  "), ("", note))
+
+    def _key(self) -> None:
+        """Words and signs of this report that not everybody knows."""
+        if self.table.has_other:
+            self.page.folded(("label", "other  "), ("label", BETWEEN))
+        if self.table.named is not None:
+            pid, number = self.table.named.key
+            words = f"is connection {number} of process {pid}."
+            self.page.folded(("label", f"{pid}#{number}  "), ("label", words))
 
     def _totals(self) -> None:
         sums = self.table.sums(self.table.rows)
@@ -235,9 +267,18 @@ class _Report:
                  count(self.picture.clients, "client")]  # fmt: skip
         if sums.kept:
             words.append(f"{share(sums.reused, sums.kept)} reused")
-        words.append(f"{seconds(sums.setup)} in setup")
-        if self.picture.construction >= 0.001:
-            words.append(f"{seconds(self.picture.construction)} building clients")
+        words += [
+            f"{seconds(took)} {what}"
+            for took, what in (
+                (sums.setup, "in setup"),
+                (self.picture.construction, "building clients"),
+                (sums.closing, "closing"),
+            )
+            if took >= WORTH
+        ]
+        side_by_side = self.picture.side_by_side()
+        if side_by_side:
+            words.append(f"sums over {side_by_side}")
         if self.picture.still_open:
             words.append(f"{self.picture.still_open:,} still open")
         self.page.folded(("title", "total  "), ("title", " · ".join(words)))

@@ -1,0 +1,106 @@
+"""The report in a sentence: whether connections were used again, what it cost where not, what is to change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+from poolscope.records import Finding
+from poolscope.reports.lanes import Segment
+from poolscope.reports.picture import Picture
+from poolscope.reports.rows import Sums
+from poolscope.reports.words import count, seconds, share
+
+ELSEWHERE: Final = frozenset({"PS106", "PS123"})
+"""Findings that can only be mended at the server or on the way to it."""
+SPENT: Final = {"sleep": "were slept between retries", "waiting": "were waited in vain"}
+"""What a part of a cost is called; every other went into clients and connections."""
+LONG_WAIT: Final = 0.05
+"""Seconds of waiting, by all requests together, from which on it is worth a word."""
+THROWN: Final = "went into clients and connections thrown away"
+BUILT: Final = "went into building clients"
+
+
+class Run(NamedTuple):
+    """What a verdict is about."""
+
+    picture: Picture
+    sums: Sums
+    findings: list[Finding]
+    wall_time: float | None
+
+
+def verdict(run: Run) -> list[Segment]:
+    """One sentence of (style, text)."""
+    clauses = [_reuse(run.sums), _cost(run), *_troubles(run), _change(run)]
+    first, *others = clauses
+    return [first, *(segment for clause in others for segment in (("", "; "), clause)), ("", ".")]
+
+
+def _reuse(sums: Sums) -> Segment:
+    if not sums.requests:
+        return "", "No request was made"
+    if not sums.kept:
+        return "bad", f"None of {count(sums.requests, 'request')} is known to have got a connection"
+    joined = f", {sums.joined:,} joined one that was being set up" if sums.joined else ""
+    style = "good" if sums.reused else "title"
+    reused = f"{share(sums.reused, sums.kept)} of {count(sums.kept, 'request')} reused a connection"
+    return style, f"{reused}{joined}"
+
+
+def _cost(run: Run) -> Segment:
+    lost = _lost(run.findings)
+    if not lost:
+        parts = seconds(run.sums.cost) + _of(run)
+        return "", f"{parts} went into building clients, setup and closing"
+    return "bad", " and ".join(
+        f"{seconds(cost)}{_of(run)}{_each(cost, run.sums.requests)} {what}" for what, cost in lost.items()
+    )
+
+
+def _lost(findings: Iterable[Finding]) -> dict[str, float]:
+    """What the findings worth changing cost: how it was lost → seconds."""
+    lost: dict[str, float] = {}
+    for finding in findings:
+        if finding.severity == "warning":
+            for part, cost in finding.parts.items():
+                what = SPENT.get(part, BUILT if set(finding.parts) == {"construction"} else THROWN)
+                lost[what] = lost.get(what, 0.0) + cost
+    return lost
+
+
+def _of(run: Run) -> str:
+    side_by_side = run.picture.side_by_side()
+    wall = "" if run.wall_time is None else seconds(run.wall_time)
+    if side_by_side:
+        return f" (summed over {side_by_side}{f'; the run took {wall}' if wall else ''})"
+    return f" of {wall}" if wall else ""
+
+
+def _each(cost: float, requests: int) -> str:
+    return f", {seconds(cost / requests)} of each request," if requests > 1 else ""
+
+
+def _troubles(run: Run) -> list[Segment]:
+    waited, failed, going = run.sums.waited, run.sums.errors, len(run.picture.in_progress())
+    wait = run.sums.wait_time
+    clauses = [
+        (wait >= LONG_WAIT, f"{count(waited, 'request')} waited {seconds(wait)} for a connection"),
+        (failed > 0, f"{count(failed, 'request')} failed"),
+        (going > 0, f"{count(going, 'request')} not over"),
+    ]
+    return [("bad", clause) for holds, clause in clauses if holds]
+
+
+def _change(run: Run) -> Segment:
+    warnings = [finding for finding in run.findings if finding.severity == "warning"]
+    ours = [finding for finding in warnings if finding.code not in ELSEWHERE]
+    lines = {finding.call_site or finding.sdk_call_site or finding.code for finding in ours}
+    if lines:
+        noun = "place" if any(finding.notes for finding in ours) else "line"
+        return "finding", f"{count(len(lines), noun)} to change"
+    if warnings:
+        return "finding", "nothing to change here, but at the server or on the way to it"
+    if _troubles(run):
+        return "", "no other finding"
+    return "good", "nothing found that is worth a change"

@@ -1,0 +1,139 @@
+"""The first sentence of the report: right about sick programs and about well ones."""
+
+from __future__ import annotations
+
+from poolscope.records import CallSite, Record
+from poolscope.reports import picture, text
+from tests.reports.stories import Story
+
+
+def verdict(records: list[Record]) -> str:
+    """The report's first sentence, on one line."""
+    first = text.render(picture.of(records), width=300).splitlines()[0]
+    assert first.startswith("poolscope  ")
+    return first.removeprefix("poolscope  ")
+
+
+def throwaways(story: Story, number: int, **changes: object) -> None:
+    for _ in range(number):
+        story.throwaway(kind="requests.get", exchange=changes)
+
+
+def test_a_client_for_every_request() -> None:
+    story = Story()
+    story.header()
+    throwaways(story, 160)
+    story.summary()
+    assert verdict(story.records) == (
+        "0 % of 160 requests reused a connection; 4.00 s of 5.60 s, 25 ms of each request, went into clients"
+        " and connections thrown away; 1 line to change."
+    )
+
+
+def test_two_lines() -> None:
+    story = Story()
+    for line in (1, 2):
+        for _ in range(5):
+            story.throwaway(call_site=CallSite(f"/srv/app/load{line}.py", line, "fetch"))
+    assert verdict(story.records).endswith("; 2 lines to change.")
+
+
+def test_lines_of_one_finding_are_places() -> None:
+    story = Story()
+    for line in (1, 2):
+        for _ in range(5):
+            story.throwaway(call_site=CallSite("/srv/app/load.py", line, "fetch"))
+    assert verdict(story.records).endswith("; 1 place to change.")
+
+
+def test_all_is_well() -> None:
+    story = Story()
+    story.header()
+    client = story.client()
+    connection = story.connect(client)
+    for _ in range(1_000):
+        story.exchange(client, connection)
+    story.disconnect(connection, close_time=0.005)
+    story.summary()
+    assert verdict(story.records) == (
+        "99.9 % of 1,000 requests reused a connection; 25 ms of 10.0 s went into building clients, setup and"
+        " closing; nothing found that is worth a change."
+    )
+
+
+def test_seconds_of_several_threads_are_named_as_sums() -> None:
+    story = Story()
+    story.header()
+    for thread in (1, 2, 3):
+        throwaways(story, 5, thread=thread)
+    story.summary()
+    assert "; 375 ms (summed over 3 threads; the run took 525 ms), 25 ms of each request, went" in verdict(
+        story.records
+    )
+
+
+def test_tasks_and_processes_are_called_so() -> None:
+    tasks = Story()
+    for task in ("a", "b"):
+        throwaways(tasks, 3, thread=1, task=task)
+    assert "(summed over 2 tasks)" in verdict(tasks.records)
+    processes = [Story(pid=1), Story(pid=2)]
+    for story in processes:
+        throwaways(story, 3, thread=1)
+    assert "(summed over 2 processes)" in verdict([record for story in processes for record in story.records])
+
+
+def test_one_thread_is_no_sum() -> None:
+    story = Story()
+    throwaways(story, 5, thread=1)
+    assert "summed" not in verdict(story.records)
+
+
+def test_failures_and_what_is_not_over_are_said_before_anybody_is_content() -> None:
+    story = Story()
+    client = story.client()
+    connection = story.connect(client)
+    story.failure(client)
+    story.exchange(client, connection, finished_at=None, status=None, state="awaiting_headers")
+    said = verdict(story.records)
+    assert said.endswith("; 1 request failed; 1 request not over; no other finding.")
+
+
+def test_streams_that_joined_are_no_lack_of_reuse() -> None:
+    story = Story()
+    client = story.client()
+    connection = story.connect(client)
+    for _ in range(4):
+        story.exchange(client, connection, reused=False, joined=connection.requests > 0)
+    assert "0 % of 4 requests reused a connection, 3 joined one that was being set up;" in verdict(
+        story.records
+    )
+
+
+def test_no_request_got_a_connection() -> None:
+    story = Story()
+    story.failure(story.client())
+    assert verdict(story.records).startswith("None of 1 request is known to have got a connection;")
+
+
+def test_a_server_that_closes_is_nothing_to_change_here() -> None:
+    story = Story()
+    client = story.client()
+    for _ in range(12):
+        connection = story.connect(client)
+        story.exchange(client, connection)
+        story.disconnect(connection, "connection_close_header", closed_by="server", requests=1)
+    said = verdict(story.records)
+    assert said.endswith("; nothing to change here, but at the server or on the way to it.")
+
+
+def test_waiting_for_a_connection_is_part_of_it() -> None:
+    story = Story()
+    client = story.client()
+    connection = story.connect(client)
+    for wait in (0.02, 0.04):
+        story.exchange(client, connection, pool_wait=wait)
+    assert "; 2 requests waited 60 ms for a connection; no other finding." in verdict(story.records)
+    short = Story()
+    short.exchange(client, short.connect(short.client()), pool_wait=0.04)
+    assert "waited" not in verdict(short.records)
