@@ -12,6 +12,7 @@ from rich.text import Text
 from poolscope.records import CallSite, Finding
 from poolscope.reports.merging import Process, merged, notes, nothing_seen, process
 from poolscope.reports.picture import Picture
+from poolscope.reports.renderer import Look, Renderer, Summing, Write
 from poolscope.reports.rows import DETAIL, Columns, Line, Table
 from poolscope.reports.words import Paths, count, seconds, share, spent
 
@@ -46,6 +47,11 @@ STATES: Final = {
     "reading": "its response is open",
 }
 """How far a request in progress is, by `records.Exchange.state`."""
+
+
+def renderer(write: Write, look: Look) -> Renderer:
+    """The report for a terminal, as one of the formats."""
+    return Summing(write, lambda picture: render(picture, look.columns, look.color))
 
 
 def render(picture: Picture, width: int = 100, color: bool = False) -> str:
