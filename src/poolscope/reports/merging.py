@@ -80,6 +80,11 @@ def nothing_seen(picture: Picture) -> str:
     return f"no HTTP connection was opened and no request was made through httpx, requests or urllib3{where}"
 
 
+def only_nothing(picture: Picture) -> str:
+    """The whole report of an empty picture, without colour."""
+    return f"poolscope  {nothing_seen(picture)}\n"
+
+
 def merged(findings: list[Finding]) -> list[Merged]:
     """One finding per code, origin and line, the dearest first."""
     together: dict[tuple[str, str | None, CallSite | None, CallSite | None], list[Finding]] = {}

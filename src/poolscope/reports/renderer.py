@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
 Format: TypeAlias = Literal["text", "json", "html", "perfetto", "har"]
 FORMATS: Final[tuple[Format, ...]] = get_args(Format)
+FORMAT_HELP: Final = (
+    "text; json, for programs; html, a page with every connection on a time axis; perfetto, for Perfetto's and"
+    " Chrome's trace viewers; har, for what reads HTTP archives."
+)
 MODULES: Final[dict[Format, str]] = {
     "text": "text",
     "json": "json_report",
@@ -44,6 +48,10 @@ class Renderer(Protocol):
         """Take in the next record of the stream; a later record of the same id replaces an earlier one."""
         ...
 
+    def go_on(self, pids: set[int]) -> None:
+        """These processes are still running: that the stream ends is not their end."""
+        ...
+
     def finish(self) -> None:
         """The stream is over: write what has not been written."""
         ...
@@ -62,6 +70,10 @@ class Summing:
 
     def __repr__(self) -> str:
         return f"<Summing {self.picture!r}>"
+
+    def go_on(self, pids: set[int]) -> None:
+        """These processes are still running."""
+        self.picture.running |= pids
 
     def finish(self) -> None:
         """Write the whole report."""

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from poolscope.records import CallSite, Finding
-from poolscope.reports.merging import Process, merged, notes, nothing_seen, process
+from poolscope.reports.merging import Process, merged, notes, nothing_seen, only_nothing, process
 from poolscope.reports.picture import Picture
 from poolscope.reports.renderer import Look, Renderer, Summing, Write
 from poolscope.reports.rows import DETAIL, Columns, Line, Table
@@ -51,7 +51,13 @@ STATES: Final = {
 
 def renderer(write: Write, look: Look) -> Renderer:
     """The report for a terminal, as one of the formats."""
-    return Summing(write, lambda picture: render(picture, look.columns, look.color))
+
+    def whole(picture: Picture) -> str:
+        if picture.is_empty and not look.color:
+            return only_nothing(picture)
+        return render(picture, look.columns, look.color)
+
+    return Summing(write, whole)
 
 
 def render(picture: Picture, width: int = 100, color: bool = False) -> str:
