@@ -72,7 +72,7 @@ class Page:
 
 def _page(program: str, sentence: str) -> str:
     """The page around the data. Its own texts go in last: nothing in them is taken for a place of ours."""
-    style, script = own("style.css"), "\n".join(own(name) for name in SCRIPTS)
+    style, script = own("style.css"), own_script()
     policy = (
         f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; "
         "base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'"
@@ -92,6 +92,12 @@ def _page(program: str, sentence: str) -> str:
 def own(name: str) -> str:
     """A part of the page that lies beside this file."""
     return files(__name__).joinpath(name).read_text(encoding="utf-8")
+
+
+def own_script() -> str:
+    """The page's script, without its comments and indentation."""
+    lines = (line.strip() for name in SCRIPTS for line in own(name).splitlines())
+    return "\n".join(line for line in lines if line and not line.startswith(("//", "/**")))
 
 
 def _text(text: str) -> str:

@@ -61,8 +61,9 @@ class Layout {
   constructor(data) {
     this.data = data;
     this.unfolded = new Set();
+    this.rows = this.groups = [];
+    this.height = 0;
     this.setTracks();
-    this.apply(everything());
   }
 
   /** Requests sorted by lane, track and start: `order[first[t]] … order[first[t + 1] - 1]` lie on track t. */

@@ -82,7 +82,7 @@ class Pages {
     const only = filter.finding === null ? "" : ` of ${data.facts.findings[filter.finding].code}`;
     $("shown").textContent = `${count(layout.connections.length, "connection")} and ${count(layout.requests.length, "request")} shown${only}`;
     $("show-all").disabled = JSON.stringify(filter) === JSON.stringify(everything());
-    this.open(this.tab);
+    if (this.tab !== "timeline") this.open(this.tab);
   }
 
   lay() {

@@ -34,7 +34,9 @@ class Overview {
     this.axis.fit(width, 22);
     this.painter.setColors();
     this.axis.setColors();
-    this.strip = this.sums(layout, Math.max(1, Math.floor(width - GUTTER)));
+    const pixels = Math.max(1, Math.floor(width - GUTTER));
+    if (this.summed !== layout.requests || this.strip.width !== pixels) this.strip = this.sums(layout, pixels);
+    this.summed = layout.requests;
   }
 
   sums(layout, width) {

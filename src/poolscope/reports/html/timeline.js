@@ -44,7 +44,7 @@ class Timeline {
     const height = Math.min(room, Math.max(90, this.layout.height));
     scroller.style.height = `${height}px`;
     $("spacer").style.height = `${Math.max(height, this.layout.height)}px`;
-    if (!scroller.clientWidth) return;
+    if (!scroller.clientWidth || !this.layout.requests) return;
     this.painter.fit(scroller.clientWidth, height);
     this.painter.setColors();
     this.overview.prepare(this.layout, scroller.clientWidth);
