@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from poolscope.reports.renderer import FORMATS
+from tests.pictures.payload import unpacked
 from tests.servers import Running, ServerConfig, in_thread
 
 pytestmark = pytest.mark.processes
@@ -170,7 +172,7 @@ def test_nothing_in_the_report(saved: Path, places: Places) -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [(), ("--json",), ("--follow",), ("--every", "1")],
+    [(), ("--follow",), ("--every", "1")],
     ids=lambda options: " ".join(options) or "plain",
 )
 def test_nothing_on_stderr(options: tuple[str, ...], places: Places) -> None:
@@ -180,13 +182,24 @@ def test_nothing_on_stderr(options: tuple[str, ...], places: Places) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [("view",), ("view", "--json"), ("diff",), ("diff", "--json")], ids=" ".join
+    "words",
+    [
+        ("view",),
+        *(("view", "--format", name) for name in FORMATS[1:]),
+        ("diff",),
+        ("diff", "--json"),
+    ],
+    ids=" ".join,
 )
 def test_nothing_when_read_again(words: tuple[str, ...], saved: Path, places: Places) -> None:
     files = [str(saved)] * (2 if words[0] == "diff" else 1)
     done = places.poolscope(*words, *files)
-    assert done.stdout
+    assert str(places.plain.port) in done.stdout or "html" in words
     assert leaks(done.stdout + done.stderr) == []
+    if "html" in words:
+        inside = unpacked(done.stdout).decode("utf-8", "replace")
+        assert str(places.plain.port) in inside
+        assert leaks(inside) == []
 
 
 def test_nothing_of_code_given_on_the_command_line(places: Places) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
+import poolscope
 from poolscope.records import CallSite, Connection, Exchange, Phase, Record
 from poolscope.reports.html import own_script
 from poolscope.reports.renderer import Look
@@ -459,6 +461,17 @@ def test_phases_of_setup_have_their_colours(show: Open) -> None:
         begin, end = extent(page, row["y"] + 5, color)
         assert abs(begin - x_of(page, part.start)) <= 1
         assert abs(end - x_of(page, part.start + part.duration)) <= 1
+
+
+def test_a_notebook_shows_it_in_a_frame_of_its_own(browser: Browser, tmp_path: Path) -> None:
+    with poolscope.record(name="In [3]") as seen:
+        pass
+    page = browser.new_page()
+    page.set_content(f"<h2>a notebook</h2>{seen._repr_html_()}")
+    frame = page.frame_locator("iframe[title='In [3] · poolscope']")
+    expect(frame.locator("html[data-ready]")).to_be_attached()
+    assert "No HTTP connection" in frame.locator("h1").inner_text()
+    page.close()
 
 
 def test_the_script_is_small() -> None:
