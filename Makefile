@@ -17,7 +17,7 @@ FAST := not processes and not load and not long and not stack and not caddy and 
 SUITES ?= httpx httpcore requests urllib3
 VERSIONS ?= oldest older old
 
-.PHONY: help print-python demo test test-fast test-all test-caddy test-stack test-browser components truth long regress lint format types mypy check hooks bench upstream versions readme stack stack-local screenshots dashboards clean
+.PHONY: help print-python demo test test-fast test-all test-caddy test-stack test-browser components truth long regress lint format types mypy check hooks bench upstream versions readme stack stack-local screenshots pictures dashboards clean
 
 help:
 	@echo 'make demo      the report of the seed programs, against an embedded server'
@@ -36,6 +36,7 @@ help:
 	@echo 'make versions  the tests of the hooks over old versions of the libraries (VERSIONS=oldest)'
 	@echo 'make stack     services, Collector, Jaeger, Prometheus and Grafana in containers; stack-local without'
 	@echo 'make screenshots  pictures of the running stack'"'"'s pages, by a headless Chromium'
+	@echo 'make pictures  pictures of the HTML page of two examples, by a headless Chromium'
 	@echo 'make dashboards  write the dashboards and the page in Prometheus from stack/queries.py'
 	@echo 'make readme    put the newest report of the seed program into README.md'
 
@@ -153,6 +154,10 @@ stack-local: $(VENV)/dev.stamp
 # Of the stack that is running, into build/screenshots.
 screenshots: $(VENV)/dev.stamp
 	@$(BIN)/python -m stack.screenshots http://127.0.0.1:9090 --jaeger http://127.0.0.1:16686
+
+# Of the HTML page, into build/pictures.
+pictures: $(VENV)/dev.stamp
+	@$(BIN)/python tools/pictures.py
 
 dashboards: $(VENV)/dev.stamp
 	$(BIN)/python -m stack.dashboards

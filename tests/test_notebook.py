@@ -57,7 +57,7 @@ def test_the_cell_runs_and_its_connections_are_shown(server: Running, tmp_path: 
     assert isinstance(shown, list)
     assert shown[-1]["text/html"].startswith("<iframe")
     assert "4 requests" in shown[-1]["text/plain"]
-    assert "ran\nOut[2]: 42" in str(told["stdout"])
+    assert "ran\nOut[1]: 42" in str(told["stdout"])
     kept = told["kept"]
     assert isinstance(kept, dict)
     assert kept["x"] == "41"

@@ -85,7 +85,7 @@ class Timeline {
   whole() {
     const { begin, end } = this.data;
     const span = Math.max(1, end - begin);
-    return { from: begin - span * 0.01, to: end + span * 0.09 };
+    return { from: begin - span * 0.01, to: end + span * 0.12 };
   }
 
   zoom(factor, around = (this.view.from + this.view.to) / 2) {
