@@ -21,7 +21,7 @@ MICRO: Final = 1e6
 PIECE: Final = 3 * 16_384
 """Bytes that become one piece of base64: a multiple of three, so that the pieces join."""
 LONGEST_TEXT: Final = 300
-TEXTS: Final = 200_000
+TEXTS: Final = 150_000
 """Different texts told apart; what comes later reads as `MORE`."""
 MORE: Final = "(not kept: too many different ones)"
 NONE: Final = 0xFFFFFFFF

@@ -16,7 +16,7 @@ from poolscope.reports.lanes import TROUBLE
 from poolscope.reports.picture import OTHER_SITE, UNSEEN
 from poolscope.reports.tally import WAITED, Site
 
-LIMIT: Final = 150_000
+LIMIT: Final = 120_000
 """Requests, and connections, that the page holds at most."""
 PHASES: Final = ("dns", "connect", "proxy_tunnel", "tls_context", "tls")
 
