@@ -13,17 +13,18 @@ TESTS ?= tests
 # Tests run side by side, in as many processes as there are cores: JOBS=0 for one, as a debugger wants it.
 JOBS ?= auto
 PYTEST := $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
-FAST := not processes and not load and not long and not stack and not caddy and not root
+FAST := not processes and not load and not long and not stack and not caddy and not root and not browser
 SUITES ?= httpx httpcore requests urllib3
 VERSIONS ?= oldest older old
 
-.PHONY: help print-python demo test test-fast test-all test-caddy test-stack components truth long regress lint format types mypy check hooks bench upstream versions readme stack stack-local screenshots panels dashboards clean
+.PHONY: help print-python demo test test-fast test-all test-caddy test-stack components truth long regress lint format types mypy check hooks bench upstream versions readme stack stack-local screenshots panels dashboards clean test-browser pictures
 
 help:
 	@echo 'make demo      the report of the seed programs, against an embedded server'
 	@echo 'make test-fast the tests that take no time, for while you edit: under a minute (TESTS=tests/libraries for some)'
 	@echo 'make test      every test that needs nothing but Python: under five minutes on two cores'
 	@echo 'make test-all  everything: the stack, Caddy, the libraries'"'"' own suites, their old versions, 10,000 exchanges each'
+	@echo 'make test-browser  the HTML page and traces in a real Chromium'
 	@echo 'make long      the tests that take minutes, each with its reason'
 	@echo 'make regress   the tests of mended faults over the code that had them: each must fail there and pass here'
 	@echo 'make lint      ruff; make format mends what it can'
@@ -37,6 +38,7 @@ help:
 	@echo 'make screenshots  pictures of the running stack'"'"'s pages, by a headless Chromium'
 	@echo 'make panels    every panel of the dashboards as a picture, of the running stack (PANELS="--export 60")'
 	@echo 'make dashboards  write the dashboards and the page in Prometheus from stack/rows.py'
+	@echo 'make pictures  pictures of the HTML page of two examples, by a headless Chromium'
 	@echo 'make readme    put the newest report of the seed program into README.md'
 
 print-python:
@@ -86,10 +88,14 @@ long: $(VENV)/dev.stamp
 test-fast: $(VENV)/dev.stamp
 	$(PYTEST) -m '$(FAST)' --durations=5 --durations-min=1 $(TESTS)
 
-test-all: test test-caddy test-stack truth long regress upstream versions
+test-all: test test-caddy test-stack test-browser truth long regress upstream versions
 
 test-caddy: $(VENV)/dev.stamp
 	$(PYTEST) -m 'caddy and not stack' tests/real_service
+
+# In one process: these tests share a browser.
+test-browser: $(VENV)/dev.stamp
+	$(BIN)/python -m pytest -m browser tests/pictures
 
 # In one process: these tests share the Collector, Jaeger and Prometheus that they start.
 test-stack: components
@@ -155,6 +161,10 @@ screenshots: $(VENV)/dev.stamp
 PANELS ?= --export 2 --minutes 5
 panels: $(VENV)/dev.stamp
 	@$(BIN)/python -m stack.pictures http://127.0.0.1:9090 $(PANELS)
+
+# Of the HTML page, into build/pictures.
+pictures: $(VENV)/dev.stamp
+	@$(BIN)/python tools/pictures.py
 
 dashboards: $(VENV)/dev.stamp
 	$(BIN)/python -m stack.dashboards

@@ -1,9 +1,10 @@
 """Does memory stay flat? Resident size while very many requests, connections or origins go by.
 
-    python -m bench.memory session|clients|origins|view [--count 1000000]
+    python -m bench.memory session|clients|origins|view|formats [--count 1000000]
 
 ``session``: requests on one Session; ``clients``: ``requests.get`` in a loop; ``origins``: as many origins
-as requests, by host name; ``view``: `poolscope view` of a saved file with that many exchanges. Prints the
+as requests, by host name; ``view``: `poolscope view` of a saved file with that many exchanges; ``formats``:
+the same in every format, of connections kept and thrown away. Prints the
 resident set every tenth of the way, and at the end the growth after the first twentieth.
 """
 
@@ -15,8 +16,8 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 
 from bench.overhead import start
 
@@ -104,24 +105,58 @@ def saved_lines(count: int) -> Iterator[str]:
 
 
 def view(count: int) -> None:
-    """`poolscope view` in a process of its own, and the most memory it used."""
+    """`poolscope view` of a saved file."""
+    with saved(saved_lines(count), count) as path:
+        peak, seconds, _ = viewed(path, "text")
+    print(f"poolscope view: peak {peak:.0f} MB, {seconds:.0f} s")
+
+
+def formats(count: int) -> None:
+    """`poolscope view` of a saved file in each format."""
+    from poolscope import records
+    from poolscope.reports.renderer import FORMATS
+    from tests.pictures import large
+
+    with saved(map(records.to_json, large.records(count)), count) as path:
+        for name in FORMATS:
+            peak, seconds, size = viewed(path, name)
+            print(
+                f"{name:<9} peak {peak:4.0f} MB  {seconds:4.0f} s  {size / 1e6:6.1f} MB written", flush=True
+            )
+
+
+@contextmanager
+def saved(lines: Iterable[str], count: int) -> Iterator[str]:
+    """A saved file of those lines."""
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "saved.jsonl")
         with open(path, "w", encoding="utf-8") as file:
-            file.writelines(f"{line}\n" for line in saved_lines(count))
+            file.writelines(f"{line}\n" for line in lines)
         print(f"{count:,} exchanges, {os.path.getsize(path) / 1e6:.0f} MB on disk", flush=True)
+        yield path
+
+
+def viewed(path: str, name: str) -> tuple[float, float, int]:
+    """`poolscope view --format` in a process of its own: the most memory it used in MB, seconds, bytes written."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = os.path.join(folder, "out")
         code = (
-            "import json, resource, sys, time; from poolscope.cli.main import main\n"
-            "t = time.perf_counter()\n"
-            "try: main(['view', sys.argv[1]])\n"
+            "import json, sys, time; from poolscope.cli.main import main\n"
+            "from bench.memory import peak_mb; t = time.perf_counter()\n"
+            "try: main(['view', '--format', sys.argv[1], '-o', sys.argv[2], sys.argv[3]])\n"
             "except SystemExit: pass\n"
-            "print(json.dumps([resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3, time.perf_counter() - t]))"
+            "print(json.dumps([peak_mb(), time.perf_counter() - t]))"
         )
-        done = subprocess.run(
-            [sys.executable, "-c", code, path], stdout=subprocess.PIPE, check=True, text=True
-        )
-    peak, seconds = json.loads(done.stdout.splitlines()[-1])
-    print(f"poolscope view: peak {peak:.0f} MB, {seconds:.0f} s")
+        command = [sys.executable, "-c", code, name, out, path]
+        done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
+        peak, seconds = json.loads(done.stdout)
+        return peak, seconds, os.path.getsize(out)
+
+
+def peak_mb() -> float:
+    """The most memory that this process had; what a process measures by getrusage begins with its parent's."""
+    with open("/proc/self/status", encoding="ascii") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("VmHWM")) / 1e3
 
 
 def main() -> None:
@@ -129,11 +164,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("scenario", choices=("session", "clients", "origins", "view"))
+    parser.add_argument("scenario", choices=("session", "clients", "origins", "view", "formats"))
     parser.add_argument("--count", type=int, default=1_000_000)
     options = parser.parse_args()
-    if options.scenario == "view":
-        view(options.count)
+    if options.scenario in ("view", "formats"):
+        {"view": view, "formats": formats}[options.scenario](options.count)
         return
     with ExitStack() as stack:
         server = start(stack, "bench.server")

@@ -79,7 +79,7 @@ def test_the_law_names_only_parts_that_exist() -> None:
     assert set(MAY_IMPORT) <= there
 
 
-@pytest.mark.parametrize("path", named(FILES))
+@pytest.mark.parametrize("path", named([*FILES, *sorted(PACKAGE.rglob("*.js"))]))
 def test_one_job_fits_a_file(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) <= LONGEST_FILE
 
@@ -96,7 +96,7 @@ FORBIDDEN = {
     "a registry's address": r"pythonhosted\.org|\bpypi\.org",
     "who wrote it, instead of what it does": r"\b(chatgpt|claude|copilot|AI-generated|language model)\b",
 }
-TEXT = {".py", ".md", ".toml", ".json", ".yaml", ".yml", ".cfg", ".pth", ""}
+TEXT = {".py", ".js", ".css", ".html", ".md", ".toml", ".json", ".yaml", ".yml", ".cfg", ".pth", ""}
 
 
 def written() -> list[Path]:

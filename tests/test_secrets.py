@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.pictures.payload import unpacked
 from tests.receiver import Receiver, Told, receiving
 from tests.servers import Running, ServerConfig, in_thread
 
@@ -229,15 +230,27 @@ def attributes(told: list[Told]) -> str:
     return "\n".join(f"{one.name} {one.attributes} {one.resource} {one.proto}" for one in told)
 
 
+def of_format(name: str) -> Output:
+    def render(places: Places, saved: Path) -> str:
+        shown = places.poolscope("view", "--format", name, "-o", "-", str(saved)).stdout
+        inside = unpacked(shown).decode("utf-8", "replace") if name == "html" else ""
+        return shown + inside
+
+    return Output(render, "127.0.0.1")
+
+
 OUTPUTS = {
     "the saved file": Output(lambda places, saved: read(saved), "token="),
     "the report": Output(lambda places, saved: read(places.directory / "report.txt"), "127.0.0.1"),
     "stderr": of_run(),
-    "stderr --json": of_run("--json"),
+    "run --json": Output(lambda places, saved: places.run("--json", "-o", "-").stdout, "127.0.0.1"),
     "stderr --follow": of_run("--follow"),
     "stderr --every": of_run("--every", "1"),
     "view": of_command("view"),
     "view --json": of_command("view", "--json"),
+    "view --format html": of_format("html"),
+    "view --format perfetto": of_format("perfetto"),
+    "view --format har": of_format("har"),
     "diff": of_command("diff"),
     "diff --json": of_command("diff", "--json"),
     # Spans follow the conventions, which keep paths and all but a few query values.

@@ -8,6 +8,8 @@ from poolscope.instrumentor import instrument, snapshot, uninstrument
 
 if TYPE_CHECKING:
     from poolscope.adapter import AdapterMixin, HTTPAdapter
+    from poolscope.block import Recording, record
+    from poolscope.notebook import load_ipython_extension
     from poolscope.transports import AsyncHTTPTransport, HTTPTransport, trace
 
 __version__ = "0.1.0"
@@ -17,7 +19,10 @@ __all__ = [
     "AsyncHTTPTransport",
     "HTTPAdapter",
     "HTTPTransport",
+    "Recording",
     "instrument",
+    "load_ipython_extension",
+    "record",
     "snapshot",
     "trace",
     "uninstrument",
@@ -29,12 +34,15 @@ _LAZY = {
     "HTTPTransport": "poolscope.transports",
     "AsyncHTTPTransport": "poolscope.transports",
     "trace": "poolscope.transports",
+    "Recording": "poolscope.block",
+    "record": "poolscope.block",
+    "load_ipython_extension": "poolscope.notebook",
     "testing": "poolscope",
 }
 
 
 def __getattr__(name: str) -> Any:
-    """Load the explicit doors on first use: they need httpx or requests, which a program may not have."""
+    """Load the other doors on first use: they need what a program may not have, or take longer to load."""
     home = _LAZY.get(name)
     if home is None:
         raise AttributeError(f"module 'poolscope' has no attribute {name!r}")

@@ -52,3 +52,16 @@ def test_no_field_is_missing_from_it(kind: type[Any]) -> None:
 
 def test_every_close_reason_is_in_it() -> None:
     assert set(SCHEMA["$defs"]["connection"]["properties"]["close_reason"]["enum"]) == {None, *REASONS}
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("text", [MIXED, PER_CALL + "1/0"], ids=["mixed", "failed"])
+def test_the_report_as_json_agrees_with_its_own(program: Program, text: str) -> None:
+    schema = json.loads(
+        (Path(__file__).resolve().parents[2] / "docs" / "report.schema.json").read_text("utf-8")
+    )
+    jsonschema.Draft202012Validator.check_schema(schema)
+    program.write(text).run("--quiet")
+    report = json.loads(program.poolscope("view", "--json", str(program.saved)).stdout)
+    jsonschema.Draft202012Validator(schema).validate(report)
+    assert not jsonschema.Draft202012Validator(schema).is_valid({**report, "more": 1})

@@ -40,8 +40,11 @@ def test_view_is_the_live_report_byte_for_byte(program: Program, text: str, colu
 
 
 def test_json_of_view_is_that_of_run(program: Program) -> None:
-    run = program.write(MIXED).run("--json")
-    assert program.poolscope("view", "--json", str(program.saved)).stdout == run.stderr
+    report = program.directory / "report.json"
+    run = program.write(MIXED).run("--json", "-o", str(report))
+    assert run.stderr == ""
+    for words in (["--json"], ["--format", "json"]):
+        assert program.poolscope("view", *words, str(program.saved)).stdout == report.read_text("utf-8")
 
 
 def test_the_saved_file_is_in_order(program: Program) -> None:

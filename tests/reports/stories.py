@@ -22,8 +22,11 @@ class Story:
     ids: Any = field(default_factory=lambda: itertools.count(1))
 
     def header(self, **changes: Any) -> None:
-        known: dict[str, Any] = {"program": "load.py", "libraries": {"requests": "2.34.2"}}
-        self.records.append(Header(self.pid, 1, "0.1.0", "3.11.9", 1e9, self.now, **{**known, **changes}))
+        known: dict[str, Any] = {
+            "wall_at_zero": 1e9, "started_at": self.now,
+            "program": "load.py", "libraries": {"requests": "2.34.2"},
+        }  # fmt: skip
+        self.records.append(Header(self.pid, 1, "0.1.0", "3.11.9", **{**known, **changes}))
 
     def summary(self, **changes: Any) -> None:
         known: dict[str, Any] = {"exit_code": 0, "requests": 0, "connections": 0, "clients": 0}

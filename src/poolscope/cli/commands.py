@@ -11,6 +11,7 @@ from poolscope import __version__
 from poolscope.recording.options import OPTIONS
 from poolscope.recording.stderr import say
 from poolscope.reports.printable import page
+from poolscope.reports.renderer import FORMAT_HELP, FORMATS, Format, Look, renderer
 
 if TYPE_CHECKING:
     from poolscope.cli.view import UnreadableError
@@ -49,27 +50,39 @@ def _run_help() -> click.Command:
 commands.add_command(_run_help())
 
 
-@commands.command(short_help="Print the report of saved files.")
+@commands.command(short_help="Show saved files: as text, JSON, HTML, a trace.")
 @click.argument("files", type=click.Path(), nargs=-1, required=True, metavar="FILE...")
-@click.option("--json", "as_json", is_flag=True, help="Make the report JSON.")
+@click.option(
+    "--format", "format_", type=click.Choice(FORMATS), default="text", show_default=True, help=FORMAT_HELP
+)
+@click.option("-o", "--output", type=click.Path(), help="Write to this file instead of stdout.")
+@click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
+@click.option("--source", is_flag=True, help="HTML: show the lines of code around each call site.")
 @click.option("--no-color", is_flag=True, help="No colours; the NO_COLOR variable does the same.")
-def view(files: tuple[str, ...], as_json: bool, no_color: bool) -> None:
-    """Print one report of FILES that `run --save` wrote, or is still writing; of folders, all in them.
+def view(
+    files: tuple[str, ...], format_: Format, output: str | None, as_json: bool, source: bool, no_color: bool
+) -> None:
+    """Show FILES that `run --save` wrote, or is still writing, together; of folders, all in them.
 
     - is standard input.
     """
     from poolscope.cli import view as viewing
-    from poolscope.recording.deliver import report
+    from poolscope.recording.replaced import CannotWriteError, replaced
     from poolscope.recording.stderr import colored, width
 
+    format_ = "json" if as_json else format_
+    color = format_ == "text" and output is None and colored(not no_color, sys.stdout)
+    look = Look(columns=width(), color=color, source=source)
     try:
-        picture, notes, whole = viewing.read(files)
+        with replaced(output, lambda text: say(text, nl=False, color=color)) as write:
+            notes = viewing.render(files, renderer(format_, write, look))
     except viewing.UnreadableError as error:
         _fail(error)
+    except CannotWriteError as error:
+        click.echo(f"poolscope: {error}", err=True)
+        raise SystemExit(2) from None
     _say(notes)
-    color = not as_json and colored(not no_color, sys.stdout)
-    say(report(picture, json=as_json, columns=width(), color=color), nl=False, color=color)
-    if not whole:
+    if viewing.has_trouble(notes):
         raise SystemExit(1)
 
 

@@ -1,4 +1,4 @@
-"""``poolscope view``: the report of saved files, as the run printed it."""
+"""``poolscope view``: saved files in any of the formats; as text, what the run printed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from poolscope import records
 from poolscope.recording.own_file import is_live
 from poolscope.recording.reader import Reading
 from poolscope.recording.spools import beside, is_held, open_spools
-from poolscope.reports.picture import Picture
+from poolscope.reports.renderer import Renderer
 from poolscope.reports.words import count
 
 STDIN: Final = "-"
@@ -31,22 +31,22 @@ class UnreadableError(Exception):
         """What the command ends with: 2 for a file that is not there, 1 for one that is not ours."""
 
 
-def read(paths: Sequence[str]) -> tuple[Picture, list[str], bool]:
-    """The picture of saved files, notes about what is odd, and whether all of them were readable.
+def render(paths: Sequence[str], renderer: Renderer) -> list[str]:
+    """Show saved files, and return notes about what is odd.
 
     `UnreadableError` if one is not there or nothing in it is ours.
     """
-    picture = Picture()
     notes: list[str] = []
     files = _files(paths)
     processes = _Processes()
     for path in files:
         running: set[int] = set()
         for record in stream(path, notes, running):
-            picture.add(processes.apart(record) if len(files) > 1 else record)
-        picture.running |= {processes.number_of(pid) for pid in running}
+            renderer.add(processes.apart(record) if len(files) > 1 else record)
+        renderer.go_on({processes.number_of(pid) for pid in running})
         processes.next_file()
-    return picture, notes, not has_trouble(notes)
+    renderer.finish()
+    return notes
 
 
 def _files(paths: Sequence[str]) -> list[str]:

@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Final
 
 from poolscope.recording.options import Options
 from poolscope.recording.outputs import STDOUT
 from poolscope.recording.own_file import OwnFile
 from poolscope.recording.stderr import colored, note, print_text, width
-from poolscope.reports.printable import page
+from poolscope.records import Record
+from poolscope.reports.renderer import Look, Write, renderer
 
 if TYPE_CHECKING:
     from poolscope.reports.picture import Picture
 
+PIECE: Final = 1_000_000
+"""Characters written at once."""
 _path_at_start = tuple(sys.path)
-
-
-def is_empty(picture: Picture) -> bool:
-    """Whether there is nothing to tell but that; then no table library needs loading (60 ms)."""
-    seen = picture.records - len(picture.headers) - len(picture.summaries)
-    odd = any(
-        s.facts_dropped or s.hooks_disabled or s.children_not_followed for s in picture.summaries.values()
-    )
-    return not seen and not odd
 
 
 @contextmanager
@@ -38,36 +33,82 @@ def our_imports() -> Iterator[None]:
         sys.path[:] = theirs
 
 
-def publish(picture: Picture, options: Options, file: OwnFile | None) -> None:
-    """Print the report, or write it where it was asked for; never raises for a reader that is gone."""
+def publish(
+    picture: Picture, options: Options, file: OwnFile | None, stream: Callable[[], Iterable[Record]]
+) -> None:
+    """Print the report, or write it where it was asked for; never raises for a reader that is gone.
+
+    ``stream`` gives the records again, for formats that draw more than sums.
+    """
     if file is not None:
-        text = report(picture, json=options.json, columns=width(), color=False)
         try:
-            file.write(text.encode("utf-8", "backslashreplace"))
+            _write(picture, options, file, stream)
         except OSError as error:
             note(f"can't write -o {file.path!r}: {error.strerror}")
         return
     on_stdout = options.output == STDOUT
-    if on_stdout or not options.quiet:
-        stream = sys.__stdout__ if on_stdout else sys.__stderr__
-        color = not options.json and colored(not options.no_color, stream)
-        text = report(picture, json=options.json, columns=width(), color=color)
-        print_text(text, on_stdout=on_stdout)
+    if options.format != "text" and on_stdout:
+        _render(picture, options, partial(print_text, on_stdout=True), stream)
+    elif options.format == "text" and (on_stdout or not options.quiet):
+        color = colored(not options.no_color, sys.__stdout__ if on_stdout else sys.__stderr__)
+        print_text(report(picture, columns=width(), color=color), on_stdout=on_stdout)
 
 
-def report(picture: Picture, *, json: bool, columns: int, color: bool) -> str:
-    """The report as text that ends in a newline."""
-    if not json and not color and is_empty(picture):
-        from poolscope.reports.merging import nothing_seen
+def _write(picture: Picture, options: Options, file: OwnFile, stream: Callable[[], Iterable[Record]]) -> None:
+    """Reports as text follow each other; of the other formats a file holds one."""
+    if options.format == "text":
+        file.write(report(picture, columns=width(), color=False).encode("utf-8", "backslashreplace"))
+        return
+    file.empty()
+    pieces = _Pieces(file)
+    _render(picture, options, pieces.add, stream)
+    pieces.flush()
 
-        return page([f"poolscope  {nothing_seen(picture)}"])
+
+def _render(picture: Picture, options: Options, write: Write, stream: Callable[[], Iterable[Record]]) -> None:
     with our_imports():
-        if json:
+        if options.format == "json":
             from poolscope.reports import json_report
 
-            text = json_report.render(picture)
-        else:
-            from poolscope.reports import text as text_report
+            write(json_report.render(picture))
+            return
+        rendering = renderer(options.format, write, Look())
+        for record in stream():
+            rendering.add(record)
+        rendering.finish()
 
-            text = text_report.render(picture, columns, color)
-    return text if text.endswith("\n") else text + "\n"
+
+class _Pieces:
+    """Text on its way into a file, in large pieces."""
+
+    def __init__(self, file: OwnFile) -> None:
+        self._file = file
+        self._waiting: list[str] = []
+        self._length = 0
+
+    def __repr__(self) -> str:
+        return f"<_Pieces of {self._file!r}>"
+
+    def add(self, text: str) -> None:
+        """Write it, or keep it until there is more."""
+        self._waiting.append(text)
+        self._length += len(text)
+        if self._length >= PIECE:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what waits."""
+        self._file.write("".join(self._waiting).encode("utf-8", "backslashreplace"))
+        self._waiting, self._length = [], 0
+
+
+def report(picture: Picture, *, columns: int, color: bool) -> str:
+    """The report as text that ends in a newline."""
+    if not color and picture.is_empty:  # then no table library needs loading (60 ms)
+        from poolscope.reports.merging import only_nothing
+
+        return only_nothing(picture)
+    with our_imports():
+        from poolscope.reports import text
+
+        return text.render(picture, columns, color)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from poolscope.recording.errors import UsageError
+from poolscope.reports.renderer import FORMAT_HELP, FORMATS, Format
 
 
 @dataclass(slots=True)
@@ -22,7 +23,7 @@ class Options:
 
     save: str | None = None
     output: str | None = None
-    json: bool = False
+    format: Format = "text"
     quiet: bool = False
     origin: list[str] = field(default_factory=list)
     follow: bool = True
@@ -48,7 +49,7 @@ class Option:
     help: str
     ends: bool = False
     """Everything after it belongs to the program."""
-    value: bool = True
+    value: bool | str = True
     """What it sets where it takes no value."""
 
 
@@ -62,7 +63,8 @@ OPTIONS: Final = (
     Option(
         ("-o", "--output"), "output", "FILE", "Write the report to FILE, or - for stdout, instead of stderr."
     ),
-    Option(("--json",), "json", None, "Make the report JSON."),
+    Option(("--format",), "format", "FORMAT", f"What -o FILE becomes: {FORMAT_HELP}"),
+    Option(("--json",), "format", None, "The same as --format json.", value="json"),
     Option(("--quiet",), "quiet", None, "Print no report."),
     Option(
         ("--origin",), "origin", "PATTERN", "Only origins that match, as in '*.example.com'; may be repeated."
@@ -103,6 +105,7 @@ def parse(arguments: Sequence[str]) -> Options | None:
     options.arguments = rest
     if options.module is None and options.code is None and not rest:
         raise UsageError("nothing to run: give a script, -m MODULE or -c CODE")
+    _check(options)
     return options
 
 
@@ -116,7 +119,16 @@ def parse_variable(value: str) -> Options:
             _take(options, word, rest)
         elif word.lower() not in ("1", "true", "yes", "on"):
             raise UsageError(f"POOLSCOPE={value!r}: {word!r} is no option")
+    _check(options)
     return options
+
+
+def _check(options: Options) -> None:
+    """Only text may stand between the program's own words on stderr."""
+    if options.format != "text" and options.output is None and not options.quiet:
+        raise UsageError(
+            f"--format {options.format} needs a place of its own: add -o FILE, or -o - for stdout"
+        )
 
 
 def _take(options: Options, word: str, rest: list[str]) -> bool:
@@ -149,6 +161,8 @@ def _store(options: Options, option: Option, value: str) -> None:
         options.origin.append(value)
     elif option.attribute == "every":
         options.every = _seconds(value)
+    elif option.attribute == "format":
+        options.format = _format(value)
     elif option.attribute == "dump_on":
         options.dump_on = _signal(value)
     elif option.attribute == "otlp":
@@ -173,6 +187,13 @@ def _seconds(value: str) -> float:
     if not 0.1 <= seconds < 1e9:
         raise UsageError(f"--every wants a number of seconds, at least 0.1, not {value!r}")
     return seconds
+
+
+def _format(value: str) -> Format:
+    for known in FORMATS:
+        if value == known:
+            return known
+    raise UsageError(f"--format wants one of {', '.join(FORMATS)}, not {value!r}")
 
 
 def _signal(value: str) -> int:

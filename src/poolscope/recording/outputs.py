@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Final
@@ -10,7 +11,7 @@ from typing import Final
 from poolscope.recording.errors import UsageError
 from poolscope.recording.line_file import LineFile
 from poolscope.recording.options import Options
-from poolscope.recording.own_file import OwnFile, claim, expanded, is_live
+from poolscope.recording.own_file import OwnFile, claim, create, expanded, is_live
 from poolscope.recording.stderr import note
 
 STDOUT: Final = "-"
@@ -34,9 +35,11 @@ class Outputs:
         }
         self._notes = list(self._oddities())
         self.report = self._claimed.get("-o")
-        saved = self._claimed.get("--save")
+        saved = self._claimed.get("--save") or self._temporary()
         self.saved = None if saved is None else LineFile(saved.path, lambda: saved, saved)
-        self.beside: str | None = saved.path if saved is not None and saved.regular else None
+        self.beside: str | None = (
+            saved.path if "--save" in self._claimed and saved and saved.regular else None
+        )
         """The saved file, where others can stand beside it."""
         if by_hand:
             self.tell()
@@ -49,6 +52,18 @@ class Outputs:
             return claim(path, wait_for_reader=self._by_hand)
         except OSError as error:
             raise UsageError(f"can't write {option} {path!r}: {error.strerror}") from None
+
+    def _temporary(self) -> OwnFile | None:
+        """Formats that show every connection are made from the records, when the program is over."""
+        if self._options.format in ("text", "json") or self._options.output is None:
+            return None
+        path = os.path.join(tempfile.gettempdir(), f"poolscope-{os.getpid()}-{os.urandom(6).hex()}.jsonl")
+        try:
+            return create(path)
+        except OSError as error:
+            raise UsageError(
+                f"can't write {path!r}, where records are kept meanwhile: {error.strerror}"
+            ) from None
 
     def _oddities(self) -> Iterator[str]:
         for option, file in self._claimed.items():
@@ -73,6 +88,9 @@ class Outputs:
             file.release()
         if self.saved is not None and self.saved.error is not None:
             note(f"--save {self.saved.path!r} is not complete: {self.saved.error}")
+        if self.saved is not None and "--save" not in self._claimed:
+            with suppress(OSError):
+                os.unlink(self.saved.path)
 
     def leave(self) -> None:
         """In a forked child: they are the parent's."""

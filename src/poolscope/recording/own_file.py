@@ -59,6 +59,16 @@ class OwnFile:
         with self._borrowed() as descriptor:
             os.ftruncate(descriptor, size)
 
+    def empty(self) -> None:
+        """Begin anew: what follows replaces what was written. OSError if that cannot be."""
+        if self.regular:
+            descriptor = self._private()
+            try:
+                os.ftruncate(descriptor, 0)
+            finally:
+                if descriptor != self._kept:
+                    os.close(descriptor)
+
     def release(self) -> None:
         """Let others replace the file: it is complete."""
         if self.regular:

@@ -20,7 +20,7 @@ from poolscope.facts import now
 from poolscope.instrumentor import INSTRUMENTOR
 from poolscope.queue import FACTS
 from poolscope.recording import following, processes, spools, stuck
-from poolscope.recording.deliver import is_empty, publish
+from poolscope.recording.deliver import publish
 from poolscope.recording.heartbeat import Heartbeat
 from poolscope.recording.interrupt import interrupted, remember_interrupt
 from poolscope.recording.line_file import LineFile
@@ -30,6 +30,7 @@ from poolscope.recording.own_file import OwnFile
 from poolscope.recording.stderr import note, print_text
 from poolscope.recording.stopping import WAKE_EVERY, Once, Termination, catch_up, die_of, undisturbed
 from poolscope.recording.stream import Stream
+from poolscope.records import Record
 
 IN_PROGRESS_AFTER: Final = 1.0
 """Seconds after which a request that is not over is written to the saved file, and again when it is."""
@@ -161,7 +162,15 @@ class Session:
         else:
             self._spools.read(picture)
         picture.add(summary)
-        publish(picture, self.options, self._report_file())
+        publish(picture, self.options, self._report_file(), lambda: self._records_so_far(summary))
+
+    def _records_so_far(self, *more: Record) -> Iterator[Record]:
+        if self._file is not None:
+            self._file.flush()
+            yield from spools.written(self._file.path)
+        if self.first:
+            yield from self._spools.records()
+        yield from more
 
     def _dump_asked(self, *_: Any) -> None:
         self._dump = True
@@ -295,13 +304,13 @@ class Session:
         if self._file is not None:
             self._file.flush()
         self._spools.remove()
-        nothing = self.silent_if_nothing and is_empty(picture)
+        nothing = self.silent_if_nothing and picture.is_empty
         if self._outputs is not None and not nothing:
             self._outputs.tell()
         for failure in failures:
             note(failure)
         if not nothing:
-            publish(picture, self.options, self._report_file())
+            publish(picture, self.options, self._report_file(), self._records_so_far)
         if self._outputs is not None:
             self._outputs.complete(nothing=nothing)
         if self.hint is not None:

@@ -116,6 +116,11 @@ class Spools:
                 picture.running.add(record.pid)
             yield line
 
+    def records(self) -> Iterator[records.Record]:
+        """What the children have written so far, of those whose spools are still here."""
+        for spool in open_spools(self._home, [], only=self._run):
+            yield from (record for _, record in _readable(spool))
+
     def remove(self) -> None:
         """Delete the spools that were merged, and the directories if nothing else is in them."""
         remove(self._home, self._merged, only=self._run)
@@ -237,6 +242,12 @@ def _readable(spool: IO[bytes]) -> Iterator[tuple[str, records.Record]]:
             yield line, parse(line)
     except (OSError, ValueError):
         return
+
+
+def written(path: str) -> Iterator[records.Record]:
+    """The records in a file of ours, up to the first line that is not whole."""
+    with open(path, "rb") as file:
+        yield from (record for _, record in _readable(file))
 
 
 def picture_of(file: LineFile | None) -> Picture:

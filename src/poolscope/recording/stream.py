@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from poolscope import __version__, records
 from poolscope.facts import now
@@ -13,7 +13,6 @@ from poolscope.genuine import wall
 from poolscope.instrumentor import INSTRUMENTOR
 from poolscope.libraries.activation import LIBRARIES
 from poolscope.queue import FACTS
-from poolscope.recording.line_file import LineFile
 from poolscope.recording.origins import OnlyOrigins
 from poolscope.recording.unobserved import not_observed
 
@@ -21,6 +20,14 @@ if TYPE_CHECKING:
     from poolscope.reports.picture import Picture
 
 CLIENTS: Final = tuple(name for name in LIBRARIES if name not in ("trio", "ssl") and "." not in name)
+
+
+class Sink(Protocol):
+    """Where records are kept."""
+
+    def add(self, record: records.Record) -> None:
+        """Put one record at the end."""
+        ...
 
 
 class Stream:
@@ -32,7 +39,7 @@ class Stream:
         parent: int | None,
         started_at: float,
         origins: Sequence[str],
-        file: LineFile | None,
+        file: Sink | None,
     ) -> None:
         self.file = file
         self.picture: Picture | None = None

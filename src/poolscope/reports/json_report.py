@@ -11,6 +11,7 @@ from poolscope.reports.lanes import Bar, Lane, LaneSample
 from poolscope.reports.merging import merged, notes
 from poolscope.reports.picture import Picture
 from poolscope.reports.printable import printable_json
+from poolscope.reports.renderer import Look, Renderer, Summing, Write
 from poolscope.reports.tally import Row, Tally
 
 VERSION: Final = 1
@@ -18,6 +19,11 @@ VERSION: Final = 1
 LANES: Final = 20
 IN_PROGRESS: Final = 100
 """Requests in progress that are listed."""
+
+
+def renderer(write: Write, _: Look) -> Renderer:
+    """The report for programs, as one of the formats."""
+    return Summing(write, render)
 
 
 def render(picture: Picture) -> str:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from poolscope.records import CallSite, Finding
 from poolscope.reports.picture import Picture
+from poolscope.reports.printable import page
 from poolscope.reports.words import count, seconds
 
 
@@ -78,6 +79,11 @@ def nothing_seen(picture: Picture) -> str:
     patterns = next((header.origins for header in picture.headers.values()), [])
     where = f" to an origin that matches {' or '.join(patterns)}" if patterns else ""
     return f"no HTTP connection was opened and no request was made through httpx, requests or urllib3{where}"
+
+
+def only_nothing(picture: Picture) -> str:
+    """The whole report of an empty picture, without colour."""
+    return page([f"poolscope  {nothing_seen(picture)}"])
 
 
 def merged(findings: list[Finding]) -> list[Merged]:

@@ -174,6 +174,15 @@ class Picture:
         return len(self._open) + self._left_open
 
     @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to tell but that."""
+        seen = self.records - len(self.headers) - len(self.summaries)
+        summaries = self.summaries.values()
+        return not seen and not any(
+            end.facts_dropped or end.hooks_disabled or end.children_not_followed for end in summaries
+        )
+
+    @property
     def capped(self) -> bool:
         """Whether some origins or call sites were summed up as ``other``."""
         return len(self._origins) >= CAP or len(self._sites) >= CAP or len(self._rows) >= CAP

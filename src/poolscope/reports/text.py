@@ -12,8 +12,9 @@ from rich.theme import Theme
 
 from poolscope.records import Finding
 from poolscope.reports.lanes import Segment
-from poolscope.reports.merging import Process, merged, notes, nothing_seen, process
+from poolscope.reports.merging import Process, merged, notes, nothing_seen, only_nothing, process
 from poolscope.reports.picture import Picture
+from poolscope.reports.renderer import Look, Renderer, Summing, Write
 from poolscope.reports.rows import WORTH, Columns, Rows, assembled
 from poolscope.reports.sites import Sites
 from poolscope.reports.tally import Row
@@ -57,6 +58,17 @@ STATES: Final = {
     "reading": "its response is open",
 }
 """How far a request in progress is, by `records.Exchange.state`."""
+
+
+def renderer(write: Write, look: Look) -> Renderer:
+    """The report for a terminal, as one of the formats."""
+
+    def whole(picture: Picture) -> str:
+        if picture.is_empty and not look.color:
+            return only_nothing(picture)
+        return render(picture, look.columns, look.color)
+
+    return Summing(write, whole)
 
 
 def render(picture: Picture, width: int = 100, color: bool = False) -> str:

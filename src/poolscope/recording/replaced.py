@@ -1,0 +1,51 @@
+"""A file that is replaced once its successor is whole."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Final
+
+from poolscope.reports.renderer import Write
+
+READABLE: Final = 0o666
+"""As the user's umask has it."""
+
+
+class CannotWriteError(Exception):
+    """The file that was asked for cannot be written; the text is one clear line."""
+
+
+@contextmanager
+def replaced(path: str | None, otherwise: Write) -> Iterator[Write]:
+    """What to write with: into ``path``, or with ``otherwise`` where there is none.
+
+    A reader of ``path`` never sees half of it. A pipe or device is written to as it is.
+    """
+    if path is None:
+        yield otherwise
+        return
+    try:
+        if os.path.exists(path) and not os.path.isfile(path):
+            with open(path, "w", encoding="utf-8", errors="backslashreplace") as file:
+                yield file.write
+            return
+        with _replacing(path) as write:
+            yield write
+    except OSError as error:
+        raise CannotWriteError(f"can't write {path!r}: {error.strerror}") from None
+
+
+@contextmanager
+def _replacing(path: str) -> Iterator[Callable[[str], object]]:
+    part = f"{path}.{os.getpid()}.part"
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, READABLE)
+    try:
+        with open(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
+            yield file.write
+        os.replace(part, path)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(part)
+        raise

@@ -1,0 +1,87 @@
+"""What every format is: it takes the records of a stream one by one, and writes itself.
+
+To add a format: a file with a function ``renderer(write, look)``, a name in `Format`, a line in `MODULES`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias, get_args
+
+from poolscope.records import Record
+
+if TYPE_CHECKING:
+    from poolscope.reports.picture import Picture
+
+Format: TypeAlias = Literal["text", "json", "html", "perfetto", "har"]
+FORMATS: Final[tuple[Format, ...]] = get_args(Format)
+FORMAT_HELP: Final = (
+    "text; json, for programs; html, a page with every connection on a time axis; perfetto, for Perfetto's and"
+    " Chrome's trace viewers; har, for what reads HTTP archives."
+)
+MODULES: Final[dict[Format, str]] = {
+    "text": "text",
+    "json": "json_report",
+    "html": "html",
+    "perfetto": "perfetto",
+    "har": "har",
+}
+Write: TypeAlias = Callable[[str], object]
+
+
+@dataclass(slots=True, frozen=True)
+class Look:
+    """What may differ between two renderings of the same records."""
+
+    columns: int = 100
+    color: bool = False
+    source: bool = False
+    """Show the lines of code around each call site."""
+
+
+class Renderer(Protocol):
+    """One rendering of one stream of records, in bounded memory."""
+
+    def add(self, record: Record) -> None:
+        """Take in the next record of the stream; a later record of the same id replaces an earlier one."""
+        ...
+
+    def go_on(self, pids: set[int]) -> None:
+        """These processes are still running: that the stream ends is not their end."""
+        ...
+
+    def finish(self) -> None:
+        """The stream is over: write what has not been written."""
+        ...
+
+
+class Summing:
+    """A format that is written at the end, from the sums."""
+
+    def __init__(self, write: Write, render: Callable[[Picture], str]) -> None:
+        from poolscope.reports.picture import Picture
+
+        self.picture = Picture()
+        self.add = self.picture.add
+        self._write = write
+        self._render = render
+
+    def __repr__(self) -> str:
+        return f"<Summing {self.picture!r}>"
+
+    def go_on(self, pids: set[int]) -> None:
+        """These processes are still running."""
+        self.picture.running |= pids
+
+    def finish(self) -> None:
+        """Write the whole report."""
+        self._write(self._render(self.picture))
+
+
+def renderer(format: Format, write: Write, look: Look) -> Renderer:  # noqa: A002  (the option's name)
+    """A fresh rendering that sends its text, in pieces, to ``write``."""
+    module = import_module(f"poolscope.reports.{MODULES[format]}")
+    fresh: Renderer = module.renderer(write, look)
+    return fresh

@@ -1,0 +1,149 @@
+"""``with poolscope.record() as seen``: a block of code, told to people."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+import requests
+
+import poolscope
+from poolscope import records
+from poolscope.instrumentor import INSTRUMENTOR
+from poolscope.recording.reader import Reading
+from tests.pictures.payload import facts_in
+from tests.servers import Running, in_thread
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Running]:
+    with in_thread() as running:
+        yield running
+
+
+def sick(url: str, times: int = 5) -> None:
+    for _ in range(times):
+        requests.get(url, timeout=10)
+
+
+def test_the_report_of_a_block(server: Running) -> None:
+    with poolscope.record() as seen:
+        sick(server.url("/fixed/"))
+    report = seen.report()
+    assert "test_block.py" in report
+    assert "5 requests" in report
+    assert "PS101" in report
+    assert [finding.code for finding in seen.findings] == ["PS101"]
+    assert not INSTRUMENTOR.active
+
+
+def test_in_the_middle_of_the_block_it_tells_so_far(server: Running) -> None:
+    with poolscope.record() as seen, requests.Session() as session:
+        session.get(server.url("/fixed/"))
+        assert "1 request" in seen.report()
+        session.get(server.url("/fixed/"))
+        assert "2 requests" in seen.report()
+    assert "2 requests" in seen.report()
+
+
+def test_a_failing_block_raises_and_is_told(server: Running) -> None:
+    with pytest.raises(ZeroDivisionError), poolscope.record() as seen:
+        sick(server.url("/fixed/"), 1)
+        raise ZeroDivisionError
+    assert "1 request" in seen.report()
+    assert "exit code 1" in seen.report()
+
+
+def test_every_format_goes_to_a_file(server: Running, tmp_path: Path) -> None:
+    with poolscope.record(name="the block") as seen:
+        sick(server.url("/fixed/"))
+    seen.to_html(tmp_path / "page.html", source=True)
+    facts = facts_in((tmp_path / "page.html").read_text("utf-8"))
+    assert facts["totals"]["requests"] == 5
+    assert any("requests.get(url" in line for _, lines in facts["source"].values() for line in lines)
+    assert facts["words"][0] == "the block"
+    seen.to("har", tmp_path / "har")
+    assert len(json.loads((tmp_path / "har").read_text("utf-8"))["log"]["entries"]) == 5
+
+
+def test_a_saved_block_is_a_recording(server: Running, tmp_path: Path) -> None:
+    with poolscope.record() as seen:
+        sick(server.url("/fixed/"))
+    path = tmp_path / "block.jsonl"
+    seen.save(str(path))
+    reading = Reading(str(path))
+    kinds = [record.type for record in reading.records()]
+    assert (kinds[0], kinds[-2:]) == ("header", ["finding", "summary"])
+    assert kinds.count("exchange") == 5
+    assert reading.trouble is None
+
+
+def test_only_origins_that_are_asked_for(server: Running) -> None:
+    with poolscope.record(origins=("*.example.com",)) as seen:
+        sick(server.url("/fixed/"), 2)
+    assert [record.type for record in seen.records()] == ["header", "summary"]
+
+
+def test_secrets_stay_out_unless_asked_for(server: Running) -> None:
+    for keep, kept in ((False, False), (True, True)):
+        with poolscope.record(keep_query=keep) as seen:
+            sick(server.url("/fixed/") + "?key=sesame", 1)
+        assert ("sesame" in "".join(map(records.to_json, seen.records()))) == kept
+
+
+def test_tasks_and_threads_of_the_block_are_in_it(server: Running) -> None:
+    async def several() -> None:
+        async with httpx.AsyncClient() as client:
+            await asyncio.gather(*(client.get(server.url("/fixed/")) for _ in range(4)))
+
+    with poolscope.record() as seen:
+        asyncio.run(several())
+        thread = threading.Thread(target=sick, args=(server.url("/fixed/"), 3))
+        thread.start()
+        thread.join()
+    assert sum(isinstance(record, records.Exchange) for record in seen.records()) == 7
+
+
+def test_a_recording_inside_another(server: Running) -> None:
+    with poolscope.record() as outer:
+        sick(server.url("/fixed/"), 1)
+        with poolscope.record() as inner:
+            sick(server.url("/fixed/"), 2)
+    assert ("3 requests" in outer.report(), "2 requests" in inner.report()) == (True, True)
+
+
+def test_very_many_records_go_to_a_file_that_goes_with_it(
+    server: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("poolscope.block.IN_MEMORY", 1_000)
+    monkeypatch.setattr("poolscope.block.PIECE", 500)
+    with poolscope.record() as seen:
+        sick(server.url("/fixed/"), 30)
+    assert "30 requests" in seen.report()
+    assert seen._lines._file._rolled  # type: ignore[attr-defined]
+    del seen
+    gc.collect()  # an open file left behind would be a ResourceWarning, and so an error
+
+
+def test_it_shows_itself_in_a_notebook(server: Running) -> None:
+    with poolscope.record() as seen:
+        sick(server.url("/fixed/"))
+    shown = seen._repr_html_()
+    assert shown.startswith("<iframe")
+    assert 'sandbox="allow-scripts"' in shown
+    assert "<script" not in shown
+    assert repr(seen).startswith("<Recording test_block.py:")
+
+
+def test_a_page_too_large_for_a_notebook_is_text(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("poolscope.block.SHOWN", 1_000)
+    with poolscope.record() as seen:
+        sick(server.url("/fixed/"))
+    assert "PS101" in seen._repr_html_()
+    assert "iframe" not in seen._repr_html_()
