@@ -11,7 +11,8 @@ import pytest
 from poolscope import findings
 from poolscope.records import CallSite, Client, Connection, Finding, from_json, to_json
 from poolscope.reports import json_report, picture, text
-from poolscope.reports.picture import CAP, OTHER, RECENT, Picture
+from poolscope.reports.picture import RECENT, Picture
+from poolscope.reports.places import CAP, OTHER
 from poolscope.reports.tally import MAX_NAMES
 from tests.reports.stories import LINE, ORIGIN, Story
 

@@ -9,6 +9,7 @@ import click
 
 from poolscope import __version__
 from poolscope.recording.options import OPTIONS
+from poolscope.recording.outputs import STDOUT
 from poolscope.recording.stderr import say
 from poolscope.reports.printable import page
 from poolscope.reports.renderer import FORMAT_HELP, FORMATS, Format, Look, renderer
@@ -55,7 +56,7 @@ commands.add_command(_run_help())
 @click.option(
     "--format", "format_", type=click.Choice(FORMATS), default="text", show_default=True, help=FORMAT_HELP
 )
-@click.option("-o", "--output", type=click.Path(), help="Write to this file instead of stdout.")
+@click.option("-o", "--output", type=click.Path(), help="Write to this file instead of stdout, which - means.")
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 @click.option("--source", is_flag=True, help="HTML: show the lines of code around each call site.")
 @click.option("--no-color", is_flag=True, help="No colours; the NO_COLOR variable does the same.")
@@ -71,6 +72,7 @@ def view(
     from poolscope.recording.stderr import colored, width
 
     format_ = "json" if as_json else format_
+    output = None if output == STDOUT else output
     color = format_ == "text" and output is None and colored(not no_color, sys.stdout)
     look = Look(columns=width(), color=color, source=source)
     try:

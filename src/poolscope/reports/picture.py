@@ -18,19 +18,15 @@ from poolscope.records import (
     Summary,
 )
 from poolscope.reports.lanes import Lane, LaneSample
+from poolscope.reports.places import CAP, UNSEEN, Places
 from poolscope.reports.tally import Limits, Row, Site, Tally
 
-CAP: Final = 1_000
-"""Origins, call sites and rows told apart; what comes later is ``other``."""
 RECENT: Final = 1_024
 """Closed clients and connections still recognised when a straggler names them."""
 OPEN: Final = 10_000
 """Clients, and as many connections, that are followed while they are open; beyond it the oldest counts as left open."""
 ROWS_OF_A_CLIENT: Final = 64
 """Origins of one client that are told apart for the number of clients."""
-OTHER: Final = "other"
-UNSEEN: Final = Site("client not seen", None, None)
-OTHER_SITE: Final = Site("other clients", None, None)
 
 Key = tuple[int, int]
 Runner = tuple[int, int | None, str | None]
@@ -77,9 +73,7 @@ class Picture:
         """Clients closed without a request."""
         self.construction = 0.0
         self.records = 0
-        self._rows: dict[tuple[str, Site], Row] = {}
-        self._origins: dict[str, None] = {}
-        self._sites: dict[Site, None] = {}
+        self._places = Places()
         self._clients: dict[Key, _Known] = {}
         self._past_clients: dict[Key, _Known] = {}
         self._open: dict[Key, _Open] = {}
@@ -101,9 +95,7 @@ class Picture:
         }
 
     def __repr__(self) -> str:
-        return (
-            f"<Picture of {self.records} records: {len(self._rows)} rows, {len(self._open)} connections open>"
-        )
+        return f"<Picture of {self.records} records: {len(self._places.rows)} rows, {len(self._open)} connections open>"
 
     def add(self, record: Record) -> None:
         """Take in the next record of the stream."""
@@ -126,12 +118,12 @@ class Picture:
 
     def rows(self) -> list[Row]:
         """All rows, in the order in which they first appeared."""
-        return list(self._rows.values())
+        return list(self._places.rows.values())
 
     def all_connections(self) -> dict[Row, Tally]:
         """For every row the sums over its connections, those still open included."""
         tallies: dict[Row, Tally] = {}
-        for row in self._rows.values():
+        for row in self._places.rows.values():
             tallies[row] = tally = Tally()
             tally.merge(row.finished)
         for entry in self._open.values():
@@ -140,7 +132,7 @@ class Picture:
 
     def all_lanes(self) -> dict[Row, LaneSample]:
         """For every row its sample of lanes, those still open included."""
-        samples = {row: row.lanes.copy() for row in self._rows.values()}
+        samples = {row: row.lanes.copy() for row in self._places.rows.values()}
         for entry in self._open.values():
             samples[entry.row].add(entry.lane)
         return samples
@@ -185,7 +177,7 @@ class Picture:
     @property
     def capped(self) -> bool:
         """Whether some origins or call sites were summed up as ``other``."""
-        return len(self._origins) >= CAP or len(self._sites) >= CAP or len(self._rows) >= CAP
+        return self._places.capped
 
     def _header(self, record: Header) -> None:
         if len(self.headers) < CAP or record.pid in self.headers:
@@ -206,7 +198,7 @@ class Picture:
             if len(self._clients) >= OPEN:
                 self._leave_oldest_client()
             known = self._clients[key] = _Known(
-                self._site(record.kind, record.call_site, record.sdk_call_site),
+                self._places.site(record.kind, record.call_site, record.sdk_call_site),
                 record.construction_time or 0.0,
             )
             self.clients += 1
@@ -301,32 +293,19 @@ class Picture:
             row = self._row(record.pid, record.client, record.origin, record.call_site)
         return row
 
-    def _site(self, kind: str, call_site: CallSite | None, sdk: CallSite | None) -> Site:
-        site = Site(kind, call_site, sdk)
-        if site not in self._sites:
-            if len(self._sites) >= CAP:
-                return OTHER_SITE
-            self._sites[site] = None
-        return site
-
-    def _origin(self, origin: str) -> str:
-        if origin not in self._origins:
-            if len(self._origins) >= CAP:
-                return OTHER
-            self._origins[origin] = None
-        return origin
-
     def _row(self, pid: int, client: int | None, origin: str, call_site: CallSite | None) -> Row:
         known = None
         if client is not None:
             known = self._clients.get((pid, client)) or self._past_clients.get((pid, client))
-        origin = self._origin(origin)
+        origin = self._places.origin(origin)
         if known is None:
-            return self._row_of(origin, self._site(UNSEEN.kind, call_site, None) if call_site else UNSEEN)
+            return self._places.row(
+                origin, self._places.site(UNSEEN.kind, call_site, None) if call_site else UNSEEN
+            )
         row = known.rows.get(origin)
         if row is not None:
             return row
-        row = self._row_of(origin, known.site)
+        row = self._places.row(origin, known.site)
         if len(known.rows) >= ROWS_OF_A_CLIENT:
             return row
         row.clients += 1
@@ -335,14 +314,6 @@ class Picture:
         if known.limits is not None:
             row.limits = known.limits.shared(row.limits)
         known.rows[origin] = row
-        return row
-
-    def _row_of(self, origin: str, site: Site) -> Row:
-        row = self._rows.get((origin, site))
-        if row is None:
-            if len(self._rows) >= CAP and (origin, site) != (OTHER, OTHER_SITE):
-                return self._row_of(OTHER, OTHER_SITE)
-            row = self._rows[origin, site] = Row(origin, site)
         return row
 
 

@@ -9,7 +9,8 @@ from typing import Any, Final
 from poolscope.records import CallSite, Finding
 from poolscope.reports.html.sample import Sample
 from poolscope.reports.merging import merged, notes, process
-from poolscope.reports.picture import OTHER, OTHER_SITE, Picture
+from poolscope.reports.picture import Picture
+from poolscope.reports.places import OTHER, OTHER_SITE
 from poolscope.reports.tally import Row, Site, Tally
 from poolscope.reports.words import Paths, count, seconds, share
 

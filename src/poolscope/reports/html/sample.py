@@ -13,7 +13,7 @@ from poolscope.records import Client, Connection, Exchange, Record
 from poolscope.reports.following import Following, InProgress, Key, is_in_progress, is_over
 from poolscope.reports.html.columns import NONE, Columns, Texts, micros, whole
 from poolscope.reports.lanes import TROUBLE
-from poolscope.reports.picture import OTHER_SITE, UNSEEN
+from poolscope.reports.places import OTHER_SITE, UNSEEN
 from poolscope.reports.tally import WAITED, Site
 
 LIMIT: Final = 120_000

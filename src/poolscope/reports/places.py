@@ -1,0 +1,57 @@
+"""The rows of the report: one per origin and line of code, and ``other`` where there are too many."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from poolscope.records import CallSite
+from poolscope.reports.tally import Row, Site
+
+CAP: Final = 1_000
+"""Origins, call sites and rows told apart; what comes later is ``other``."""
+OTHER: Final = "other"
+UNSEEN: Final = Site("client not seen", None, None)
+OTHER_SITE: Final = Site("other clients", None, None)
+
+
+class Places:
+    """Origins and lines of code, as many as are told apart, and the row of each pair."""
+
+    def __init__(self) -> None:
+        self.rows: dict[tuple[str, Site], Row] = {}
+        self._origins: dict[str, None] = {}
+        self._sites: dict[Site, None] = {}
+
+    def __repr__(self) -> str:
+        return f"<Places: {len(self.rows)} rows>"
+
+    @property
+    def capped(self) -> bool:
+        """Whether some origins or call sites were summed up as ``other``."""
+        return len(self._origins) >= CAP or len(self._sites) >= CAP or len(self.rows) >= CAP
+
+    def site(self, kind: str, call_site: CallSite | None, sdk: CallSite | None) -> Site:
+        """Where clients of this kind are built."""
+        site = Site(kind, call_site, sdk)
+        if site not in self._sites:
+            if len(self._sites) >= CAP:
+                return OTHER_SITE
+            self._sites[site] = None
+        return site
+
+    def origin(self, origin: str) -> str:
+        """The origin by its own name, or ``other``."""
+        if origin not in self._origins:
+            if len(self._origins) >= CAP:
+                return OTHER
+            self._origins[origin] = None
+        return origin
+
+    def row(self, origin: str, site: Site) -> Row:
+        """The row of an origin and a line."""
+        row = self.rows.get((origin, site))
+        if row is None:
+            if len(self.rows) >= CAP and (origin, site) != (OTHER, OTHER_SITE):
+                return self.row(OTHER, OTHER_SITE)
+            row = self.rows[origin, site] = Row(origin, site)
+        return row
