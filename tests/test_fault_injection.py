@@ -235,6 +235,7 @@ def test_a_failing_hook_is_not_noticed(name: str, bare: dict[str, list[Any]], pl
     assert disabled == (failures == ALLOWED + 1)
 
 
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # they drop what they opened, on purpose
 def test_the_programs_reach_the_hooks(places: Places) -> None:
     """Otherwise the test above would hold because nothing happened."""
     reached: set[str] = set()
@@ -265,6 +266,7 @@ NOT_IN_THESE_PROGRAMS = {"urllib3.setup.negotiates", "tls.certified"}
 """They need a proxy that speaks SOCKS, and a client with a certificate of its own."""
 
 
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
 def test_all_hooks_failing_at_once_is_not_noticed(bare: dict[str, list[Any]], places: Places) -> None:
     from contextlib import ExitStack
 
