@@ -26,8 +26,8 @@ from poolscope.testing import capture
 from tests.compat.alike import described, outcome_of
 from tests.servers import Certificates, Running, ServerConfig, in_thread
 
-for _home in set(LIBRARIES.values()):
-    importlib.import_module(_home)
+for _name, _home in LIBRARIES.items():
+    importlib.import_module(_home).points(importlib.import_module(_name))
 
 HOOKED = {
     name: hook
@@ -186,6 +186,8 @@ def with_httpcore(places: Places) -> list[Any]:
     """A pool that loads its certificates itself, and one that is dropped with a connection open."""
     with httpcore.ConnectionPool() as pool:
         told = [outcome_of(lambda: pool.request("GET", places.tls.url("/fixed")).status)]
+        refused = [("bad name", "x")]
+        told.append(outcome_of(lambda: pool.request("GET", places.plain.url("/fixed"), headers=refused)))
     dropped = httpcore.ConnectionPool()
     told.append(dropped.request("GET", places.plain.url("/fixed")).status)
     del dropped

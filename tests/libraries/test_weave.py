@@ -937,3 +937,32 @@ print(sorted({{"inspect", "dataclasses", "linecache"}} & set(sys.modules) - ther
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def walks(thing: Any, frames: Callable[[int], Any]) -> None:
+    SEEN.append(frames(2).f_code.co_name)
+
+
+def walks_after(thing: Any, result: Any, frames: Callable[[int], Any]) -> None:
+    SEEN.append(frames(2).f_code.co_name)
+
+
+def test_a_body_may_ask_for_the_frame_only_when_it_needs_one(weaver: Weaver) -> None:
+    class Library:
+        def plain(self) -> str:
+            return "done"
+
+        async def later(self) -> str:
+            return "done"
+
+    points = [Point(Library, name, before=walks, after=walks_after) for name in ("plain", "later")]
+    weaver.weave(points)
+
+    async def awaits_it() -> str:
+        return await Library().later()
+
+    def calls_it() -> str:
+        return Library().plain()
+
+    assert (calls_it(), asyncio.run(awaits_it())) == ("done", "done")
+    assert SEEN == ["calls_it"] * 2 + ["awaits_it"] * 2

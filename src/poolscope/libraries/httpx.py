@@ -226,15 +226,6 @@ def closed(client: Any) -> None:
         mark.closed()
 
 
-def points(_: ModuleType) -> tuple[Point, ...]:
-    """Where httpx and httpx2 are seen, alike."""
-    return (
-        *_of_class("Client", "close", "__exit__"),
-        *_of_class("AsyncClient", "aclose", "__aexit__"),
-        *(Point("AsyncClient", name, before=is_called, var=LINE, at_call=True) for name in _COROUTINES),
-    )
-
-
 def _of_class(name: str, *closes: str) -> tuple[Point, ...]:
     return (
         Point(name, "__init__", before=building, after=built),
@@ -243,3 +234,15 @@ def _of_class(name: str, *closes: str) -> tuple[Point, ...]:
         ),
         *(Point(name, close, always=closed) for close in closes),
     )
+
+
+POINTS: Final = (
+    *_of_class("Client", "close", "__exit__"),
+    *_of_class("AsyncClient", "aclose", "__aexit__"),
+    *(Point("AsyncClient", name, before=is_called, var=LINE, at_call=True) for name in _COROUTINES),
+)
+
+
+def points(_: ModuleType) -> tuple[Point, ...]:
+    """Where httpx and httpx2 are seen, alike."""
+    return POINTS

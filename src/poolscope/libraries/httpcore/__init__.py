@@ -10,7 +10,7 @@ import importlib
 import sys
 from collections.abc import Iterator
 from types import ModuleType
-from typing import Any
+from typing import Any, Final
 
 from poolscope.libraries import resolver
 from poolscope.libraries.httpcore import pool, protocol
@@ -24,9 +24,16 @@ from poolscope.story.exchange import CURRENT
 __all__ = ["is_pool", "mark_of", "observe_pool", "points"]
 
 
+_POINTS: Final[dict[str, tuple[Point, ...]]] = {}
+
+
 def points(module: ModuleType) -> tuple[Point, ...]:
     """Where ``module``, httpcore or httpcore2, is seen."""
-    return (*_of_style(module, "", ""), *_of_style(module, "Async", "a"), *CONTEXTS, resolver.SOCKET)
+    known = _POINTS.get(module.__name__)
+    if known is None:
+        of_styles = (*_of_style(module, "", ""), *_of_style(module, "Async", "a"))
+        known = _POINTS[module.__name__] = (*of_styles, *CONTEXTS, resolver.SOCKET)
+    return known
 
 
 def _of_style(module: ModuleType, prefix: str, a: str) -> Iterator[Point]:
