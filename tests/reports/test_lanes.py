@@ -97,7 +97,7 @@ def test_a_copy_does_not_change_the_sample() -> None:
 
 
 def finished(number: int, setup: float, troubled: bool) -> Lane:
-    made = lane(0, reason="exchange_failed" if troubled else "client_close", id=number)
+    made = lane([], reason="exchange_failed" if troubled else "client_close", id=number)
     made.connection.setup["total"] = replace(made.connection.setup["total"], duration=setup)
     return made
 
