@@ -110,7 +110,7 @@ def _read(said: str, report: str, saved: Path) -> Seen:
         report,
         {record.id: record for record in records if isinstance(record, Client)},
         {record.id: record for record in records if isinstance(record, Connection)},
-        [record for record in records if isinstance(record, Exchange)],
+        [record for record in records if isinstance(record, Exchange) and record.state is None],
         [record for record in records if isinstance(record, Finding)],
         summary,
     )

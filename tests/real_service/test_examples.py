@@ -49,6 +49,11 @@ def one_for_all(use: Use, count: int) -> None:
     assert use.closes == {"client_close": 1}
 
 
+def only_the_client_in_its_loop(seen: Seen) -> bool:
+    """Nothing is wrong, but for a client that loads its certificates inside a running loop."""
+    return {(finding.code, finding.severity) for finding in seen.findings} <= {("PS126", "info")}
+
+
 def elapsed(seen: Seen) -> list[float]:
     """What the program printed as the sum of response.elapsed, for each way; seconds."""
     return [
@@ -108,7 +113,9 @@ def test_https_with_and_without_a_session(target: Target) -> None:
         assert connection.setup["tls_context"].duration > 0
     # A hundred certificate bundles against one.
     assert apart.setup("tls_context") > shared.setup("tls_context")
-    assert re.search(r"setup +connect .* · tls context .* · tls .*, .* per connection", seen.report)
+    assert re.search(
+        r"cost +building .* · connect .* · tls context .* · tls .*, .* per request", seen.unfolded
+    )
 
 
 def test_a_client_in_a_function_is_a_client_for_every_call(target: Target) -> None:
@@ -131,7 +138,7 @@ def test_a_shared_client_opens_what_runs_at_a_time(target: Target) -> None:
     assert (len(use.clients), len(use.exchanges)) == (1, 200)
     assert 1 <= len(use.connections) <= 10
     assert len(use.reused) == 200 - len(use.connections)
-    assert not seen.findings
+    assert only_the_client_in_its_loop(seen)
 
 
 @pytest.mark.parametrize("path", ["", "slow"])
@@ -150,7 +157,7 @@ def test_a_burst_opens_connections_again_and_again(target: Target, path: str) ->
     # A machine that is slow enough finds idle connections older than the five seconds that they are kept.
     assert burst.closes.keys() <= {"client_close", "max_keepalive_surplus", "keepalive_expired"}
     assert burst.closes["client_close"] <= 20
-    assert not seen.findings
+    assert only_the_client_in_its_loop(seen)
 
 
 @pytest.mark.parametrize("scheme", ["http"])
@@ -187,4 +194,4 @@ def test_a_server_that_closes_is_no_fault_of_the_client(target: Target) -> None:
     assert use.figures == (1, 20, 20)
     assert use.closes == {"connection_close_header": 20}
     assert {connection.closed_by for connection in use.connections} == {"server"}
-    assert not seen.findings
+    assert [finding.code for finding in seen.findings] == ["PS106"]
