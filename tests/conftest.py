@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import signal
+from collections.abc import Iterator
 
 import pytest
 
@@ -34,10 +35,18 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_live_yet() -> None:
-    """What other tests left hanging is not this one's."""
+def nothing_is_left() -> Iterator[None]:
+    """What other tests left hanging is not this one's, and no test leaves a call under way."""
     try:
+        from poolscope.story.call import CURRENT_CALL
+        from poolscope.story.exchange import CURRENT
         from poolscope.story.live import LIVE
     except ImportError:  # the code that `make regress` tests is older
+        yield
         return
     LIVE.reset()
+    yield
+    left = CURRENT_CALL.get(), CURRENT.get()
+    CURRENT_CALL.set(None)
+    CURRENT.set(None)
+    assert left == (None, None)

@@ -20,6 +20,7 @@ import urllib3
 
 from poolscope.libraries.activation import LIBRARIES
 from poolscope.libraries.guarding import BodyHook
+from poolscope.libraries.urllib3.calls import current_call
 from poolscope.story.door import ENTRANCE
 from poolscope.story.hook import ALLOWED, HOOKS
 from poolscope.testing import capture
@@ -100,6 +101,13 @@ class Door:
 @pytest.fixture(autouse=True)
 def door(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ENTRANCE, "door", Door())
+
+
+@pytest.fixture(autouse=True)
+def what_a_failing_hook_left() -> Iterator[None]:
+    """A call at a pool may still be there; whoever looks next finds out that it is over."""
+    yield
+    current_call()
 
 
 @pytest.fixture(scope="module")

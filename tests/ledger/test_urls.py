@@ -43,7 +43,7 @@ def test_query_values_stay_here(target, shown):
 @given(
     whole=st.booleans(),
     names=st.lists(st.text("abc", max_size=3), max_size=4),
-    secret=st.text("abc/?=@:[].%+-", max_size=8).map("SECRET{}".format),
+    secret=st.text("abc/?@:[].%+-", max_size=8).map("SECRET{}".format),
     fragment=st.booleans(),
 )
 def test_no_value_leaves_wherever_it_is(whole, names, secret, fragment):
@@ -54,8 +54,7 @@ def test_no_value_leaves_wherever_it_is(whole, names, secret, fragment):
     )
     assert shown is not None
     assert "api.test/p?" in shown
-    # The last one has no name of its own, unless there is a "=" in it: then what is before it is the name.
-    assert shown.replace(secret.partition("=")[0] + "=…", "").count("SECRET") == 0
+    assert "SECRET" not in shown
     assert [part.partition("=")[0] for part in shown.partition("?")[2].split("&")][:-1] == names
 
 

@@ -13,6 +13,7 @@ from poolscope.libraries import callsite, clients
 from poolscope.libraries.clients import mark_of
 from poolscope.libraries.marks import mark_on, set_mark
 from poolscope.libraries.point import Point
+from poolscope.libraries.urllib3.calls import current_call
 from poolscope.libraries.urllib3.state import Held, PoolMark
 from poolscope.story.call import CURRENT_CALL, Call
 from poolscope.story.client import ClientMark, built_within, found
@@ -145,7 +146,7 @@ def pool_built(pool: Any, token: float, frame: FrameType | None) -> None:
     while outer is not None and outer.f_code.co_name == "__init__":
         outer = outer.f_back
     managed = outer is not None and outer.f_code.co_name == "_new_pool"
-    if managed or not SIGHT.everybody or CURRENT_CALL.get() is not None or _below_requests(outer):
+    if managed or not SIGHT.everybody or current_call() is not None or _below_requests(outer):
         return
     if not built_within(mark_on(pool, _CLIENT), token):
         site = callsite.of_construction(frame, pool)

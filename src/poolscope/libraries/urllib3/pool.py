@@ -7,9 +7,9 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from poolscope.facts import Exchange, RawOrigin, now
-from poolscope.libraries import callsite
 from poolscope.libraries.marks import mark_on
 from poolscope.libraries.point import Point
+from poolscope.libraries.urllib3.calls import PoolCall, call_over, current_call
 from poolscope.libraries.urllib3.setup import CONNECT
 from poolscope.libraries.urllib3.state import (
     CURRENT,
@@ -41,17 +41,6 @@ _SETTINGS: Final = (
 """What two pools must have in common for one to do the other's work."""
 
 
-class PoolCall(Call):
-    """A call that began at a pool, because it was used without a client's; retries go on with it."""
-
-    __slots__ = ("first", "outer")
-
-    def __init__(self, pool: Any, client: int | None, frame: FrameType, young: ClientFacts | None) -> None:
-        super().__init__(id(pool), client, callsite.user(frame), young)
-        self.outer = CURRENT_CALL.get()
-        self.first: Exchange | None = None
-
-
 def asks(pool: Any, method: Any, url: Any, body: Any, headers: Any, frame: FrameType) -> Exchange | None:
     """Each pass through ``urlopen`` is an exchange: urllib3 calls itself again for a retry or a redirect."""
     mark = mark_of_pool(pool)
@@ -79,7 +68,7 @@ def asks(pool: Any, method: Any, url: Any, body: Any, headers: Any, frame: Frame
 
 def _call_of(pool: Any, mark: PoolMark, frame: FrameType) -> tuple[Call, PoolCall | None]:
     """The call this exchange belongs to, and the same again if it begins here."""
-    call = CURRENT_CALL.get()
+    call = current_call()
     client = None if mark.client is None else mark.client.current().id
     if call is not None and client in (None, call.client):
         if _may_follow(call):
@@ -121,7 +110,7 @@ def _identify(client: ClientFacts, pool: Any, target: Any, headers: Any, body: A
 
 def answered(token: Exchange, result: Any) -> None:
     """It has an answer; perhaps not from a connection of urllib3's, as tools that replay answers give."""
-    _call_over(token)
+    call_over(token)
     if token.assigned_at is None and token.finished_at is None:
         token.status = getattr(result, "status", None)
         exchanges.ended(token, None)
@@ -129,14 +118,8 @@ def answered(token: Exchange, result: Any) -> None:
 
 def failed(token: Exchange, error: BaseException) -> None:
     """It has none."""
-    _call_over(token)
+    call_over(token)
     fail(token, error)
-
-
-def _call_over(exchange: Exchange) -> None:
-    call = CURRENT_CALL.get()
-    if type(call) is PoolCall and call.first is exchange:
-        CURRENT_CALL.set(call.outer)
 
 
 def queues(pool: Any) -> float | None:
