@@ -40,6 +40,7 @@ UNSEEN = re.compile(
     "[\x00-\x09\x0b-\x1f\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\U000e0000-\U000e0fff]"
 )
 OUR_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+OUR_LINKS = re.compile(r"\x1b\]8;;(?:file://[!-~]*)?\x1b\\")
 
 
 class Terminal:
@@ -75,8 +76,9 @@ class Terminal:
         assert not any(cell.reverse for row in self.screen.buffer.values() for cell in row.values())
         assert not [line for line in self.lines if line.strip().startswith("forged")], "a name made a line"
         assert not UNSEEN.search(text.replace("\n", ""))
-        rest = OUR_COLOURS.sub("", self.raw.decode("utf-8")).replace("\r\n", "\n")
-        assert not UNSEEN.search(rest), "nothing but colours and line ends"
+        plain = OUR_LINKS.sub("", OUR_COLOURS.sub("", self.raw.decode("utf-8")))
+        rest = plain.replace("\r\n", "\n")
+        assert not UNSEEN.search(rest), "nothing but colours, links and line ends"
 
 
 def hostile_records() -> list[dict[str, Any]]:
@@ -273,7 +275,9 @@ with urllib3.PoolManager(retries=False) as manager:
 
 
 @pytest.mark.regress
-@pytest.mark.parametrize("options", [(), ("--no-color",), ("--json",)], ids=lambda options: " ".join(options))
+@pytest.mark.parametrize(
+    "options", [(), ("--no-color",), ("--json", "-o", "-")], ids=lambda options: " ".join(options)
+)
 def test_a_run_against_a_server_of_that_name(options: tuple[str, ...], program: Program) -> None:
     script = program.directory / f"{OF_THE_FILE_SYSTEM}.py"
     script.write_text(f"EVIL, URL = {OF_THE_FILE_SYSTEM!r}, {program.server.url('/fixed/1')!r}\n{LIVE}")

@@ -155,8 +155,8 @@ class Rows:
 
     def heading(self, origin: Origin | None) -> list[RenderableType]:
         """What stands above an origin's rows, or above the list of the smaller origins."""
-        name = Text("other origins" if origin is None else origin.name, "origin" if origin else "title")
-        titles = [Text(title, "head") for title in self.columns.numbers]
+        name = named("other origins" if origin is None else origin.name, "origin" if origin else "title")
+        titles = [named(title, "head") for title in self.columns.numbers]
         table = self.columns.empty()
         if len(name) < self.columns.label:
             table.add_row(name, *titles)
@@ -168,16 +168,16 @@ class Rows:
         """Origins in a line each, and all that is left in one."""
         table = self.columns.empty()
         for origin in origins:
-            table.add_row(Text(origin.name), *origin.sums.cells())
+            table.add_row(named(origin.name), *origin.sums.cells())
         if rest:
             sums = self.sums(row for origin in rest for row in origin.rows)
-            table.add_row(Text(f"… {len(rest):,} more origins", "label"), *sums.cells())
+            table.add_row(named(f"… {len(rest):,} more origins", "label"), *sums.cells())
         return table
 
     def numbers(self, row: Row) -> RenderableType:
         """A call site's line of numbers."""
         table = self.columns.empty()
-        table.add_row(Text(f"  {row.site.kind}", "site"), *self.sums([row]).cells())
+        table.add_row(named(f"  {row.site.kind}", "site"), *self.sums([row]).cells())
         return table
 
     def where(self, row: Row) -> list[Line]:
@@ -283,15 +283,15 @@ class Rows:
         table = Table.grid()
         for width in (4 + longest + 1, axis.width + 1, room - axis.width):
             table.add_column(width=width)
-        table.add_row("", Text(axis.title(self._zero), "label"), "")
+        table.add_row("", named(axis.title(self._zero), "label"), "")
         for name, alike in zip(names, chosen, strict=True):
             table.add_row(
-                Text(f"    {name}", "label"), assembled(axis.draw(alike.lane)), assembled(told(alike))
+                named(f"    {name}", "label"), assembled(axis.draw(alike.lane)), assembled(told(alike))
             )
         rest = sample.seen - sum(alike.number for alike in chosen)
         if rest > 0:
             more = f"    {count(rest, 'connection')} more, not drawn"
-            return [table, Text(more, "label")]
+            return [table, named(more, "label")]
         return [table]
 
     def _name(self, lane: Lane) -> str:
@@ -299,6 +299,11 @@ class Rows:
             return f"#{lane.connection.id}"
         self.named = self.named or lane
         return f"{lane.connection.pid}#{lane.connection.id}"
+
+
+def named(text: str, style: str = "") -> Text:
+    """A text with nothing in it that cannot be seen: names come from elsewhere."""
+    return Text(printable(text), style)
 
 
 def assembled(segments: Iterable[Segment]) -> Text:

@@ -9,6 +9,7 @@ from typing import Final
 from urllib.parse import quote
 
 from poolscope.records import CallSite
+from poolscope.reports.printable import printable
 from poolscope.reports.words import Paths
 
 SHORTEST: Final = 12
@@ -45,7 +46,7 @@ class Sites:
 
     def _remember(self, shown: str, site: CallSite) -> None:
         if os.path.isabs(site.file):
-            self._targets[shown] = f"file://{quote(site.file)}#{site.line}"
+            self._targets[printable(shown)] = f"file://{quote(site.file, errors='surrogatepass')}#{site.line}"
 
     def linked(self, text: str) -> str:
         """The whole report, with every line of code that it names made a link."""
