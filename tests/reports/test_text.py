@@ -369,7 +369,7 @@ def test_the_lines_that_sent_what_failed_or_was_not_read() -> None:
 def test_code_is_a_link_where_a_terminal_can_follow_one() -> None:
     records = seed(5).records
     link = "\x1b]8;;file:///srv/.../app/load.py#12\x1b\\load.py:12\x1b]8;;\x1b\\"
-    assert report(records, color=True).count(link) == 2
+    assert report(records, color=True).count(link) == 3  # the verdict, the row, the finding
     assert "\x1b]8" not in report(records)
 
 

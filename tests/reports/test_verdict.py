@@ -26,7 +26,7 @@ def test_a_client_for_every_request() -> None:
     story.summary()
     assert verdict(story.records) == (
         "0 % of 160 requests reused a connection; 4.00 s of 5.60 s, 25 ms of each request, went into clients"
-        " and connections thrown away; 1 line to change."
+        " and connections thrown away; 1 line to change: load.py:12."
     )
 
 
@@ -35,7 +35,7 @@ def test_two_lines() -> None:
     for line in (1, 2):
         for _ in range(5):
             story.throwaway(call_site=CallSite(f"/srv/app/load{line}.py", line, "fetch"))
-    assert verdict(story.records).endswith("; 2 lines to change.")
+    assert verdict(story.records).endswith("; 2 lines to change: load1.py:1, load2.py:2.")
 
 
 def test_lines_of_one_finding_are_places() -> None:
@@ -43,7 +43,7 @@ def test_lines_of_one_finding_are_places() -> None:
     for line in (1, 2):
         for _ in range(5):
             story.throwaway(call_site=CallSite("/srv/app/load.py", line, "fetch"))
-    assert verdict(story.records).endswith("; 1 place to change.")
+    assert verdict(story.records).endswith("; 1 place to change: load.py:1.")
 
 
 def test_all_is_well() -> None:
@@ -137,3 +137,18 @@ def test_waiting_for_a_connection_is_part_of_it() -> None:
     short = Story()
     short.exchange(client, short.connect(short.client()), pool_wait=0.04)
     assert "waited" not in verdict(short.records)
+
+
+def test_responses_that_are_still_open_are_named_with_their_line() -> None:
+    story = Story()
+    client = story.client()
+    for _ in range(3):
+        connection = story.connect(client)
+        story.exchange(
+            client,
+            connection,
+            finished_at=None,
+            state="reading",
+            call_site=CallSite("/srv/app/load.py", 9, "fetch"),
+        )
+    assert "; 3 responses still open, sent by load.py:9; no other finding." in verdict(story.records)

@@ -73,11 +73,13 @@ class Place(NamedTuple):
 
     file: str
     function: str
+    library: str
+    """Of the clients built there: a function may build some of several."""
 
     @classmethod
-    def of(cls, site: CallSite | None) -> Place | None:
+    def of(cls, site: CallSite | None, kind: str | None) -> Place | None:
         """The place of a call site."""
-        return None if site is None else cls(site.file, site.function)
+        return None if site is None else cls(site.file, site.function, (kind or "").partition(".")[0])
 
 
 class Recording:
@@ -104,17 +106,19 @@ class Recording:
     def _add(self, row: Row, tally: Tally) -> None:
         self.total.add(row, tally)
         self.origins.setdefault(row.origin, Figures()).add(row, tally)
-        place = Place.of(row.site.call_site)
+        place = Place.of(row.site.call_site, row.site.kind)
         if place is not None and row.site.call_site is not None:
             self.lines.setdefault(place, Figures()).add(row, tally)
             self.sites.setdefault(place, row.site.call_site)
 
     def has(self, finding: Merged) -> bool:
         """Whether the habit of a finding is there: the same code in the same place."""
-        code, place = finding.finding.code, Place.of(finding.finding.call_site)
-        return any(
-            mine.finding.code == code and Place.of(mine.finding.call_site) == place for mine in self.findings
-        )
+        sought = _habit(finding)
+        return any(_habit(mine) == sought for mine in self.findings)
+
+
+def _habit(found: Merged) -> tuple[str, Place | None]:
+    return found.finding.code, Place.of(found.finding.call_site, found.finding.kind)
 
 
 def _number(value: float) -> str:

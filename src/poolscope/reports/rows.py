@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
 from rich.console import RenderableType
@@ -74,6 +74,27 @@ class Sums(NamedTuple):
     joined: int
     errors: int
 
+    @classmethod
+    def over(cls, rows: Iterable[Row], of: Mapping[Row, Tally]) -> Sums:
+        """The sums over some rows."""
+        rows = list(rows)
+        tallies = [of[row] for row in rows]
+        return cls(
+            clients=sum(row.clients for row in rows),
+            requests=sum(row.requests for row in rows),
+            connections=sum(tally.connections for tally in tallies),
+            failed=sum(tally.failed for tally in tallies),
+            kept=sum(row.kept for row in rows),
+            reused=sum(row.reused for row in rows),
+            setup=sum(tally.setup_total for tally in tallies),
+            closing=sum(tally.closing for tally in tallies),
+            construction=sum(row.construction for row in rows),
+            waited=sum(row.waited for row in rows),
+            wait_time=sum(row.wait_time for row in rows),
+            joined=sum(row.joined for row in rows),
+            errors=sum(row.errors.total() for row in rows),
+        )
+
     @property
     def cost(self) -> float:
         """Seconds that clients and connections took: building, setup and closing."""
@@ -124,23 +145,7 @@ class Rows:
 
     def sums(self, rows: Iterable[Row]) -> Sums:
         """The sums over some rows."""
-        rows = list(rows)
-        tallies = [self._tallies[row] for row in rows]
-        return Sums(
-            clients=sum(row.clients for row in rows),
-            requests=sum(row.requests for row in rows),
-            connections=sum(tally.connections for tally in tallies),
-            failed=sum(tally.failed for tally in tallies),
-            kept=sum(row.kept for row in rows),
-            reused=sum(row.reused for row in rows),
-            setup=sum(tally.setup_total for tally in tallies),
-            closing=sum(tally.closing for tally in tallies),
-            construction=sum(row.construction for row in rows),
-            waited=sum(row.waited for row in rows),
-            wait_time=sum(row.wait_time for row in rows),
-            joined=sum(row.joined for row in rows),
-            errors=sum(row.errors.total() for row in rows),
-        )
+        return Sums.over(rows, self._tallies)
 
     def origins(self) -> list[Origin]:
         """All origins, the one that lost most time first."""

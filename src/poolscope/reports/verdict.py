@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os.path
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-from poolscope.records import Finding
+from poolscope.records import CallSite, Exchange, Finding
 from poolscope.reports.lanes import Segment
 from poolscope.reports.picture import Picture
 from poolscope.reports.rows import Sums
@@ -17,6 +18,8 @@ SPENT: Final = {"sleep": "were slept between retries", "waiting": "were waited i
 """What a part of a cost is called; every other went into clients and connections."""
 LONG_WAIT: Final = 0.05
 """Seconds of waiting, by all requests together, from which on it is worth a word."""
+NAMED: Final = 2
+"""Lines to change that are named."""
 THROWN: Final = "went into clients and connections thrown away"
 BUILT: Final = "went into building clients"
 
@@ -82,14 +85,35 @@ def _each(cost: float, requests: int) -> str:
 
 
 def _troubles(run: Run) -> list[Segment]:
-    waited, failed, going = run.sums.waited, run.sums.errors, len(run.picture.in_progress())
-    wait = run.sums.wait_time
+    waited, failed, wait = run.sums.waited, run.sums.errors, run.sums.wait_time
+    going = run.picture.in_progress()
+    unread = [record for record in going if record.state == "reading"]
+    others = len(going) - len(unread)
     clauses = [
         (wait >= LONG_WAIT, f"{count(waited, 'request')} waited {seconds(wait)} for a connection"),
         (failed > 0, f"{count(failed, 'request')} failed"),
-        (going > 0, f"{count(going, 'request')} not over"),
+        (bool(unread), f"{count(len(unread), 'response')} still open{_at(unread)}"),
+        (others > 0, f"{count(others, 'request')} not over"),
     ]
     return [("bad", clause) for holds, clause in clauses if holds]
+
+
+def _at(records: Iterable[Exchange]) -> str:
+    """The line that sent them; their number where there are several."""
+    sites = {record.call_site for record in records if record.call_site is not None}
+    if len(sites) > 1:
+        return f", sent by {len(sites)} lines"
+    return "".join(f", sent by {_short(site)}" for site in sites)
+
+
+def _named(lines: Iterable[object]) -> str:
+    """The lines themselves, while there are few."""
+    sites = [line for line in lines if isinstance(line, CallSite)]
+    return f": {', '.join(sorted(map(_short, sites)))}" if 0 < len(sites) <= NAMED else ""
+
+
+def _short(site: CallSite) -> str:
+    return f"{os.path.basename(site.file)}:{site.line}"
 
 
 def _change(run: Run) -> Segment:
@@ -98,7 +122,7 @@ def _change(run: Run) -> Segment:
     lines = {finding.call_site or finding.sdk_call_site or finding.code for finding in ours}
     if lines:
         noun = "place" if any(finding.notes for finding in ours) else "line"
-        return "finding", f"{count(len(lines), noun)} to change"
+        return "finding", f"{count(len(lines), noun)} to change{_named(lines)}"
     if warnings:
         return "finding", "nothing to change here, but at the server or on the way to it"
     if _troubles(run):

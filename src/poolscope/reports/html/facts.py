@@ -11,8 +11,11 @@ from poolscope.reports.html.sample import Sample
 from poolscope.reports.merging import merged, notes, process
 from poolscope.reports.picture import Picture
 from poolscope.reports.places import OTHER, OTHER_SITE
+from poolscope.reports.rows import Sums
 from poolscope.reports.tally import Row, Site, Tally
-from poolscope.reports.words import Paths, count, seconds, share
+from poolscope.reports.verdict import Run
+from poolscope.reports.verdict import verdict as sentence
+from poolscope.reports.words import Paths
 
 AROUND: Final = 3
 """Lines of source shown before and after a call site."""
@@ -32,23 +35,13 @@ def title(picture: Picture) -> str:
 
 
 def verdict(picture: Picture) -> str:
-    """The run in one sentence or two."""
-    rows, findings = picture.rows(), _findings(picture)
-    requests, kept, reused = (
-        sum(getattr(row, name) for row in rows) for name in ("requests", "kept", "reused")
-    )
-    if not requests and not rows:
+    """The run in a sentence, the same as in the text report."""
+    rows = picture.rows()
+    if not rows:
         return "No HTTP connection was opened and no request was made."
-    told = f"{share(reused, kept)} of {count(requests, 'request')} reused a connection"
-    if not kept:
-        told = f"{count(requests, 'request')}, none of them on a connection that we saw"
-    costs = [finding.cost for finding in findings if finding.cost is not None]
-    if costs:
-        told += f"; {seconds(sum(costs))} went into building, setting up and closing what was thrown away"
-    if not findings:
-        return f"{told}. Nothing to change was found."
-    sites = {finding.call_site or finding.sdk_call_site for finding in findings}
-    return f"{told}. {count(len(sites), 'line')} to change."
+    sums = Sums.over(rows, picture.all_connections())
+    run = Run(picture, sums, _findings(picture), process(picture).wall_time)
+    return "".join(text for _, text in sentence(run))
 
 
 def facts(picture: Picture, sample: Sample, source: bool) -> dict[str, Any]:
