@@ -17,7 +17,7 @@ FAST := not processes and not load and not long and not stack and not caddy and 
 SUITES ?= httpx httpcore requests urllib3
 VERSIONS ?= oldest older old
 
-.PHONY: help print-python demo test test-fast test-all test-caddy test-stack components truth long regress lint format types mypy check hooks bench upstream versions readme stack stack-local screenshots panels dashboards clean test-browser pictures
+.PHONY: help print-python demo test test-fast test-all test-caddy test-stack components truth long regress lint format types mypy check hooks bench bench-ir upstream versions readme stack stack-local screenshots panels dashboards clean test-browser pictures
 
 help:
 	@echo 'make demo      the report of the seed programs, against an embedded server'
@@ -32,6 +32,7 @@ help:
 	@echo 'make check     lint, types and test'
 	@echo 'make hooks     have git check lint and types before each commit'
 	@echo 'make bench     what observing costs, beside the official packages'
+	@echo 'make bench-ir  the same in instructions, by the size of the pool (needs valgrind)'
 	@echo 'make upstream  the libraries'"'"' own test suites with and without poolscope (SUITES="httpx urllib3")'
 	@echo 'make versions  the tests of the hooks over old versions of the libraries (VERSIONS=oldest)'
 	@echo 'make stack     services, Collector, Jaeger, Prometheus and Grafana in containers; stack-local without'
@@ -129,6 +130,9 @@ hooks: $(VENV)/dev.stamp
 
 bench: $(VENV)/dev.stamp
 	$(BIN)/python -m bench
+
+bench-ir: $(VENV)/dev.stamp
+	$(BIN)/python -m bench.instructions
 
 upstream: $(VENV)/dev.stamp
 	$(BIN)/python -m tests.upstream $(SUITES)
