@@ -34,7 +34,7 @@ class Story:
     def exchange(self, client=None, connection=None):
         sheet = facts.Exchange(ORIGIN, 0, started_at=2.0)
         sheet.client = client and client.id
-        self.ledger.consume(BEGUN, sheet)
+        LIVE.begins(sheet)
         sheet.connection = connection
         if connection is not None:
             connection.unsettled.add(sheet.id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from poolscope.facts import BEGUN, ENDED, OPENED, Client, Connection, Exchange, now
+from poolscope.facts import Connection, Exchange, now
 from poolscope.queue import FACTS
 
 ORIGIN = ("http", "shop.example", None)
@@ -39,19 +39,3 @@ def answered(sheet: Exchange, on: Connection, status: int = 200, **slots: Any) -
     for name, value in slots.items():
         setattr(sheet, name, value)
     return sheet
-
-
-def state(consume: Any, *facts: Any) -> None:
-    """Hand over sheets at the moment each of them is in."""
-    for sheet in facts:
-        consume(_moment(sheet), sheet)
-
-
-def _moment(sheet: Any) -> Any:
-    if isinstance(sheet, Exchange):
-        return BEGUN if sheet.finished_at is None else ENDED
-    if isinstance(sheet, Client):
-        return BEGUN if sheet.closed_at is None else ENDED
-    if sheet.closed_at is not None:
-        return ENDED
-    return BEGUN if sheet.opened_at is None else OPENED

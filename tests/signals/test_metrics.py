@@ -11,6 +11,7 @@ from poolscope.queue import FACTS
 from poolscope.signals import Signals
 from poolscope.signals.metrics import LINGER
 from poolscope.signals.totals import ORIGINS
+from poolscope.story.live import LIVE
 from tests.signals import sheets
 from tests.signals.telemetry import Telemetry
 
@@ -34,7 +35,7 @@ class Program:
 
     def exchange(self, on, status=200, **slots):
         sheet = sheets.exchange(**slots)
-        FACTS.put(BEGUN, sheet)
+        LIVE.begins(sheet)
         on.in_flight.add(sheet.id)
         sheets.answered(sheet, on, status, idle_time=slots.get("idle_time"))
         sheet.finished_at, sheet.body_complete = now(), True
@@ -103,7 +104,7 @@ def test_a_series_is_told_as_zero_before_it_vanishes(program, telemetry) -> None
 
 
 def test_counters_are_there_as_zero_once_a_server_is_known(program, telemetry) -> None:
-    FACTS.put(BEGUN, sheets.exchange())
+    LIVE.begins(sheets.exchange())
     for metric in ("opened", "failed", "closed"):
         points = telemetry.points(f"poolscope.connections.{metric}")
         assert points
@@ -179,7 +180,7 @@ def test_the_duration_is_that_of_the_span(program, telemetry) -> None:
 )
 def test_a_failure_without_an_answer(program, telemetry, error, told) -> None:
     sheet = sheets.exchange()
-    FACTS.put(BEGUN, sheet)
+    LIVE.begins(sheet)
     sheet.error, sheet.finished_at = error, now()
     FACTS.put(ENDED, sheet)
     (point,) = telemetry.points("http.client.request.duration")
@@ -191,8 +192,8 @@ def test_a_failure_without_an_answer(program, telemetry, error, told) -> None:
 def test_waiting_and_active_requests(program, telemetry) -> None:
     waiter = sheets.exchange(started_at=now() - 5)
     connecting = sheets.exchange()
-    FACTS.put(BEGUN, waiter)
-    FACTS.put(BEGUN, connecting)
+    LIVE.begins(waiter)
+    LIVE.begins(connecting)
     FACTS.put(BEGUN, sheets.connection(opened_at=None, opened_by=connecting.id))
     assert gauge(telemetry, "poolscope.requests.waiting") == [1]
     assert gauge(telemetry, "poolscope.requests.oldest_wait") == [pytest.approx(5, abs=1)]
@@ -268,7 +269,7 @@ def test_switching_off_keeps_sums_and_forgets_what_is_live(telemetry) -> None:
     program = Program(telemetry)
     program.start()
     on = program.connection()
-    FACTS.put(BEGUN, sheets.exchange())
+    LIVE.begins(sheets.exchange())
     program.exchange(on)
     program.stop()
     assert telemetry.total("poolscope.connections.opened") == 1

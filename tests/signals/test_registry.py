@@ -18,6 +18,7 @@ from poolscope.facts import BEGUN, ENDED, OPENED, HookFailure
 from poolscope.queue import FACTS
 from poolscope.signals import names
 from poolscope.story.door import ENTRANCE
+from poolscope.story.live import LIVE
 from tests.signals import sheets
 from tests.signals.telemetry import Telemetry
 from tests.signals.test_events import Findings, finding
@@ -147,10 +148,10 @@ def busy(telemetry: Telemetry, server: Any, monkeypatch: pytest.MonkeyPatch) -> 
         on.phases += [("proxy_tunnel", at, at), ("tls_context", at, at), ("tls", at, at)]
         door.setup_ended(on, waiter)
         door.headers_received(sheets.answered(waiter, on, pool_wait=0.5, joined=True), None)
-        FACTS.put(BEGUN, waiter)
+        LIVE.begins(waiter)
         waiter.finished_at = waiter.headers_at
         FACTS.put(ENDED, waiter)
-        FACTS.put(BEGUN, sheets.exchange())
+        LIVE.begins(sheets.exchange())
         FACTS.put(OPENED, sheets.connection())
         FACTS.put(BEGUN, HookFailure("urllib3.connect", "ValueError", disabled=True))
         telemetry.metrics = telemetry.everything()

@@ -63,7 +63,7 @@ class Ledger:
     def consume(self, moment: facts.Moment, sheet: facts.Sheet) -> None:
         """Take one fact, in queue order."""
         if isinstance(sheet, facts.Exchange):
-            self._exchange(moment, sheet)
+            self._exchange(sheet)
         elif isinstance(sheet, facts.Connection):
             self._connection(moment, sheet)
         elif isinstance(sheet, facts.Client):
@@ -122,15 +122,9 @@ class Ledger:
         self._closing.pop(sheet.id, None)
         self._tell(sheet, over=True)
 
-    def _exchange(self, moment: facts.Moment, sheet: facts.Exchange) -> None:
-        if moment == facts.BEGUN:
-            self._begun_by_hooks(sheet)
-        elif (
-            sheet.epoch == FACTS.epoch
-        ):  # else a forked child reads on what its parent asked for, who tells of it
-            self._exchange_ended(sheet)
-
-    def _exchange_ended(self, sheet: facts.Exchange) -> None:
+    def _exchange(self, sheet: facts.Exchange) -> None:
+        if sheet.epoch != FACTS.epoch:
+            return  # a forked child reads on what its parent asked for, who tells of it
         LIVE.exchanges.pop(sheet.id, None)
         sheet._peers.pop(sheet.id, None)
         self._in_progress.pop(sheet.id, None)
@@ -143,17 +137,6 @@ class Ledger:
             self.yield_record(convert.exchange(sheet, self.pid, self.keep_query, keep_path=self.keep_path))
         if self._closing:
             self._settle(sheet)
-
-    def _begun_by_hooks(self, sheet: facts.Exchange) -> None:
-        """The start of an exchange by hooks that do not go through `story` yet."""
-        if sheet.id in LIVE.exchanges:
-            return  # another ledger was first
-        client = None if sheet.client is None else LIVE.clients.get(sheet.client)
-        if client is not None:
-            client.started.up()
-        sheet._peers = LIVE.peers_of(sheet)
-        sheet.in_flight = len(sheet._peers)
-        LIVE.exchanges[sheet.id] = sheet
 
     def _tell_older(self, connection: facts.Connection) -> None:
         """State a connection that was open before we began, when it is first used."""

@@ -89,7 +89,12 @@ class Totals:
     def are_empty(self) -> bool:
         """Whether nothing has happened in this process."""
         return not (
-            self.servers or self.clients_created or self.hooks_disabled or self.pending or FACTS.dropped
+            self.servers
+            or LIVE.peers
+            or self.clients_created
+            or self.hooks_disabled
+            or self.pending
+            or FACTS.dropped
         )
 
     def reset(self) -> None:

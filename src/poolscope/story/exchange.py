@@ -54,12 +54,7 @@ def asks(
     exchange.client = client
     if call is not None:
         call.follow(exchange)
-    asking = None if exchange.client is None else LIVE.clients.get(exchange.client)
-    if asking is not None:
-        asking.started.up()
-    peers = exchange._peers = LIVE.peers_of(exchange)
-    exchange.in_flight = len(peers)
-    LIVE.exchanges[exchange.id] = exchange
+    LIVE.begins(exchange)
     return exchange
 
 

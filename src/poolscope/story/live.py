@@ -44,9 +44,11 @@ class Registry:
         self.peers: dict[Any, dict[int, None]] = {}
         """Exchanges in flight by origin and by the line that built their client."""
 
-    def peers_of(self, exchange: Exchange) -> dict[int, None]:
-        """The exchanges in flight beside ``exchange``, which joins them."""
+    def begins(self, exchange: Exchange) -> None:
+        """``exchange`` is live from now on, and joins those in flight from the same client's line."""
         client = None if exchange.client is None else self.clients.get(exchange.client)
+        if client is not None:
+            client.started.up()
         site = None if client is None else client.call_site or client.sdk_call_site
         key = (exchange.origin, None, None) if site is None else (exchange.origin, id(site[0]), site[1])
         peers = self.peers.get(key)
@@ -56,7 +58,9 @@ class Registry:
         while self.peers.get(key) is not peers:  # `bound` took it away in between
             peers = self.peers.setdefault(key, peers)
             peers[exchange.id] = None
-        return peers
+        exchange._peers = peers
+        exchange.in_flight = len(peers)
+        self.exchanges[exchange.id] = exchange
 
     def origins(self) -> set[RawOrigin]:
         """Where requests went of late."""
