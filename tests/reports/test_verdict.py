@@ -99,6 +99,15 @@ def test_failures_and_what_is_not_over_are_said_before_anybody_is_content() -> N
     assert said.endswith("; 1 request failed; 1 request not over; no other finding.")
 
 
+def test_the_line_that_waited_long_is_named() -> None:
+    story = Story()
+    client = story.client()
+    connection = story.connect(client)
+    story.exchange(client, connection, pool_wait=0.3, call_site=CallSite("/srv/app/load.py", 31, "fetch"))
+    shown = text.render(picture.of(story.records))
+    assert "load.py:31 in fetch  1 × waited long for a connection" in shown
+
+
 def test_streams_that_joined_are_no_lack_of_reuse() -> None:
     story = Story()
     client = story.client()

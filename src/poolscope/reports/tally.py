@@ -15,6 +15,9 @@ WAITED: Final = 0.001
 BAD: Final = 400
 """Statuses from here on are counted."""
 UNREAD: Final = "response not read"
+LONG_WAITED: Final = "waited long for a connection"
+LONG_WAIT: Final = 0.05
+"""Seconds of waiting for a connection from which on the line that sent the request is worth a word."""
 
 
 class Site(NamedTuple):
@@ -29,7 +32,7 @@ class Trouble(NamedTuple):
     """What went wrong with a request, and the line that sent it."""
 
     what: str
-    """The class of the error, or `UNREAD`."""
+    """The class of the error, `UNREAD` or `LONG_WAITED`."""
     call_site: CallSite
 
     @classmethod
@@ -39,7 +42,9 @@ class Trouble(NamedTuple):
             return None
         if exchange.error is not None:
             return cls(exchange.error.rpartition(".")[2], exchange.call_site)
-        return cls(UNREAD, exchange.call_site) if exchange.body_complete is False else None
+        if exchange.body_complete is False:
+            return cls(UNREAD, exchange.call_site)
+        return cls(LONG_WAITED, exchange.call_site) if (exchange.pool_wait or 0.0) >= LONG_WAIT else None
 
 
 class Limits(NamedTuple):
