@@ -21,12 +21,14 @@ class Story:
 
     def client(self, kind="requests.Session"):
         sheet = facts.Client(kind, 0, created_at=1.0)
+        LIVE.clients[sheet.id] = sheet
         self.ledger.consume(BEGUN, sheet)
         return sheet
 
     def connection(self, requests=0):
         sheet = facts.Connection(ORIGIN, 0)
         sheet.setup_started_at, sheet.opened_at, sheet.requests = 1.0, 1.5, requests
+        LIVE.connections[sheet.id] = sheet
         self.ledger.consume(BEGUN, sheet)
         self.ledger.consume(OPENED, sheet)
         return sheet
@@ -243,3 +245,11 @@ def test_a_record_of_the_beginning_does_not_tell_the_end(story):
     assert [record.close_kind for record in story.said if record.type == "client"] == [None, "close"]
     ends = [(record.close_reason, record.closed_by, record.close_time) for record in story.said[1:3]]
     assert ends == [(None, None, None), ("client_close", "client", 0.1)]
+
+
+def test_what_ended_before_the_drain_is_not_live_again(story):
+    client, connection = facts.Client("requests.get", 0, created_at=1.0), facts.Connection(ORIGIN, 0)
+    story.ledger.consume(BEGUN, client)
+    story.ledger.consume(BEGUN, connection)
+    assert not LIVE.clients
+    assert not LIVE.connections

@@ -45,12 +45,14 @@ class Program:
 
     def connection(self, origin=sheets.ORIGIN, **slots):
         sheet = sheets.connection(origin, **slots)
+        LIVE.connections[sheet.id] = sheet
         FACTS.put(BEGUN, sheet)
         FACTS.put(OPENED, sheet)
         return sheet
 
     def close(self, on, trigger="client"):
         on.close_trigger, on.closed_at, on.body_complete = trigger, now(), True
+        LIVE.connections.pop(on.id, None)
         FACTS.put(ENDED, on)
 
 
@@ -194,7 +196,9 @@ def test_waiting_and_active_requests(program, telemetry) -> None:
     connecting = sheets.exchange()
     LIVE.begins(waiter)
     LIVE.begins(connecting)
-    FACTS.put(BEGUN, sheets.connection(opened_at=None, opened_by=connecting.id))
+    setup = sheets.connection(opened_at=None, opened_by=connecting.id)
+    LIVE.connections[setup.id] = setup
+    FACTS.put(BEGUN, setup)
     assert gauge(telemetry, "poolscope.requests.waiting") == [1]
     assert gauge(telemetry, "poolscope.requests.oldest_wait") == [pytest.approx(5, abs=1)]
     assert gauge(telemetry, "http.client.active_requests") == [2]

@@ -75,7 +75,6 @@ class Ledger:
 
     def _client(self, moment: facts.Moment, sheet: facts.Client) -> None:
         if moment == facts.BEGUN:
-            LIVE.clients.setdefault(sheet.id, sheet)
             self.clients += 1
         else:
             LIVE.clients.pop(sheet.id, None)
@@ -96,14 +95,12 @@ class Ledger:
             self.yield_record(convert.pool(sheet, self.pid))
 
     def _connection(self, moment: facts.Moment, sheet: facts.Connection) -> None:
-        if moment == facts.BEGUN:
-            LIVE.connections.setdefault(sheet.id, sheet)
-        elif moment == facts.OPENED:
+        if moment == facts.OPENED:
             self.connections += sheet.opened_at is not None
             self._tell(sheet, over=False)
-        elif self._is_awaited(sheet):
+        elif moment == facts.ENDED and self._is_awaited(sheet):
             self._closing[sheet.id] = sheet
-        else:
+        elif moment == facts.ENDED:
             self._connection_ended(sheet)
 
     def _is_awaited(self, sheet: facts.Connection) -> bool:
