@@ -59,12 +59,22 @@ def interval(text: str) -> float:
     return seconds
 
 
+_claims: list[socket.socket] = []
+
+
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody has right now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port of 127.0.0.1 that is free now and stays so until a server listens on it.
+
+    The bound socket is kept: the kernel then gives the port to no outgoing connection and to no
+    other caller, yet lets a server with SO_REUSEADDR listen. Without it a Collector's connection
+    once took the port that a Jaeger was about to listen on.
+    """
+    claim = socket.socket()
+    claim.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    claim.bind(("127.0.0.1", 0))
+    _claims.append(claim)
+    port: int = claim.getsockname()[1]
+    return port
 
 
 def listens(port: int) -> bool:

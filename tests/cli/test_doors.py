@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import socket
 import subprocess
 import sys
 import urllib.request
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from stack.running import free_port
 from tests.cli.conftest import POOLSCOPE, SOURCE, Program
 from tests.cli.waiting import eventually
 
@@ -88,9 +88,7 @@ def test_uvicorns_workers_are_seen_by_default(program: Program, options: list[st
     (program.directory / "service.py").write_text(
         UVICORN.replace("{url}", program.server.url("/fixed/")), encoding="utf-8"
     )
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = [
         *POOLSCOPE,
         "run",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -14,6 +13,7 @@ from time import monotonic
 import pytest
 
 from poolscope.recording.otlp import EXIT_TIMEOUT
+from stack.running import free_port
 from tests.cli.conftest import Program
 from tests.receiver import Receiver, receiving
 
@@ -281,9 +281,7 @@ def test_a_collector_out_of_order_is_not_noticed(
     bare = program.bare()
     endpoint = receiver.endpoint(protocol)
     if condition == "away":
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            endpoint = f"http://127.0.0.1:{free.getsockname()[1]}"
+        endpoint = f"http://127.0.0.1:{free_port()}"
     receiver.condition = condition
     began = monotonic()
     environment = {"OTEL_EXPORTER_OTLP_PROTOCOL": protocol, "OTEL_EXPORTER_OTLP_TIMEOUT": "1"}
@@ -301,9 +299,7 @@ def test_what_the_end_waits_for_is_neither_logged_nor_the_programs_time(
 ) -> None:
     """With the exporters' own time limit, which is longer than the end waits."""
     program.write("import requests\nfor _ in range(3):\n    requests.get('{url}4')")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        endpoint = f"http://127.0.0.1:{free.getsockname()[1]}"
+    endpoint = f"http://127.0.0.1:{free_port()}"
     began = monotonic()
     done = program.run("--otlp", endpoint, "--quiet", env={"OTEL_EXPORTER_OTLP_PROTOCOL": protocol})
     took = monotonic() - began

@@ -15,6 +15,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from stack.running import free_port
 from tests.servers import Certificates
 
 HOUSE = Path(__file__).resolve().parents[2]
@@ -139,35 +140,25 @@ def _gunicorn(directory: Path, environment: dict[str, str]) -> Iterator[int]:
 def _caddy(
     directory: Path, environment: dict[str, str], certificates: Certificates, upstream: int
 ) -> Iterator[tuple[dict[str, int], AccessLog]]:
-    """The ports of the proxy and its log. Somebody may take a free port before Caddy does: then others."""
+    """The ports of the proxy and its log."""
     caddy = shutil.which("caddy")
     assert caddy is not None
     config = directory / "Caddyfile"
-    for _ in range(3):
-        ports = _free_ports("http", "https")
-        text = CADDYFILE.format(
-            **ports, upstream=upstream, certificate=certificates.server, key=certificates.server
-        )
-        config.write_text(text, encoding="utf-8")
-        command = [caddy, "run", "--adapter", "caddyfile", "--config", str(config)]
-        with subprocess.Popen(
-            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        ) as process:
-            with _ended_with(process):
-                log = AccessLog(process)
-                if log.serving():
-                    yield ports, log
-                    process.terminate()
-                    log.finish()
-                    return
+    ports = {name: free_port() for name in ("http", "https")}
+    text = CADDYFILE.format(
+        **ports, upstream=upstream, certificate=certificates.server, key=certificates.server
+    )
+    config.write_text(text, encoding="utf-8")
+    command = [caddy, "run", "--adapter", "caddyfile", "--config", str(config)]
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        log = AccessLog(process)
+        with _ended_with(process):
+            assert log.serving(), f"Caddy did not start: {log.last_words}"
+            yield ports, log
+            process.terminate()
             log.finish()
-    raise AssertionError(f"Caddy did not start: {log.last_words}")
-
-
-def _free_ports(*names: str) -> dict[str, int]:
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in names]
-        return {name: taken.getsockname()[1] for name, taken in zip(names, sockets, strict=True)}
 
 
 @contextmanager

@@ -14,7 +14,16 @@ from stack import binaries, load, local, ready, screenshots, tables
 from stack.downstream import certificate
 from stack.panels import fitting
 from stack.programs import COMPONENTS, ROOT
-from stack.running import CannotRunError, Program, answers, free_port, require_free
+from stack.running import CannotRunError, Program, answers, free_port, listens, require_free
+
+
+def test_a_free_port_stays_free_for_the_server_it_was_picked_for():
+    port = free_port()
+    with socket.socket() as caller, pytest.raises(OSError, match="in use"):
+        caller.bind(("127.0.0.1", port))
+    assert not listens(port)
+    with socket.create_server(("127.0.0.1", port)):
+        assert listens(port)
 
 
 def test_a_port_in_use_is_named():
@@ -146,9 +155,7 @@ def test_a_range_that_holds_too_few_exports():
 
 
 def test_a_service_without_a_collector_says_so_and_serves(tmp_path):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        nobody = f"http://127.0.0.1:{probe.getsockname()[1]}"
+    nobody = f"http://127.0.0.1:{free_port()}"
     port = free_port()
     certificate(tmp_path, ["localhost"])
     command = [sys.executable, "-m", "stack.service", "--name", "alone", "--habit", "healthy"]
