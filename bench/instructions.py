@@ -1,8 +1,10 @@
-"""``make bench-ir``: what capturing adds to a request in instructions, with 1, 20 and 100 connections in the pool.
+"""``make bench-ir``: what observing adds to a request in instructions, with 1, 20 and 100 connections in the pool.
 
 Where the clock lies, on a busy machine or beside a request of several milliseconds, valgrind's callgrind counts.
 Each figure is the difference of two runs of one worker, one with a hundred requests more than the other, so that
-starting Python and filling the pool cancel out. Needs valgrind (Debian's package of that name).
+starting Python and filling the pool cancel out. The C library's allocator stands for Python's, whose search
+through its arenas depends on the size of the heap (it once made up 66 of 154 thousand instructions "added" to
+a request that takes 44 million). Needs valgrind (Debian's package of that name).
 
     python -m bench.instructions            1, 20 and 100 connections, httpx and requests
     python -m bench.instructions httpx 100  one row
@@ -22,18 +24,17 @@ LIBRARIES: Final = ("httpx", "requests")
 WARM: Final = 40
 MORE: Final = 100
 """Requests by which the longer of two runs is longer."""
+OFFICIAL: Final = "official, sampled"
+ADDED: Final = ("capture", "poolscope, sampled", OFFICIAL)
+"""What is compared with the bare library; of pools larger than the first only the first of these."""
 GROWTH: Final = 1.2
 """What capturing may cost in the largest pool, in terms of what it costs in the smallest."""
 
 WORKER: Final = """
 import gc, sys
 variant, library, size, url, count = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4], int(sys.argv[5])
-settle = lambda: None
-if variant == "capture":
-    import poolscope
-    from poolscope.queue import FACTS
-    poolscope.instrument(signals=False)
-    settle = FACTS.settle
+from bench.variants import VARIANTS
+settle = VARIANTS[variant](library)
 if library == "httpx":
     import httpx
     limits = httpx.Limits(max_connections=size + 5, max_keepalive_connections=size + 5, keepalive_expiry=9000)
@@ -63,7 +64,7 @@ def instructions(variant: str, library: str, size: int, url: str, count: int) ->
     ran = subprocess.run(
         ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", sys.executable, "-c", WORKER,
          variant, library, str(size), url, str(count)],
-        env={**os.environ, "PYTHONHASHSEED": "0"},
+        env={**os.environ, "PYTHONHASHSEED": "0", "PYTHONMALLOC": "malloc"},
         capture_output=True,
         text=True,
         check=False,
@@ -93,17 +94,25 @@ def main() -> None:
         assert server.stdout is not None
         url = f"http://127.0.0.1:{server.stdout.readline().strip()}/x"
         print("thousands of instructions a request", flush=True)
-        print(f"{'':10}{'connections':>12}{'bare':>12}{'capturing':>12}{'added':>10}", flush=True)
+        columns = ("connections", "bare", *(f"+ {variant}" for variant in ADDED), "of official")
+        print(f"{'':10}" + "".join(f"{column:>22}" for column in columns), flush=True)
         missed = False
         for library in libraries:
             added: dict[int, float] = {}
             for size in sizes:
-                bare, captured = (of_a_request(name, library, size, url) for name in ("bare", "capture"))
-                added[size] = captured - bare
-                print(
-                    f"{library:10}{size:>12}{bare:>12,.1f}{captured:>12,.1f}{added[size]:>+10,.1f}",
-                    flush=True,
-                )
+                bare = of_a_request("bare", library, size, url)
+                more = {
+                    name: of_a_request(name, library, size, url) - bare
+                    for name in (ADDED if size == sizes[0] else ADDED[:1])
+                }
+                added[size] = more["capture"]
+                cells = [
+                    str(size),
+                    f"{bare:,.1f}",
+                    *(f"{more[name]:+,.1f}" if name in more else "" for name in ADDED),
+                ]
+                cells += [f"{more['capture'] / more[OFFICIAL]:.2f}" if OFFICIAL in more else ""]
+                print(f"{library:10}" + "".join(f"{cell:>22}" for cell in cells), flush=True)
             if len(added) > 1:
                 growth = added[max(added)] / added[min(added)]
                 missed = missed or growth > GROWTH

@@ -43,14 +43,28 @@ _RUNNER: Final = os.path.join(OWN, "recording", "program.py")
 _LOOPS: Final = frozenset((("asyncio", "events.py"), ("asyncio", "base_events.py"), ("_core", "_run.py")))
 
 _kinds: dict[str, int] = {}
+_sites: dict[tuple[int, int], RawCallSite] = {}
+_MOST: Final = 10_000
+"""Files and sites kept: code made by exec can be of any number."""
+
+
+def site_of(code: CodeType, frame: FrameType) -> RawCallSite:
+    """The line that ``frame`` is at; Python searches its code's table for it, so each place is asked for once."""
+    place = id(code), frame.f_lasti
+    site = _sites.get(place)
+    if site is None or site[0] is not code:
+        if len(_sites) >= _MOST:
+            _sites.clear()
+        site = _sites[place] = code, frame.f_lineno
+    return site
 
 
 def kind_of(filename: str) -> int:
     """LIBRARY, PACKAGE, USER or RUNNER, by where the file lies."""
     kind = _kinds.get(filename)
     if kind is None:
-        if len(_kinds) > 10_000:
-            _kinds.clear()  # code made by exec can have any number of file names
+        if len(_kinds) >= _MOST:
+            _kinds.clear()
         kind = _kinds[filename] = _classify(filename)
     return kind
 
@@ -89,10 +103,10 @@ def find(frame: FrameType | None) -> Site:
         code = frame.f_code
         kind = kind_of(code.co_filename)
         if kind == USER:
-            return Site((code, frame.f_lineno), sdk, entry)
+            return Site(site_of(code, frame), sdk, entry)
         if kind == PACKAGE:
             if sdk is None:
-                sdk = (code, frame.f_lineno)
+                sdk = site_of(code, frame)
         elif kind == RUNNER:
             break
         elif kind == LIBRARY and sdk is None:
@@ -114,11 +128,11 @@ def user(frame: FrameType | None, or_sdk: bool = False) -> RawCallSite | None:
         kind = known[file] if file in known else kind_of(file)
         if kind:
             if kind == USER:
-                return code, frame.f_lineno
+                return site_of(code, frame)
             if kind == RUNNER:
                 break
             if or_sdk and sdk is None and kind == PACKAGE:
-                sdk = code, frame.f_lineno
+                sdk = site_of(code, frame)
         frame = frame.f_back
     return sdk
 
