@@ -2,9 +2,9 @@
 
 Where the clock lies, on a busy machine or beside a request of several milliseconds, valgrind's callgrind counts.
 Each figure is the difference of two runs of one worker, one with a hundred requests more than the other, so that
-starting Python and filling the pool cancel out. The C library's allocator stands for Python's, whose search
-through its arenas depends on the size of the heap (it once made up 66 of 154 thousand instructions "added" to
-a request that takes 44 million). Needs valgrind (Debian's package of that name).
+starting Python and filling the pool cancel out. What Python's allocator does depends on how the heap happens to be
+filled: it once was 66 of 154 thousand instructions "added" to a request that takes 44 million. So each figure is the
+median of three hash seeds, which fill it differently. Needs valgrind (Debian's package of that name).
 
     python -m bench.instructions            1, 20 and 100 connections, httpx and requests
     python -m bench.instructions httpx 100  one row
@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import statistics
 import subprocess
 import sys
 from typing import Final
@@ -24,6 +25,7 @@ LIBRARIES: Final = ("httpx", "requests")
 WARM: Final = 40
 MORE: Final = 100
 """Requests by which the longer of two runs is longer."""
+SEEDS: Final = (1, 2, 3)
 OFFICIAL: Final = "official, sampled"
 ADDED: Final = ("capture", "poolscope, sampled", OFFICIAL)
 """What is compared with the bare library; of pools larger than the first only the first of these."""
@@ -59,12 +61,12 @@ settle()
 """
 
 
-def instructions(variant: str, library: str, size: int, url: str, count: int) -> int:
+def instructions(variant: str, library: str, size: int, url: str, count: int, seed: int) -> int:
     """What one run of the worker executes in all."""
     ran = subprocess.run(
         ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", sys.executable, "-c", WORKER,
          variant, library, str(size), url, str(count)],
-        env={**os.environ, "PYTHONHASHSEED": "0", "PYTHONMALLOC": "malloc"},
+        env={**os.environ, "PYTHONHASHSEED": str(seed)},
         capture_output=True,
         text=True,
         check=False,
@@ -77,9 +79,11 @@ def instructions(variant: str, library: str, size: int, url: str, count: int) ->
 
 def of_a_request(variant: str, library: str, size: int, url: str) -> float:
     """Instructions of one request, in thousands."""
-    fewer = instructions(variant, library, size, url, WARM)
-    more = instructions(variant, library, size, url, WARM + MORE)
-    return (more - fewer) / MORE / 1000
+    return statistics.median(
+        instructions(variant, library, size, url, WARM + MORE, seed)
+        - instructions(variant, library, size, url, WARM, seed)
+        for seed in SEEDS
+    ) / (MORE * 1_000)
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 """What does poolscope cost? Process CPU per request, paired and interleaved in one run.
 
-    python -m bench.overhead [--library requests] [--sets 3] [--rounds 12] [--requests 300]
+    python -m bench.overhead [--library requests] [--sets 3] [--rounds 12] [--requests 400]
 
 Each set starts one process per variant; each round lets every one of them make its requests, in random
 order, and is compared with the bare process of the same set and round. "bare again" shows what the
@@ -108,7 +108,7 @@ def main() -> None:
     parser.add_argument("--variant", choices=VARIANTS, action="append", help="default: all of them")
     parser.add_argument("--sets", type=int, default=3, help="process sets (default: 3)")
     parser.add_argument("--rounds", type=int, default=12, help="rounds in each set (default: 12)")
-    parser.add_argument("--requests", type=int, default=300, help="requests in each round (default: 300)")
+    parser.add_argument("--requests", type=int, default=400, help="requests in each round (default: 400)")
     options = parser.parse_args()
     variants = list(dict.fromkeys(["bare", "bare again", *(options.variant or VARIANTS)]))
     for library in options.library or LIBRARIES:

@@ -11,7 +11,7 @@ import gc
 import os
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from bench.variants import VARIANTS
@@ -56,17 +56,70 @@ def httpx_async_round(url: str) -> Round:
         for _ in range(count):
             await client.get(url)
 
+    return lambda count: runner.run(gets(count))
+
+
+def httpx_pool_round(url: str) -> Round:
+    """``httpx.Client.get`` in a loop, in a pool that holds 20 connections."""
+    import httpx
+
+    client = httpx.Client(limits=httpx.Limits(max_keepalive_connections=20, keepalive_expiry=9_000))
+    held = [client.send(client.build_request("GET", url), stream=True) for _ in range(20)]
+    for response in held:
+        response.read()
+
     def run(count: int) -> None:
-        coroutine: Awaitable[None] = gets(count)
-        runner.run(coroutine)  # type: ignore[arg-type]
+        for _ in range(count):
+            client.get(url)
+
+    return run
+
+
+def httpx_tasks_round(url: str) -> Round:
+    """50 tasks that share one ``httpx.AsyncClient``, each with its part of the requests."""
+    import httpx
+
+    runner = asyncio.Runner()
+    client = httpx.AsyncClient(limits=httpx.Limits(max_keepalive_connections=50, keepalive_expiry=9_000))
+
+    async def gets(count: int) -> None:
+        for _ in range(count):
+            await client.get(url)
+
+    async def tasks(count: int) -> None:
+        await asyncio.gather(*(gets(count // 50) for _ in range(50)))
+
+    return lambda count: runner.run(tasks(count))
+
+
+def requests_threads_round(url: str) -> Round:
+    """8 threads that share one Session with room for all of them, each with its part of the requests."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    import requests
+    from requests.adapters import HTTPAdapter
+
+    session = requests.Session()
+    session.mount("http://", HTTPAdapter(pool_maxsize=8))
+    pool = ThreadPoolExecutor(8)
+
+    def gets(count: int) -> None:
+        for _ in range(count):
+            session.get(url).content  # noqa: B018
+
+    def run(count: int) -> None:
+        list(pool.map(gets, [count // 8] * 8))
 
     return run
 
 
 LIBRARIES: dict[str, Callable[[str], Round]] = {
     "httpx": httpx_round,
+    "httpx-pool-of-20": httpx_pool_round,
     "httpx-async": httpx_async_round,
+    "httpx-async-50-tasks": httpx_tasks_round,
     "requests": requests_round,
+    "requests-8-threads": requests_threads_round,
 }
 
 
