@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from poolscope import facts, records
 from poolscope.ledger import Ledger, Snapshot
@@ -17,6 +17,13 @@ from poolscope.otel_version import VariableError, api, too_old
 from poolscope.queue import FACTS
 from poolscope.story.door import ENTRANCE
 from poolscope.story.hook import HOOKS
+
+if TYPE_CHECKING:
+    from opentelemetry._logs import LoggerProvider
+    from opentelemetry.metrics import MeterProvider
+    from opentelemetry.trace import TracerProvider
+
+    from poolscope.signals.spans import RequestHook, ResponseHook
 
 Listener = Callable[[records.Record], None]
 Need = Callable[[int, facts.Exchange], bool]
@@ -131,7 +138,16 @@ _signals: Any = None
 _carried: tuple[Any, ...] = ()
 
 
-def instrument(**options: Any) -> None:
+def instrument(
+    *,
+    tracer_provider: TracerProvider | None = None,
+    meter_provider: MeterProvider | None = None,
+    logger_provider: LoggerProvider | None = None,
+    excluded_urls: str | None = None,
+    request_hook: RequestHook | None = None,
+    response_hook: ResponseHook | None = None,
+    signals: bool = True,
+) -> None:
     """Watch every connection of httpx, httpx2, requests and urllib3 from now on; a second call does nothing.
 
     With ``opentelemetry-api`` installed, spans, metrics and events go to the global providers, or to those
@@ -140,7 +156,15 @@ def instrument(**options: Any) -> None:
     OpenTelemetry out. Only a wrong option raises. Where signals cannot be had for another reason, a line on
     stderr says so, and the connections are watched without them.
     """
-    signals = options.pop("signals", True)
+    named = {
+        "tracer_provider": tracer_provider,
+        "meter_provider": meter_provider,
+        "logger_provider": logger_provider,
+        "excluded_urls": excluded_urls,
+        "request_hook": request_hook,
+        "response_hook": response_hook,
+    }
+    options = {name: value for name, value in named.items() if value is not None}
     started = _signals_for(options, wanted=signals)
     if not INSTRUMENTOR.hold(_PROGRAM):
         if started is not None:
