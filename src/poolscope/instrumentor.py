@@ -17,6 +17,7 @@ from poolscope.otel_version import VariableError, api, too_old
 from poolscope.queue import FACTS
 from poolscope.story.door import ENTRANCE
 from poolscope.story.hook import HOOKS
+from poolscope.supported import NotSupportedError, refusal
 
 if TYPE_CHECKING:
     from opentelemetry._logs import LoggerProvider
@@ -52,7 +53,11 @@ class Instrumentor:
         """Put the hooks in, or keep them in, for ``holder``; False if it holds them already.
 
         Without ``hooks`` only the ledger is switched on, for objects that are observed one by one.
+        NotSupportedError in an interpreter that poolscope was not tested with.
         """
+        reason = refusal()
+        if reason is not None:
+            raise NotSupportedError(f"poolscope is {reason}")
         with self._lock:
             if holder in self._holders:
                 return False
@@ -135,6 +140,7 @@ FACTS.at_fork = (*FACTS.at_fork, INSTRUMENTOR.after_fork)
 _PROGRAM = object()
 _EXPLICIT = object()
 _signals: Any = None
+_said_no = False
 _carried: tuple[Any, ...] = ()
 
 
@@ -165,6 +171,8 @@ def instrument(
         "response_hook": response_hook,
     }
     options = {name: value for name, value in named.items() if value is not None}
+    if _refused():
+        return
     started = _signals_for(options, wanted=signals)
     if not INSTRUMENTOR.hold(_PROGRAM):
         if started is not None:
@@ -175,9 +183,23 @@ def instrument(
 
 def observe(*packages: str) -> None:
     """Let objects of ``packages`` that are observed one by one be heard."""
+    if _refused():
+        return
     INSTRUMENTOR.observe_some(*packages)
     if INSTRUMENTOR.hold(_EXPLICIT, hooks=False) and _signals is None:
         _switch(_signals_for({}, wanted=True))
+
+
+def _refused() -> bool:
+    """Whether nothing is observed in this interpreter, which is said once."""
+    global _said_no
+    reason = refusal()
+    if reason is not None and not _said_no:
+        from poolscope.recording.stderr import note
+
+        _said_no = True
+        note(reason)
+    return reason is not None
 
 
 def _switch(signals: Any) -> None:
