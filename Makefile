@@ -17,7 +17,7 @@ FAST := not processes and not load and not long and not stack and not caddy and 
 SUITES ?= httpx httpcore requests urllib3
 VERSIONS ?= oldest older old
 
-.PHONY: help print-python demo test test-fast test-all test-caddy test-stack components truth long regress lint format types mypy check hooks bench bench-ir upstream versions readme stack stack-local screenshots panels dashboards clean test-browser pictures
+.PHONY: help print-python demo test test-fast test-all test-caddy test-stack components truth long regress lint format types mypy check hooks bench bench-ir upstream versions readme stack stack-local screenshots panels dashboards clean test-browser pictures dist package release-files
 
 help:
 	@echo 'make demo      the report of the seed programs, against an embedded server'
@@ -40,6 +40,8 @@ help:
 	@echo 'make panels    every panel of the dashboards as a picture, of the running stack (PANELS="--export 60")'
 	@echo 'make dashboards  write the dashboards and the page in Prometheus from stack/rows.py'
 	@echo 'make pictures  pictures of the HTML page of two examples, by a headless Chromium'
+	@echo 'make dist      the sdist and the wheel, into dist/'
+	@echo 'make package   the same, tried: the wheel in a new environment, the tests out of the sdist'
 	@echo 'make readme    put the newest report of the seed program into README.md'
 
 print-python:
@@ -139,6 +141,24 @@ upstream: $(VENV)/dev.stamp
 
 versions: $(VENV)/dev.stamp
 	$(BIN)/python -m tests.versions $(VERSIONS)
+
+$(VENV)/package.stamp: pyproject.toml | $(VENV)/pip.stamp
+	@$(PIP) install --group package
+	@touch $@
+
+# The wheel is built from the sdist, so nothing that it needs is missing there.
+dist: $(VENV)/package.stamp
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist
+	$(BIN)/python -m twine check --strict dist/*
+
+package: dist
+	$(BIN)/python tools/check_package.py dist
+
+# What goes to the index names its repository: POOLSCOPE_REPOSITORY=https://HOST/OWNER/NAME.
+release-files:
+	@test -n '$(POOLSCOPE_REPOSITORY)' || { echo 'set POOLSCOPE_REPOSITORY: the index shows it' >&2; exit 2; }
+	@$(MAKE) --no-print-directory package
 
 readme: $(VENV)/demo.stamp
 	$(BIN)/python tools/readme_report.py

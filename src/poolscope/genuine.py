@@ -7,6 +7,8 @@ and a call costs the same.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from importlib.util import find_spec, module_from_spec
 from typing import TYPE_CHECKING, Any, Final
 
@@ -45,12 +47,21 @@ allocate_lock = _thread.allocate_lock
 get_ident = _thread.get_ident
 get_native_id = _thread.get_native_id
 start_new_thread = _thread.start_new_thread
-poll = select.poll
+poll = getattr(select, "poll", None)
+"""None on Windows, where nothing is recorded."""
 
-_BOOT: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-_wall_at_boot: Final = time.time() - time.clock_gettime(_BOOT)
+
+def _clock() -> Callable[[], float]:
+    """A clock that goes on while the machine sleeps, where there is one: Linux has it, Windows has neither."""
+    if not hasattr(time, "clock_gettime"):
+        return time.monotonic
+    return partial(time.clock_gettime, getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+
+_since_boot: Final = _clock()
+_wall_at_boot: Final = time.time() - _since_boot()
 
 
 def wall() -> float:
     """Unix time as it was at our import plus what has passed: time-machine changes the wall clock in C, for all."""
-    return _wall_at_boot + time.clock_gettime(_BOOT)
+    return _wall_at_boot + _since_boot()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from poolscope import facts, records
 from poolscope.ledger import Ledger, Snapshot
@@ -17,6 +17,14 @@ from poolscope.otel_version import VariableError, api, too_old
 from poolscope.queue import FACTS
 from poolscope.story.door import ENTRANCE
 from poolscope.story.hook import HOOKS
+from poolscope.supported import NotSupportedError, refusal
+
+if TYPE_CHECKING:
+    from opentelemetry._logs import LoggerProvider
+    from opentelemetry.metrics import MeterProvider
+    from opentelemetry.trace import TracerProvider
+
+    from poolscope.signals.spans import RequestHook, ResponseHook
 
 Listener = Callable[[records.Record], None]
 Need = Callable[[int, facts.Exchange], bool]
@@ -45,7 +53,11 @@ class Instrumentor:
         """Put the hooks in, or keep them in, for ``holder``; False if it holds them already.
 
         Without ``hooks`` only the ledger is switched on, for objects that are observed one by one.
+        NotSupportedError in an interpreter that poolscope was not tested with.
         """
+        reason = refusal()
+        if reason is not None:
+            raise NotSupportedError(f"poolscope is {reason}")
         with self._lock:
             if holder in self._holders:
                 return False
@@ -128,10 +140,20 @@ FACTS.at_fork = (*FACTS.at_fork, INSTRUMENTOR.after_fork)
 _PROGRAM = object()
 _EXPLICIT = object()
 _signals: Any = None
+_said_no = False
 _carried: tuple[Any, ...] = ()
 
 
-def instrument(**options: Any) -> None:
+def instrument(
+    *,
+    tracer_provider: TracerProvider | None = None,
+    meter_provider: MeterProvider | None = None,
+    logger_provider: LoggerProvider | None = None,
+    excluded_urls: str | None = None,
+    request_hook: RequestHook | None = None,
+    response_hook: ResponseHook | None = None,
+    signals: bool = True,
+) -> None:
     """Watch every connection of httpx, httpx2, requests and urllib3 from now on; a second call does nothing.
 
     With ``opentelemetry-api`` installed, spans, metrics and events go to the global providers, or to those
@@ -140,7 +162,17 @@ def instrument(**options: Any) -> None:
     OpenTelemetry out. Only a wrong option raises. Where signals cannot be had for another reason, a line on
     stderr says so, and the connections are watched without them.
     """
-    signals = options.pop("signals", True)
+    named = {
+        "tracer_provider": tracer_provider,
+        "meter_provider": meter_provider,
+        "logger_provider": logger_provider,
+        "excluded_urls": excluded_urls,
+        "request_hook": request_hook,
+        "response_hook": response_hook,
+    }
+    options = {name: value for name, value in named.items() if value is not None}
+    if _refused():
+        return
     started = _signals_for(options, wanted=signals)
     if not INSTRUMENTOR.hold(_PROGRAM):
         if started is not None:
@@ -151,9 +183,23 @@ def instrument(**options: Any) -> None:
 
 def observe(*packages: str) -> None:
     """Let objects of ``packages`` that are observed one by one be heard."""
+    if _refused():
+        return
     INSTRUMENTOR.observe_some(*packages)
     if INSTRUMENTOR.hold(_EXPLICIT, hooks=False) and _signals is None:
         _switch(_signals_for({}, wanted=True))
+
+
+def _refused() -> bool:
+    """Whether nothing is observed in this interpreter, which is said once."""
+    global _said_no
+    reason = refusal()
+    if reason is not None and not _said_no:
+        from poolscope.recording.stderr import note
+
+        _said_no = True
+        note(reason)
+    return reason is not None
 
 
 def _switch(signals: Any) -> None:

@@ -364,15 +364,15 @@ sys.meta_path.insert(0, Hidden())
 
 
 @pytest.mark.parametrize(
-    ("missing", "endpoint"),
+    ("missing", "endpoint", "extra"),
     [
-        ("grpc", "localhost:4317"),
-        ("opentelemetry.sdk", "localhost:4317"),
-        ("opentelemetry.exporter.otlp.proto.http", "localhost:4318"),
+        ("grpc", "localhost:4317", "otlp-grpc"),
+        ("opentelemetry.sdk", "localhost:4317", "otlp-grpc"),
+        ("opentelemetry.exporter.otlp.proto.http", "localhost:4318", "otlp"),
     ],
 )
 def test_a_package_that_is_missing_is_one_clear_line(
-    program: Program, tmp_path: Path, missing: str, endpoint: str
+    program: Program, tmp_path: Path, missing: str, endpoint: str, extra: str
 ) -> None:
     program.write("print('it ran')")
     (tmp_path / "hide.py").write_text(HIDE.replace("{names}", repr([missing])))
@@ -384,7 +384,7 @@ def test_a_package_that_is_missing_is_one_clear_line(
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
-        f"poolscope run: --otlp needs more packages: pip install 'poolscope[otlp]' ({missing} is missing)\n"
+        f"poolscope run: --otlp needs more packages: pip install 'poolscope[{extra}]' ({missing} is missing)\n"
     )
 
 

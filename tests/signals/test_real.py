@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import inspect
 import re
 
 import pytest
@@ -13,6 +14,7 @@ from opentelemetry import context
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
 import poolscope
+from poolscope.signals import Signals
 from tests.signals.telemetry import Telemetry
 
 
@@ -202,6 +204,12 @@ def test_without_an_sdk_nothing_is_sent(fetch, server) -> None:
     assert server.traceparents == [None]
 
 
+def test_every_setting_of_the_signals_is_an_option_of_instrument() -> None:
+    options = inspect.signature(poolscope.instrument).parameters
+    settings = inspect.signature(Signals).parameters
+    assert set(settings) - {"findings", "apart"} == set(options) - {"signals"}
+
+
 def test_bad_options_are_said_at_once() -> None:
     with pytest.raises(ValueError, match="not a regular expression"):
         poolscope.instrument(excluded_urls="(")
@@ -209,6 +217,6 @@ def test_bad_options_are_said_at_once() -> None:
         poolscope.instrument(request_hook=3)
     with pytest.raises(TypeError, match="comma-separated"):
         poolscope.instrument(excluded_urls=["a"])
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match=r"^instrument\(\) got an unexpected keyword argument 'tracer'"):
         poolscope.instrument(tracer=None)
     assert not poolscope.instrumentor.INSTRUMENTOR.active

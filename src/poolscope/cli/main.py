@@ -9,6 +9,7 @@ from typing import NoReturn
 from poolscope.recording.errors import UsageError
 from poolscope.recording.options import parse
 from poolscope.reports.printable import page
+from poolscope.supported import command_refusal, recording_refusal
 
 USAGE_ERROR = 2
 
@@ -24,6 +25,9 @@ def main(arguments: Sequence[str] | None = None, prog: str = "poolscope") -> Non
         _refuse(error)
     if options is None:
         _commands(words, prog)
+    reason = recording_refusal()
+    if reason is not None:
+        _refuse(UsageError(reason))
     from poolscope.cli.run import prepare
 
     try:
@@ -34,6 +38,10 @@ def main(arguments: Sequence[str] | None = None, prog: str = "poolscope") -> Non
 
 
 def _commands(words: list[str], prog: str) -> NoReturn:
+    reason = command_refusal()
+    if reason is not None:
+        sys.stderr.write(page([f"{prog}: {reason}"]))
+        raise SystemExit(USAGE_ERROR)
     from poolscope.cli.commands import commands
     from poolscope.recording.stderr import on_any_terminal
 

@@ -36,6 +36,11 @@ def _activate() -> None:
     asked = os.environ.get(VARIABLE, "").strip().lower() not in _OFF
     if not asked and "POOLSCOPE_FOLLOW" not in os.environ:
         return
+    from poolscope.supported import NotSupportedError, recording_refusal
+
+    reason = recording_refusal()
+    if reason is not None:
+        raise NotSupportedError(reason)
     from poolscope.recording import following, session
     from poolscope.recording.spools import has_spool
 

@@ -47,14 +47,15 @@ def check(endpoint: Endpoint) -> None:
     """
     for signal in SIGNALS:
         module = _MODULES[endpoint.protocol_of(signal)]
-        for name in ("opentelemetry.sdk", module, *(("grpc",) if module.endswith("grpc") else ("requests",))):
+        extra, client = ("otlp-grpc", "grpc") if module.endswith("grpc") else ("otlp", "requests")
+        for name in ("opentelemetry.sdk", module, client):
             try:
                 found = find_spec(name)
             except ImportError:
                 found = None
             if found is None:
                 raise UsageError(
-                    f"--otlp needs more packages: pip install 'poolscope[otlp]' ({name} is missing)"
+                    f"--otlp needs more packages: pip install 'poolscope[{extra}]' ({name} is missing)"
                 )
 
 

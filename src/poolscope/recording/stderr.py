@@ -13,8 +13,7 @@ import os
 import shutil
 import signal
 import sys
-from select import POLLOUT
-from typing import Final
+from typing import Any, Final
 
 from poolscope.facts import now
 from poolscope.genuine import poll
@@ -53,19 +52,24 @@ def write_patiently(descriptor: int, data: bytes) -> None:
 
     A program may have given SIGPIPE its deadly default back; our writing must not be what triggers it.
     """
+    if poll is None:  # Windows has neither poll() nor SIGPIPE
+        os.write(descriptor, data)
+        return
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGPIPE})
     try:
-        _write(descriptor, data)
+        _write(descriptor, data, poll())
     except (OSError, ValueError):
-        if signal.SIGPIPE not in blocked:
-            signal.sigtimedwait({signal.SIGPIPE}, 0)
+        # sigtimedwait() would ask in one call, but macOS has none.
+        if signal.SIGPIPE not in blocked and signal.SIGPIPE in signal.sigpending():
+            signal.sigwait({signal.SIGPIPE})
         raise
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
 
-def _write(descriptor: int, data: bytes) -> None:
-    writable = poll()
+def _write(descriptor: int, data: bytes, writable: Any) -> None:
+    from select import POLLOUT
+
     writable.register(descriptor, POLLOUT)
     deadline = now() + PATIENCE
     view = memoryview(data)
