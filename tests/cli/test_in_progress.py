@@ -36,7 +36,7 @@ def last(program) -> dict[str, records.Exchange]:
     for line in program.saved.read_text(encoding="utf-8").splitlines(keepends=True):
         if line.endswith("\n"):
             record = records.from_json(line)
-            if isinstance(record, records.Exchange):
+            if isinstance(record, records.Exchange) and record.url is not None:
                 found[record.url.rpartition("/")[2]] = record
     return found
 

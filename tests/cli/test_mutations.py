@@ -83,7 +83,7 @@ def answer() -> dict[str, Any]:
     return {"status": "success", "data": {"resultType": "vector", "result": series}}
 
 
-ODD = st.sampled_from(
+ODD: st.SearchStrategy[Any] = st.sampled_from(
     [
         None, True, False, 0, -1, 1, 2**63, -(2**70), 10**400, 0.0, -0.0, 1e308, -1e308, float("nan"), float("inf"),
         float("-inf"), "", "x", "\x00", "\ud800", "1e400", "nan", [], {}, [[]], {"": None}, [1.7e9], [0, []],

@@ -143,6 +143,7 @@ def _caddy(
     caddy = shutil.which("caddy")
     assert caddy is not None
     config = directory / "Caddyfile"
+    last_words = ""
     for _ in range(3):
         ports = _free_ports("http", "https")
         text = CADDYFILE.format(
@@ -161,7 +162,8 @@ def _caddy(
                     log.finish()
                     return
             log.finish()
-    raise AssertionError(f"Caddy did not start: {log.last_words}")
+            last_words = log.last_words
+    raise AssertionError(f"Caddy did not start: {last_words}")
 
 
 def _free_ports(*names: str) -> dict[str, int]:
