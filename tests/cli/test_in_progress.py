@@ -12,6 +12,8 @@ HELD = """
 import threading
 import httpx, requests
 
+pytestmark = pytest.mark.processes
+
 with_pool_of_one = httpx.Client(limits=httpx.Limits(max_connections=1), timeout=60)
 session = requests.Session()
 

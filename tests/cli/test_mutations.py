@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 from poolscope.cli.commands import commands
 from tests.cli.test_control_characters import prometheus
 
+pytestmark = pytest.mark.load
+
 CORPUS = Path(__file__).with_name("corpus")
 """What broke once, and what the lines in it were shrunk from."""
 FEW, MANY = 150, 20_000

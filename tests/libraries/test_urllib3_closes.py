@@ -138,7 +138,7 @@ def test_a_full_pool(using: Any) -> None:
         client = using(maxsize=1)
         responses = [client.open(server.url()) for _ in range(2)]
         while responses:
-            client.read(responses.pop())
+            client.read(responses.pop(0))
         client.close()
     assert [reason(c) for c in captured.connections] == [("client_close", "client"), ("pool_full", "client")]
     assert [e.body_complete for e in captured.exchanges] == [True, True]

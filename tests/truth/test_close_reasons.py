@@ -15,6 +15,8 @@ from tests.servers import Certificates, Scripted, ServerConfig, in_thread, scrip
 from tests.truth.probes import ALL, ASYNC, HTTPX, URLLIB3
 from tests.truth.watching import ends, watch
 
+pytestmark = pytest.mark.load
+
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\npart"
 
 on_all = pytest.mark.parametrize("name", ALL)
