@@ -28,7 +28,7 @@ help:
 	@echo 'make long      the tests that take minutes, each with its reason'
 	@echo 'make regress   the tests of mended faults over the code that had them: each must fail there and pass here'
 	@echo 'make lint      ruff; make format mends what it can'
-	@echo 'make types     mypy --strict and pyright'
+	@echo 'make types     mypy and pyright, over the tests as well'
 	@echo 'make check     lint, types and test'
 	@echo 'make hooks     have git check lint and types before each commit'
 	@echo 'make bench     what observing costs, beside the official packages'

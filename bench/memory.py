@@ -71,7 +71,7 @@ def origins(url: str, count: int) -> None:
 
     port = int(url.rsplit(":", 1)[1].strip("/"))
     resolve = socket.getaddrinfo
-    socket.getaddrinfo = lambda _, *rest, **more: resolve("127.0.0.1", *rest, **more)  # type: ignore[assignment]
+    socket.getaddrinfo = lambda _, *rest, **more: resolve("127.0.0.1", *rest, **more)
 
     def get(number: int) -> None:
         requests.get(f"http://host-{number}.test:{port}/", timeout=10).content  # noqa: B018
@@ -83,6 +83,7 @@ def saved_lines(count: int) -> Iterator[str]:
     """A saved file of ``count`` exchanges, one hundred on each connection."""
     from poolscope import records
 
+    opened = records.Connection(1, 0, None, None, "http://a.test", "direct")
     yield records.to_json(records.Header(1, records.SCHEMA_VERSION, "0", "3", 0.0, 0.0))
     for number in range(1, count + 1):
         at = number / 1000

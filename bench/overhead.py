@@ -48,7 +48,7 @@ def ask(process: subprocess.Popen[str], line: str) -> str:
     process.stdin.flush()
     answer = process.stdout.readline()
     if not answer:
-        raise SystemExit(f"benchmark process ended early: {process.args}")
+        raise SystemExit(f"benchmark process ended early: {process.args!r}")
     return answer
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, DateFormatter
@@ -62,7 +63,7 @@ def _as_lines(axes: Axes, panel: Panel, found: list[Series]) -> None:
     below: dict[float, float] = {}
     for each in found:
         points = [(at, value) for at, value in each.points if math.isfinite(value)]
-        times = [datetime.fromtimestamp(at) for at, _ in points]  # noqa: DTZ006 - the reader's own clock
+        times: Any = [datetime.fromtimestamp(at) for at, _ in points]  # noqa: DTZ006 - the reader's own clock
         values = [value for _, value in points]
         called = f"{each.name}  {told(values[-1], panel.unit)}"
         if panel.kind == "stacked":
@@ -77,8 +78,8 @@ def _as_lines(axes: Axes, panel: Panel, found: list[Series]) -> None:
         if limit <= top:
             axes.axhline(limit, color=COLOURS[colour], linestyle="--", linewidth=0.9)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: told(value, panel.unit)))
-    axes.xaxis.set_major_locator(AutoDateLocator(minticks=3, maxticks=6))
-    axes.xaxis.set_major_formatter(DateFormatter("%H:%M:%S"))
+    axes.xaxis.set_major_locator(AutoDateLocator(minticks=3, maxticks=6))  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_formatter(DateFormatter("%H:%M:%S"))  # type: ignore[no-untyped-call]
     axes.tick_params(labelsize=7)
     axes.grid(visible=True, color="#eef0f3")
     axes.legend(fontsize=6.5, frameon=False, loc="upper left", bbox_to_anchor=(0, -0.12), ncols=2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import signal
 from collections.abc import Iterator
 
@@ -18,10 +19,27 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def pytest_collection_finish() -> None:
-    """Many tests have garbage collected. What is there before the first one needs no looking at: 0.1 s each time."""
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Half as many again as there are cores: a third of a run is waiting, for a time-out or another process."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return cores + cores // 2
+
+
+def look_no_more() -> None:
+    """Many tests have garbage collected. What is there before them needs no looking at: up to 0.1 s each time."""
     gc.collect()
     gc.freeze()
+
+
+def pytest_collection_finish() -> None:
+    look_no_more()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def reports_of_tests_before() -> None:
+    """pytest keeps some of every test, which would make each later look slower."""
+    look_no_more()
 
 
 def pytest_sessionfinish() -> None:

@@ -18,12 +18,12 @@ from opentelemetry.proto.collector.logs.v1 import logs_service_pb2, logs_service
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2, metrics_service_pb2_grpc
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
 
-_REQUESTS = {
+_REQUESTS: dict[str, Any] = {
     "traces": trace_service_pb2.ExportTraceServiceRequest,
     "metrics": metrics_service_pb2.ExportMetricsServiceRequest,
     "logs": logs_service_pb2.ExportLogsServiceRequest,
 }
-_ANSWERS = {
+_ANSWERS: dict[str, Any] = {
     "traces": trace_service_pb2.ExportTraceServiceResponse,
     "metrics": metrics_service_pb2.ExportMetricsServiceResponse,
     "logs": logs_service_pb2.ExportLogsServiceResponse,
@@ -78,7 +78,7 @@ class Receiver:
         self.headers: list[dict[str, str]] = []
         self.spans: list[Told] = []
         self.logs: list[Told] = []
-        self._series: dict[tuple[Any, ...], tuple[dict[str, Any], str, str, dict[str, Any], Any, Any]] = {}
+        self._series: dict[str, tuple[dict[str, Any], str, str, dict[str, Any], Any, Any]] = {}
         self.condition = "well"
         self.released = threading.Event()
         self.grpc_port = self.http_port = 0
@@ -218,7 +218,7 @@ def _http(receiver: Receiver) -> ThreadingHTTPServer:
             self.end_headers()
             self.wfile.write(answer)
 
-        def log_message(self, *_: Any) -> None:
+        def log_message(self, format: str, *args: Any) -> None:
             pass
 
     class Server(ThreadingHTTPServer):

@@ -101,7 +101,18 @@ def run(python: Path, house: Path, results: Path, words: list[str]) -> list[Outc
     """The outcomes of the marked tests."""
     clean = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
     clean["PATH"] = os.pathsep.join([str(python.parent), clean.get("PATH", os.defpath)])
-    command = [python, "-m", "pytest", "-q", "-m", MARK, "-p", "no:cacheprovider", "--junit-xml", results]
+    command = [
+        str(python),
+        "-m",
+        "pytest",
+        "-q",
+        "-m",
+        MARK,
+        "-p",
+        "no:cacheprovider",
+        "--junit-xml",
+        str(results),
+    ]
     done = subprocess.run(
         [*command, *(words or marked())], cwd=house, env=clean, check=False, capture_output=True, text=True
     )

@@ -12,7 +12,7 @@ SUMMARY = Path(__file__).resolve().parent.parent / ".ci" / "summary.py"
 def summary(directory: Path, *logs: str) -> str:
     for number, text in enumerate(logs):
         directory.joinpath(f"{number}.log").write_text(text, encoding="utf-8")
-    command = [sys.executable, SUMMARY, "125", *directory.glob("*.log")]
+    command = [sys.executable, str(SUMMARY), "125", *map(str, directory.glob("*.log"))]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 

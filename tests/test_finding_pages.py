@@ -55,7 +55,8 @@ def test_its_programs_do_what_it_says(server: Running, rule: type[Rule], kind: s
     space: dict[str, Any] = {"URL": server.origin}
     with testing.capture() as captured:
         exec(compile(programs[kind], f"{rule.code}.md", "exec"), space)
-    for client in (space.get("client"), *space.get("kept", ())):
+    made: list[Any] = [space.get("client"), *space.get("kept", ())]
+    for client in made:
         if hasattr(client, "close"):
             client.close()
     codes = {finding.code for finding in captured.findings}

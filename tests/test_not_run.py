@@ -49,8 +49,10 @@ def project(tmp_path: Path) -> Path:
 
 def said(project: Path, *arguments: str) -> list[str]:
     """The lines of the section."""
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments, "checks"]
-    environment = os.environ | {"PYTHONPATH": str(HOUSE), "PYTEST_ADDOPTS": ""}
+    command = [sys.executable, "-m", "pytest", "-p", "xdist", "-p", "no:cacheprovider", *arguments, "checks"]
+    # The plugins of the libraries under test take half a second in each process.
+    alone = {"PYTEST_ADDOPTS": "", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    environment = os.environ | {"PYTHONPATH": str(HOUSE)} | alone
     done = subprocess.run(
         command, cwd=project, env=environment, capture_output=True, text=True, timeout=60, check=False
     )

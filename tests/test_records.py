@@ -26,7 +26,7 @@ def values(kind: Any) -> st.SearchStrategy[Any]:
     if kind == dict[str, float]:
         return st.dictionaries(st.text(), NUMBERS)
     if type(None) in get_args(kind):
-        return st.one_of(values(part) if part is not type(None) else st.none() for part in get_args(kind))
+        return st.one_of([values(part) if part is not type(None) else st.none() for part in get_args(kind)])
     return st.from_type(kind)
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface  # pyright: ignore[reportMissingImports] - pip brings it when it builds
 
 
-class EditableStartUp(BuildHookInterface):  # type: ignore[type-arg]
+class EditableStartUp(BuildHookInterface):  # type: ignore[misc]
     """Called by hatchling for every wheel."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:

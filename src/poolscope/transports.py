@@ -16,9 +16,8 @@ from poolscope.libraries.httpx import observe_client
 
 if TYPE_CHECKING:
     from httpx import AsyncHTTPTransport, HTTPTransport
-
-    AsyncHTTPTransport2 = AsyncHTTPTransport
-    HTTPTransport2 = HTTPTransport
+    from httpx2 import AsyncHTTPTransport as AsyncHTTPTransport2
+    from httpx2 import HTTPTransport as HTTPTransport2
 
 __all__ = ["AsyncHTTPTransport", "AsyncHTTPTransport2", "HTTPTransport", "HTTPTransport2", "trace"]
 

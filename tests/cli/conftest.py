@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from poolscope import records
+from poolscope.records import Summary
 from tests.servers import Running, in_thread
 
 SOURCE = str(Path(__file__).resolve().parents[2] / "src")
@@ -74,9 +75,9 @@ class Program:
     def of(self, kind: type[Any]) -> list[Any]:
         return [record for record in self.records() if isinstance(record, kind)]
 
-    def summary(self) -> records.Summary:
+    def summary(self) -> Summary:
         last = self.records()[-1]
-        assert isinstance(last, records.Summary)
+        assert isinstance(last, Summary)
         return last
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import Any
 
 from poolscope.cli.diff import Recording, as_json, text
 from poolscope.records import CallSite
@@ -20,7 +21,7 @@ def per_call(number: int = 10) -> Story:
     return story
 
 
-def shared(number: int = 10, line: int = 14, **changes: object) -> Story:
+def shared(number: int = 10, line: int = 14, **changes: Any) -> Story:
     story = Story()
     story.header()
     client = story.client("requests.Session", call_site=replace(LINE, line=line))

@@ -6,6 +6,7 @@ import os
 import subprocess
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,6 +22,7 @@ for _ in range(3):
 print("ready", flush=True)
 sys.stdin.read()
 """
+PIPES: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
 OTHER = "import requests\nrequests.get('{url}')\n"
 
 
@@ -43,9 +45,8 @@ def service(program: Program, *options: str) -> Service:
     path = program.directory / "service.py"
     path.write_text(SERVICE.replace("{url}", program.server.url("/fixed/")))
     command = [*POOLSCOPE, "run", *options, str(path)]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     return Service(
-        subprocess.Popen(command, env=program.environment(), cwd=program.directory, text=True, **pipes)
+        subprocess.Popen(command, env=program.environment(), cwd=program.directory, text=True, **PIPES)
     )
 
 
@@ -195,8 +196,7 @@ def test_a_command_of_the_services_environment_is_quiet_and_takes_nothing(
     variable = program.environment(**environment, POOLSCOPE=f"--save {program.saved}")
     path = program.directory / "service.py"
     path.write_text(SERVICE.replace("{url}", program.server.url("/fixed/")))
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    first = Service(subprocess.Popen([python, str(path)], env=variable, text=True, **pipes))
+    first = Service(subprocess.Popen([python, str(path)], env=variable, text=True, **PIPES))
     quiet = subprocess.run([python, "-c", "pass"], env=variable, capture_output=True, text=True, check=True)
     assert quiet.stderr == ""
     program.write(OTHER)

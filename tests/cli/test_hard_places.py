@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import POOLSCOPE, Program
-from tests.cli.test_files import SERVICE, Service, exchanges
+from tests.cli.test_files import PIPES, SERVICE, Service, exchanges
 from tests.cli.waiting import eventually
 
 pytestmark = [pytest.mark.processes, pytest.mark.regress]
@@ -89,13 +89,12 @@ print("went on", flush=True)
 def test_the_first_process_of_a_container_goes_on_after_a_sigterm(program: Program) -> None:
     """The kernel spares number 1 where it has no handler; ours must not end its recording."""
     program.write(FIRST_OF_A_CONTAINER)
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     outside = subprocess.Popen(
         ["unshare", "-p", "-f", "--mount-proc", *program.command()],
         env=program.environment(),
         cwd=program.directory,
         text=True,
-        **pipes,
+        **PIPES,
     )
     assert outside.stdout is not None
     assert outside.stdout.readline() == "ready\n"
@@ -128,9 +127,8 @@ def test_without_locks_a_recording_without_an_end_is_left_alone(program: Program
     environment = program.environment(PYTHONPATH=path)
     script = program.directory / "service.py"
     script.write_text(SERVICE.replace("{url}", program.server.url("/fixed/")))
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     command = [*POOLSCOPE, "run", "--save", str(program.saved), str(script)]
-    first = Service(subprocess.Popen(command, env=environment, text=True, **pipes))
+    first = Service(subprocess.Popen(command, env=environment, text=True, **PIPES))
     program.write("import requests\nrequests.get('{url}')")
     second = program.run(env={"PYTHONPATH": path})
     assert "may be written by another process" in second.stderr

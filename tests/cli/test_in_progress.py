@@ -12,6 +12,8 @@ HELD = """
 import threading
 import httpx, requests
 
+pytestmark = pytest.mark.processes
+
 with_pool_of_one = httpx.Client(limits=httpx.Limits(max_connections=1), timeout=60)
 session = requests.Session()
 
@@ -36,7 +38,7 @@ def last(program) -> dict[str, records.Exchange]:
     for line in program.saved.read_text(encoding="utf-8").splitlines(keepends=True):
         if line.endswith("\n"):
             record = records.from_json(line)
-            if isinstance(record, records.Exchange):
+            if isinstance(record, records.Exchange) and record.url is not None:
                 found[record.url.rpartition("/")[2]] = record
     return found
 

@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 from poolscope.cli.commands import commands
 from tests.cli.test_control_characters import prometheus
 
+pytestmark = pytest.mark.load
+
 CORPUS = Path(__file__).with_name("corpus")
 """What broke once, and what the lines in it were shrunk from."""
 FEW, MANY = 150, 20_000
@@ -83,7 +85,7 @@ def answer() -> dict[str, Any]:
     return {"status": "success", "data": {"resultType": "vector", "result": series}}
 
 
-ODD = st.sampled_from(
+ODD: st.SearchStrategy[Any] = st.sampled_from(
     [
         None, True, False, 0, -1, 1, 2**63, -(2**70), 10**400, 0.0, -0.0, 1e308, -1e308, float("nan"), float("inf"),
         float("-inf"), "", "x", "\x00", "\ud800", "1e400", "nan", [], {}, [[]], {"": None}, [1.7e9], [0, []],

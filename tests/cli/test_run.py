@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -470,7 +471,7 @@ def test_however_it_is_named(program: Program, shape: list[str], end: str) -> No
         archive.writestr("__main__.py", text)
     (directory / "linked.py").symlink_to(program.path)
     py_compile.compile(str(program.path), str(directory / "program.pyc"))
-    options = {"cwd": directory, "env": program.environment(), "input": text}
+    options: dict[str, Any] = {"cwd": directory, "env": program.environment(), "input": text}
     bare, run = (
         subprocess.run([*command, *shape], capture_output=True, text=True, timeout=60, check=False, **options)
         for command in ([sys.executable], [*POOLSCOPE, "run", "--quiet"])

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -143,7 +144,7 @@ def ends_alike(program: Program, text: str, installed: tuple[str, dict[str, str]
     assert ended == dict.fromkeys(ended, ended["bare"])
 
 
-def options(program: Program, **environment: str) -> dict[str, object]:
+def options(program: Program, **environment: str) -> dict[str, Any]:
     return {
         "env": program.environment(**environment),
         "cwd": program.directory,

@@ -6,6 +6,7 @@ import fcntl
 import os
 import signal
 import subprocess
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -63,7 +64,10 @@ def test_a_signal_waits_for_the_report(program: Program, name: str) -> None:
     """Nobody reads stderr at first, so the report gets stuck in the middle; there the signal comes."""
     reader, writer = os.pipe()
     fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
-    process = program.write(MANY_LINES).start(stderr=writer, stdout=subprocess.DEVNULL)
+    hears = partial(
+        signal.signal, getattr(signal, name), signal.SIG_DFL
+    )  # under nohup children are deaf to SIGHUP
+    process = program.write(MANY_LINES).start(stderr=writer, stdout=subprocess.DEVNULL, preexec_fn=hears)
     os.close(writer)
     eventually(lambda: program.saved.exists() and '"type":"summary"' in program.saved.read_text())
     eventually(lambda: state_of(process.pid) == "S")
@@ -93,6 +97,36 @@ def test_threads_that_both_leave_wait_for_the_one_that_writes(program: Program) 
         run = program.write(THREADS).run()
         assert run.returncode == 7
         assert "1 request · 1 connection" in run.stderr
+
+
+LEAVES_LATE = (
+    MANY_LINES
+    + """
+import os, pathlib, sys, threading, time
+def leave_late():
+    while '"type":"summary"' not in pathlib.Path(sys.argv[1]).read_text():
+        time.sleep(0.01)
+    open(sys.argv[2], "w").close()
+    os._exit(7)
+threading.Thread(target=leave_late).start()
+os._exit(7)
+"""
+)
+
+
+def test_a_thread_that_leaves_while_the_report_is_printed_waits_for_it(program: Program) -> None:
+    """Nobody reads stderr until then, so the report gets stuck in the middle."""
+    leaving = program.directory / "leaving"
+    reader, writer = os.pipe()
+    fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+    command = [*program.write(LEAVES_LATE).command(), str(program.saved), str(leaving)]
+    process = subprocess.Popen(command, env=program.environment(), stderr=writer)
+    os.close(writer)
+    eventually(leaving.exists)
+    eventually(lambda: state_of(process.pid) == "S")
+    with open(reader, encoding="utf-8") as stderr:
+        assert "total  40 requests · 40 connections" in stderr.read()
+    assert process.wait(timeout=30) == 7
 
 
 FULL = """

@@ -205,7 +205,7 @@ def test_reprs_of_pool_and_connections_are_the_same(server: Server) -> None:
     def scenario() -> list[str]:
         with httpx.Client() as client:
             with client.stream("GET", server.url("/plain")) as answer:
-                pool = client._transport._pool
+                pool = vars(client._transport)["_pool"]
                 shown = [
                     repr(pool),
                     *map(repr, pool.connections),

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import textwrap
+from typing import Any
 
 import httpx
 import pytest
@@ -18,7 +19,7 @@ from tests.compat.conftest import Server
 pytestmark = pytest.mark.processes
 
 
-def run(program: str, *arguments: str) -> list[object]:
+def run(program: str, *arguments: str) -> list[Any]:
     """Run a program in a fresh interpreter; returns the JSON it printed."""
     command = [sys.executable, "-W", "error", "-c", textwrap.dedent(program), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
@@ -62,12 +63,12 @@ def test_uninstrument_leaves_what_others_put_over_ours(server: Server) -> None:
         return ours(self, request, **options)
 
     try:
-        requests.Session.send = theirs
+        setattr(requests.Session, "send", theirs)
         poolscope.uninstrument()
         assert requests.Session.send is theirs
         assert requests.get(server.url("/plain")).text == "plain"
     finally:
-        requests.Session.send = original
+        setattr(requests.Session, "send", original)
 
 
 FORK = """

@@ -7,6 +7,7 @@ import itertools
 import ssl
 import uuid
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import httpx
@@ -14,6 +15,7 @@ import pytest
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
+from requests.auth import AuthBase
 
 from poolscope import testing
 from tests.servers import Running, in_thread
@@ -74,11 +76,19 @@ def key_by_hook(user: str, url: str) -> None:
     client(user, url, event_hooks={"request": [sign]})
 
 
+def session_with(header: str, user: str, url: str) -> None:
+    session(user, url, headers={header: f"is={user}"})
+
+
+def call_with(header: str, user: str, url: str) -> None:
+    httpx.get(url, headers={header: f"is={user}"})
+
+
 def with_userinfo(url: str, user: str) -> str:
     return url.replace("://", f"://{user}:pw@")
 
 
-class HeaderAuth(requests.auth.AuthBase):
+class HeaderAuth(AuthBase):
     def __init__(self, token: str) -> None:
         self.token = token
 
@@ -140,8 +150,8 @@ OF_THEIR_OWN: dict[str, Call] = {
     "address of a transport": lambda user, url: client(
         user, url, transport=httpx.HTTPTransport(local_address=f"127.0.0.{USERS.index(user) + 2}")
     ),
-    **{f"session {name}": lambda user, url, name=name: session(user, url, headers={name: f"is={user}"}) for name in HEADERS},
-    **{f"call {name}": lambda user, url, name=name: httpx.get(url, headers={name: f"is={user}"}) for name in HEADERS},
+    **{f"session {name}": partial(session_with, name) for name in HEADERS},
+    **{f"call {name}": partial(call_with, name) for name in HEADERS},
 }  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -56,7 +57,7 @@ def test_first_and_last() -> None:
     assert (time.first, time.last) == (1, 5)
 
 
-def spans_within(last_start: int, **size: int) -> st.SearchStrategy[list[tuple[int, int]]]:
+def spans_within(last_start: int, **size: Any) -> st.SearchStrategy[list[tuple[float, float]]]:
     """Whole seconds, so that sums are exact."""
     starts, lengths = st.integers(0, last_start), st.integers(0, 6)
     return st.lists(st.builds(lambda start, length: (start, start + length), starts, lengths), **size)
@@ -79,7 +80,7 @@ def test_never_too_large_with_more_gaps_than_it_remembers(seed: int) -> None:
 
 @settings(deadline=None)
 @given(SPANS)
-def test_never_too_large_in_any_order(spans: list[tuple[int, int]]) -> None:
+def test_never_too_large_in_any_order(spans: list[tuple[float, float]]) -> None:
     time = busy(spans)
     assert time.elapsed <= exact(spans)
     assert time.summed == sum(end - start for start, end in spans)
@@ -89,13 +90,13 @@ def test_never_too_large_in_any_order(spans: list[tuple[int, int]]) -> None:
 
 @settings(deadline=None)
 @given(SPANS.map(lambda spans: spans[:CAPACITY]))
-def test_exact_in_any_order_while_it_remembers(spans: list[tuple[int, int]]) -> None:
+def test_exact_in_any_order_while_it_remembers(spans: list[tuple[float, float]]) -> None:
     assert busy(spans).elapsed == exact(spans)
 
 
 @settings(deadline=None)
 @given(SPANS)
-def test_exact_at_any_length_where_they_come_by_their_starts(spans: list[tuple[int, int]]) -> None:
+def test_exact_at_any_length_where_they_come_by_their_starts(spans: list[tuple[float, float]]) -> None:
     assert busy(sorted(spans)).elapsed == exact(spans)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from poolscope.findings.pool_overflow import MIN_REOPENED
@@ -16,7 +18,7 @@ def bursts(
     story = Story()
     client = story.client(kind=kind)
     pool = story.pool(client, most=None)
-    idle = []
+    idle: list[Any] = []
     for _ in range(times):
         used = [*idle, *(story.connect(client, pool=pool.id) for _ in range(at_once - len(idle)))]
         for connection in used:

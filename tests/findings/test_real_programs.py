@@ -180,7 +180,7 @@ class SourceAddressAdapter(HTTPAdapter):
         super().__init__()
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
-        super().init_poolmanager(*args, **options, source_address=(self.address, 0))  # type: ignore[no-untyped-call]
+        super().init_poolmanager(*args, **options, source_address=(self.address, 0))
 
 
 def clients_kept(url: str) -> None:

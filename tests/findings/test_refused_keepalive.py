@@ -46,7 +46,8 @@ def test_below_and_at_the_threshold() -> None:
 def test_it_says_how(reason: str, words: str) -> None:
     (finding,) = found("PS106", served(10, reason))
     assert words in finding.sentence
-    assert (finding.origin, finding.call_site, finding.cost) == (ORIGIN, LINE, pytest.approx(10 * 0.01))
+    assert (finding.origin, finding.call_site) == (ORIGIN, LINE)
+    assert finding.cost == pytest.approx(10 * 0.01)
 
 
 def test_a_close_after_a_while_is_a_timeout() -> None:

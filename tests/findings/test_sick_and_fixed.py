@@ -233,7 +233,7 @@ PAIRS: dict[str, tuple[str, Program, Program]] = {
     "threads": ("PS122", dying_threads, living_threads),
     "clients kept": ("PS102", never_closed, closed_once),
 }
-SHARED: dict[Program, Program] = {
+SHARED: dict[Program, Callable[..., Any]] = {
     small_pool: bursts, expires: polls, retries_slowly: retries, impatient: gives_up, dying_threads: in_batches,
 }  # fmt: skip
 """Where the line of a program really is."""

@@ -89,7 +89,8 @@ def test_a_token_set_after_the_first_call() -> None:
 
 
 def test_the_order_of_calls_does_not_matter() -> None:
-    one, other = sent("X-Key", "a"), {"headers": {}}
+    other: dict[str, Any] = {"headers": {}}
+    one = sent("X-Key", "a")
     assert number(one, other) == number(other, one) == number(one, other, other)
 
 
@@ -147,7 +148,8 @@ def test_nothing_that_was_sent_can_be_reached() -> None:
         [("Authorization", "Bearer s3cr3t-in-a-header")], "/?token=s3cr3t-in-a-query", "password=s3cr3t-body"
     )
     identity.is_set_up("auth", "s3cr3t-setting")
-    waiting, seen = [identity], set()
+    waiting: list[Any] = [identity]
+    seen: set[int] = set()
     while waiting:
         one = waiting.pop()
         if id(one) in seen or isinstance(one, type):

@@ -21,6 +21,8 @@ def number_of_settings(*parts: Any) -> int | None:
 
 
 class Auth:
+    session: Auth
+
     def __init__(self, **attributes: Any) -> None:
         vars(self).update(attributes)
 
@@ -139,7 +141,7 @@ def test_the_oldest_are_forgotten() -> None:
 def test_threads_do_not_give_one_number_to_two() -> None:
     given: list[int | None] = []
     threads = [
-        threading.Thread(target=lambda part=part: given.append(number_of_settings(part)))  # type: ignore[misc]
+        threading.Thread(target=lambda part=part: given.append(number_of_settings(part)))
         for part in range(50)
     ]
     for thread in threads:

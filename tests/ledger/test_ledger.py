@@ -6,6 +6,7 @@ import pytest
 
 from poolscope import facts, ledger, records
 from poolscope.facts import BEGUN, ENDED, OPENED
+from poolscope.queue import FACTS
 from poolscope.story import live
 from poolscope.story.live import LIVE
 
@@ -171,7 +172,7 @@ def test_a_client_that_nobody_closed_is_said_to_be_open_at_exit(story):
 
 def test_what_a_forked_childs_parent_asked_for_is_the_parents_to_tell(story, monkeypatch):
     exchange = story.exchange(connection=story.connection())
-    monkeypatch.setattr(ledger.FACTS, "epoch", 1)
+    monkeypatch.setattr(FACTS, "epoch", 1)
     LIVE.reset()
     story.ledger.reset()
     story.end(exchange)

@@ -6,6 +6,7 @@ import importlib
 import importlib.resources
 import sys
 import types
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,7 @@ def library(tmp_path, monkeypatch):
     (folder / "deep.py").write_text("def value():\n    return 1\n")
     (folder / "data.txt").write_text("data")
     monkeypatch.syspath_prepend(str(tmp_path))
-    hooks = types.ModuleType("newlib_hooks")
+    hooks: Any = types.ModuleType("newlib_hooks")
     hooks.installed = []
 
     hooks.calls = []
@@ -73,6 +74,7 @@ def test_a_library_imported_before_is_hooked_at_once(library):
 def test_the_module_keeps_its_own_loader(library, active):
     module = importlib.import_module("newlib")
     assert type(module.__loader__).__name__ == "SourceFileLoader"
+    assert module.__spec__ is not None
     assert module.__spec__.loader is module.__loader__
     assert (importlib.resources.files("newlib") / "data.txt").read_text() == "data"
     assert importlib.reload(module).value() == 1

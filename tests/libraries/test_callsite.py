@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 import sysconfig
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -13,7 +15,7 @@ from poolscope.libraries import callsite
 SITE_PACKAGES = sysconfig.get_paths()["purelib"]
 
 
-def frames(*files: str):
+def frames(*files: str) -> Callable[[], Any]:
     """Functions that call each other, the last one `callsite.find`, as if they lay in ``files``."""
 
     def call():
@@ -46,7 +48,7 @@ def test_an_sdk_between_is_named_as_well():
 def test_a_call_that_a_thread_pool_makes_has_no_line_of_the_users():
     call = frames(f"{SITE_PACKAGES}/requests/api.py")
     with ThreadPoolExecutor(1) as threads:
-        site = threads.submit(call).result()
+        site: Any = threads.submit(call).result()
     assert site.user is None
     assert site.sdk is None
     assert site.entry.co_filename.endswith("requests/api.py")

@@ -36,7 +36,7 @@ def test_a_wrapper_left_between_two_of_ours_makes_no_second_client(cls: Any) -> 
         with capture() as captured:
             made = [cls("127.0.0.1") if cls is urllib3.HTTPConnectionPool else cls() for _ in range(2)]
             for client in made:
-                (client.clear if cls is urllib3.PoolManager else client.close)()
+                getattr(client, "clear" if cls is urllib3.PoolManager else "close")()
     finally:
         cls.__init__ = plain
     assert [client.close_kind for client in captured.clients] == ["close", "close"]
@@ -55,6 +55,6 @@ def test_one_that_is_built_in_silence_is_told_only_if_it_is_used_aloud(cls: Any,
             use(silent)
         use(aloud)
         for client in (silent, aloud):
-            (client.clear if cls is urllib3.PoolManager else client.close)()
+            getattr(client, "clear" if cls is urllib3.PoolManager else "close")()
     assert [client.close_kind for client in captured.clients] == ["close"]
     assert len(captured.connections) == len(captured.exchanges) == 1

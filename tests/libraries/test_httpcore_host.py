@@ -308,7 +308,7 @@ class Propagating:
     def __init__(self) -> None:
         self.seen: list[str] = []
 
-    def request_started(self, exchange: Any, _request: Any) -> list[tuple[str, str]]:
+    def request_started(self, exchange: Any, request: Any) -> list[tuple[str, str]]:
         self.seen.append("started")
         assert exchange.connection is None
         return [("traceparent", "00-new")]

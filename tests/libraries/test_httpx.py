@@ -379,7 +379,7 @@ def test_a_transport_inside_another_is_found(library: str, httpx: Any, server: R
 
         def create_connection(self) -> None: ...
 
-    class Retrying(httpx.BaseTransport):  # type: ignore[misc,name-defined]
+    class Retrying(httpx.BaseTransport):  # type: ignore[misc]
         def __init__(self, transport: Any) -> None:
             self._wrapped = transport
             self._me = self

@@ -187,7 +187,7 @@ def test_a_session_that_is_particular_about_its_attributes(server: Running) -> N
 
 def test_a_hook_that_is_not_in_a_list(server: Running) -> None:
     with capture() as captured, requests.Session() as session:
-        prepared = session.prepare_request(requests.Request("GET", server.url("/fixed")))
+        prepared: Any = session.prepare_request(requests.Request("GET", server.url("/fixed")))
         prepared.hooks = {"response": lambda response, **_: response}
         session.send(prepared)
     assert captured.clients[0].requests == 1

@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from time import sleep
+from types import TracebackType
 from typing import Any
 
 import pytest
@@ -89,10 +90,10 @@ def test_other_peoples_lookups_pass_through() -> None:
         with pytest.raises(socket.gaierror) as raised:
             socket.getaddrinfo("127.0.0.1", "no such service")
         files = []
-        traceback = raised.tb
+        traceback: TracebackType | None = raised.tb
         while traceback is not None:
             files.append(traceback.tb_frame.f_code.co_filename)
-            traceback = traceback.tb_next  # type: ignore[assignment]
+            traceback = traceback.tb_next
     assert files == [__file__, socket.__file__]
     assert resolver.LOOKUPS.get() is None
 

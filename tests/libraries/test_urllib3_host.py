@@ -15,7 +15,7 @@ import textwrap
 import threading
 import traceback
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import requests
@@ -84,7 +84,9 @@ def failures(server: Running, tls: Running) -> dict[str, Callable[[], object]]:
         "empty pool": lambda: blocked.request("GET", "/", pool_timeout=0.01, retries=False),
         "bad url": lambda: direct.request("GET", "http://[::1"),
         "bad port": lambda: urllib3.HTTPConnectionPool("127.0.0.1").urlopen("GET", "http://x:yz/"),
-        "bad manager": lambda: urllib3.PoolManager(num_pools="x").request("GET", server.url("/fixed")),
+        "bad manager": lambda: urllib3.PoolManager(num_pools=cast("Any", "x")).request(
+            "GET", server.url("/fixed")
+        ),
         "requests refused": lambda: requests.get("http://127.0.0.1:1/", timeout=5),
         "requests cut": lambda: requests.get(server.url("/cut"), timeout=5),
         "requests drop": lambda: requests.get(server.url("/redirect/drop"), timeout=5),
@@ -272,8 +274,7 @@ def test_headers_of_the_door_reach_the_server(door: Door) -> None:
             answer(peer)
             answer(peer)
 
-    with scripted(script) as server, capture(), urllib3.PoolManager() as http:
-        http.headers["x-default"] = "kept"
+    with scripted(script) as server, capture(), urllib3.PoolManager(headers={"x-default": "kept"}) as http:
         http.request("GET", server.url())
         http.request("GET", server.url(), headers={"traceparent": "theirs"})
         assert dict(http.headers) == {"x-default": "kept"}

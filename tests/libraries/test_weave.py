@@ -21,7 +21,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from unittest import mock
 
 import pytest
@@ -237,7 +237,7 @@ def test_what_stands_without_binding_is_called_as_before(weaver: Weaver) -> None
             return int(number)
 
     class Client:
-        size = len
+        size: Any = len
         add = Add()
 
     weaver.weave([Point(Client, "size", after=ends_free), Point(Client, "add", after=ends_free)])
@@ -261,6 +261,8 @@ def test_what_is_no_method_is_left_alone(weaver: Weaver, kind: Any) -> None:
 
 
 class Made:
+    size: int
+
     def __new__(cls, size=1):
         self = super().__new__(cls)
         self.size = size
@@ -432,7 +434,7 @@ def test_a_probe_with_an_unknown_argument_is_refused_as_before(weaver: Weaver) -
 
     weaver.weave([Point(Connection, "getresponse", before=silent)])
     with pytest.raises(TypeError, match="unexpected keyword argument 'buffering'"):
-        Connection().getresponse(buffering=True)
+        cast("Any", Connection()).getresponse(buffering=True)
 
 
 def test_so_is_one_of_a_method_from_the_standard_library(weaver: Weaver) -> None:
@@ -444,7 +446,7 @@ def test_so_is_one_of_a_method_from_the_standard_library(weaver: Weaver) -> None
 
     weaver.weave([Point(Connection, "getresponse", failed=counts)])
     with pytest.raises(TypeError, match="unexpected keyword argument 'buffering'"):
-        Connection("127.0.0.1").getresponse(buffering=True)
+        cast("Any", Connection("127.0.0.1")).getresponse(buffering=True)
     assert SEEN == []
     with pytest.raises(http.client.ResponseNotReady):
         Connection("127.0.0.1").getresponse()
@@ -460,7 +462,7 @@ def broken(thing: Any) -> None:
 
 def weave_broken(weaver: Weaver, step: str, asynchronous: bool) -> Any:
     cls = library(asynchronous)
-    weaver.weave([Point(cls, "send", **{step: broken})])
+    weaver.weave([Point(cls, "send", **dict[str, Any]({step: broken}))])
     hook = HOOKS["tests.libraries.test_weave.broken"]
     hook.reset()
     return cls(), hook
@@ -621,8 +623,8 @@ CONNECTIONS = (Point(Base, "connect", before=counts), Point(Base, "open", before
 
 def test_a_method_that_calls_the_bases_counts_once(weaver: Weaver) -> None:
     weaver.weave(CONNECTIONS)
-    for cls in (Grandchild, Heir, Stranger):
-        weaver.weave_on_sight(cls, CONNECTIONS)
+    for seen in (Grandchild, Heir, Stranger):
+        weaver.weave_on_sight(seen, CONNECTIONS)
     for cls in (Base, Heir, Grandchild, Stranger):
         cls().connect()
         asyncio.run(cls().open())
@@ -641,7 +643,7 @@ def test_until_then_the_bases_method_pays_nothing_for_it(weaver: Weaver) -> None
     weaver.weave_on_sight(Heir, CONNECTIONS)
     assert "_ps_inside" in Base.connect.__code__.co_names
     with pytest.raises(TypeError) as caught:
-        Heir().connect("no number")
+        cast("Any", Heir()).connect("no number")
     assert not [f for f in traceback.extract_tb(caught.value.__traceback__) if f.filename.startswith(PACKAGE)]
 
 
@@ -695,8 +697,8 @@ def test_the_standard_librarys_classes_stay_as_they_are(weaver: Weaver) -> None:
 
 def test_a_class_seen_once_is_not_kept_alive(weaver: Weaver) -> None:
     class Custom(Base):
-        def connect(self):
-            return super().connect()
+        def connect(self, again=0):
+            return super().connect(again)
 
     weaver.weave(CONNECTIONS)
     weaver.weave_on_sight(Custom, CONNECTIONS)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from poolscope.records import Record
 from poolscope.reports.renderer import Format, Look, renderer
@@ -45,7 +45,7 @@ def write(format: Format, records: Iterable[Record], path: Path, look: Look | No
 @pytest.fixture
 def show(browser: Browser, tmp_path: Path) -> Iterator[Open]:
     """Open the page of some records; what it says on its console and every request it makes fail the test."""
-    contexts = []
+    contexts: list[BrowserContext] = []
     wrong: list[str] = []
 
     def show(

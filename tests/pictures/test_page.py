@@ -48,7 +48,8 @@ def sick() -> list[Record]:
 
 def last(records: Iterable[Record], kind: type[Any]) -> list[Any]:
     """The last record of each id."""
-    return list({(record.pid, record.id): record for record in records if isinstance(record, kind)}.values())
+    chosen: list[Any] = [record for record in records if isinstance(record, kind)]
+    return list({(record.pid, record.id): record for record in chosen}.values())
 
 
 def x_of(page: Page, time: float) -> float:
@@ -413,6 +414,7 @@ def test_streams_lie_below_each_other(show: Open) -> None:
     connection = story.connect(client, http_version="2")
     for number in range(3):
         exchange = story.exchange(client, connection, took=0.5, stream_id=2 * number + 1)
+        assert exchange.started_at is not None
         story.now = exchange.started_at + 0.1
     story.now += 1
     story.summary()

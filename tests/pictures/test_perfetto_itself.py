@@ -59,7 +59,7 @@ def serving(directory: Path) -> Iterator[str]:
     """Files over HTTP from a thread; the URL."""
 
     class Quiet(SimpleHTTPRequestHandler):
-        def log_message(self, *_: object) -> None:
+        def log_message(self, format: str, *args: Any) -> None:
             """Nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(directory))) as server:
@@ -142,7 +142,7 @@ def test_streams_and_waits_are_async_slices(ask: Ask) -> None:
 
 
 def test_counters_of_what_is_open_idle_and_waited_for(ask: Ask) -> None:
-    most = dict(
+    most: dict[str, Any] = dict(
         ask(
             "select counter_track.name, max(counter.value) from counter join counter_track"
             " on counter.track_id = counter_track.id group by 1"

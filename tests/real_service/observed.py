@@ -72,7 +72,8 @@ class Seen:
     def row(self, kind: str) -> list[tuple[int, int, int]]:
         """Clients, requests and connections as the report's rows of that kind show them."""
         found = re.findall(rf"^  {re.escape(kind)} +([\d,]+) +([\d,]+) +([\d,]+) ", self.report, re.MULTILINE)
-        return [tuple(int(cell.replace(",", "")) for cell in cells) for cells in found]
+        rows = [[int(cell.replace(",", "")) for cell in cells] for cells in found]
+        return [(clients, requests, connections) for clients, requests, connections in rows]
 
     @property
     def unfolded(self) -> str:

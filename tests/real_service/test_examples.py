@@ -73,7 +73,7 @@ def test_a_thousand_connections_against_one(target: Target) -> None:
     assert finding.call_site == apart.clients[0].call_site
     # Setup lies inside of response.elapsed, whatever its documentation says.
     for printed, use in zip(elapsed(seen), (apart, shared), strict=True):
-        answering = sum(exchange.headers_at - exchange.sent_at for exchange in use.exchanges)  # type: ignore[operator]
+        answering = sum(exchange.headers_at - exchange.sent_at for exchange in use.exchanges)  # type: ignore[operator,misc]
         assert printed + 0.001 >= use.setup("total") + answering
 
 

@@ -68,7 +68,7 @@ async def redirect(wire: Wire, request: Request) -> bool:
 async def login(wire: Wire, request: Request) -> bool:
     """``/login/ann``: a cookie that says who it is."""
     await wire.read_body(request)
-    await wire.answer(**{"Set-Cookie": f"user={_argument(request)}; Path=/"})
+    await wire.answer(Set_Cookie=f"user={_argument(request)}; Path=/")
     return True
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import httpx
 import requests
@@ -19,7 +20,12 @@ if os.environ.get("ASK_BEFORE_FORK"):
 
 def work(request: HttpRequest) -> JsonResponse:
     name = request.GET["name"]
-    ways = {"session": session.get, "client": client.get, "requests": requests.get, "httpx": httpx.get}
+    ways: dict[str, Any] = {
+        "session": session.get,
+        "client": client.get,
+        "requests": requests.get,
+        "httpx": httpx.get,
+    }
     return JsonResponse(
         {way: get(f"{DOWNSTREAM}?call={way}-{name}").status_code for way, get in ways.items()}
     )

@@ -148,7 +148,9 @@ def test_what_was_asked_before_the_fork_is_told_once(
 ) -> None:
     # The master's collection must not be under way while it forks: the SDK's own locks would not survive that.
     # Nor would a gRPC channel that has carried something (grpc/grpc, doc/fork_support.md).
-    env = {"ASK_BEFORE_FORK": "1", "OTEL_METRIC_EXPORT_INTERVAL": "60000"} | options(official=False)
+    env: dict[str, Any] = {"ASK_BEFORE_FORK": "1", "OTEL_METRIC_EXPORT_INTERVAL": "60000"} | options(
+        official=False
+    )
     told = "http/protobuf"
     with serving("django", installed, downstream, receiver, "--preload", protocol=told, **env) as service:
         service.ask(PATHS["django"])

@@ -87,7 +87,7 @@ def test_request_spans_have_what_is_required_and_no_error_where_there_is_none(se
     for shown in sampler.shown:
         assert set(CLIENT_SPAN["sampling_relevant"]) <= shown
     for span in telemetry.requests:
-        about = dict(span.attributes)
+        about: dict[str, Any] = dict(span.attributes or {})
         assert span.kind.name.lower() == CLIENT_SPAN["kind"]
         assert required <= set(about)
         assert {key for key in about if not key.startswith(("poolscope.", "tls."))} <= {
@@ -116,7 +116,7 @@ def test_points_have_what_is_required_and_nothing_unknown(server, telemetry) -> 
         assert metric.unit == fact["unit"]
         assert metric.data.data_points
         for point in metric.data.data_points:
-            assert required <= set(point.attributes) <= set(fact["attributes"]), name
+            assert required <= set(point.attributes or ()) <= set(fact["attributes"]), name
     duration = metrics[names.REQUEST_DURATION].data.data_points
     for point in duration:
         status = point.attributes.get("http.response.status_code")

@@ -14,6 +14,7 @@ import httpx2
 import pytest
 import requests
 import urllib3
+from requests.adapters import HTTPAdapter
 
 import poolscope
 from poolscope.instrumentor import INSTRUMENTOR
@@ -163,7 +164,7 @@ def test_an_adapter_survives_pickling_and_copying(server) -> None:
 
 
 def test_the_mixin_observes_an_adapter_of_ones_own(server) -> None:
-    class Retrying(poolscope.AdapterMixin, requests.adapters.HTTPAdapter):
+    class Retrying(poolscope.AdapterMixin, HTTPAdapter):
         pass
 
     with Heard() as heard, requests.Session() as session:

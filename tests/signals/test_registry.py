@@ -6,7 +6,7 @@ import importlib
 import pkgutil
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 import pytest
@@ -24,7 +24,7 @@ from tests.signals.telemetry import Telemetry
 from tests.signals.test_events import Findings, finding
 
 REGISTRY = Path(__file__).resolve().parents[2] / "semconv"
-PYTHON = {"string": str, "int": int, "double": (float, int), "boolean": bool}
+PYTHON: dict[str, Any] = {"string": str, "int": int, "double": (float, int), "boolean": bool}
 
 
 def groups(name: str) -> list[dict[str, Any]]:
@@ -123,8 +123,13 @@ def check(about: Any, group: dict[str, Any], where: str) -> None:
         )
 
 
+class Busy(NamedTuple):
+    telemetry: Telemetry
+    metrics: list[Any]
+
+
 @pytest.fixture
-def busy(telemetry: Telemetry, server: Any, monkeypatch: pytest.MonkeyPatch) -> Telemetry:
+def busy(telemetry: Telemetry, server: Any, monkeypatch: pytest.MonkeyPatch) -> Busy:
     """Telemetry of a program that did a bit of everything."""
     import poolscope.findings
 
@@ -138,13 +143,13 @@ def busy(telemetry: Telemetry, server: Any, monkeypatch: pytest.MonkeyPatch) -> 
         with httpx.Client(trust_env=False) as client:
             client.get(f"http://localhost:{server.port}/")
         waiter = sheets.exchange()
-        door = ENTRANCE.door
+        door: Any = ENTRANCE.door
         door.request_started(waiter, None)
         on = sheets.connection(
             ("https", "shop.example", None), via="tunnel", tls_version="TLSv1.3", cipher="c", resumed=True, alpn="h2",
             http_version="2", opened_by=waiter.id,
         )  # fmt: skip
-        at = on.opened_at
+        at: Any = on.opened_at
         on.phases += [("proxy_tunnel", at, at), ("tls_context", at, at), ("tls", at, at)]
         door.setup_ended(on, waiter)
         door.headers_received(sheets.answered(waiter, on, pool_wait=0.5, joined=True), None)
@@ -154,16 +159,17 @@ def busy(telemetry: Telemetry, server: Any, monkeypatch: pytest.MonkeyPatch) -> 
         LIVE.begins(sheets.exchange())
         FACTS.put(OPENED, sheets.connection())
         FACTS.put(BEGUN, HookFailure("urllib3.connect", "ValueError", disabled=True))
-        telemetry.metrics = telemetry.everything()
-    return telemetry
+        metrics = telemetry.everything()
+    return Busy(telemetry, metrics)
 
 
-def test_spans_are_as_described(busy: Telemetry) -> None:
+def test_spans_are_as_described(busy: Busy) -> None:
     kinds = {name: pattern(span.name) for name, span in names.SPANS.items() if name != "request"}
     kinds["dns"] = re.compile(r"DNS lookup( .+)?")
     kinds["connect"] = re.compile(r"socket connect( .+)?")
     seen = set()
-    for span in busy.spans:
+    spans: list[Any] = busy.telemetry.spans
+    for span in spans:
         kind = next((name for name, shape in kinds.items() if shape.fullmatch(span.name)), "request")
         seen.add(kind)
         if kind == "request":
@@ -174,7 +180,7 @@ def test_spans_are_as_described(busy: Telemetry) -> None:
     assert seen == set(names.SPANS)
 
 
-def test_metrics_are_as_described(busy: Telemetry) -> None:
+def test_metrics_are_as_described(busy: Busy) -> None:
     assert {metric.name for metric in busy.metrics} == set(names.METRICS)
     for metric in busy.metrics:
         group = METRICS[metric.name]
@@ -183,14 +189,15 @@ def test_metrics_are_as_described(busy: Telemetry) -> None:
             assert isinstance(metric.data, Sum)
             kind = "counter" if metric.data.is_monotonic else "updowncounter"
         assert (kind, metric.unit, metric.description) == (group["instrument"], group["unit"], group["brief"])
-        for point in metric.data.data_points:
+        points: list[Any] = list(metric.data.data_points)
+        for point in points:
             check(point.attributes, group, metric.name)
             if kind == "histogram":
                 assert tuple(point.explicit_bounds) == names.METRICS[metric.name].buckets
 
 
-def test_events_are_as_described(busy: Telemetry) -> None:
-    records = [each.log_record for each in busy.log_exporter.get_finished_logs()]
+def test_events_are_as_described(busy: Busy) -> None:
+    records: list[Any] = [each.log_record for each in busy.telemetry.log_exporter.get_finished_logs()]
     assert {record.event_name for record in records} == set(names.EVENTS)
     for record in records:
         check(record.attributes, EVENTS[record.event_name], record.event_name)

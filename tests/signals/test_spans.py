@@ -42,6 +42,8 @@ def run(door: RequestSpans, sheet=None, on=None, status=200, request=None, **slo
 def test_a_request_has_a_span_from_its_start_to_its_headers(door, telemetry) -> None:
     offset = time_ns() - int(now() * 1e9)
     sheet, on, _ = run(door, sheets.exchange(target=b"/a?sig=1", resends=2))
+    assert sheet.headers_at is not None
+    assert on.opened_at is not None
     (span,) = telemetry.requests
     assert (span.name, span.kind, span.parent) == ("GET", SpanKind.CLIENT, None)
     assert span.status.status_code.name == "UNSET"

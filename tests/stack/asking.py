@@ -72,12 +72,12 @@ class Asking:
         """Wait until Prometheus and Jaeger have as much of every service; the Collector batches for a second."""
         for service in (HEALTHY, SICK):
             until(
-                lambda name=service: self.total("poolscope_requests_total", name) >= requests[name],
+                lambda: self.total("poolscope_requests_total", service) >= requests[service],
                 30,
                 f"the last metrics of {service}",
             )
             until(
-                lambda name=service: len(self.traces(name)) >= traces[name],
+                lambda: len(self.traces(service)) >= traces[service],
                 60,
                 f"the last traces of {service}",
             )

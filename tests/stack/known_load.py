@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import httpx
 import requests
@@ -62,7 +63,7 @@ class Server(ThreadingHTTPServer):
         self.gate.set()
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
-    def finish_request(self, request, client_address) -> None:
+    def finish_request(self, request: Any, client_address: Any) -> None:
         if self.context:
             time.sleep(HANDSHAKE)
             request = self.context.wrap_socket(request, server_side=True)
@@ -88,6 +89,7 @@ class Server(ThreadingHTTPServer):
 
 class Answer(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    server: Server  # pyright: ignore[reportIncompatibleVariableOverride] - BaseServer says less
     disable_nagle_algorithm = True
     answered_at: float | None = None
 
@@ -104,7 +106,7 @@ class Answer(BaseHTTPRequestHandler):
         self.wfile.write(b"ok")
         self.answered_at = time.monotonic()
 
-    def log_message(self, *words) -> None:
+    def log_message(self, format: str, *args: Any) -> None:
         """What came is counted."""
 
 
@@ -207,11 +209,12 @@ def main() -> None:
                 for _ in range(LOST):
                     FACTS.put(BEGUN, HookFailure("test.hook", "ValueError", False))
                 FACTS.capacity = capacity
-            written = encode_metrics(reader.get_metrics_data()).SerializeToString()
+            measured: Any = reader.get_metrics_data()
+            written = encode_metrics(measured).SerializeToString()
             oldest.append(time.monotonic() - program.waiting_since)
             (folder / f"round-{number:02}.pb").write_bytes(written)
             seen.append({name: server.seen for name, server in program.servers.items()})
-    records = [each.log_record for each in events.get_finished_logs()]
+    records: list[Any] = [each.log_record for each in events.get_finished_logs()]
     lines = Counter(
         (record.attributes["poolscope.finding.code"], record.attributes["code.line.number"])
         for record in records

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 import pytest
 
@@ -42,7 +43,7 @@ def test_a_port_is_refused_before_anything_starts(monkeypatch, capsys):
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         monkeypatch.setattr(
-            local.Ports, "any", classmethod(lambda cls: cls(otlp_grpc=taken.getsockname()[1]))
+            local.Ports, "any", classmethod(lambda cls: local.Ports(otlp_grpc=taken.getsockname()[1]))
         )
         monkeypatch.setattr(sys, "argv", ["stack.local", "--any-ports"])
         # The handlers that main sets are this process's own.
@@ -109,7 +110,7 @@ def test_a_load_waits_for_its_service(monkeypatch, capsys):
             self.end_headers()
             self.wfile.write(b"way")
 
-        def log_message(self, *words):
+        def log_message(self, format: str, *args: Any):
             """Its only visitor is the load."""
 
     def come_up():

@@ -43,7 +43,7 @@ class Faulty(Asking):
         for service in (HEALTHY, SICK):
             # A program's spans are sent in order: a later one in Jaeger means that no earlier one is under way.
             until(
-                lambda name=service: self.traces(name, start=int(crashes_ended * 1e6)),
+                lambda: self.traces(service, start=int(crashes_ended * 1e6)),
                 20,
                 f"{service}'s next",
             )
@@ -135,7 +135,7 @@ def test_traces_of_the_time_without_jaeger_are_there(faulty):
     }
     for service in (HEALTHY, SICK):
         until(
-            lambda name=service: len(faulty.traces(name, **within)) >= least,
+            lambda: len(faulty.traces(service, **within)) >= least,
             60,
             f"{least:.0f} traces of {service} of the time without Jaeger",
         )

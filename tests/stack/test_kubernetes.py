@@ -11,6 +11,7 @@ import subprocess
 import sys
 import sysconfig
 from pathlib import Path
+from typing import Any
 
 import kubernetes_validate
 import pytest
@@ -24,7 +25,13 @@ MANIFESTS = [
     for path in sorted(FOLDER.rglob("*.yaml"))
     for document in yaml.safe_load_all(path.read_text(encoding="utf-8"))
 ]
-BUILT_IN = [each for each in MANIFESTS if "opentelemetry" not in each.values[0]["apiVersion"]]
+
+
+def document_of(manifest: Any) -> dict[str, Any]:
+    return dict(manifest.values[0])
+
+
+BUILT_IN = [each for each in MANIFESTS if "opentelemetry" not in document_of(each)["apiVersion"]]
 PROGRAM = """
 import os, sys, threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -67,7 +74,7 @@ def document(name: str, kind: str) -> dict:
     return next(each for each in told if each["kind"] == kind)
 
 
-@pytest.mark.parametrize("manifest", [each for each in BUILT_IN if each.values[0]["kind"] == "Deployment"])
+@pytest.mark.parametrize("manifest", [each for each in BUILT_IN if document_of(each)["kind"] == "Deployment"])
 def test_a_variable_is_there_before_it_is_used(manifest):
     """Kubernetes puts in only what stands above; the rest stays as `$(NAME)`."""
     for container in manifest["spec"]["template"]["spec"]["containers"]:
@@ -112,7 +119,7 @@ def operators_folder(folder: Path) -> Path:
     # What `pip install --no-deps --target` puts there: the package, and its entry points.
     shutil.copytree(ROOT / "src" / "poolscope", added / "poolscope")
     told = next(f for f in importlib.metadata.files("poolscope") or () if f.name == "entry_points.txt")
-    shutil.copytree(told.locate().parent, added / "poolscope-0.1.0.dist-info")
+    shutil.copytree(Path(told.locate()).parent, added / "poolscope-0.1.0.dist-info")
     # Not in the folder, whatever this environment has.
     for name in ("click", "rich"):
         (added / f"{name}.py").write_text("raise ImportError('not with --no-deps')\n", encoding="utf-8")

@@ -10,6 +10,7 @@ import sys
 import time
 import urllib.request
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
@@ -107,7 +108,7 @@ def sent(request: ExportMetricsServiceRequest, at: float, began: float, interval
         ):
             resource.resource.attributes.add(key=name).value.string_value = value
         for metric in (metric for scope in resource.scope_metrics for metric in scope.metrics):
-            for point in getattr(metric, metric.WhichOneof("data")).data_points:
+            for point in getattr(metric, str(metric.WhichOneof("data"))).data_points:
                 point.time_unix_nano, point.start_time_unix_nano = int(at * 1e9), int(began * 1e9)
                 if metric.WhichOneof("data") != "gauge":
                     del point.exemplars[:]
@@ -206,7 +207,7 @@ def of_process(known: Known, interval: float) -> dict[str, dict[str, object]]:
     }
 
 
-def of_service(known: Known, interval: float) -> dict[str, dict[str, object]]:
+def of_service(known: Known, interval: float) -> dict[str, dict[str, Any]]:
     """What each panel shows of the whole service."""
     requests, opened, rest = known.a_round("requests"), known.a_round("connections"), known.rest()
     done, made = sum(requests.values()), sum(opened.values())
@@ -257,7 +258,7 @@ def expected(known: Known, board, title: str, interval: float) -> dict[str, obje
     if title == "Setup time by phase, 95th centile":
         secure = of_service(known, interval)[title]
         plain = {"connect": FAST, "total": FAST}
-        told = {"thrown away": secure, "two each": plain, "nobody": plain}
+        told: dict[str, dict[str, Any]] = {"thrown away": secure, "two each": plain, "nobody": plain}
         return {f"{known.place(name)} {phase}": each for name in told for phase, each in told[name].items()}
     return {
         joined(known.place(name), called.removeprefix(name).strip()): value

@@ -35,7 +35,7 @@ def test_jaeger_has_a_setup_span_for_every_connection(ran):
 
 def test_setups_have_their_phases_below_them(ran):
     spans = ran.spans(SICK)
-    below = Counter()
+    below: Counter[str] = Counter()
     names = {span["spanID"]: span["operationName"] for span in spans}
     for span in spans:
         for reference in span["references"]:

@@ -11,6 +11,7 @@ import urllib.error
 import urllib.request
 from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 import pytest
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
@@ -241,8 +242,21 @@ def is_setup(name: str) -> bool:
     return name.startswith("HTTP connection_setup ")
 
 
+class VendorServer(ThreadingHTTPServer):
+    """What came, and with which keys."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Vendor)
+        self.keys: set[str | None] = set()
+        self.spans: list[str] = []
+        self.events: list[str] = []
+        self.requests = 0
+
+
 class Vendor(BaseHTTPRequestHandler):
     """An OTLP backend as vendors run them: one address, a key, three paths."""
+
+    server: VendorServer  # pyright: ignore[reportIncompatibleVariableOverride] - BaseServer says less
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -267,14 +281,13 @@ class Vendor(BaseHTTPRequestHandler):
         self.send_header("Content-Length", "0")
         self.end_headers()
 
-    def log_message(self, *words):
+    def log_message(self, format: str, *args: Any):
         """What came is kept in the server."""
 
 
 @pytest.fixture
 def vendor():
-    with ThreadingHTTPServer(("127.0.0.1", 0), Vendor) as server:
-        server.keys, server.spans, server.requests, server.events = set(), [], 0, []
+    with VendorServer() as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
         try:

@@ -17,6 +17,7 @@ import requests
 import requests.adapters
 import trio
 import urllib3
+from requests.auth import HTTPDigestAuth
 from urllib3.contrib.socks import SOCKSProxyManager
 
 from tests.truth.workload import Job
@@ -147,7 +148,7 @@ def requests_threads(load: Load) -> None:
 
         def perform(job: Job) -> None:
             timeout = (PATIENCE, job.patience or PATIENCE)
-            auth = requests.auth.HTTPDigestAuth("user", "password") if job.action == "digest" else None
+            auth = HTTPDigestAuth("user", "password") if job.action == "digest" else None
             try:
                 with session.get(load.origin + job.path, timeout=timeout, stream=True, auth=auth) as response:
                     if job.action != "leave":

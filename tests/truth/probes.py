@@ -227,7 +227,7 @@ class _TrustingAdapter(requests.adapters.HTTPAdapter):
     def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
         return super().proxy_manager_for(*args, **kwargs, ssl_context=self.trust)
 
-    def cert_verify(self, *_args: Any) -> None:
+    def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
         """The context says whom to trust."""
 
 

@@ -17,6 +17,8 @@ from tests.truth.probes import ALL, ASYNC, HTTPX, URLLIB3
 from tests.truth.setup_failures import Failure, Names
 from tests.truth.watching import LEAVES_SOCKETS, until, watch
 
+pytestmark = pytest.mark.load
+
 PATIENCE = 0.3
 """Seconds until the client gives up where nobody answers."""
 

@@ -65,7 +65,7 @@ def run(suite: Suite, *, watched: bool, only: tuple[str, ...] = ()) -> Run:
             "POOLSCOPE_OUTCOMES_WATCHED": "1" if watched else "0",
         }
         pytest = [
-            python,
+            str(python),
             "-m",
             "pytest",
             "-p",

@@ -43,7 +43,7 @@ def python_with(requirements: tuple[str, ...], folder: Path) -> Path:
     if not complete.exists():
         shutil.rmtree(folder, ignore_errors=True)
         subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-        pip = [python, "-m", "pip", "--quiet", "--disable-pip-version-check", "install"]
+        pip = [str(python), "-m", "pip", "--quiet", "--disable-pip-version-check", "install"]
         subprocess.run([*pip, *requirements], check=True)
         complete.write_text(wanted, encoding="utf-8")
     return python

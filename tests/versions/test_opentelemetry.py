@@ -143,7 +143,7 @@ def test_a_program_may_instrument_itself(python: Path, wheel: str, server: Runni
 
 
 def test_doctor_says_what_fits(python: Path, wheel: str, works: bool) -> None:
-    command = [python, "-m", "poolscope", "doctor", "--json"]
+    command = [str(python), "-m", "poolscope", "doctor", "--json"]
     done = subprocess.run(
         command, env={**os.environ, "PYTHONPATH": wheel}, capture_output=True, text=True, check=False
     )

@@ -273,6 +273,8 @@ class Session:
                     self._finish_child()
         except Exception as error:
             note(f"the report could not be made ({type(error).__name__}: {error})")
+        finally:
+            processes.unwatch()  # until here another thread's os._exit() waits
 
     def _deliver(self) -> None:
         lost = None if self._collector is None else self._collector.finish()
@@ -283,7 +285,6 @@ class Session:
         FACTS.settle(1.0)
         INSTRUMENTOR.ledger.close()
         INSTRUMENTOR.unlisten(self._stream.take)
-        processes.unwatch()
 
     def _finish_child(self) -> None:
         file = self._file
