@@ -148,8 +148,6 @@ CASES = [
     Case(SETUPS, "all, none was ever opened", setups(connection_error=7), fires=OF_API, value="100%"),
     Case(SETUPS, "6 a minute, the least", setups(connection_error=6)),
     Case(SETUPS, "5 a minute", setups(connection_error=5)),
-    Case(SETUPS, "cancelled by the caller", setups(CancelledError=6, good=12)),
-    Case(SETUPS, "cancelled, told with its module", {**setups(**{"trio.Cancelled": 6}), **setups(good=12)}),
     Case(
         PORTS,
         "250 closed a second",

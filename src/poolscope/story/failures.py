@@ -126,7 +126,7 @@ def _by_the_standard_library(error: BaseException) -> Seen | None:
         if isinstance(error, ssl.SSLCertVerificationError):
             return Seen("certificate", None, _words(getattr(error, "verify_message", None)))
         kind: Kind = "ended" if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError) else "tls"
-        return Seen(kind, None, _words(error.reason))
+        return Seen(kind, None, _words(getattr(error, "reason", None)))
     if isinstance(error, TimeoutError):
         return Seen("timeout", *_of_errno(error.errno))
     if isinstance(error, UnicodeError):
