@@ -7,7 +7,7 @@ every way from OTLP to Prometheus sets; `service_name` is there only where someb
 import re
 from dataclasses import dataclass
 
-from poolscope.signals import names
+from poolscope.signals import names, table
 
 UNITS = {"s": "seconds", "By": "bytes"}
 ENVIRONMENT = "deployment_environment_name"
@@ -17,7 +17,7 @@ EXPORT_SECONDS = 60.0
 
 def metric(name: str, part: str = "") -> str:
     """A metric of ours as Prometheus calls it when it came over OTLP; `part` of a histogram: bucket, count or sum."""
-    known = names.METRICS[name]
+    known = table.METRICS[name]
     words = [name.replace(".", "_")]
     if unit := UNITS.get(known.unit):
         words.append(unit)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from poolscope.signals import names
+from poolscope.signals import names, table
 from stack.programs import HEALTHY, SICK
 from stack.running import ask
 
@@ -52,13 +52,13 @@ SEARCHES = (
     Search("Which requests opened a connection?", SICK, {names.REUSED: "false"}),
     Search("The same, of the healthy service", HEALTHY, {names.REUSED: "false"}),
     Search("Which were served by a connection that was ready?", HEALTHY, {names.REUSED: "true"}),
-    Search("Who waited for the pool?", SICK, operation=names.SPANS["wait"].name.split("{")[0]),
+    Search("Who waited for the pool?", SICK, operation=table.SPANS["wait"].name.split("{")[0]),
     # Not by error=true, which Jaeger's memory never finds: it compares a boolean with this word.
     Search(
         "Which setups were refused?",
         SICK,
-        {names.ERROR_TYPE: "ConnectionRefusedError"},
-        operation=names.SPANS["setup"].name.split("{")[0],
+        {names.ERROR_TYPE: "connection_refused"},
+        operation=table.SPANS["setup"].name.split("{")[0],
     ),
 )
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from poolscope.signals import names
+from poolscope.signals import names, table
 
 Group = dict[str, Any]
 SPANS = ("span.http.client",)
@@ -60,7 +60,7 @@ def main(checkout: Path, version: str) -> None:
             if attribute.get("id") in names.ATTRIBUTES and "deprecated" not in attribute:
                 stability = attribute.get("stability", group.get("stability", ""))
                 attributes[attribute["id"]] = {"type": type_of(attribute), "stability": stability}
-        if group.get("metric_name") in names.METRICS:
+        if group.get("metric_name") in table.METRICS:
             metrics[group["metric_name"]] = {
                 "instrument": group["instrument"],
                 "unit": group["unit"],

@@ -16,17 +16,20 @@ import sys
 from collections.abc import Sequence
 from operator import length_hint
 from types import CodeType
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, NamedTuple, TypeAlias, get_args
 
 from poolscope.genuine import perf_counter as now
 
 __all__ = [
     "BEGUN",
     "ENDED",
+    "ERROR_TYPES",
     "OPENED",
     "Client",
     "Connection",
+    "ErrorType",
     "Exchange",
+    "Failure",
     "HookFailure",
     "Pool",
     "RawCallSite",
@@ -44,6 +47,25 @@ Moment: TypeAlias = Literal["begun", "opened", "ended"]
 RawCallSite: TypeAlias = tuple[CodeType, int]
 RawOrigin: TypeAlias = "tuple[bytes | str, bytes | str, int | None]"
 """(scheme, host, port); port is None when the scheme's default applies."""
+ErrorType: TypeAlias = Literal[
+    "dns_error", "connection_refused", "connect_timeout", "connection_error", "tls_certificate", "tls_error",
+    "proxy_error", "pool_timeout", "write_timeout", "read_timeout", "response_ended", "reset", "protocol_error",
+    "body_cut", "_OTHER",
+]  # fmt: skip
+"""What went wrong, in the same words for every library. A cancellation is no error and has none."""
+ERROR_TYPES: Final[tuple[ErrorType, ...]] = get_args(ErrorType)
+
+
+class Failure(NamedTuple):
+    """What went wrong: its type, and what the system says of it. Never an exception's own text."""
+
+    type: ErrorType
+    code: str | None = None
+    """Name of the errno or of getaddrinfo's code: ``ECONNREFUSED``, ``EAI_NONAME``."""
+    said: str | None = None
+    """The system's words for that code, or OpenSSL's reason."""
+    connection: int | None = None
+    """Id of the connection whose setup failed."""
 
 
 class Count:
@@ -127,15 +149,7 @@ class Client(_Sheet):
 class Pool(_Sheet):
     """What holds connections inside a client. Queued BEGUN once, when it is first used."""
 
-    __slots__ = (
-        "blocking",
-        "client",
-        "epoch",
-        "id",
-        "keepalive_expiry",
-        "max_connections",
-        "max_idle",
-    )
+    __slots__ = "blocking client epoch id keepalive_expiry max_connections max_idle".split()
 
     def __init__(self, epoch: int, client: int | None = None) -> None:
         self.id = IDS.pool.up()
@@ -155,7 +169,7 @@ class Connection(_Sheet):
 
     __slots__ = (
         "active_at_close alpn answer_closes attempts body_complete cipher client close_time "
-        "close_trigger closed_at dns_name eof epoch error failed_phase goaway http_version id "
+        "close_trigger closed_at dns_name eof epoch error failed_phase failure goaway http_version id "
         "idle_since in_flight keepalive_expiry last_status live local opened_at opened_by origin peer "
         "phases pool readable_at request_closes requests resumed server_keepalive "
         "setup_started_at span tls_version unsettled via"
@@ -222,6 +236,8 @@ class Connection(_Sheet):
         """The library had received an HTTP/2 GOAWAY when it closed the connection."""
         self.error: str | None = None
         """Class name of the last exception seen on the socket."""
+        self.failure: Failure | None = None
+        """What that exception meant; None for a cancellation."""
         self.last_status: int | None = None
         """Status of the newest exchange's answer; None while it has none."""
         self.body_complete: bool | None = None
@@ -241,7 +257,7 @@ class Exchange(_Sheet):
 
     __slots__ = (
         "_mark _peers _pool assigned_at body_complete call_site client connecting connection epoch error "
-        "failed_attempts finished_at headers_at id idle_time in_flight instead joined live method "
+        "failed_attempts failure finished_at headers_at id idle_time in_flight instead joined live method "
         "origin pool pool_wait previous queued relation request_number resends reused sent_at silent "
         "span started_at status stream_id target task thread"
     ).split()
@@ -279,6 +295,8 @@ class Exchange(_Sheet):
         self.status: int | None = None
         self.error: str | None = None
         """Fully qualified class name of the exception that ended it, never its text."""
+        self.failure: Failure | None = None
+        """What that exception meant; None for a cancellation."""
         self.body_complete: bool | None = None
         self.previous: int | None = None
         """Id of the exchange before it in the same call (redirect, retry, auth)."""

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any, ClassVar, Literal, TypeAlias
 
+from poolscope.facts import ErrorType
+
 SCHEMA_VERSION = 2
 
 Severity: TypeAlias = Literal["warning", "info"]
@@ -133,6 +135,8 @@ class Connection:
     closed_by: str | None = None
     """client, server, network or gc."""
     error: str | None = None
+    error_type: ErrorType | None = None
+    """What that exception meant; None for a cancellation."""
     span: Any = field(default=None, repr=False, compare=False, metadata={"saved": False})
     """SpanContext of its setup span, in the process that saw it."""
 
@@ -171,6 +175,10 @@ class Exchange:
     call_site: CallSite | None = None
     in_flight: int | None = None
     """Exchanges in flight to this origin from the same client call site when it started, itself included."""
+    error_type: ErrorType | None = None
+    """What that exception meant; None for a cancellation."""
+    failed_setup: int | None = None
+    """Id of the connection that could not be set up for it."""
     state: str | None = None
     """How far it is while in progress: waiting, connecting, sending, awaiting_headers, reading; None when over."""
 

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 from poolscope.cli import fleet
 from poolscope.cli.commands import commands
-from poolscope.signals import names
+from poolscope.signals import names, table
 
 
 @contextmanager
@@ -107,7 +107,7 @@ def test_an_address_that_is_none():
 
 
 def test_it_asks_only_for_metrics_and_labels_that_exist():
-    metrics = {name.replace(".", "_") for name in names.METRICS}
+    metrics = {name.replace(".", "_") for name in table.METRICS}
     labels = {name.replace(".", "_") for name in names.ATTRIBUTES} | {"service_name"}
     for question in fleet.QUESTIONS.values():
         (metric,) = re.findall(r"(?:increase|max_over_time)\((\w+?)(?:_seconds_sum|_total)", question)

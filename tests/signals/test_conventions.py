@@ -13,7 +13,7 @@ import requests
 from opentelemetry.sdk.metrics.export import Histogram, Sum
 from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
 
-from poolscope.signals import names
+from poolscope.signals import names, table
 from tests.signals.telemetry import Telemetry
 
 OFFICIAL = json.loads((Path(__file__).parent / "conventions.json").read_text(encoding="utf-8"))
@@ -34,7 +34,7 @@ def test_attributes_have_the_official_types_and_stability() -> None:
 
 
 def test_metrics_have_the_official_kinds_units_and_attributes() -> None:
-    told = {name: m for name, m in names.METRICS.items() if m.source in SOURCES.values()}
+    told = {name: m for name, m in table.METRICS.items() if m.source in SOURCES.values()}
     assert set(told) == set(METRICS)
     for name, metric in told.items():
         fact = METRICS[name]

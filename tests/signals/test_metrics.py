@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from opentelemetry import trace
 
-from poolscope.facts import BEGUN, ENDED, OPENED, Client, HookFailure, now
+from poolscope.facts import BEGUN, ENDED, OPENED, Client, Failure, HookFailure, now
 from poolscope.ledger import Ledger
 from poolscope.queue import FACTS
 from poolscope.signals import Signals
@@ -134,7 +134,12 @@ def test_setups_are_told_by_phase(program, telemetry) -> None:
 def test_a_failed_setup_is_no_connection(program, telemetry) -> None:
     at = now()
     broken = sheets.connection(
-        opened_at=None, closed_at=at, failed_phase="dns", error="gaierror", phases=[("dns", at - 0.1, at)]
+        opened_at=None,
+        closed_at=at,
+        failed_phase="dns",
+        error="gaierror",
+        phases=[("dns", at - 0.1, at)],
+        failure=Failure("dns_error", "EAI_AGAIN"),
     )
     FACTS.put(BEGUN, broken)
     FACTS.put(ENDED, broken)
@@ -143,8 +148,8 @@ def test_a_failed_setup_is_no_connection(program, telemetry) -> None:
     assert telemetry.total("poolscope.connections.closed") == 0
     assert telemetry.points("http.client.connection.duration") == []
     (dns,) = telemetry.points("dns.lookup.duration")
-    assert dns.attributes["error.type"] == "gaierror"
-    assert telemetry.total("poolscope.connection.setup.duration", error__type="gaierror") == 2
+    assert dns.attributes["error.type"] == "try_again"
+    assert telemetry.total("poolscope.connection.setup.duration", error__type="dns_error") == 2
 
 
 def test_the_duration_is_that_of_the_span(program, telemetry) -> None:
@@ -178,15 +183,15 @@ def test_the_duration_is_that_of_the_span(program, telemetry) -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "told"), [("httpcore.ReadError", "httpcore.ReadError"), ("trio.Cancelled", None)]
+    ("error", "told"), [("httpcore.ReadError", Failure("reset")), ("trio.Cancelled", None)]
 )
 def test_a_failure_without_an_answer(program, telemetry, error, told) -> None:
     sheet = sheets.exchange()
     LIVE.begins(sheet)
-    sheet.error, sheet.finished_at = error, now()
+    sheet.error, sheet.failure, sheet.finished_at = error, told, now()
     FACTS.put(ENDED, sheet)
     (point,) = telemetry.points("http.client.request.duration")
-    assert point.attributes.get("error.type") == told
+    assert point.attributes.get("error.type") == (told and told.type)
     assert "http.response.status_code" not in point.attributes
     assert telemetry.total("poolscope.requests") == 0  # it had no connection: neither reused nor not
 

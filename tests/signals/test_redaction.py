@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from poolscope.signals.redaction import (
     SIGNED_KEYS,
-    class_name,
     excluding,
-    is_cancellation,
     method,
     server,
     url_full,
@@ -107,15 +103,6 @@ def test_methods_outside_the_known_ones_are_other() -> None:
     assert [method(name) for name in (b"GET", "QUERY", "get", "BREW", None)] == [
         "GET", "QUERY", "_OTHER", "_OTHER", "_OTHER",
     ]  # fmt: skip
-
-
-def test_cancellation_is_no_error() -> None:
-    import trio
-
-    assert is_cancellation(class_name(asyncio.CancelledError()))
-    assert is_cancellation(class_name(GeneratorExit()))
-    assert is_cancellation(class_name(trio.Cancelled._create(source="deadline")))
-    assert not is_cancellation(class_name(TimeoutError()))
 
 
 def excluded(given: str | None, url: str) -> bool:

@@ -16,28 +16,29 @@ from opentelemetry.sdk.metrics.export import Gauge, Histogram, Sum
 
 from poolscope.facts import BEGUN, ENDED, OPENED, HookFailure
 from poolscope.queue import FACTS
-from poolscope.signals import names
+from poolscope.signals import names, table
 from poolscope.story.door import ENTRANCE
 from poolscope.story.live import LIVE
 from tests.signals import sheets
 from tests.signals.telemetry import Telemetry
 from tests.signals.test_events import Findings, finding
+from tools import registry
 
 REGISTRY = Path(__file__).resolve().parents[2] / "semconv"
-PYTHON: dict[str, Any] = {"string": str, "int": int, "double": (float, int), "boolean": bool}
+PYTHON: dict[str, Any] = {
+    "string": str,
+    "string[]": tuple,
+    "int": int,
+    "double": (float, int),
+    "boolean": bool,
+}
 
 
 def groups(name: str) -> list[dict[str, Any]]:
     return yaml.safe_load((REGISTRY / f"{name}.yaml").read_text(encoding="utf-8"))["groups"]
 
 
-def refs(group: dict[str, Any]) -> dict[str, Any]:
-    return {each["ref"]: each["requirement_level"] for each in group.get("attributes", ())}
-
-
 METRICS = {group["metric_name"]: group for group in groups("metrics")}
-SPANS = {group["id"].removeprefix("span.poolscope."): group for group in groups("spans")}
-EVENTS = {group["name"]: group for group in groups("events")}
 
 
 def official(package: str) -> set[str]:
@@ -55,39 +56,18 @@ def official(package: str) -> set[str]:
 
 
 class TestTheRegistryAndTheTable:
-    def test_attributes(self) -> None:
+    def test_the_registry_is_what_the_tool_writes(self) -> None:
+        for name, text in registry.files().items():
+            assert (REGISTRY / name).read_text(encoding="utf-8") == text, "run tools/registry.py"
+        assert {path.name for path in REGISTRY.iterdir()} == set(registry.files())
+
+    def test_our_own_attributes_are_called_after_us(self) -> None:
         (group,) = groups("attributes")
-        told = {each["id"]: (each["type"], each["brief"]) for each in group["attributes"]}
-        own = {key: (a.type, a.brief) for key, a in names.ATTRIBUTES.items() if a.source == "poolscope"}
-        assert told == own
-        assert all(key.startswith("poolscope.") for key in own)
+        assert all(each["id"].startswith("poolscope.") for each in group["attributes"])
 
-    def test_metrics(self) -> None:
-        assert set(METRICS) == set(names.METRICS)
-        for name, group in METRICS.items():
-            metric = names.METRICS[name]
-            buckets = group.get("annotations", {}).get("poolscope", {}).get("buckets")
-            assert (group["instrument"], group["unit"], group["brief"]) == (
-                metric.kind,
-                metric.unit,
-                metric.brief,
-            )
-            assert tuple(refs(group)) == metric.attributes
-            assert (None if buckets is None else tuple(buckets)) == metric.buckets
-
-    def test_spans(self) -> None:
-        assert set(SPANS) == set(names.SPANS)
-        for name, group in SPANS.items():
-            assert (group["span_kind"], tuple(refs(group))) == (
-                names.SPANS[name].kind,
-                names.SPANS[name].attributes,
-            )
-            assert f"`{names.SPANS[name].name}`" in group["note"]
-
-    def test_events(self) -> None:
-        assert {name: tuple(refs(group)) for name, group in EVENTS.items()} == {
-            name: event.attributes for name, event in names.EVENTS.items()
-        }
+    def test_what_others_defined_is_imported_and_not_written_out(self) -> None:
+        assert not set(METRICS) & registry.official_metrics()
+        assert all(name.startswith(("poolscope.", "http.client.request.time")) for name in METRICS)
 
     def test_what_is_said_to_be_official_is(self) -> None:
         stable = official("opentelemetry.semconv.attributes")
@@ -102,7 +82,7 @@ class TestTheRegistryAndTheTable:
         metrics = official("opentelemetry.semconv._incubating.metrics") | official(
             "opentelemetry.semconv.metrics"
         )
-        for name, metric in names.METRICS.items():
+        for name, metric in table.METRICS.items():
             assert (name in metrics) == (metric.source in ("semconv", "semconv-dev")), name
 
 
@@ -111,11 +91,9 @@ def pattern(name: str) -> re.Pattern[str]:
     return re.compile("".join(".+" if part.startswith("{") else re.escape(part) for part in parts))
 
 
-def check(about: Any, group: dict[str, Any], where: str) -> None:
-    allowed = refs(group)
-    assert set(about) <= set(allowed), where
-    missing = {key for key, level in allowed.items() if level == "required"} - set(about)
-    assert not missing, where
+def check(about: Any, group: table.Metric | table.Span | table.Event, where: str) -> None:
+    assert set(about) <= set(group.attributes), where
+    assert not set(group.required) - set(about), where
     for key, value in about.items():
         assert isinstance(value, PYTHON[names.ATTRIBUTES[key].type]), f"{where}: {key}={value!r}"
         assert isinstance(value, bool) == (names.ATTRIBUTES[key].type == "boolean"), (
@@ -133,6 +111,7 @@ def busy(telemetry: Telemetry, server: Any, monkeypatch: pytest.MonkeyPatch) -> 
     """Telemetry of a program that did a bit of everything."""
     import poolscope.findings
 
+    monkeypatch.setenv("OTEL_SEMCONV_EXCEPTION_SIGNAL_OPT_IN", "logs/dup")
     monkeypatch.setattr(poolscope.findings, "new_findings", lambda: Findings(finding()))
     with telemetry.instrumented():
         with requests.Session() as session:
@@ -164,7 +143,7 @@ def busy(telemetry: Telemetry, server: Any, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_spans_are_as_described(busy: Busy) -> None:
-    kinds = {name: pattern(span.name) for name, span in names.SPANS.items() if name != "request"}
+    kinds = {name: pattern(span.name) for name, span in table.SPANS.items() if name != "request"}
     kinds["dns"] = re.compile(r"DNS lookup( .+)?")
     kinds["connect"] = re.compile(r"socket connect( .+)?")
     seen = set()
@@ -174,37 +153,35 @@ def test_spans_are_as_described(busy: Busy) -> None:
         seen.add(kind)
         if kind == "request":
             assert span.name in (span.attributes[names.METHOD], "HTTP")
-        assert span.kind.name.lower() == SPANS[kind]["span_kind"]
+        assert span.kind.name.lower() == table.SPANS[kind].kind
         assert span.instrumentation_scope.name in ("poolscope", "test")
-        check(span.attributes, SPANS[kind], span.name)
-    assert seen == set(names.SPANS)
+        check(span.attributes, table.SPANS[kind], span.name)
+    assert seen == set(table.SPANS)
 
 
 def test_metrics_are_as_described(busy: Busy) -> None:
-    assert {metric.name for metric in busy.metrics} == set(names.METRICS)
+    assert {metric.name for metric in busy.metrics} == set(table.METRICS)
     for metric in busy.metrics:
-        group = METRICS[metric.name]
+        group = table.METRICS[metric.name]
         kind = {Histogram: "histogram", Gauge: "gauge"}.get(type(metric.data))
         if kind is None:
             assert isinstance(metric.data, Sum)
             kind = "counter" if metric.data.is_monotonic else "updowncounter"
-        assert (kind, metric.unit, metric.description) == (group["instrument"], group["unit"], group["brief"])
+        assert (kind, metric.unit, metric.description) == (group.kind, group.unit, group.brief)
         points: list[Any] = list(metric.data.data_points)
         for point in points:
             check(point.attributes, group, metric.name)
             if kind == "histogram":
-                assert tuple(point.explicit_bounds) == names.METRICS[metric.name].buckets
+                assert tuple(point.explicit_bounds) == table.METRICS[metric.name].buckets
 
 
 def test_events_are_as_described(busy: Busy) -> None:
     records: list[Any] = [each.log_record for each in busy.telemetry.log_exporter.get_finished_logs()]
-    assert {record.event_name for record in records} == set(names.EVENTS)
+    assert {record.event_name for record in records} == set(table.EVENTS)
     for record in records:
-        check(record.attributes, EVENTS[record.event_name], record.event_name)
+        check(record.attributes, table.EVENTS[record.event_name], record.event_name)
 
 
 def test_the_documentation_has_every_metric() -> None:
-    page = (REGISTRY.parent / "docs" / "opentelemetry.md").read_text(encoding="utf-8")
-    for name, metric in names.METRICS.items():
-        attributes = ", ".join(f"`{attribute}`" for attribute in metric.attributes)
-        assert f"| `{name}` | {metric.kind} | {metric.unit} | {attributes} |" in page
+    for path, text in registry.pages().items():
+        assert path.read_text(encoding="utf-8") == text, "run tools/registry.py"

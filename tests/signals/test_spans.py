@@ -11,11 +11,13 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import SpanKind
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from poolscope.facts import now
+from poolscope.facts import Failure, now
 from poolscope.signals.owner import SUPPRESS_HTTP
 from poolscope.signals.spans import RequestSpans
 from tests.signals import sheets
 from tests.signals.telemetry import Telemetry
+
+REFUSED = Failure("connection_refused", "ECONNREFUSED", "Connection refused", 7)
 
 
 class Request:
@@ -130,9 +132,11 @@ def test_a_failed_setup_hangs_under_the_request_that_failed(door, telemetry) -> 
     at = now()
     on = sheets.connection(
         opened_at=None, closed_at=at, failed_phase="connect", error="ConnectionRefusedError", opened_by=sheet.id,
+        failure=REFUSED,
         phases=[("dns", at - 0.02, at - 0.01), ("connect", at - 0.01, at)], peer=None,
     )  # fmt: skip
     door.setup_ended(on, sheet)
+    sheet.failure, sheet.error = REFUSED, "ConnectionRefusedError"
     door.request_failed(sheet, ConnectionRefusedError("secret"))
     (request,) = telemetry.requests
     (setup,) = telemetry.named("HTTP connection_setup")
@@ -141,8 +145,8 @@ def test_a_failed_setup_hangs_under_the_request_that_failed(door, telemetry) -> 
     assert setup.parent == request.context
     for span in (request, setup, connect):
         assert span.status.status_code.name == "ERROR"
-        assert span.status.description is None
-        assert span.attributes["error.type"] == "ConnectionRefusedError"
+        assert span.status.description.startswith("connection refused [ECONNREFUSED] (shop.example:80")
+        assert span.attributes["error.type"] == "connection_refused"
     assert dns.status.status_code.name == "UNSET"
     assert "secret" not in repr([span.to_json() for span in telemetry.spans])
 
@@ -189,9 +193,10 @@ def test_waiting_is_told_only_if_it_happened(door, telemetry, waited, told) -> N
 def test_a_wait_in_vain_is_an_error(door, telemetry) -> None:
     sheet = sheets.exchange(pool_wait=0.2)
     door.request_started(sheet, Request())
+    sheet.failure = Failure("pool_timeout")
     door.request_failed(sheet, TimeoutError())
     (wait,) = telemetry.named("HTTP wait_for_connection")
-    assert wait.attributes["error.type"] == "TimeoutError"
+    assert wait.attributes["error.type"] == "pool_timeout"
     (request,) = telemetry.requests
     assert request.attributes["poolscope.pool.wait_time"] == 0.2
     assert "poolscope.connection.id" not in request.attributes

@@ -96,6 +96,7 @@ def connection(sheet: facts.Connection, pid: int, epoch: int, over: bool = True)
         close_reason=reason,
         closed_by=closed_by,
         error=sheet.error,
+        error_type=None if sheet.error is None or sheet.failure is None else sheet.failure.type,
         span=sheet.span,
     )
 
@@ -151,6 +152,8 @@ def exchange(
         finished_at=sheet.finished_at,
         status=sheet.status,
         error=sheet.error,
+        error_type=None if sheet.error is None or sheet.failure is None else sheet.failure.type,
+        failed_setup=None if sheet.error is None or sheet.failure is None else sheet.failure.connection,
         body_complete=sheet.body_complete,
         previous=sheet.previous,
         relation=sheet.relation,

@@ -11,6 +11,7 @@ from dataclasses import fields
 from math import isfinite
 from typing import Any, Final, get_args
 
+from poolscope.facts import ERROR_TYPES
 from poolscope.records import CallSite, Exchange, Phase, Record, Severity
 
 LARGEST_COUNT: Final = 2**63
@@ -125,6 +126,12 @@ def _severity(value: Any) -> str:
     return str(value)
 
 
+def _error_type(value: Any) -> str:
+    if value not in ERROR_TYPES:
+        raise ValueError
+    return str(value)
+
+
 def _seconds(value: Any) -> dict[str, float]:
     if len(value) > MOST_PHASES:
         raise ValueError
@@ -142,6 +149,7 @@ _CHECKS: Final[dict[str, _Check]] = {
     "dict[str, str]": _table,
     "dict[str, float]": _seconds,
     "Severity": _severity,
+    "ErrorType": _error_type,
 }
 _PASSING: Final = frozenset(("method", "task", "url"))
 

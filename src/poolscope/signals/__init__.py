@@ -21,7 +21,7 @@ from poolscope import facts, records
 from poolscope.ledger.unusual import unusual
 from poolscope.ledger.urls import format_origin
 from poolscope.queue import FACTS
-from poolscope.signals import names
+from poolscope.signals import errors, names
 from poolscope.signals.events import Events
 from poolscope.signals.metrics import SETTLE, Metrics
 from poolscope.signals.redaction import excluding
@@ -83,6 +83,7 @@ class Signals:
         if excluded_urls is not None and not isinstance(excluded_urls, str):
             raise TypeError(f"excluded_urls is a comma-separated string, not {type(excluded_urls).__name__}")
         excluded = excluding(excluded_urls)
+        record = errors.wanted_record()
         self._findings = findings
         self._told: dict[tuple[Any, ...], int] = {}
         self._unasked = 0
@@ -91,7 +92,10 @@ class Signals:
         self._ticks = 0
         self.totals, self.metrics = _instruments(meter_provider)
         self._events = Events(
-            _logs.get_logger(names.SCOPE, poolscope.__version__, logger_provider, schema_url=names.SCHEMA_URL)
+            _logs.get_logger(
+                names.SCOPE, poolscope.__version__, logger_provider, schema_url=names.SCHEMA_URL
+            ),
+            record,
         )
         self.spans = RequestSpans(
             trace.get_tracer(
@@ -103,6 +107,7 @@ class Signals:
             response_hook,
             self._tick,
             apart=apart,
+            record=record,
         )
         """The live path's door."""
 

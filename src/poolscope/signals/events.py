@@ -13,9 +13,10 @@ from opentelemetry.context import Context
 from poolscope import records
 from poolscope.facts import now
 from poolscope.ledger.urls import DEFAULT_PORTS
-from poolscope.signals import names
+from poolscope.signals import errors, names, table
 from poolscope.signals.describe import Attributes, peer
-from poolscope.signals.totals import Closed
+from poolscope.signals.redaction import method
+from poolscope.signals.totals import Closed, Failed, Unanswered
 
 RATE: Final = 10.0
 """Events of one name per second, in the long run."""
@@ -50,9 +51,10 @@ class Limit:
 class Events:
     """Sends events to one logger."""
 
-    def __init__(self, logger: Logger) -> None:
+    def __init__(self, logger: Logger, record: errors.Record = "span") -> None:
         self._logger = logger
-        self._limits = {name: Limit() for name in names.EVENTS}
+        self._records_exceptions = record != "span"
+        self._limits = {name: Limit() for name in table.EVENTS}
 
     def __repr__(self) -> str:
         return f"<Events to {self._logger!r}, {self._limits}>"
@@ -72,7 +74,7 @@ class Events:
             (names.CLOSED_BY, record.closed_by),
             (names.VIA, record.via),
             (names.PROTOCOL_VERSION, record.http_version),
-            (names.ERROR_TYPE, record.error),
+            (names.ERROR_TYPE, record.error_type),
         ):
             if value is not None:
                 about[name] = value
@@ -81,6 +83,38 @@ class Events:
         if record.idle_since is not None:
             about[names.IDLE_TIME] = max(at - record.idle_since, 0.0)
         self._send(names.CONNECTION_CLOSED, at, about, context, SeverityNumber.INFO, _closed(closed))
+
+    def setup_failed(self, failed: Failed, context: Context) -> None:
+        """A connection could not be set up; ``context`` is that of its setup."""
+        sheet, failure = failed.sheet, failed.failure
+        about: Attributes = {
+            **failed.server,
+            names.CONNECTION_ID: sheet.id,
+            names.PHASE: sheet.failed_phase,
+            names.ERROR_TYPE: failure.type,
+            **peer(sheet.peer),
+        }
+        if sheet.via is not None:
+            about[names.VIA] = sheet.via
+        at = sheet.closed_at if sheet.closed_at is not None else now()
+        body = f"connection {sheet.id}: {errors.sentence(failure, sheet.origin, sheet.failed_phase)}"
+        self._send(names.SETUP_FAILED, at, about, context, SeverityNumber.WARN, body)
+
+    def exception(self, unanswered: Unanswered, context: Context) -> None:
+        """A request failed; ``context`` is that of its span."""
+        if not self._records_exceptions:
+            return
+        sheet, failure = unanswered.sheet, unanswered.failure
+        said = errors.sentence(failure, sheet.origin)
+        about: Attributes = {
+            **unanswered.server,
+            names.METHOD: method(sheet.method),
+            names.ERROR_TYPE: failure.type,
+            names.EXCEPTION_TYPE: sheet.error or failure.type,
+            names.EXCEPTION_MESSAGE: said,
+        }
+        at = sheet.finished_at if sheet.finished_at is not None else now()
+        self._send(names.EXCEPTION, at, about, context, SeverityNumber.WARN, said)
 
     def finding(self, finding: records.Finding, context: Context) -> None:
         """A habit was recognised."""

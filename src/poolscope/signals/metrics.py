@@ -16,16 +16,18 @@ from opentelemetry.trace import INVALID_SPAN, NonRecordingSpan, set_span_in_cont
 from poolscope import records
 from poolscope.facts import BEGUN, HookFailure
 from poolscope.queue import FACTS
-from poolscope.signals import names
+from poolscope.signals import names, table
 from poolscope.signals.events import Events
 from poolscope.signals.inherited import forget
 from poolscope.signals.redaction import method
 from poolscope.signals.totals import (
     Attributes,
     Closed,
+    Failed,
     Sample,
     Server,
     Totals,
+    Unanswered,
     oldest_waits,
     protocol_version,
 )
@@ -52,7 +54,7 @@ class Metrics:
         self._shown: dict[str, dict[tuple[Any, ...], tuple[Attributes, int]]] = {}
         self._histograms: dict[str, Histogram] = {}
         self._observables: list[Any] = []
-        for name, metric in names.METRICS.items():
+        for name, metric in table.METRICS.items():
             if metric.kind == "histogram":
                 self._histograms[name] = meter.create_histogram(
                     name,
@@ -107,7 +109,7 @@ class Metrics:
             except Exception as error:  # of somebody's exporter, view or processor: the next one may do
                 FACTS.put(BEGUN, HookFailure("signals.metrics", type(error).__name__, False))
 
-    def _pass_on(self, sample: Sample | Closed | records.Finding) -> None:
+    def _pass_on(self, sample: Sample | Closed | Failed | Unanswered | records.Finding) -> None:
         if isinstance(sample, Sample):
             histogram = self._histograms[sample.metric]
             histogram.record(sample.value, sample.attributes, context=_context(sample.span))
@@ -115,6 +117,10 @@ class Metrics:
             return
         elif isinstance(sample, Closed):
             self.events.closed(sample, _context(sample.span))
+        elif isinstance(sample, Failed):
+            self.events.setup_failed(sample, _context(sample.span))
+        elif isinstance(sample, Unanswered):
+            self.events.exception(sample, _context(sample.span))
         else:
             self.events.finding(sample, _EMPTY)
 
@@ -128,8 +134,11 @@ class Metrics:
 
     def failed(self) -> Iterable[Observation]:
         for at in self._servers():
-            for phase, count in {"connect": 0, **at.failed}.items():
-                yield Observation(count, {**at.attributes, names.PHASE: phase})
+            for (phase, error), count in tuple(at.failed.items()):
+                about = {**at.attributes, names.PHASE: phase}
+                if error is not None:
+                    about[names.ERROR_TYPE] = error
+                yield Observation(count, about)
 
     def closed(self) -> Iterable[Observation]:
         for at in self._servers():

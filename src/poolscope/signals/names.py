@@ -1,9 +1,9 @@
 """Every name that leaves this process through OpenTelemetry, in one table.
 
 ``source`` says who defined a name: ``semconv`` (the semantic conventions, stable), ``semconv-dev`` (there,
-in development), ``dotnet`` (only their .NET documents have it) or ``poolscope``. The directory semconv/ of
-the repository describes the same names in the format that OpenTelemetry's weaver reads; a test holds both
-together. Conventions: https://github.com/open-telemetry/semantic-conventions, v1.44.
+in development), ``dotnet`` (only their .NET documents have it) or ``poolscope``. tools/registry.py writes the
+directory semconv/ of the repository from this table and the one of `poolscope.signals.table`, in the format that
+OpenTelemetry's weaver reads. Conventions: https://github.com/open-telemetry/semantic-conventions, v1.44.
 """
 
 from __future__ import annotations
@@ -20,35 +20,7 @@ class Attribute(NamedTuple):
     type: str
     source: str
     brief: str
-
-
-class Metric(NamedTuple):
-    """One metric: ``kind`` is counter, updowncounter, gauge or histogram."""
-
-    kind: str
-    unit: str
-    source: str
-    brief: str
-    attributes: tuple[str, ...]
-    buckets: tuple[float, ...] | None = None
-
-
-class Span(NamedTuple):
-    """One kind of span; ``name`` shows what it is made of."""
-
-    name: str
-    kind: str
-    source: str
-    brief: str
-    attributes: tuple[str, ...]
-
-
-class Event(NamedTuple):
-    """One event, sent as a log record with this event name."""
-
-    source: str
-    brief: str
-    attributes: tuple[str, ...]
+    examples: tuple[str, ...] = ()
 
 
 METHOD: Final = "http.request.method"
@@ -72,6 +44,9 @@ TLS_CIPHER: Final = "tls.cipher"
 TLS_RESUMED: Final = "tls.resumed"
 TLS_NEXT_PROTOCOL: Final = "tls.next_protocol"
 DNS_NAME: Final = "dns.question.name"
+DNS_ANSWERS: Final = "dns.answers"
+EXCEPTION_TYPE: Final = "exception.type"
+EXCEPTION_MESSAGE: Final = "exception.message"
 CODE_FUNCTION: Final = "code.function.name"
 CODE_FILE: Final = "code.file.path"
 CODE_LINE: Final = "code.line.number"
@@ -108,7 +83,9 @@ ATTRIBUTES: Final[dict[str, Attribute]] = {
     SERVER_PORT: Attribute("int", "semconv", "Port the request is for."),
     URL_FULL: Attribute("string", "semconv", "The URL, without userinfo and signature values."),
     URL_SCHEME: Attribute("string", "semconv", "http or https."),
-    ERROR_TYPE: Attribute("string", "semconv", "Fully qualified class of the exception, or the status code."),
+    ERROR_TYPE: Attribute(
+        "string", "semconv", "What went wrong, in the words of a closed list, or the status code."
+    ),
     PEER_ADDRESS: Attribute(
         "string", "semconv", "What the socket says of its peer; a proxy's address behind one."
     ),
@@ -122,6 +99,11 @@ ATTRIBUTES: Final[dict[str, Attribute]] = {
     TLS_RESUMED: Attribute("boolean", "semconv-dev", "Whether an earlier TLS session was resumed."),
     TLS_NEXT_PROTOCOL: Attribute("string", "semconv-dev", "What ALPN agreed on."),
     DNS_NAME: Attribute("string", "semconv-dev", "The name looked up."),
+    DNS_ANSWERS: Attribute("string[]", "semconv-dev", "The addresses found."),
+    EXCEPTION_TYPE: Attribute("string", "semconv", "Fully qualified class of the exception."),
+    EXCEPTION_MESSAGE: Attribute(
+        "string", "semconv", "What the system says of the error; never the exception's own text."
+    ),
     CODE_FUNCTION: Attribute("string", "semconv", "Function of the call site."),
     CODE_FILE: Attribute("string", "semconv", "File of the call site."),
     CODE_LINE: Attribute("int", "semconv", "Line of the call site."),
@@ -133,29 +115,36 @@ ATTRIBUTES: Final[dict[str, Attribute]] = {
     REQUEST_NUMBER: Attribute("int", "poolscope", "Place of the request on its connection, from 1."),
     IDLE_TIME: Attribute("double", "poolscope", "Seconds the connection was idle before this request."),
     AGE: Attribute("double", "poolscope", "Seconds since the connection was opened."),
-    VIA: Attribute("string", "poolscope", "direct, forward, tunnel, socks or uds."),
+    VIA: Attribute("string", "poolscope", "direct, forward, tunnel, socks or uds.", ("direct", "tunnel")),
     REQUESTS: Attribute("int", "poolscope", "Requests the connection served."),
-    CLOSE_REASON: Attribute("string", "poolscope", "Why the connection was closed."),
-    CLOSED_BY: Attribute("string", "poolscope", "client, server, network or gc."),
+    CLOSE_REASON: Attribute(
+        "string", "poolscope", "Why the connection was closed.", ("server_closed_idle", "client_close")
+    ),
+    CLOSED_BY: Attribute("string", "poolscope", "client, server, network or gc.", ("server", "gc")),
     WAIT_TIME: Attribute(
         "double", "poolscope", "Seconds in the pool's queue, connection setup not included."
     ),
     EXCHANGES: Attribute(
         "int", "poolscope", "Exchanges so far under this span; the facts are the last one's."
     ),
-    PHASE: Attribute("string", "poolscope", "dns, connect, proxy_tunnel, tls_context, tls or total."),
-    CLIENT_KIND: Attribute(
-        "string", "poolscope", "What the program built: requests.Session, httpx.Client, …"
+    PHASE: Attribute(
+        "string", "poolscope", "dns, connect, proxy_tunnel, tls_context, tls or total.", ("dns", "tls")
     ),
-    CLOSE_KIND: Attribute("string", "poolscope", "close or gc."),
-    FINDING_CODE: Attribute("string", "poolscope", "Stable code of the finding: PS101."),
+    CLIENT_KIND: Attribute(
+        "string",
+        "poolscope",
+        "What the program built: requests.Session, httpx.Client, …",
+        ("requests.Session", "httpx.Client"),
+    ),
+    CLOSE_KIND: Attribute("string", "poolscope", "close or gc.", ("close", "gc")),
+    FINDING_CODE: Attribute("string", "poolscope", "Stable code of the finding: PS101.", ("PS101",)),
     FINDING_COUNT: Attribute("int", "poolscope", "How often it was seen so far."),
     FINDING_COST: Attribute("double", "poolscope", "Seconds it cost so far, summed over threads and tasks."),
     FINDING_SAVING: Attribute(
         "double", "poolscope", "Elapsed seconds a fix would have saved so far, at least."
     ),
-    FINDING_FIX: Attribute("string", "poolscope", "What to change."),
-    HOOK: Attribute("string", "poolscope", "The hook that switched itself off."),
+    FINDING_FIX: Attribute("string", "poolscope", "What to change.", ("share one client",)),
+    HOOK: Attribute("string", "poolscope", "The hook that switched itself off.", ("urllib3.connect",)),
     WITHHELD: Attribute(
         "int", "poolscope", "Events of this name held back by the rate limit since the last one."
     ),
@@ -168,45 +157,6 @@ ON_REQUEST: Final = (
     *PEER, PROTOCOL_VERSION, *TLS, CONNECTION_ID, VIA, REUSED, JOINED, REQUEST_NUMBER, IDLE_TIME, AGE, WAIT_TIME,
 )  # fmt: skip
 """What a request's span is told of its connection, ours or somebody else's."""
-
-SPANS: Final[dict[str, Span]] = {
-    "request": Span(
-        "{http.request.method}", "client", "semconv",
-        "One exchange, from asking for a connection until the response headers are there.",
-        (METHOD, METHOD_ORIGINAL, RESEND_COUNT, STATUS, *SERVER, URL_FULL, ERROR_TYPE, *ON_REQUEST),
-    ),
-    "setup": Span(
-        "HTTP connection_setup {server.address}:{server.port}", "internal", "dotnet",
-        "Making a connection usable, by the request that waits for it.",
-        (*SERVER, URL_SCHEME, *PEER, PROTOCOL_VERSION, *TLS, CONNECTION_ID, VIA, ERROR_TYPE),
-    ),
-    "wait": Span(
-        "HTTP wait_for_connection {server.address}:{server.port}", "internal", "dotnet",
-        "Waiting in the pool's queue; only where a request really waited.",
-        (*SERVER, ERROR_TYPE),
-    ),
-    "dns": Span("DNS lookup {dns.question.name}", "internal", "dotnet", "Resolving a name.", (DNS_NAME, ERROR_TYPE)),
-    "connect": Span(
-        "socket connect {network.peer.address}:{network.peer.port}", "internal", "dotnet",
-        "Connecting the socket, all addresses tried included.", (*PEER, ERROR_TYPE),
-    ),
-    "proxy_tunnel": Span(
-        "HTTP proxy_tunnel {server.address}:{server.port}", "internal", "poolscope",
-        "Asking a proxy for a tunnel.", (*SERVER, ERROR_TYPE),
-    ),
-    "tls_context": Span(
-        "TLS context", "internal", "poolscope",
-        "Loading CA certificates and keys: CPU of this process, not the network.", (ERROR_TYPE,),
-    ),
-    "tls": Span(
-        "TLS client handshake {server.address}", "internal", "dotnet",
-        "The TLS handshake.", (SERVER_ADDRESS, TLS_PROTOCOL_NAME, TLS_PROTOCOL_VERSION, ERROR_TYPE),
-    ),
-}  # fmt: skip
-
-_REQUEST_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
-_CONNECTION_SECONDS: Final = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
-_COUNTS: Final = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1_000.0, 10_000.0)
 
 OPEN_CONNECTIONS: Final = "http.client.open_connections"
 CONNECTION_DURATION: Final = "http.client.connection.duration"
@@ -231,82 +181,7 @@ FINDINGS: Final = "poolscope.findings"
 FACTS_DROPPED: Final = "poolscope.facts.dropped"
 HOOKS_DISABLED: Final = "poolscope.hooks.disabled"
 
-METRICS: Final[dict[str, Metric]] = {
-    OPEN_CONNECTIONS: Metric(
-        "updowncounter", "{connection}", "semconv-dev",
-        "Number of outbound HTTP connections that are currently active or idle on the client.",
-        (STATE, *SERVER, PROTOCOL_VERSION),
-    ),
-    CONNECTION_DURATION: Metric(
-        "histogram", "s", "semconv-dev",
-        "The duration of the successfully established outbound HTTP connections.",
-        (*SERVER, PROTOCOL_VERSION), _CONNECTION_SECONDS,
-    ),
-    ACTIVE_REQUESTS: Metric(
-        "updowncounter", "{request}", "semconv-dev", "Number of active HTTP requests.", (METHOD, *SERVER),
-    ),
-    REQUEST_DURATION: Metric(
-        "histogram", "s", "semconv", "Duration of HTTP client requests.",
-        (METHOD, STATUS, *SERVER, ERROR_TYPE, PROTOCOL_VERSION), _REQUEST_SECONDS,
-    ),
-    TIME_IN_QUEUE: Metric(
-        "histogram", "s", "dotnet",
-        "The amount of time requests spent on a queue waiting for an available connection.",
-        (METHOD, *SERVER, PROTOCOL_VERSION), _REQUEST_SECONDS,
-    ),
-    DNS_DURATION: Metric(
-        "histogram", "s", "semconv-dev", "Measures the time taken to perform a DNS lookup.",
-        (DNS_NAME, ERROR_TYPE), _REQUEST_SECONDS,
-    ),
-    OPENED: Metric("counter", "{connection}", "poolscope", "Connections that became usable.", SERVER),
-    FAILED: Metric("counter", "{connection}", "poolscope", "Connection setups that failed.", (*SERVER, PHASE)),
-    CLOSED: Metric(
-        "counter", "{connection}", "poolscope", "Connections that were closed, by reason.",
-        (*SERVER, CLOSE_REASON, CLOSED_BY),
-    ),
-    REQUESTS_DONE: Metric(
-        "counter", "{request}", "poolscope", "Finished requests that had a connection, on a reused one or not.",
-        (*SERVER, REUSED),
-    ),
-    SETUP_DURATION: Metric(
-        "histogram", "s", "poolscope", "Duration of the phases of connection setup, and of all of it.",
-        (*SERVER, PHASE, ERROR_TYPE), _REQUEST_SECONDS,
-    ),
-    REQUESTS_PER_CONNECTION: Metric(
-        "histogram", "{request}", "poolscope", "Requests a connection had served when it was closed.", SERVER, _COUNTS,
-    ),
-    REUSE_IDLE_TIME: Metric(
-        "counter", "s", "poolscope", "Summed idle time of connections before they were reused.", SERVER,
-    ),
-    REUSE_COUNT: Metric(
-        "counter", "{request}", "poolscope", "Reuses whose idle time is in the sum.", SERVER,
-    ),
-    WAITING: Metric("updowncounter", "{request}", "poolscope", "Requests without a connection right now.", SERVER),
-    OLDEST_WAIT: Metric(
-        "gauge", "s", "poolscope", "How long the oldest of the requests without a connection has waited.", SERVER,
-    ),
-    CLIENTS_CREATED: Metric("counter", "{client}", "poolscope", "Clients built.", (CLIENT_KIND,)),
-    CLIENTS_CLOSED: Metric(
-        "counter", "{client}", "poolscope", "Clients closed or garbage-collected.", (CLIENT_KIND, CLOSE_KIND),
-    ),
-    CLIENTS_ALIVE: Metric("updowncounter", "{client}", "poolscope", "Clients built and not closed.", (CLIENT_KIND,)),
-    FINDINGS: Metric("counter", "{finding}", "poolscope", "Findings, by code.", (FINDING_CODE,)),
-    FACTS_DROPPED: Metric("counter", "{fact}", "poolscope", "Facts lost because the queue was full.", ()),
-    HOOKS_DISABLED: Metric("updowncounter", "{hook}", "poolscope", "Hooks that switched themselves off.", (HOOK,)),
-}  # fmt: skip
-
 CONNECTION_CLOSED: Final = "poolscope.connection.closed"
+SETUP_FAILED: Final = "poolscope.connection.setup_failed"
+EXCEPTION: Final = "http.client.request.exception"
 FINDING: Final = "poolscope.finding"
-
-EVENTS: Final[dict[str, Event]] = {
-    CONNECTION_CLOSED: Event(
-        "poolscope", "A connection was closed.",
-        (*SERVER, CONNECTION_ID, VIA, *PEER, PROTOCOL_VERSION, CLOSE_REASON, CLOSED_BY, AGE, REQUESTS, IDLE_TIME,
-         ERROR_TYPE, WITHHELD),
-    ),
-    FINDING: Event(
-        "poolscope", "A habit that costs connections was recognised.",
-        (FINDING_CODE, SERVER_ADDRESS, SERVER_PORT, FINDING_COUNT, FINDING_COST, FINDING_SAVING, FINDING_FIX,
-         CODE_FUNCTION, CODE_FILE, CODE_LINE, WITHHELD),
-    ),
-}  # fmt: skip

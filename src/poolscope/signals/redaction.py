@@ -37,19 +37,6 @@ _KNOWN_METHODS: Final = frozenset(
     ).split(",")
     if name.strip()
 )
-_CANCELLATIONS: Final = frozenset(
-    (
-        "asyncio.exceptions.CancelledError",
-        "asyncio.CancelledError",
-        "concurrent.futures._base.CancelledError",
-        "gevent.GreenletExit",
-        "greenlet.GreenletExit",
-        "trio.Cancelled",
-        "trio._core._exceptions.Cancelled",
-        "GeneratorExit",
-        "KeyboardInterrupt",
-    )
-)
 
 
 @lru_cache(maxsize=2_048)
@@ -98,17 +85,6 @@ def _without_signatures(url: str) -> str:
         if equals and key in SIGNED_KEYS:
             pairs[index] = f"{key}={REDACTED}"
     return f"{head}{mark}{'&'.join(pairs)}{hash_}{fragment}"
-
-
-def class_name(error: BaseException) -> str:
-    """Fully qualified class name; a builtin's is its bare name."""
-    kind = type(error)
-    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-
-
-def is_cancellation(name: str) -> bool:
-    """Whether the class called ``name`` is the caller's own change of mind, which is no error."""
-    return name in _CANCELLATIONS
 
 
 def excluding(patterns: str | None) -> re.Pattern[str] | None:

@@ -6,9 +6,9 @@ from typing import Any
 
 from opentelemetry.trace import Span, SpanContext, Status, StatusCode, Tracer, set_span_in_context
 
-from poolscope.facts import Connection, Exchange, now
+from poolscope.facts import Connection, Exchange, Failure, now
 from poolscope.ledger.urls import text
-from poolscope.signals import names
+from poolscope.signals import errors, names
 from poolscope.signals.describe import Attributes, connection_facts, peer
 from poolscope.signals.redaction import server
 
@@ -23,8 +23,9 @@ def setup_span(tracer: Tracer, parent: Span, connection: Connection, anchor: int
     attributes = _server(host, port)
     attributes[names.URL_SCHEME] = text(connection.origin[0]) or ""
     attributes.update(connection_facts(connection))
-    if failed is not None and connection.error is not None:
-        attributes[names.ERROR_TYPE] = connection.error
+    failure = errors.of_setup(connection)
+    if failure is not None:
+        attributes[names.ERROR_TYPE] = failure.type
     started, ended = _span_of(connection)
     span = tracer.start_span(
         f"HTTP connection_setup {host}:{port}",
@@ -37,27 +38,31 @@ def setup_span(tracer: Tracer, parent: Span, connection: Connection, anchor: int
         last = len(connection.phases) - 1
         for index, (phase, begun, over) in enumerate(connection.phases):
             name, about = _phase(phase, connection, host, port)
-            broke = failed == phase and index == last
-            if broke and connection.error is not None:
-                about[names.ERROR_TYPE] = connection.error
+            broke = failure if failed == phase and index == last else None
+            if broke is not None:
+                about[names.ERROR_TYPE] = errors.of_lookup(broke) if phase == "dns" else broke.type
             child = tracer.start_span(
                 name, context=within, attributes=about, start_time=anchor + int(begun * 1e9)
             )
-            if broke:
-                child.set_status(Status(StatusCode.ERROR))
+            if broke is not None:
+                child.set_status(_status(broke, connection))
             child.end(end_time=anchor + int(over * 1e9))
-        if failed is not None:
-            span.set_status(Status(StatusCode.ERROR))
+        if failure is not None:
+            span.set_status(_status(failure, connection))
     span.end(end_time=anchor + int(ended * 1e9))
     return span.get_span_context()
 
 
-def wait_span(tracer: Tracer, parent: Span, exchange: Exchange, anchor: int, error: str | None) -> None:
+def _status(failure: Failure, connection: Connection) -> Status:
+    return Status(StatusCode.ERROR, errors.sentence(failure, connection.origin, connection.failed_phase))
+
+
+def wait_span(tracer: Tracer, parent: Span, exchange: Exchange, anchor: int, failure: Failure | None) -> None:
     """Tell that ``exchange`` waited ``pool_wait`` seconds in the pool's queue."""
     host, port = server(exchange.origin)
     attributes = _server(host, port)
-    if error is not None:
-        attributes[names.ERROR_TYPE] = error
+    if failure is not None:
+        attributes[names.ERROR_TYPE] = failure.type
     start = exchange.started_at
     span = tracer.start_span(
         f"HTTP wait_for_connection {host}:{port}",
@@ -65,8 +70,8 @@ def wait_span(tracer: Tracer, parent: Span, exchange: Exchange, anchor: int, err
         attributes=attributes,
         start_time=anchor + int(start * 1e9),
     )
-    if error is not None:
-        span.set_status(Status(StatusCode.ERROR))
+    if failure is not None:
+        span.set_status(Status(StatusCode.ERROR, errors.sentence(failure, exchange.origin)))
     span.end(end_time=anchor + int((start + (exchange.pool_wait or 0.0)) * 1e9))
 
 

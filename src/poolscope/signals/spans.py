@@ -18,14 +18,14 @@ from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
 
-from poolscope.facts import BEGUN, Connection, Exchange, HookFailure, now
+from poolscope.facts import BEGUN, Connection, Exchange, Failure, HookFailure, now
 from poolscope.ledger.urls import text
 from poolscope.queue import FACTS, is_the_hosts
-from poolscope.signals import names
+from poolscope.signals import errors, names
 from poolscope.signals.describe import Attributes, exchange_facts
 from poolscope.signals.owner import find_owner, is_traced
 from poolscope.signals.propagation import Propagation
-from poolscope.signals.redaction import class_name, is_cancellation, method, server, url_full
+from poolscope.signals.redaction import method, server, url_full
 from poolscope.signals.setup_spans import setup_span, wait_span
 
 log = logging.getLogger("poolscope")
@@ -47,7 +47,8 @@ class Live:
         """Epoch nanoseconds at `now()` zero."""
         self.span: Any = None
         """The request's span while it records: ours, or the one of somebody above us."""
-        self.own = False
+        self.own: bool | None = None
+        """Whether that span is ours; None while nobody records one."""
         self.described = False
         """Whether that span gets this exchange's facts."""
         self.duration_told = False
@@ -96,6 +97,7 @@ class RequestSpans:
         tick: Callable[[], None] | None = None,
         *,
         apart: bool = False,
+        record: errors.Record = "span",
     ) -> None:
         self._tracer = tracer
         self._apart = apart
@@ -105,6 +107,7 @@ class RequestSpans:
         self._response_hook = response_hook
         self._tick = tick
         self._propagation = Propagation()
+        self._records_exceptions = record != "logs"
         self._complained: set[str] = set()
         self.failures = 0
 
@@ -134,6 +137,7 @@ class RequestSpans:
         owner = None if alone else find_owner(trace.get_current_span(), exchange, request)
         if owner is not None:
             live.span, live.described, live.duration_told = owner
+            live.own = False
             if owner.span is not None:
                 exchange.span = owner.span.get_span_context()
             else:
@@ -186,7 +190,7 @@ class RequestSpans:
         span.end(end_time=live.anchor + int((now() if at is None else at) * 1e9))
 
     @_harmless
-    def request_failed(self, exchange: Exchange, error: BaseException) -> None:
+    def request_failed(self, exchange: Exchange, _error: BaseException) -> None:
         """End the request's span with the error, unless the caller merely changed its mind."""
         live: Live | None = exchange.live
         if live is None or live.span is None:
@@ -195,19 +199,25 @@ class RequestSpans:
         live.request = None
         if exchange.epoch != FACTS.epoch:
             return
-        name = class_name(error)
-        cancelled = is_cancellation(name)
-        told = self._facts(span, live, exchange, None if cancelled else name)
+        failure = exchange.failure
+        told = self._facts(span, live, exchange, failure)
         if not live.own:
             if told:
                 span.set_attributes(told)
             return
-        if not cancelled:
-            told[names.ERROR_TYPE] = name
-            span.set_status(_ERROR)
+        if failure is not None:
+            told[names.ERROR_TYPE] = failure.type
+            self._tell_failure(span, exchange, failure)
         span.set_attributes(told)
         at = exchange.finished_at
         span.end(end_time=live.anchor + int((now() if at is None else at) * 1e9))
+
+    def _tell_failure(self, span: Span, exchange: Exchange, failure: Failure) -> None:
+        said = errors.sentence(failure, exchange.origin)
+        span.set_status(Status(StatusCode.ERROR, said))
+        if self._records_exceptions:
+            about = {names.EXCEPTION_TYPE: exchange.error or failure.type, names.EXCEPTION_MESSAGE: said}
+            span.add_event("exception", about)
 
     def _look_for_provider(self) -> bool:
         """Without an SDK nobody would see a span; one may be configured at any time."""
@@ -236,13 +246,13 @@ class RequestSpans:
             start_time=live.anchor + int(exchange.started_at * 1e9),
         )
 
-    def _facts(self, span: Any, live: Live, exchange: Exchange, failure: str | None = None) -> Attributes:
+    def _facts(self, span: Any, live: Live, exchange: Exchange, failure: Failure | None = None) -> Attributes:
         """The connection's facts for ``span``; tells the wait and the link on the way."""
         connection = exchange.connection
         waited = exchange.pool_wait
         if waited:
-            error = failure if connection is None else None
-            wait_span(self._tracer, span, exchange, live.anchor, error)
+            in_vain = failure if connection is None and failure and failure.connection is None else None
+            wait_span(self._tracer, span, exchange, live.anchor, in_vain)
         if not (live.own or live.described):
             return {}
         told: Attributes = {}
@@ -251,8 +261,11 @@ class RequestSpans:
             setup = connection.span
             if setup is not None and setup.trace_flags.sampled and connection.opened_by != exchange.id:
                 span.add_link(setup)
-        elif waited is not None:
-            told[names.WAIT_TIME] = waited
+        else:
+            if waited is not None:
+                told[names.WAIT_TIME] = waited
+            if failure is not None and failure.connection is not None:
+                told[names.CONNECTION_ID] = failure.connection
         if not live.own:
             told[names.EXCHANGES] = (getattr(span, "attributes", None) or {}).get(names.EXCHANGES, 0) + 1
         return told

@@ -17,8 +17,8 @@ from poolscope.ledger.closing import REASONS
 from poolscope.ledger.snapshot import Since
 from poolscope.ledger.urls import raw_origin, text
 from poolscope.queue import FACTS
-from poolscope.signals import names
-from poolscope.signals.redaction import is_cancellation, method, server
+from poolscope.signals import errors, names
+from poolscope.signals.redaction import method, server
 from poolscope.story.live import LIVE
 
 ORIGINS: Final = 1_000
@@ -47,6 +47,24 @@ class Closed(NamedTuple):
     span: Any
 
 
+class Failed(NamedTuple):
+    """A setup that failed, for the event."""
+
+    sheet: facts.Connection
+    failure: facts.Failure
+    server: Attributes
+    span: Any
+
+
+class Unanswered(NamedTuple):
+    """A request that failed without an answer, for the record of its exception."""
+
+    sheet: facts.Exchange
+    failure: facts.Failure
+    server: Attributes
+    span: Any
+
+
 class Server:
     """Sums for one server."""
 
@@ -55,7 +73,8 @@ class Server:
     def __init__(self, attributes: Attributes) -> None:
         self.attributes = attributes
         self.opened = 0
-        self.failed: dict[str, int] = {}
+        self.failed: dict[tuple[str, facts.ErrorType | None], int] = {("connect", None): 0}
+        """By phase and error; the first is there, as 0, from the first sight of a server on."""
         self.closed: dict[tuple[str, str | None], int] = {(reason, _BY[reason]): 0 for reason in EVERYDAY}
         self.reused = 0
         self.fresh = 0
@@ -79,7 +98,7 @@ class Totals:
     """Everything the metrics are made of."""
 
     def __init__(self) -> None:
-        self.pending: deque[Sample | Closed | records.Finding] = deque()
+        self.pending: deque[Sample | Closed | Failed | Unanswered | records.Finding] = deque()
         self.reset()
 
     def __repr__(self) -> str:
@@ -208,11 +227,16 @@ class Totals:
             at.opened += 1
             self._setup(sheet, at, sheet.opened_at)
         elif moment == ENDED and sheet.failed_phase is not None:
-            at.failed[sheet.failed_phase] = at.failed.get(sheet.failed_phase, 0) + 1
+            failure = sheet.failure
+            if failure is not None:  # else the caller changed its mind
+                key = (sheet.failed_phase, failure.type)
+                at.failed[key] = at.failed.get(key, 0) + 1
+                self.pending.append(Failed(sheet, failure, at.attributes, sheet.span))
             self._setup(sheet, at, sheet.closed_at)
 
     def _setup(self, sheet: facts.Connection, at: Server, ended_at: float | None) -> None:
-        error = sheet.error if sheet.failed_phase is not None else None
+        failure = errors.of_setup(sheet)
+        error = None if failure is None else failure.type
         last = len(sheet.phases) - 1
         for index, (phase, start, end) in enumerate(sheet.phases):
             broke = error if index == last and phase == sheet.failed_phase else None
@@ -220,8 +244,8 @@ class Totals:
             name = text(sheet.dns_name)
             if phase == "dns" and name is not None:
                 about: Attributes = {names.DNS_NAME: name}
-                if broke is not None:
-                    about[names.ERROR_TYPE] = broke
+                if broke is not None and failure is not None:
+                    about[names.ERROR_TYPE] = errors.of_lookup(failure)
                 self.pending.append(Sample(names.DNS_DURATION, end - start, about, sheet.span))
         if sheet.setup_started_at is not None and ended_at is not None:
             self._phase("total", ended_at - sheet.setup_started_at, error, sheet, at)
@@ -261,6 +285,9 @@ class Totals:
         elif sheet.reused is False:
             at.fresh += 1
         self._durations(sheet, at, live is not None and live.duration_told)
+        failure = sheet.failure
+        if failure is not None and sheet.headers_at is None and (live is None or live.own is not False):
+            self.pending.append(Unanswered(sheet, failure, at.attributes, sheet.span))
 
     def _durations(self, sheet: facts.Exchange, at: Server, told: bool) -> None:
         about: Attributes = {names.METHOD: method(sheet.method), **at.attributes}
@@ -277,8 +304,8 @@ class Totals:
             about[names.STATUS] = status
             if status >= 400:
                 about[names.ERROR_TYPE] = str(status)
-        elif sheet.error is not None and not is_cancellation(sheet.error):
-            about[names.ERROR_TYPE] = sheet.error
+        elif sheet.error is not None and sheet.failure is not None:
+            about[names.ERROR_TYPE] = sheet.failure.type
         self.pending.append(
             Sample(names.REQUEST_DURATION, max(ended - sheet.started_at, 0.0), about, sheet.span)
         )

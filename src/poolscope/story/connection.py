@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from poolscope.facts import BEGUN, ENDED, OPENED, Connection, Exchange, Pool, RawOrigin, now
 from poolscope.queue import FACTS
+from poolscope.story import failures
 from poolscope.story.door import ENTRANCE
 from poolscope.story.live import LIVE
 
@@ -101,7 +102,7 @@ class ConnectionMark:
             FACTS.put(OPENED, sheet)
         self._tell_setup(sheet, exchange)
 
-    def setup_failed(self, error: str) -> None:
+    def setup_failed(self, error: str, what: failures.Seen | None = None) -> None:
         """The connecting task gave up in the phase it was in; ``error`` is the class that it saw on the wire."""
         setup, self.setup = self.setup, None
         if setup is None:
@@ -109,10 +110,12 @@ class ConnectionMark:
         at = now()
         sheet, exchange = setup.sheet, setup.exchange
         sheet.failed_phase, sheet.error, sheet.closed_at = setup.phase, error, at
+        sheet.failure = failures.of_setup(sheet, what or failures.by_name(error))
         if setup.phase != "dns" or not sheet.phases:
             sheet.phases.append((setup.phase, setup.since, at))
         if exchange is not None:
             exchange.connecting = None
+            exchange.failure = sheet.failure
         self.sheet = None
         if not self.silent and LIVE.connections.pop(sheet.id, None) is not None:
             FACTS.put(ENDED, sheet)

@@ -18,6 +18,7 @@ from typing import Any, Final
 from poolscope.facts import ENDED, Exchange, RawOrigin, now
 from poolscope.genuine import get_ident
 from poolscope.queue import FACTS
+from poolscope.story import failures
 from poolscope.story.call import Call
 from poolscope.story.connection import ConnectionMark
 from poolscope.story.door import ENTRANCE
@@ -132,10 +133,16 @@ def headers(
         ENTRANCE.tell("headers_received", exchange, response)
 
 
-def failed(exchange: Exchange, error: BaseException, name: str, complete: bool | None = None) -> bool:
+def failed(
+    exchange: Exchange,
+    error: BaseException,
+    name: str,
+    complete: bool | None = None,
+    what: failures.Seen | None = None,
+) -> bool:
     """It ends by ``error``, whose class is ``name``; called in its own task, never by a close or a finalizer."""
     unanswered = exchange.headers_at is None
-    if not ended(exchange, complete, name):
+    if not ended(exchange, complete, name, what=what or failures.seen(error)):
         return False
     if unanswered and ENTRANCE.door is not None and not exchange.silent:
         ENTRANCE.tell("request_failed", exchange, error)
@@ -143,7 +150,11 @@ def failed(exchange: Exchange, error: BaseException, name: str, complete: bool |
 
 
 def ended(
-    exchange: Exchange, complete: bool | None, error: str | None = None, at: float | None = None
+    exchange: Exchange,
+    complete: bool | None,
+    error: str | None = None,
+    at: float | None = None,
+    what: failures.Seen | None = None,
 ) -> bool:
     """Its answer was read or closed, or there is none; False where it was over already."""
     if exchange._peers.pop(exchange.id, exchange) is exchange:  # its value is None, and two may come at once
@@ -151,6 +162,10 @@ def ended(
     exchange.finished_at = now() if at is None else at
     exchange.body_complete = complete
     exchange.error = error
+    if error is None:
+        exchange.failure = None
+    else:
+        failures.ends(exchange, error, what)
     mark, exchange._mark = exchange._mark, None
     if mark is not None:
         mark.given_back(exchange, complete)

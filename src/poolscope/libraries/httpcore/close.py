@@ -6,10 +6,11 @@ import sys
 from types import FrameType
 from typing import Any, Final, NamedTuple
 
-from poolscope.facts import Connection, now
-from poolscope.libraries.httpcore import names
+from poolscope.facts import Connection, Failure, now
+from poolscope.libraries.httpcore import errors, names
 from poolscope.libraries.httpcore.marks import CLOSER, Wire, let_go, wire_of
 from poolscope.libraries.point import Point
+from poolscope.story import failures
 from poolscope.story.exchange import CURRENT
 
 _LIBRARIES: Final = frozenset(("httpcore", "httpcore2"))
@@ -100,6 +101,9 @@ def _note_http2(sheet: Connection, protocol: Any) -> None:
         # What arrived is understood elsewhere: the end of what can be read is all that is called so here.
         sheet.eof = name == "RemoteProtocolError"
         sheet.error = name
+        what = failures.Seen("ended") if sheet.eof else errors.seen(error)
+        type_ = failures.type_of(what.kind, "awaiting")
+        sheet.failure = None if type_ is None else Failure(type_, what.code, what.said)
 
 
 def _note_http1(wire: Wire, sheet: Connection, protocol: Any, error: BaseException | None) -> None:
@@ -116,6 +120,7 @@ def _note_http1(wire: Wire, sheet: Connection, protocol: Any, error: BaseExcepti
     exchange = wire.exchange
     if exchange is not None and exchange.error is None:
         exchange.error = names.class_name(failed)
+        exchange.failure = failures.of_exchange(exchange, errors.seen(failed))
 
 
 STREAM_ENDS: Final = (

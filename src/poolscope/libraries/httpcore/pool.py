@@ -12,7 +12,7 @@ from typing import Any, Final
 from poolscope.facts import Exchange, now
 from poolscope.libraries import callsite, keepalive
 from poolscope.libraries.guarding import guard
-from poolscope.libraries.httpcore import names
+from poolscope.libraries.httpcore import errors, names
 from poolscope.libraries.httpcore.adopt import adopt_connections, met
 from poolscope.libraries.httpcore.marks import AnswerLeash, Pooled, Wire, leave
 from poolscope.libraries.httpcore.setup import BACKENDS
@@ -172,11 +172,12 @@ def lost() -> None:
 def failed(token: Exchange, error: BaseException) -> None:
     """There will be no answer."""
     wire: Wire | None = token._mark
+    what = errors.seen(error)
     if wire is not None and wire.is_setting_up_for(token):
-        wire.setup_failed(names.class_of(error).__name__)
+        wire.setup_failed(names.class_of(error).__name__, what)
     if wire is None or (wire.http2 and token.queued and token.connection is None):
         story.waited(token, now())
-    story.failed(token, error, names.class_name(error))
+    story.failed(token, error, names.class_name(error), what=what)
 
 
 def answered(token: Exchange, result: Any) -> None:
@@ -219,7 +220,7 @@ def releasing(body: Any) -> None:
         # The iterator was let go half way: the program has read enough.
         story.ended(exchange, complete, exchange.error)
     else:
-        story.ended(exchange, complete, names.class_name(error))
+        story.ended(exchange, complete, names.class_name(error), what=errors.seen(error))
 
 
 def _note_closes(exchange: Exchange, inner: Any) -> None:

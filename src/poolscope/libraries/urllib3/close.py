@@ -12,10 +12,11 @@ from types import FrameType
 from typing import Any
 
 from poolscope.facts import Connection, now
-from poolscope.libraries.urllib3.errors import class_name, note_error
+from poolscope.libraries.urllib3.errors import class_name, note_error, seen
 from poolscope.libraries.urllib3.state import Held, close_begins, held_by
 from poolscope.story import exchange as exchanges
 from poolscope.story.connection import ConnectionMark
+from poolscope.story.failures import Seen
 
 Closing = tuple[ConnectionMark, Connection, float]
 
@@ -107,7 +108,7 @@ def _note_uncaught(mark: ConnectionMark, sheet: Connection, frame: FrameType, at
     if error is not None:
         note_error(sheet, error)
         complete = None if exchange.headers_at is None else False
-        exchanges.ended(exchange, complete, class_name(error), at)
+        exchanges.ended(exchange, complete, class_name(error), at, seen(error))
 
 
 def _passing_through(frame: FrameType) -> BaseException | None:
@@ -128,7 +129,7 @@ def _in_body(mark: ConnectionMark, sheet: Connection, at: float) -> str:
         return "response"
     note_error(sheet, error)
     if mark.exchange is not None:
-        exchanges.ended(mark.exchange, False, class_name(error), at)
+        exchanges.ended(mark.exchange, False, class_name(error), at, seen(error))
     return "exchange"
 
 
@@ -138,12 +139,13 @@ def _by_owner(held: Held, sheet: Connection, frame: FrameType, at: float) -> str
         return (held.pool.ending if held.pool is not None else None) or "client"
     outer = frame.f_back
     if outer is not None and outer.f_code.co_name == "_update_chunk_length":
-        if outer.f_locals.get("line"):
+        what = Seen("protocol" if outer.f_locals.get("line") else "ended")
+        if what.kind == "protocol":
             sheet.error = "InvalidChunkLength"
         else:
             sheet.eof = True
         if held.mark.exchange is not None:
-            exchanges.ended(held.mark.exchange, False, "urllib3.exceptions.ProtocolError", at)
+            exchanges.ended(held.mark.exchange, False, "urllib3.exceptions.ProtocolError", at, what)
         return "exchange"
     # io.IOBase sets this before it closes what is being finalized.
     return "gc" if getattr(owner, "_finalizing", False) else "response"

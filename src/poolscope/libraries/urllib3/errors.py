@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from poolscope.facts import Connection
+from poolscope.story import failures
+from poolscope.story.failures import Meanings, Seen
 
 
 def class_name(error: BaseException) -> str:
@@ -24,6 +26,29 @@ _WRAPPERS: Final = frozenset(
         "SSLError",
     )
 )
+MEANINGS: Final = Meanings(
+    surely={
+        "EmptyPoolError": "pool",
+        "ConnectTimeoutError": "timeout",
+        "ReadTimeoutError": "timeout",
+        "RemoteDisconnected": "ended",
+        "IncompleteRead": "ended",
+        "InvalidChunkLength": "protocol",
+        "BadStatusLine": "protocol",
+        "UnknownProtocol": "protocol",
+        "LineTooLong": "protocol",
+        "InvalidHeader": "protocol",
+        "CertificateError": "certificate",
+        "LocationParseError": "unresolved",
+    },
+    otherwise={
+        "SSLError": "tls",
+        "ProtocolError": "protocol",
+        "HTTPException": "protocol",
+        "NewConnectionError": "socket",
+    },
+    wrappers=_WRAPPERS,
+)
 _MADE_BY_EOF: Final = frozenset(("IncompleteRead", "RemoteDisconnected"))
 
 
@@ -37,6 +62,14 @@ def on_the_wire(error: BaseException) -> BaseException:
     # PySocks keeps its cause in an attribute of its own.
     beneath = getattr(error, "socket_err", None)
     return beneath if isinstance(beneath, BaseException) else error
+
+
+def seen(error: BaseException) -> Seen:
+    """What ``error`` means."""
+    what = failures.seen(error, MEANINGS)
+    if what.kind == "ended" and _read_a_false_chunk_size(on_the_wire(error)):
+        return Seen("protocol")
+    return what
 
 
 def name_on_the_wire(error: BaseException) -> str:

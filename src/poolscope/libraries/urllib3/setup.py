@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from poolscope.facts import Connection, RawOrigin, now
 from poolscope.libraries.point import Point
-from poolscope.libraries.urllib3.errors import has_ended, name_on_the_wire, on_the_wire
+from poolscope.libraries.urllib3.errors import has_ended, name_on_the_wire, on_the_wire, seen
 from poolscope.libraries.urllib3.state import exchange_on, fail, given_to, gone, held_by
 from poolscope.story.connection import Setup
 from poolscope.story.suppression import suppressed
@@ -64,7 +64,7 @@ def failed(connection: Any, token: Setup, error: BaseException) -> None:
     held = held_by(connection)
     if held is not None:
         token.sheet.eof = has_ended(error)
-        held.mark.setup_failed(name_on_the_wire(error))
+        held.mark.setup_failed(name_on_the_wire(error), seen(error))
         fail(token.exchange, error)
 
 

@@ -14,7 +14,7 @@ from poolscope.facts import Connection, Exchange, Pool, RawOrigin, now
 from poolscope.libraries import keepalive
 from poolscope.libraries.guarding import guard
 from poolscope.libraries.marks import mark_on, set_mark
-from poolscope.libraries.urllib3.errors import class_name, note_error
+from poolscope.libraries.urllib3.errors import class_name, note_error, seen
 from poolscope.story import exchange as exchanges
 from poolscope.story import pool as pools
 from poolscope.story.client import ClientFacts
@@ -173,7 +173,7 @@ def fail(exchange: Exchange | None, error: BaseException) -> None:
         if exchange.connection is not None:
             note_error(exchange.connection, error)
         complete = None if exchange.headers_at is None else False
-        exchanges.failed(exchange, error, class_name(error), complete)
+        exchanges.failed(exchange, error, class_name(error), complete, seen(error))
 
 
 def was_read(held: Held) -> bool | None:

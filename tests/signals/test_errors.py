@@ -1,0 +1,259 @@
+"""One vocabulary of errors: each failure, caused for real, is called the same by every library on every signal."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import Any, get_args
+
+import pytest
+import trio
+
+from poolscope.facts import ERROR_TYPES, ErrorType
+from poolscope.signals.errors import WORDS
+from poolscope.story.failures import seen
+from tests.servers import Certificates, in_thread
+from tests.signals.telemetry import Telemetry
+from tests.truth import setup_failures as ways
+from tests.truth.probes import HTTPX, Probe
+from tests.truth.setup_failures import Cause
+from tests.truth.test_given_up import body, stopping_in
+from tests.truth.watching import LEAVES_SOCKETS, watch
+
+PATIENCE = 0.2
+LIBRARIES = ["urllib3", "requests", "httpx-sync", "httpx-asyncio", "httpx2-trio"]
+
+Act = Callable[[Probe, Cause], Any]
+
+
+def asks(probe: Probe, cause: Cause) -> None:
+    assert probe.get(cause.url, timeout=PATIENCE) is not None
+
+
+def sends_much(probe: Probe, cause: Cause) -> None:
+    assert probe.get(cause.url, timeout=PATIENCE, body=body()) is not None
+
+
+def asks_beside_another(probe: Probe, cause: Cause) -> None:
+    """All the connections that the pool makes are taken."""
+    held = probe.open(cause.url)
+    if "urllib3" in probe.tags:
+        with pytest.raises(Exception, match="Pool is empty"):
+            probe.client.request("GET", cause.url, pool_timeout=PATIENCE)
+    else:
+        assert probe.get(cause.url, timeout=PATIENCE) == "PoolTimeout"
+    probe.leave(held)
+
+
+def answering(path: str) -> Callable[[Certificates], AbstractContextManager[Cause]]:
+    @contextmanager
+    def failure(_: Certificates) -> Iterator[Cause]:
+        with in_thread() as server:
+            yield Cause(server.url(path))
+
+    return failure
+
+
+@contextmanager
+def not_reading(_: Certificates) -> Iterator[Cause]:
+    with stopping_in("writing") as server:
+        yield Cause(server.url())
+        server.go.set()
+
+
+@contextmanager
+def with_a_small_pool(_: Certificates) -> Iterator[Cause]:
+    with in_thread() as server:
+        yield Cause(server.url("/size/1000000/1"), {"max_connections": 1, "max_idle": 1})
+
+
+@dataclass(frozen=True)
+class Row:
+    way: Callable[[Certificates], AbstractContextManager[Cause]]
+    phase: str | None = None
+    act: Act = asks
+    in_body: bool = False
+    libraries: tuple[str, ...] = tuple(LIBRARIES)
+
+
+ROWS: dict[ErrorType, Row] = {
+    "dns_error": Row(ways.name_not_resolved, "dns"),
+    "connection_refused": Row(ways.refused, "connect"),
+    "connect_timeout": Row(ways.connect_unanswered, "connect"),
+    "tls_certificate": Row(ways.untrusted, "tls"),
+    "tls_error": Row(ways.speaks_plain, "tls"),
+    "proxy_error": Row(ways.tunnel_forbidden, "proxy_tunnel"),
+    # requests has no timeout for its pool.
+    "pool_timeout": Row(with_a_small_pool, None, asks_beside_another,
+                        libraries=tuple(name for name in LIBRARIES if name != "requests")),
+    "write_timeout": Row(not_reading, None, sends_much),
+    "read_timeout": Row(answering("/silence/1")),
+    "response_ended": Row(answering("/drop/1")),
+    "protocol_error": Row(answering("/garbage/1")),
+    "body_cut": Row(answering("/cut/1"), in_body=True),
+    "reset": Row(answering("/reset/1"), in_body=True),
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def names(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with ways.names_of_our_own(monkeypatch):
+        yield
+
+
+def _each() -> Iterator[Any]:
+    for type_, row in ROWS.items():
+        for name in row.libraries:
+            yield pytest.param(type_, name, marks=LEAVES_SOCKETS if name in HTTPX else ())
+
+
+@pytest.mark.parametrize(("type_", "name"), [*_each()])
+def test_a_failure_has_one_name(
+    type_: ErrorType, name: str, certificates: Certificates, telemetry: Telemetry
+) -> None:
+    row = ROWS[type_]
+    with row.way(certificates) as cause, telemetry.instrumented():
+        with watch(name, **cause.options) as (probe, captured):
+            if row.act is asks_beside_another and name == "urllib3":
+                probe.client.connection_pool_kw["block"] = True
+            row.act(probe, cause)
+        points = {each.name: each.data.data_points for each in telemetry.everything()}
+    told = dict(_of_request(telemetry, points, captured, row))
+    if row.phase is not None:
+        told |= _of_setup(telemetry, points, captured, row.phase)
+    else:
+        told |= _of_connection(telemetry, captured, type_)
+    assert told == {signal: {type_} for signal in told}
+    assert cause.url.rpartition("/")[2] not in {
+        word for span in telemetry.spans for word in (span.status.description or "").split("/")
+    } - {""}
+
+
+def _of_request(telemetry: Telemetry, points: Any, captured: Any, row: Row) -> Iterator[tuple[str, Any]]:
+    yield "file", {each.error_type for each in captured.exchanges if each.error}
+    if row.in_body:
+        return
+    failed = [span for span in telemetry.requests if span.status.status_code.name == "ERROR"]
+    yield "span", {span.attributes["error.type"] for span in failed}
+    yield "duration", _errors(points["http.client.request.duration"])
+    (span,) = failed
+    (record,) = span.events
+    assert record.name == "exception"
+    assert record.attributes["exception.message"] == span.status.description
+    if row.phase is not None:
+        (failed_setup,) = {each.failed_setup for each in captured.exchanges}
+        assert span.attributes["poolscope.connection.id"] == failed_setup == captured.connections[0].id
+
+
+def _of_setup(telemetry: Telemetry, points: Any, captured: Any, phase: str) -> dict[str, Any]:
+    (setup,) = telemetry.named("HTTP connection_setup")
+    (broken,) = [
+        span
+        for span in telemetry.spans
+        if span.parent == setup.context and span.status.status_code.name == "ERROR"
+    ]
+    assert setup.status.description == broken.status.description
+    assert f"in {phase}" in setup.status.description
+    (event,) = telemetry.events("poolscope.connection.setup_failed")
+    assert event.attributes["poolscope.setup.phase"] == phase
+    counted = [point for point in points["poolscope.connections.failed"] if point.value]
+    assert [point.attributes["poolscope.setup.phase"] for point in counted] == [phase]
+    told = {
+        "setup": {setup.attributes["error.type"]},
+        "event": {event.attributes["error.type"]},
+        "counter": _errors(counted),
+        "setup duration": _errors(points["poolscope.connection.setup.duration"]),
+        "file of the connection": {each.error_type for each in captured.connections},
+    }
+    if phase == "dns":  # where getaddrinfo has codes of its own
+        assert broken.attributes["error.type"] == "host_not_found"
+        assert _errors(points["dns.lookup.duration"]) == {"host_not_found"}
+    else:
+        told["phase"] = {broken.attributes["error.type"]}
+    return told
+
+
+def _of_connection(telemetry: Telemetry, captured: Any, type_: ErrorType) -> dict[str, Any]:
+    if type_ == "pool_timeout":
+        (wait,) = telemetry.named("HTTP wait_for_connection")
+        return {"wait": {wait.attributes["error.type"]}}
+    (event,) = telemetry.events("poolscope.connection.closed")
+    return {
+        "event": {event.attributes["error.type"]},
+        "file of the connection": {each.error_type for each in captured.connections},
+    }
+
+
+def _errors(points: Any) -> set[str]:
+    return {point.attributes["error.type"] for point in points if "error.type" in point.attributes}
+
+
+def test_what_is_not_in_the_table_cannot_be_caused_here() -> None:
+    assert set(ERROR_TYPES) - set(ROWS) == {"connection_error", "_OTHER"}
+    assert get_args(ErrorType) == ERROR_TYPES
+    assert set(WORDS) == set(ERROR_TYPES)
+
+
+@pytest.mark.parametrize("name", ["httpx-asyncio", "httpx2-trio"])
+@pytest.mark.parametrize("way", [ways.handshake_unanswered, ways.connect_unanswered, answering("/silence/1")])
+@LEAVES_SOCKETS
+def test_a_cancellation_is_no_error(
+    name: str, way: Any, certificates: Certificates, telemetry: Telemetry
+) -> None:
+    from tests.truth.watching import until
+
+    with way(certificates) as cause, telemetry.instrumented():
+        with watch(name, **cause.options) as (probe, captured):
+            asked = probe.begin(probe.getting(cause.url))
+            if cause.stuck is not None:
+                assert cause.stuck.wait(10)
+            until(lambda: telemetry.points("http.client.active_requests"))
+            asked.cancel()
+            until(lambda: telemetry.total("http.client.request.duration"))
+        metrics = telemetry.everything()
+    assert {span.status.status_code.name for span in telemetry.spans} == {"UNSET"}
+    assert not any("error.type" in span.attributes for span in telemetry.spans)
+    for metric in metrics:
+        for point in metric.data.data_points:
+            assert "error.type" not in point.attributes, metric.name
+            assert metric.name != "poolscope.connections.failed" or point.value == 0
+    assert all(
+        "error.type" not in each.log_record.attributes for each in telemetry.log_exporter.get_finished_logs()
+    )
+    assert {each.error_type for each in (*captured.connections, *captured.exchanges)} == {None}
+
+
+@pytest.mark.parametrize(
+    ("asked", "on_span", "as_log"), [("", True, False), ("logs", False, True), ("logs/dup", True, True)]
+)
+def test_an_exception_is_recorded_as_the_conventions_are_asked_to(
+    asked: str, on_span: bool, as_log: bool, monkeypatch: pytest.MonkeyPatch, telemetry: Telemetry
+) -> None:
+    import requests
+
+    monkeypatch.setenv("OTEL_SEMCONV_EXCEPTION_SIGNAL_OPT_IN", asked)
+    with telemetry.instrumented(), pytest.raises(requests.ConnectionError):
+        requests.get("http://127.0.0.1:1/secret?key=secret", timeout=5)
+    (span,) = telemetry.requests
+    assert span.status.description == "connection refused [ECONNREFUSED] (127.0.0.1:1)"
+    assert bool(span.events) is on_span
+    records = telemetry.events("http.client.request.exception")
+    assert bool(records) is as_log
+    for about in [event.attributes for event in span.events] + [record.attributes for record in records]:
+        assert about["exception.type"] == "urllib3.exceptions.NewConnectionError"
+        assert about["exception.message"] == span.status.description
+    for record in records:
+        assert (record.trace_id, record.span_id) == (span.context.trace_id, span.context.span_id)
+        assert record.severity_text == "WARN"
+        assert record.body == span.status.description
+
+
+def test_what_a_cancellation_is() -> None:
+    for error in (asyncio.CancelledError(), GeneratorExit(), trio.Cancelled._create(source="deadline")):
+        assert seen(error).kind == "cancelled"
+    assert seen(TimeoutError()).kind == "timeout"
+    assert (
+        seen(ExceptionGroup("both", [ConnectionRefusedError(111, "x"), OSError(113, "y")])).kind == "refused"
+    )
