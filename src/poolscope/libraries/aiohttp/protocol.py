@@ -129,13 +129,17 @@ def _trigger(held: Held, protocol: Any, frame: FrameType, at: float) -> str:
     if name in ("_close", "connect"):
         return "client"
     if name in ("_get", "_cleanup"):
-        if protocol.is_connected():
-            return "maintenance"
-        if held.mark.sheet is not None:
-            held.mark.sheet.readable_at = at
-        return "checkout"
+        return "maintenance" if protocol.is_connected() else _left_idle(held.mark.sheet, at)
     newest = held.mark.exchange
     return "response" if newest is None or newest.error is None else "exchange"
+
+
+def _left_idle(sheet: Connection | None, at: float) -> str:
+    """Who ends an idle connection that the server has closed; the newest request may have asked for that."""
+    if sheet is None or sheet.request_closes:
+        return "exchange"
+    sheet.readable_at = at
+    return "checkout"
 
 
 def closed(token: Closing) -> None:
@@ -150,15 +154,14 @@ def losing(protocol: Any, exc: BaseException | None) -> None:
     if held is None or held.mark.sheet is None or protocol.transport is None:
         return
     mark, sheet, exchange, at = held.mark, held.mark.sheet, held.exchange, now()
-    if exchange is None:
-        sheet.readable_at = at
-    elif exchange.status != 101:
+    trigger = _left_idle(sheet, at) if exchange is None else "exchange"
+    if exchange is not None and exchange.status != 101:
         error = protocol.exception() or exc
         if error is None:
             sheet.eof = True
         else:
             state.note_error(sheet, error)
-    ending = mark.closing("checkout" if exchange is None else "exchange", at)
+    ending = mark.closing(trigger, at)
     if ending is not None:
         mark.closed(ending, None)
 
@@ -172,5 +175,6 @@ PROTOCOL: Final = (
     Point(_HANDLER, "read", after=answered, failed=unanswered),
     Point(_HANDLER, "close", before=closing, always=closed),
     Point(_HANDLER, "abort", before=closing, always=closed, missing_ok=True),
+    Point(_HANDLER, "eof_received", before=losing),
     Point(_HANDLER, "connection_lost", before=losing, takes=("exc",)),
 )
