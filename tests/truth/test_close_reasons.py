@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterator
+from functools import partial
 
 import httpx
 import pytest
@@ -389,7 +390,7 @@ def test_gc_active(name: str) -> None:
     with in_thread() as server, watch(name) as (probe, captured):
         response = probe.open(server.url("/size/4000000/1"))
         if name == "aiohttp":  # while it reads ahead, its event loop keeps everything
-            until(lambda: response.connection.protocol._reading_paused)
+            until(partial(getattr, response.connection.protocol, "_reading_paused"))
         assert response is not None
         del response
         probe.drop()

@@ -154,8 +154,10 @@ def losing(protocol: Any, exc: BaseException | None) -> None:
     if held is None or held.mark.sheet is None or protocol.transport is None:
         return
     mark, sheet, exchange, at = held.mark, held.mark.sheet, held.exchange, now()
-    trigger = _left_idle(sheet, at) if exchange is None else "exchange"
-    if exchange is not None and exchange.status != 101:
+    trigger = "exchange"
+    if exchange is None or _has_whole_answer(protocol):
+        trigger = _left_idle(sheet, at)
+    elif exchange.status != 101:
         error = protocol.exception() or exc
         if error is None:
             sheet.eof = True
@@ -164,6 +166,14 @@ def losing(protocol: Any, exc: BaseException | None) -> None:
     ending = mark.closing(trigger, at)
     if ending is not None:
         mark.closed(ending, None)
+
+
+def _has_whole_answer(protocol: Any) -> bool:
+    """Whether all of an answer has arrived that the request's task has not seen yet."""
+    for (message, payload), _ in protocol._buffer:
+        if message.code >= 200:
+            return bool(payload.is_eof()) and not message.should_close
+    return False
 
 
 _HANDLER: Final = "client_proto.ResponseHandler"

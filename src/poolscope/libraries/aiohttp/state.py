@@ -13,6 +13,7 @@ from types import FrameType
 from typing import Any, Final
 
 from poolscope.facts import Connection, Exchange, Pool, RawOrigin
+from poolscope.libraries.callsite import LIBRARY, kind_of
 from poolscope.libraries.guarding import guard
 from poolscope.libraries.marks import mark_on, set_mark
 from poolscope.libraries.weaver import WEAVER
@@ -194,7 +195,7 @@ def raised_in(payload: Any) -> BaseException | None:
 
 def is_collected(frame: FrameType | None) -> bool:
     """Whether aiohttp's code around ``frame`` runs in a finalizer."""
-    while frame is not None and str(frame.f_globals.get("__name__")).startswith(("aiohttp", "poolscope")):
+    while frame is not None and kind_of(frame.f_code.co_filename) == LIBRARY:
         if frame.f_code.co_name == "__del__":
             return True
         frame = frame.f_back
