@@ -56,6 +56,11 @@ def written(_request: Any, conn: Any, token: Held) -> None:
         _sent(token)
 
 
+def cut_short(token: Held, error: BaseException) -> None:
+    """It was not written to its end, because the answer came first or the call was given up."""
+    state.note_error(token.mark.sheet, error)
+
+
 def _sent(held: Held) -> None:
     exchange = held.exchange
     if exchange is not None and exchange.headers_at is None:
@@ -181,7 +186,7 @@ _REQUEST: Final = "client_reqrep.ClientRequest"
 
 PROTOCOL: Final = (
     Point(_REQUEST, "send", before=sending, after=handed_over, failed=unsent, takes=("conn",)),
-    Point(_REQUEST, "write_bytes", before=writes, after=written, takes=("writer", "conn")),
+    Point(_REQUEST, "write_bytes", before=writes, after=written, failed=cut_short, takes=("writer", "conn")),
     Point(_HANDLER, "read", after=answered, failed=unanswered),
     Point(_HANDLER, "close", before=closing, always=closed),
     Point(_HANDLER, "abort", before=closing, always=closed, missing_ok=True),

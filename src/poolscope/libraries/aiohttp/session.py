@@ -55,7 +55,7 @@ def calls(session: Any, frame: FrameType) -> Call | None:
         outer = CURRENT_CALL.get()
         return None if outer is None else Call(id(session), None, callsite.line_of(frame))
     facts = mark.facts
-    if facts.identity.settled:
+    if facts.identity.settled or not session._connector_owner:  # what it shares, it does not throw away
         return Call(id(session), facts.current().id, callsite.line_of(frame))
     if suppressed():
         return None

@@ -55,6 +55,8 @@ def creating(connector: Any, req: Any) -> Making | None:
 def created(token: Making, result: Any) -> None:
     """It is usable."""
     set_mark(result, token.held)
+    if token.setup.sheet.via == "uds":
+        token.setup.over("connect")
     describe(token.setup.sheet, result.transport)
     token.held.mark.opened()
 
