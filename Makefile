@@ -14,7 +14,7 @@ TESTS ?= tests
 JOBS ?= auto
 PYTEST := $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 FAST := not processes and not load and not long and not stack and not caddy and not root and not browser
-SUITES ?= httpx httpcore requests urllib3
+SUITES ?= httpx httpcore requests aiohttp urllib3
 VERSIONS ?= oldest older old
 
 .PHONY: help print-python demo test test-fast test-all test-caddy test-stack components truth long regress lint format types mypy check hooks bench bench-ir upstream versions readme stack stack-local screenshots panels dashboards clean test-browser pictures dist package release-files

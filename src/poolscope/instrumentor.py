@@ -154,7 +154,7 @@ def instrument(
     response_hook: ResponseHook | None = None,
     signals: bool = True,
 ) -> None:
-    """Watch every connection of httpx, httpx2, requests and urllib3 from now on; a second call does nothing.
+    """Watch every connection of httpx, httpx2, requests, urllib3 and aiohttp from now on; a second call does nothing.
 
     With ``opentelemetry-api`` installed, spans, metrics and events go to the global providers, or to those
     given as ``tracer_provider``, ``meter_provider``, ``logger_provider``; ``excluded_urls``,

@@ -11,6 +11,7 @@ import importlib
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from poolscope.instrumentor import observe
+from poolscope.libraries.aiohttp.session import observe as observe_session
 from poolscope.libraries.httpcore import observe_pool
 from poolscope.libraries.httpx import observe_client
 
@@ -30,15 +31,17 @@ _BELOW_HTTPX: Final = ("httpx", "httpx2", "httpcore", "httpcore2", "anyio", "tri
 def trace(client: _T) -> _T:
     """Observe one client that exists already, and return it.
 
-    Takes a client of httpx or httpx2, a ``requests.Session`` and a urllib3 ``PoolManager``; raises TypeError
-    for anything else.
+    Takes a client of httpx or httpx2, a ``requests.Session``, an ``aiohttp.ClientSession`` and a urllib3
+    ``PoolManager``; raises TypeError for anything else.
     """
     if observe_client(client):
         observe(*_BELOW_HTTPX)
+    elif observe_session(client):
+        observe("aiohttp")
     elif not _observe_requests_or_urllib3(client):
         raise TypeError(
-            "poolscope.trace() takes a client of httpx or httpx2, a requests.Session or a urllib3 PoolManager, "
-            f"not {type(client).__name__}"
+            "poolscope.trace() takes a client of httpx or httpx2, a requests.Session, an aiohttp.ClientSession or a "
+            f"urllib3 PoolManager, not {type(client).__name__}"
         )
     return client
 

@@ -9,10 +9,10 @@ import pytest
 
 from poolscope.records import Connection
 from poolscope.testing import Capture
-from tests.truth.probes import ASYNC, HTTPX
+from tests.truth.probes import HTTPX, HTTPX_ASYNC
 
 on_all = pytest.mark.parametrize("name", HTTPX)
-on_async = pytest.mark.parametrize("name", ASYNC)
+on_async = pytest.mark.parametrize("name", HTTPX_ASYNC)
 on_libraries = pytest.mark.parametrize("library", ["httpcore", "httpcore2"])
 
 

@@ -46,7 +46,7 @@ def reached_from(*roots: Any) -> Iterator[Any]:
 def test_the_registry_reaches_sheets_only(name: str, server: Running) -> None:
     with watch(name) as (probe, captured):
         assert probe.get(server.url("/fixed/1")) is None
-        held = probe.open(server.url("/size/400000/2"))
+        held = probe.open(server.url("/size/4000000/2"))
         (exchange,) = LIVE.exchanges.values()
         assert exchange.connection is not None
         kinds = {type(thing) for thing in reached_from(exchange, exchange.connection)}

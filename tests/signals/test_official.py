@@ -24,8 +24,9 @@ from opentelemetry import trace, metrics
 import poolscope
 
 library, order, sampled = sys.argv[1:4]
-names = {"requests": "Requests", "urllib3": "URLLib3", "httpx": "HTTPXClient", "httpx2": "HTTPX2Client"}
-official = "httpx" if library == "httpx2" else library
+names = {"requests": "Requests", "urllib3": "URLLib3", "httpx": "HTTPXClient", "httpx2": "HTTPX2Client",
+         "aiohttp": "AioHttpClient"}
+official = {"httpx2": "httpx", "aiohttp": "aiohttp_client"}.get(library, library)
 instrumentor = getattr(importlib.import_module(f"opentelemetry.instrumentation.{official}"), names[library] + "Instrumentor")()
 
 class Handler(BaseHTTPRequestHandler):
@@ -64,6 +65,16 @@ elif library == "urllib3":
     with module.PoolManager() as client:
         for _ in range(3):
             client.request("GET", url)
+elif library == "aiohttp":
+    import asyncio
+
+    async def ask():
+        async with module.ClientSession() as client:
+            for _ in range(3):
+                async with client.get(url) as response:
+                    await response.read()
+
+    asyncio.run(ask())
 else:
     with module.Client(trust_env=False) as client:
         for _ in range(3):
@@ -103,8 +114,14 @@ def run(library: str, order: str, opt_in: str = "", sampled: str = "on") -> dict
     return told
 
 
-OFFICIAL = {"requests": "requests", "urllib3": "urllib3", "httpx": "httpx", "httpx2": "httpx"}
-LIBRARIES = ["requests", "urllib3", "httpx", "httpx2"]
+OFFICIAL = {
+    "requests": "requests",
+    "urllib3": "urllib3",
+    "httpx": "httpx",
+    "httpx2": "httpx",
+    "aiohttp": "aiohttp_client",
+}
+LIBRARIES = ["requests", "urllib3", "httpx", "httpx2", "aiohttp"]
 ORDERS = ["official,poolscope", "poolscope,official"]
 
 

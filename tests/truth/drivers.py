@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+import aiohttp
 import requests
 import requests.adapters
 import trio
@@ -192,6 +193,50 @@ def urllib3_threads(load: Load) -> None:
                 pass
 
 
+def _aiohttp_middlewares(job: Job) -> dict[str, Any]:
+    # aiohttp answers a digest challenge from 3.12 on.
+    if job.action == "digest" and hasattr(aiohttp, "DigestAuthMiddleware"):
+        return {"middlewares": (aiohttp.DigestAuthMiddleware("user", "password"),)}
+    return {}
+
+
+async def _aiohttp_perform(session: aiohttp.ClientSession, load: Load, job: Job) -> None:
+    timeout = aiohttp.ClientTimeout(PATIENCE, sock_read=job.patience or PATIENCE)
+    if job.action == "cancel":
+        timeout = aiohttp.ClientTimeout(PATIENCE)
+    try:
+        async with session.get(
+            load.origin + job.path, timeout=timeout, proxy=load.proxy, **_aiohttp_middlewares(job)
+        ) as response:
+            if job.action != "leave":
+                await response.read()
+    except (aiohttp.ClientError, TimeoutError):
+        pass
+
+
+def aiohttp_asyncio(load: Load) -> None:
+    async def work(session: aiohttp.ClientSession, waiting: Any) -> None:
+        for job in waiting:
+            performance = _aiohttp_perform(session, load, job)
+            if job.action != "cancel":
+                await performance
+                continue
+            try:
+                async with asyncio.timeout(job.patience):
+                    await performance
+            except TimeoutError:
+                pass
+
+    async def main() -> None:
+        waiting = iter(load.jobs)
+        trust = ssl.create_default_context(cafile=load.authority) if load.authority else True
+        connector = aiohttp.TCPConnector(limit=8 if load.small_pool else load.in_flight, ssl=trust)
+        async with aiohttp.ClientSession(connector=connector) as session:
+            await asyncio.gather(*(work(session, waiting) for _ in range(load.in_flight)))
+
+    asyncio.run(main())
+
+
 @dataclass(frozen=True, slots=True)
 class Driver:
     """A library in one concurrency style."""
@@ -217,6 +262,7 @@ def _of_httpx(name: str, run: Callable[[Any, Load], None]) -> Driver:
 DRIVERS = [
     Driver("urllib3", "threads", urllib3_threads),
     Driver("requests", "threads", requests_threads),
+    Driver("aiohttp", "asyncio", aiohttp_asyncio),
     *(
         _of_httpx(name, run)
         for name in ("httpx", "httpx2")

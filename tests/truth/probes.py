@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
+import aiohttp
 import requests
 import requests.adapters
 import urllib3
@@ -274,6 +275,75 @@ class Urllib3(Probe):
         gc.collect()
 
 
+class Aiohttp(Probe):
+    tags = frozenset({"aiohttp", "async", "asyncio"})
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.portal = self._stack.enter_context(start_blocking_portal("asyncio"))
+        self.proxy: str | None = None
+
+    def build(self, options: Options) -> None:
+        self.proxy = options.proxy
+        expiry = options.keepalive_expiry
+
+        async def build() -> aiohttp.ClientSession:
+            connector = aiohttp.TCPConnector(
+                limit=options.max_connections,
+                keepalive_timeout=expiry,
+                ssl=options.trust or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+            )
+            return aiohttp.ClientSession(connector=connector)
+
+        self.client = self.portal.call(build)
+
+    def begin(self, move: Callable[[], Any]) -> Future[Any]:
+        return self.portal.start_task_soon(_awaited, move)
+
+    def run(self, move: Callable[[], Any]) -> Any:
+        return self.portal.call(_awaited, move)
+
+    def getting(
+        self,
+        url: str,
+        timeout: float = PATIENCE,
+        headers: dict[str, str] | None = None,
+        body: Iterable[bytes] | None = None,
+    ) -> Callable[[], Any]:
+        method = "GET" if body is None else "POST"
+        data = None if body is None else _asynchronous(body)
+
+        async def get() -> None:
+            total = aiohttp.ClientTimeout(total=timeout)
+            async with self.client.request(
+                method, url, timeout=total, headers=headers, data=data, proxy=self.proxy
+            ) as response:
+                await response.read()
+
+        return get
+
+    def open(self, url: str, headers: dict[str, str] | None = None) -> Any:
+        return self.run(lambda: self.client.get(url, headers=headers, proxy=self.proxy))
+
+    def reading(self, response: Any) -> Callable[[], Any]:
+        move: Callable[[], Any] = response.read
+        return move
+
+    def leave(self, response: Any) -> None:
+        async def leave() -> None:
+            response.close()
+
+        self.run(leave)
+
+    def close(self) -> None:
+        self.run(self.client.close)
+        self.client = None
+
+
+async def _awaited(move: Callable[[], Any]) -> Any:
+    return await move()
+
+
 PROBES: dict[str, Callable[[], Probe]] = {
     "urllib3": Urllib3,
     "requests": Requests,
@@ -283,10 +353,12 @@ PROBES: dict[str, Callable[[], Probe]] = {
     "httpx2-sync": lambda: Httpx("httpx2", None),
     "httpx2-asyncio": lambda: Httpx("httpx2", "asyncio"),
     "httpx2-trio": lambda: Httpx("httpx2", "trio"),
+    "aiohttp": Aiohttp,
 }
 """Every library in every style."""
 
 ALL = list(PROBES)
 HTTPX = [name for name in PROBES if name.startswith("httpx")]
-ASYNC = [name for name in HTTPX if not name.endswith("-sync")]
+HTTPX_ASYNC = [name for name in HTTPX if not name.endswith("-sync")]
+ASYNC = [*HTTPX_ASYNC, "aiohttp"]
 URLLIB3 = ["urllib3", "requests"]

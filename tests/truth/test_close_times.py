@@ -50,7 +50,7 @@ def test_a_close_is_dated_by_its_beginning(
             asked_at = now()
             probe.close()
         elif by == "response":
-            response = probe.open(server.url("/size/400000/1"))
+            response = probe.open(server.url("/size/4000000/1"))
             asked_at = now()
             probe.leave(response)
         else:
@@ -60,7 +60,10 @@ def test_a_close_is_dated_by_its_beginning(
             probe.get(server.url("/fixed/2"))
     first = captured.connections[0]
     assert first.closed_at is not None
-    assert first.close_time is not None
     began, ended = closes[first.local_port or 0]
     assert asked_at <= first.closed_at <= began
+    if name == "aiohttp":  # its event loop closes the socket later, and by itself where the server has gone
+        assert (first.close_time is None) is (by == "server")
+        return
+    assert first.close_time is not None
     assert first.closed_at + first.close_time >= ended

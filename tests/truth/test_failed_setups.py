@@ -11,7 +11,7 @@ import pytest
 import poolscope.testing
 from poolscope.queue import FACTS
 from poolscope.records import Connection, Exchange
-from tests.servers import Certificates
+from tests.servers import Certificates, Scripted, scripted
 from tests.truth import setup_failures as ways
 from tests.truth.probes import ALL, ASYNC, HTTPX, URLLIB3
 from tests.truth.setup_failures import Failure, Names
@@ -34,9 +34,12 @@ class Case:
     httpcore: str
     exchange: str | None = None
     """Where urllib3 gives the exchange's end a name other than its cause's."""
+    aiohttp: tuple[str, str] = ("", "")
+    """What aiohttp says of the connection, and of the exchange."""
     names: tuple[str, ...] = tuple(ALL)
 
 
+OURS = "aiohttp.client_exceptions."
 NEW = "urllib3.exceptions.NewConnectionError"
 TIMED = "urllib3.exceptions.ConnectTimeoutError"
 NAME = "urllib3.exceptions.NameResolutionError"
@@ -44,32 +47,119 @@ CONNECT = ("dns", "connect")
 TLS = (*CONNECT, "tls")
 TUNNEL = ("connect", "proxy_tunnel")
 
+SOCKS = tuple(name for name in ALL if name != "aiohttp")
+"""aiohttp knows no SOCKS proxies, and tries again where a proxy hangs up: see below."""
+
 CASES = {
-    "name not resolved": Case(ways.name_not_resolved, ("dns",), "gaierror", "ConnectError", NAME),
-    "refused": Case(ways.refused, CONNECT, "ConnectionRefusedError", "ConnectError", NEW),
+    "name not resolved": Case(
+        ways.name_not_resolved,
+        ("dns",),
+        "gaierror",
+        "ConnectError",
+        NAME,
+        aiohttp=("gaierror", "ClientConnectorDNSError"),
+    ),
+    "refused": Case(
+        ways.refused,
+        CONNECT,
+        "ConnectionRefusedError",
+        "ConnectError",
+        NEW,
+        aiohttp=("ConnectionRefusedError", "ClientConnectorError"),
+    ),
     "connect unanswered": Case(
-        ways.connect_unanswered, ("connect",), "TimeoutError", "ConnectTimeout", TIMED
+        ways.connect_unanswered,
+        ("connect",),
+        "TimeoutError",
+        "ConnectTimeout",
+        TIMED,
+        aiohttp=("TimeoutError", "TimeoutError"),
     ),
-    "untrusted": Case(ways.untrusted, TLS, "ssl.SSLCertVerificationError", "ConnectError"),
-    "speaks plain": Case(ways.speaks_plain, TLS, "ssl.SSLError", "ConnectError"),
-    "hangs up": Case(ways.hangs_up_in_the_handshake, TLS, "ssl.SSLEOFError", "ConnectError"),
-    "resets": Case(ways.resets_in_the_handshake, TLS, "ConnectionResetError", "ConnectError"),
-    "handshake unanswered": Case(ways.handshake_unanswered, TLS, "TimeoutError", "ConnectTimeout"),
-    "proxy down": Case(ways.proxy_down, CONNECT, "ConnectionRefusedError", "ConnectError", NEW),
+    "untrusted": Case(
+        ways.untrusted,
+        TLS,
+        "ssl.SSLCertVerificationError",
+        "ConnectError",
+        aiohttp=("SSLCertVerificationError", "ClientConnectorCertificateError"),
+    ),
+    "speaks plain": Case(
+        ways.speaks_plain,
+        TLS,
+        "ssl.SSLError",
+        "ConnectError",
+        aiohttp=("SSLError", "ClientConnectorSSLError"),
+    ),
+    "hangs up": Case(
+        ways.hangs_up_in_the_handshake,
+        TLS,
+        "ssl.SSLEOFError",
+        "ConnectError",
+        aiohttp=("ConnectionResetError", "ClientConnectorError"),
+    ),
+    "resets": Case(
+        ways.resets_in_the_handshake,
+        TLS,
+        "ConnectionResetError",
+        "ConnectError",
+        aiohttp=("ConnectionResetError", "ClientConnectorError"),
+    ),
+    "handshake unanswered": Case(
+        ways.handshake_unanswered,
+        TLS,
+        "TimeoutError",
+        "ConnectTimeout",
+        aiohttp=("TimeoutError", "TimeoutError"),
+    ),
+    "proxy down": Case(
+        ways.proxy_down,
+        CONNECT,
+        "ConnectionRefusedError",
+        "ConnectError",
+        NEW,
+        aiohttp=("ConnectionRefusedError", "ClientProxyConnectionError"),
+    ),
     "proxy untrusted": Case(
-        ways.untrusted_proxy, (*CONNECT, "tls_context", "tls"), "ssl.SSLCertVerificationError", "ConnectError"
+        ways.untrusted_proxy,
+        (*CONNECT, "tls_context", "tls"),
+        "ssl.SSLCertVerificationError",
+        "ConnectError",
+        aiohttp=("SSLCertVerificationError", "ClientConnectorCertificateError"),
     ),
-    "tunnel forbidden": Case(ways.tunnel_forbidden, TUNNEL, "OSError", "ProxyError"),
-    "tunnel unauthorised": Case(ways.tunnel_unauthorised, TUNNEL, "OSError", "ProxyError"),
+    "tunnel forbidden": Case(
+        ways.tunnel_forbidden,
+        TUNNEL,
+        "OSError",
+        "ProxyError",
+        aiohttp=("ClientHttpProxyError", "ClientHttpProxyError"),
+    ),
+    "tunnel unauthorised": Case(
+        ways.tunnel_unauthorised,
+        TUNNEL,
+        "OSError",
+        "ProxyError",
+        aiohttp=("ClientHttpProxyError", "ClientHttpProxyError"),
+    ),
     "tunnel hung up": Case(
-        ways.tunnel_hung_up, TUNNEL, "http.client.RemoteDisconnected", "RemoteProtocolError"
+        ways.tunnel_hung_up, TUNNEL, "http.client.RemoteDisconnected", "RemoteProtocolError", names=SOCKS
     ),
-    "tunnel unanswered": Case(ways.tunnel_unanswered, TUNNEL, "TimeoutError", "ReadTimeout"),
+    "tunnel unanswered": Case(
+        ways.tunnel_unanswered,
+        TUNNEL,
+        "TimeoutError",
+        "ReadTimeout",
+        aiohttp=("TimeoutError", "TimeoutError"),
+    ),
     "untrusted behind a tunnel": Case(
-        ways.tls_behind_a_tunnel, (*TUNNEL, "tls"), "ssl.SSLCertVerificationError", "ConnectError"
+        ways.tls_behind_a_tunnel,
+        (*TUNNEL, "tls"),
+        "ssl.SSLCertVerificationError",
+        "ConnectError",
+        aiohttp=("SSLCertVerificationError", "ClientConnectorCertificateError"),
     ),
-    "socks refused": Case(ways.socks_refused, TUNNEL, "socks.SOCKS5Error", "ProxyError", NEW),
-    "socks unauthorised": Case(ways.socks_unauthorised, TUNNEL, "socks.SOCKS5AuthError", "ProxyError", NEW),
+    "socks refused": Case(ways.socks_refused, TUNNEL, "socks.SOCKS5Error", "ProxyError", NEW, names=SOCKS),
+    "socks unauthorised": Case(
+        ways.socks_unauthorised, TUNNEL, "socks.SOCKS5AuthError", "ProxyError", NEW, names=SOCKS
+    ),
     "socks unanswered": Case(
         ways.socks_unanswered,
         TUNNEL,
@@ -77,7 +167,7 @@ CASES = {
         "ReadTimeout",
         TIMED,
         # httpcore 1.0.9 reads a SOCKS proxy's answers without any timeout.
-        names=tuple(name for name in ALL if not name.startswith("httpx-")),
+        names=tuple(name for name in SOCKS if not name.startswith("httpx-")),
     ),
 }
 
@@ -110,18 +200,39 @@ def test_a_setup_that_fails(case: str, name: str, certificates: Certificates) ->
     with expected.way(certificates) as cause, watch(name, **cause.options) as (probe, captured):
         assert probe.get(cause.url, timeout=PATIENCE) is not None
     connection, exchange = _failed(captured)
-    if name in URLLIB3:
+    if name == "aiohttp":
+        error, of_exchange = expected.aiohttp
+        of_exchange = of_exchange if of_exchange == "TimeoutError" else f"{OURS}{of_exchange}"
+    elif name in URLLIB3:
         error, of_exchange = expected.urllib3, expected.exchange or expected.urllib3
     else:
         error = expected.httpcore
         of_exchange = f"{'httpcore2' if name.startswith('httpx2') else 'httpcore'}.{error}"
     assert (connection.error, exchange.error) == (error.rpartition(".")[2], of_exchange)
     _assert_phases(name, connection, expected.phases)
-    assert connection.attempts == (None if name in URLLIB3 and connection.failed_phase == "dns" else 1)
+    assert connection.attempts == (None if name not in HTTPX and connection.failed_phase == "dns" else 1)
 
 
-@pytest.mark.parametrize("name", ASYNC)
-@pytest.mark.parametrize("when", GIVEN_UP)
+def test_aiohttp_tries_again_where_a_proxy_hangs_up(certificates: Certificates) -> None:
+    def script(server: Scripted) -> None:
+        for _ in range(2):
+            with server.accept() as peer:
+                peer.read_head()
+
+    with scripted(script) as server:
+        options = {"proxy": f"http://127.0.0.1:{server.port}", "trust": certificates.trusting()}
+        with watch("aiohttp", **options) as (probe, captured):
+            assert probe.get("https://origin.test/") == "ServerDisconnectedError"
+    assert [each.failed_phase for each in captured.connections] == ["proxy_tunnel"] * 2
+    assert [each.error for each in captured.exchanges] == [f"{OURS}ServerDisconnectedError"] * 2
+    assert [each.relation for each in captured.exchanges] == [None, "retry"]
+    assert captured.exchanges[1].previous == captured.exchanges[0].id
+
+
+@pytest.mark.parametrize(
+    ("name", "when"),
+    [(name, when) for name in ASYNC for when in GIVEN_UP if name in SOCKS or "SOCKS" not in when],
+)
 @LEAVES_SOCKETS
 def test_a_setup_that_is_cancelled(name: str, when: str, names: Names, certificates: Certificates) -> None:
     way, phases = GIVEN_UP[when]
@@ -197,6 +308,8 @@ def _assert_phases(name: str, connection: Connection, expected: tuple[str, ...])
             "tls_context",
             *expected[at:],
         )  # it checks and completes what it was given
+    if name == "aiohttp":  # it has made its contexts when it was imported
+        expected = tuple(phase for phase in expected if phase != "tls_context")
     phases = {phase: span for phase, span in connection.setup.items() if phase != "total"}
     assert tuple(phases) == expected
     assert connection.failed_phase == expected[-1]

@@ -78,7 +78,7 @@ def test_no_fact_is_wrong(driver: Driver, small_pool: bool) -> None:
 @on_all
 def test_one_client_that_lives_long(driver: Driver) -> None:
     """httpx's goes without cancellations, to each of which it may lose a slot for good."""
-    cancellable = driver.cancellable and driver.library == "httpx2"
+    cancellable = driver.cancellable and driver.library != "httpx"
     with in_process() as server, poolscope.testing.capture() as captured:
         driver.run(replace(_load(driver, server.origin), jobs=jobs(LONG, cancellable, 1)))
         log = server.settled(lambda log: log.open == 0)
@@ -115,8 +115,16 @@ def test_through_a_forward_proxy(driver: Driver) -> None:
     assert {connection.via for connection in captured.connections} == {"forward"}
 
 
-@on_all
-@pytest.mark.parametrize("kind", ["tunnel", "socks"])
+# aiohttp knows no SOCKS proxies.
+TUNNELS = [
+    pytest.param(driver, kind, id=f"{kind}-{driver}")
+    for driver in DRIVERS
+    for kind in ("tunnel", "socks")
+    if (driver.library, kind) != ("aiohttp", "socks")
+]
+
+
+@pytest.mark.parametrize(("driver", "kind"), TUNNELS)
 @LEAVES_SOCKETS
 def test_through_a_tunnel(driver: Driver, kind: str, certificates: Certificates) -> None:
     config = ServerConfig(certificate=certificates.server if kind == "tunnel" else None)
@@ -134,8 +142,10 @@ def test_through_a_tunnel(driver: Driver, kind: str, certificates: Certificates)
     assert {connection.via for connection in captured.connections} == {kind}
 
 
-# Not in threads: httpcore's synchronous HTTP/2 mixes up their frames, with and without us: one in 100 fails.
-@pytest.mark.parametrize("driver", [driver for driver in DRIVERS if driver.cancellable], ids=str)
+# aiohttp has none. Not in threads: httpcore's synchronous HTTP/2 mixes up their frames, with and without us: one in 100 fails.
+@pytest.mark.parametrize(
+    "driver", [driver for driver in DRIVERS if driver.cancellable and driver.library != "aiohttp"], ids=str
+)
 @pytest.mark.parametrize("goes_away", [False, True], ids=["stays", "goes away"])
 def test_over_http2(driver: Driver, goes_away: bool, certificates: Certificates) -> None:
     config = ServerConfig("http2", certificate=certificates.server, close_after=100 if goes_away else None)

@@ -66,6 +66,7 @@ def run(suite: Suite, *, watched: bool, only: tuple[str, ...] = ()) -> Run:
         }
         pytest = [
             str(python),
+            *suite.interpreter,
             "-m",
             "pytest",
             "-p",

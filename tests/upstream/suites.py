@@ -18,6 +18,8 @@ class Suite:
     extras: str
     tools: tuple[str, ...]
     arguments: tuple[str, ...] = ()
+    interpreter: tuple[str, ...] = ()
+    """Options of Python's own."""
     note: str = ""
     """What a reader of the result must know."""
 
@@ -38,6 +40,15 @@ ENCODE = (
     "trio==0.27.0",
     "trustme==1.2.0",
     "cryptography==44.0.0",
+)
+
+AIOHTTP_CLIENT = tuple(
+    f"tests/test_{name}.py"
+    for name in (
+        "client_connection client_exceptions client_fingerprint client_functional client_middleware "
+        "client_middleware_digest_auth client_proto client_request client_response client_session client_ws "
+        "client_ws_functional connector cookiejar proxy proxy_functional resolver tracing"
+    ).split()
 )
 
 SUITES = {
@@ -62,6 +73,31 @@ SUITES = {
                 "pytest-mock==3.14.0",
                 "trustme==1.2.1",
             ),
+        ),
+        Suite(
+            "aiohttp",
+            "3.14.5",
+            "speedups",
+            (
+                "pytest==9.0.3",
+                "pytest-mock==3.15.1",
+                "pytest-cov==7.1.0",
+                "pytest-timeout==2.4.0",
+                "blockbuster==1.5.26",
+                "freezegun==1.5.5",
+                "isal==1.8.0",
+                "proxy.py==2.4.10",
+                "pytest-codspeed==5.0.3",
+                "trustme==1.2.1",
+                "zlib-ng==1.0.0",
+            ),
+            arguments=(
+                "-o",
+                "addopts=--strict-markers -m 'not dev_mode and not autobahn and not internal'",
+                *AIOHTTP_CLIENT,
+            ),
+            interpreter=("-P",),
+            note="the tests of its client; its server is none of our business",
         ),
         Suite(
             "urllib3",

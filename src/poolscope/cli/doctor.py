@@ -31,11 +31,12 @@ TESTED: Final = {
     "httpcore2": ("2.0", "2"),
     "requests": ("2.31", "2"),
     "urllib3": ("1.26.15", "2"),
+    "aiohttp": ("3.10", "3.14"),
 }
 """From the first version to the last series that the tests run with."""
 NOTHING_HERE: Final = (
     "None of these libraries is here, so there is nothing to watch. Install poolscope where your program's",
-    "libraries are, or one of them here: pip install 'poolscope[requests]', [httpx], [urllib3]; [demo] for the demo.",
+    "libraries are, or one of them here: pip install 'poolscope[requests]', [httpx], [urllib3], [aiohttp]; [demo] for the demo.",
 )
 MEANING: Final = (
     (r"(^|\.)(_get_conn|handle_(async_)?request)$", "exchanges, their waits and which connection they got"),
@@ -43,8 +44,19 @@ MEANING: Final = (
     (r"\._send_request_headers$", "which connection an exchange got, and its number there"),
     (r"\._send_request_body$", "when requests were sent"),
     (r"\.wait_for_connection$", "connections, their setup times and waits for one"),
+    (r"BaseConnector\.connect$", "exchanges, their waits and which connection they got"),
+    (r"ClientRequest\.send$", "the numbers of exchanges on their connections"),
+    (r"ResponseHandler\.read$", "answers and their times"),
+    (r"\.write_bytes$", "when requests with a body were sent"),
+    (r"BaseConnector\._release$", "when exchanges ended, and idle times"),
+    (r"\._resolve_host$", "the time of name lookups"),
+    (r"\.start_connection$", "the time of connecting"),
+    (r"\._connect_sock$", "how many addresses were tried"),
+    (r"_wrap_create_connection$", "the time of the TLS handshake"),
+    (r"\.(eof_received|connection_lost|abort)$", "how connections were closed"),
+    (r"ClientSession\._(request|ws_connect)$", "redirects and retries as one call, and its line"),
     (r"\.(clear|unset)_connection$", "connections that were lost to another request"),
-    (r"\.(create_connection|connect|_new_conn)$", "connections and their setup times"),
+    (r"\.(_?create_connection|connect|_new_conn)$", "connections and their setup times"),
     (r"\._put_conn$", "when a connection becomes idle, and idle times"),
     (r"\._tunnel$", "the proxy tunnel's time"),
     (r"ssl_wrap_socket|start_tls", "the time of the TLS handshake and of loading certificates"),

@@ -14,7 +14,7 @@ _LARGER: Final = {
     "httpx": "pass limits={library}.Limits(max_keepalive_connections={peak})",
     "httpx2": "pass limits={library}.Limits(max_keepalive_connections={peak})",
 }
-_CLASSES: Final = frozenset({"Session", "Client", "AsyncClient", "PoolManager", "ProxyManager", "HTTPConnectionPool",
+_CLASSES: Final = frozenset({"Session", "Client", "AsyncClient", "ClientSession", "PoolManager", "ProxyManager", "HTTPConnectionPool",
                              "HTTPSConnectionPool"})  # fmt: skip
 
 
@@ -53,6 +53,10 @@ def _what(kind: str, library: str, name: str, sdk: CallSite | None) -> str:
         )
     if name == "AsyncClient":
         return f"Create one {kind} per event loop, at startup, and share it; aclose it at shutdown."
+    if library == "aiohttp":
+        return (
+            "Create one aiohttp.ClientSession per event loop, at startup, and share it; close it at shutdown."
+        )
     if name in _CLASSES:
         return (
             f"Create one {kind} where it outlives the calls (a module, an object, a parameter) and share it."

@@ -67,6 +67,9 @@ class KeepAliveClash(Rule):
 
     def _finding(self, place: Place, seen: _Expired) -> Finding:
         library = (place.kind or "httpx").partition(".")[0]
+        option = f"limits={library}.Limits(keepalive_expiry=…)"
+        if library == "aiohttp":
+            option = "connector=aiohttp.TCPConnector(keepalive_timeout=…)"
         server = (
             f" The server keeps them for {seen.server:g} s: stay below that."
             if seen.server is not None
@@ -77,7 +80,6 @@ class KeepAliveClash(Rule):
             seen.count,
             f"{seen.count:,} connections to {place.origin} had expired, after {seen.expiry:g} s of idleness, when the "
             f"next request came at most {seen.longest:.1f} s after the one before.",
-            f"Pass limits={library}.Limits(keepalive_expiry=…) with more than {seen.longest:.0f} s to the "
-            f"client.{server}",
+            f"Pass {option} with more than {seen.longest:.0f} s to the client.{server}",
             seen.cost,
         )

@@ -62,7 +62,8 @@ COLLECTOR: Final = "gc"
 
 _RESETS: Final = ("ConnectionResetError", "BrokenPipeError", "ConnectionAbortedError")
 _PROTOCOL: Final = ("RemoteProtocolError", "LocalProtocolError", "BadStatusLine", "InvalidChunkLength",
-                    "LineTooLong", "InvalidHeader", "HTTPException", "UnknownProtocol")  # fmt: skip
+                    "LineTooLong", "InvalidHeader", "HTTPException", "UnknownProtocol", "BadHttpMessage",
+                    "BadHttpMethod", "TransferEncodingError", "ContentLengthError", "HttpProcessingError")  # fmt: skip
 
 
 def classify(connection: Connection) -> tuple[str, str | None]:

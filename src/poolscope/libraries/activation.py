@@ -26,6 +26,7 @@ LIBRARIES: Final[dict[str, str]] = {
     "urllib3": "poolscope.libraries.urllib3",
     "urllib3.contrib.socks": "poolscope.libraries.urllib3",
     "requests": "poolscope.libraries.requests",
+    "aiohttp": "poolscope.libraries.aiohttp",
     "anyio._core._sockets": "poolscope.libraries.resolver",
     "trio": "poolscope.libraries.resolver",
     "ssl": "poolscope.libraries.tls",

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import os
 import sysconfig
+from collections.abc import Callable
+from contextvars import ContextVar
 from types import CodeType, FrameType
 from typing import Any, Final, NamedTuple
 
 from poolscope.facts import RawCallSite
 
 LIBRARY: Final = 0  # the one that is false: most frames above a request are of this kind
-"""httpx, requests, urllib3 and what they are built of; poolscope itself."""
+"""httpx, requests, urllib3, aiohttp and what they are built of; poolscope itself."""
 PACKAGE: Final = 1
 """Anything else from site-packages."""
 USER: Final = 2
@@ -30,7 +32,18 @@ _INSTALLED: Final = tuple(
     for path in {_PATHS["stdlib"], _PATHS["platstdlib"], _PATHS["purelib"], _PATHS["platlib"]}
 )
 _HTTP_LIBRARIES: Final = frozenset(
-    ("httpx", "httpx2", "httpcore", "httpcore2", "requests", "urllib3", "poolscope", "contextlib.py")
+    (
+        "httpx",
+        "httpx2",
+        "httpcore",
+        "httpcore2",
+        "requests",
+        "urllib3",
+        "aiohttp",
+        "aiohappyeyeballs",
+        "poolscope",
+        "contextlib.py",
+    )
 )
 _TOOLS: Final = frozenset(
     ("wrapt", "newrelic", "ddtrace", "opentelemetry", "sentry_sdk", "elasticapm", "logfire", "scout_apm", "datadog",
@@ -147,3 +160,34 @@ def of_construction(frame: FrameType | None, thing: Any) -> Site:
 def _initialises(frame: FrameType, thing: Any) -> bool:
     code = frame.f_code
     return code.co_name == "__init__" and frame.f_locals.get(code.co_varnames[0]) is thing
+
+
+class Line:
+    """The program's line that made a coroutine of an asynchronous client's: it may run as a task of its own."""
+
+    __slots__ = ("site", "used")
+
+    def __init__(self, site: RawCallSite | None) -> None:
+        self.site = site
+        self.used = False
+        """Whether a call was made from it: what comes later, in a hook of the client's, has a line of its own."""
+
+    def __repr__(self) -> str:
+        return f"<Line {self.site}>"
+
+
+LINE: Final[ContextVar[Line | None]] = ContextVar("poolscope_line", default=None)
+
+
+def is_called(frames: Callable[[int], FrameType]) -> Line | None:
+    """A method of an asynchronous client's is called: now is when the caller can be seen."""
+    line = LINE.get()
+    return Line(user(frames(2), True)) if line is None or line.used else None
+
+
+def line_of(frame: FrameType) -> RawCallSite | None:
+    line = LINE.get()
+    if line is None or line.used:
+        return user(frame, True)
+    line.used = True
+    return line.site

@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Callable
-from contextvars import ContextVar
 from types import FrameType, ModuleType
 from typing import Any, Final
 
-from poolscope.facts import RawCallSite, now
+from poolscope.facts import now
 from poolscope.identity.values import serial_of
 from poolscope.libraries import callsite, clients, httpcore
 from poolscope.libraries.marks import mark_on, set_mark
@@ -145,37 +143,6 @@ def observe_client(client: Any) -> bool:
 # Use
 
 
-class Line:
-    """The program's line that made a coroutine of an asynchronous client's: it may run as a task of its own."""
-
-    __slots__ = ("site", "used")
-
-    def __init__(self, site: RawCallSite | None) -> None:
-        self.site = site
-        self.used = False
-        """Whether a call was made from it: what comes later, in a hook of the client's, has a line of its own."""
-
-    def __repr__(self) -> str:
-        return f"<Line {self.site}>"
-
-
-LINE: Final[ContextVar[Line | None]] = ContextVar("poolscope_httpx_line", default=None)
-
-
-def is_called(frames: Callable[[int], FrameType]) -> Line | None:
-    """A method of an asynchronous client's is called: now is when the caller can be seen."""
-    line = LINE.get()
-    return Line(callsite.user(frames(2), True)) if line is None or line.used else None
-
-
-def _line_of(frame: FrameType) -> RawCallSite | None:
-    line = LINE.get()
-    if line is None or line.used:
-        return callsite.user(frame, True)
-    line.used = True
-    return line.site
-
-
 def calls(client: Any, auth: Any, frame: FrameType) -> Call | None:
     """The program makes a call, which may take several exchanges."""
     owner = id(client)
@@ -184,16 +151,16 @@ def calls(client: Any, auth: Any, frame: FrameType) -> Call | None:
         mark = None if suppressed() else _in_sight(client)
         if mark is None:
             outer = CURRENT_CALL.get()
-            return None if outer is None else Call(owner, None, _line_of(frame))
+            return None if outer is None else Call(owner, None, callsite.line_of(frame))
     facts = mark.facts
     if facts.identity.settled:
-        return Call(owner, facts.current().id, _line_of(frame))
+        return Call(owner, facts.current().id, callsite.line_of(frame))
     if suppressed():
         return None
     sheet = facts.current()
     if not facts.identity.calls:
         _note_settings(client, facts, auth)
-    return Call(owner, sheet.id, _line_of(frame), facts)
+    return Call(owner, sheet.id, callsite.line_of(frame), facts)
 
 
 def _in_sight(client: Any) -> ClientMark | None:
@@ -239,7 +206,10 @@ def _of_class(name: str, *closes: str) -> tuple[Point, ...]:
 POINTS: Final = (
     *_of_class("Client", "close", "__exit__"),
     *_of_class("AsyncClient", "aclose", "__aexit__"),
-    *(Point("AsyncClient", name, before=is_called, var=LINE, at_call=True) for name in _COROUTINES),
+    *(
+        Point("AsyncClient", name, before=callsite.is_called, var=callsite.LINE, at_call=True)
+        for name in _COROUTINES
+    ),
 )
 
 

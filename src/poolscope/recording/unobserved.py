@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Final
 
-NOT_OBSERVED: Final = ("aiohttp", "pycurl", "niquests", "curl_cffi", "grpc")
+NOT_OBSERVED: Final = ("pycurl", "niquests", "curl_cffi", "grpc")
 """Those that have pools of their own."""
 _EXPORTERS: Final = "opentelemetry.exporter."
 

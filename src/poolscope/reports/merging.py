@@ -75,10 +75,10 @@ def _ending(exit_code: int) -> str:
 def nothing_seen(picture: Picture) -> str:
     """What there is to say where no connection and no request is in the picture."""
     if any(summary.not_observed for summary in picture.summaries.values()):
-        return "no request through httpx, requests or urllib3 was seen"
+        return "no request through httpx, requests, urllib3 or aiohttp was seen"
     patterns = next((header.origins for header in picture.headers.values()), [])
     where = f" to an origin that matches {' or '.join(patterns)}" if patterns else ""
-    return f"no HTTP connection was opened and no request was made through httpx, requests or urllib3{where}"
+    return f"no HTTP connection was opened and no request was made through httpx, requests, urllib3 or aiohttp{where}"
 
 
 def only_nothing(picture: Picture) -> str:

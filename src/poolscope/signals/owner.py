@@ -100,7 +100,9 @@ def _opted_in() -> bool:
     opted = os.environ.get("OTEL_SEMCONV_STABILITY_OPT_IN", "").split(",")
     if not any(part.strip() in ("http", "http/dup") for part in opted):
         return False
-    return any(f"{_OFFICIAL}{name}" in sys.modules for name in ("httpx", "requests", "urllib3"))
+    return any(
+        f"{_OFFICIAL}{name}" in sys.modules for name in ("httpx", "requests", "urllib3", "aiohttp_client")
+    )
 
 
 def is_traced(request: Any) -> bool:
