@@ -135,6 +135,7 @@ class Pool(_Sheet):
         "keepalive_expiry",
         "max_connections",
         "max_idle",
+        "starved_at",
     )
 
     def __init__(self, epoch: int, client: int | None = None) -> None:
@@ -145,6 +146,8 @@ class Pool(_Sheet):
         self.max_idle: int | None = None
         self.keepalive_expiry: float | None = None
         self.blocking: bool | None = None
+        self.starved_at = float("-inf")
+        """When it was last written down who holds its connections."""
 
 
 class Connection(_Sheet):
@@ -156,7 +159,7 @@ class Connection(_Sheet):
     __slots__ = (
         "active_at_close alpn answer_closes attempts body_complete cipher client close_time "
         "close_trigger closed_at dns_name eof epoch error failed_phase goaway http_version id "
-        "idle_since in_flight keepalive_expiry last_status live local opened_at opened_by origin peer "
+        "idle_since in_flight keepalive_expiry last_status live local loop lost_time opened_at opened_by origin peer "
         "phases pool readable_at request_closes requests resumed server_keepalive "
         "setup_started_at span tls_version unsettled via"
     ).split()
@@ -182,6 +185,10 @@ class Connection(_Sheet):
         """What was connected to, the proxy's name behind one; told where there is a ``dns`` phase."""
         self.attempts: int | None = None
         """urllib3: addresses tried; httpcore, which keeps those to itself: tries at connecting."""
+        self.lost_time: float | None = None
+        """Seconds spent on addresses that failed before the one that answered; None where that cannot be seen."""
+        self.loop: int | None = None
+        """A small number for the event loop it was opened on; None outside of one."""
         self.failed_phase: str | None = None
         self.http_version: str | None = None
         """``1.0``, ``1.1`` or ``2``."""
@@ -241,7 +248,7 @@ class Exchange(_Sheet):
 
     __slots__ = (
         "_mark _peers _pool assigned_at body_complete call_site client connecting connection epoch error "
-        "failed_attempts finished_at headers_at id idle_time in_flight instead joined live method "
+        "failed_attempts finished_at headers_at holders id idle_time in_flight instead joined live loop method "
         "origin pool pool_wait previous queued relation request_number resends reused sent_at silent "
         "span started_at status stream_id target task thread"
     ).split()
@@ -288,6 +295,8 @@ class Exchange(_Sheet):
         """``redirect``, ``retry`` or ``auth``; None where the reason is not visible."""
         self.thread: int | None = None
         self.task: str | None = None
+        self.loop: int | None = None
+        """A small number for the event loop it runs on; None where it is none's."""
         self.call_site: RawCallSite | None = None
         self.failed_attempts = 0
         """How often a connection was assigned and lost again before (httpcore's ConnectionNotAvailable)."""
@@ -311,6 +320,8 @@ class Exchange(_Sheet):
         """Whether the pool had no connection for it at once; None where that cannot be seen."""
         self.connecting: Connection | None = None
         """What it is setting up."""
+        self.holders: tuple[tuple[Exchange, str], ...] | None = None
+        """Who held its pool's connections, and how far they were, when it was looked at for what it waits."""
         self.instead: Any = None
         """The argument its request goes on with, where the live door added headers."""
 

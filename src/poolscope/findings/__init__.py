@@ -16,6 +16,7 @@ from poolscope.findings.dying_clients import DyingClients
 from poolscope.findings.keepalive_clash import KeepAliveClash
 from poolscope.findings.needless_redirect import NeedlessRedirect
 from poolscope.findings.never_closed import NeverClosed
+from poolscope.findings.pool_exhausted import PoolExhausted
 from poolscope.findings.pool_overflow import PoolOverflow
 from poolscope.findings.refused_keepalive import RefusedKeepAlive
 from poolscope.findings.retries_sleep import RetriesSleep
@@ -33,6 +34,7 @@ RULES: Final[tuple[type[Rule], ...]] = (
     NeverClosed,
     UnreadResponse,
     PoolOverflow,
+    PoolExhausted,
     RefusedKeepAlive,
     KeepAliveClash,
     StaleConnection,

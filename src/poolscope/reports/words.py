@@ -90,6 +90,8 @@ def _installed(name: str) -> str:
 _SPENT = {
     "sleep": "sleep",
     "waiting": "waiting in vain",
+    "pool_wait": "waiting for connections",
+    "addresses": "trying addresses that failed",
     "construction": "building",
     "setup": "setup and closing",
 }

@@ -135,6 +135,8 @@ def headers(
 def failed(exchange: Exchange, error: BaseException, name: str, complete: bool | None = None) -> bool:
     """It ends by ``error``, whose class is ``name``; called in its own task, never by a close or a finalizer."""
     unanswered = exchange.headers_at is None
+    if exchange.queued and exchange.connection is None and exchange.connecting is None:
+        LIVE.look_for_holders(exchange, now())
     if not ended(exchange, complete, name):
         return False
     if unanswered and ENTRANCE.door is not None and not exchange.silent:

@@ -25,7 +25,7 @@ from poolscope.story.call import CURRENT_CALL
 from poolscope.story.client import ClientFacts
 from poolscope.story.door import ENTRANCE
 from poolscope.story.exchange import CURRENT
-from poolscope.story.runtime import current_task
+from poolscope.story.runtime import current_task_and_loop
 from poolscope.story.sight import SIGHT, Era
 from poolscope.story.suppression import suppressed
 
@@ -103,8 +103,9 @@ def asks(pool: Any, request: Any, frames: Callable[[int], FrameType]) -> Exchang
         call=call,
         client=client,
         pool=sheet.id,
-        task=current_task() if mark.asynchronous else None,
     )
+    if mark.asynchronous:
+        exchange.task, exchange.loop = current_task_and_loop()
     exchange._pool = mark
     if call is None:
         exchange.call_site = callsite.user(frames(2), or_sdk=True)

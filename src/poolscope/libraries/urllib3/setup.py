@@ -105,6 +105,7 @@ class Lookup:
             return False
         talks_since = setup.since if setup.phase == "proxy_tunnel" else None
         setup.sheet.attempts = len(read_at)
+        setup.sheet.lost_time = read_at[-1] - read_at[0]
         if not _is_address(str(setup.sheet.dns_name)):
             setup.sheet.phases.append(("dns", self.began_at, read_at[0]))
         setup.enters("connect", read_at[0])
