@@ -158,7 +158,7 @@ class Connection(_Sheet):
 
     __slots__ = (
         "active_at_close alpn answer_closes attempts body_complete cipher client close_time "
-        "close_trigger closed_at dns_name eof epoch error failed_phase goaway http_version id "
+        "close_trigger closed_at dns_name eof epoch error failed_phase first_length goaway http_version id "
         "idle_since in_flight keepalive_expiry last_status live local loop lost_time opened_at opened_by origin peer "
         "phases pool readable_at request_closes requests resumed server_keepalive "
         "setup_started_at span tls_version unsettled via"
@@ -221,6 +221,8 @@ class Connection(_Sheet):
         self.keepalive_expiry: float | None = None
         self.server_keepalive: float | None = None
         """Seconds from the ``Keep-Alive: timeout`` of its first answer."""
+        self.first_length: int | None = None
+        """Content-Length of its first answer."""
         self.readable_at: float | None = None
         """When the library first found the idle socket readable (the server said or closed something)."""
         self.eof = False

@@ -133,6 +133,8 @@ class Connection:
     closed_by: str | None = None
     """client, server, network or gc."""
     error: str | None = None
+    first_length: int | None = None
+    """Content-Length of its first answer; None where it had none."""
     loop: int | None = None
     """A small number for the event loop it was opened on; None outside of one."""
     lost_time: float | None = None

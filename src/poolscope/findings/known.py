@@ -51,6 +51,13 @@ class Place(NamedTuple):
     kind: str | None
 
 
+def of_package(site: CallSite | None) -> bool:
+    """Whether a line is an installed package's, not the program's own."""
+    return site is not None and any(
+        home in site.file.replace("\\", "/").split("/") for home in ("site-packages", "dist-packages")
+    )
+
+
 class Known:
     """Feed it the stream before the rules."""
 

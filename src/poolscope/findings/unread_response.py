@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import ClassVar, Final
 
 from poolscope.findings.base import Rule
-from poolscope.findings.known import Bounded, Place, setup_time
+from poolscope.findings.known import Bounded, Place, of_package, setup_time
 from poolscope.records import Connection, Exchange, Finding
 
 MIN_UNREAD: Final = 3
@@ -78,7 +78,7 @@ class UnreadResponse(Rule):
             seen.closed += 1
         seen.cost += setup_time(record) + (record.close_time or 0.0)
         client = self.known.client(record.pid, record.client)
-        seen.sdk = client is not None and client.sdk_call_site is not None
+        seen.sdk = client is not None and of_package(client.sdk_call_site)
 
     def findings(self) -> list[Finding]:
         """One per process, origin and line."""

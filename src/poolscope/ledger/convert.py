@@ -99,6 +99,7 @@ def connection(sheet: facts.Connection, pid: int, epoch: int, over: bool = True)
         close_reason=reason,
         closed_by=closed_by,
         error=sheet.error,
+        first_length=sheet.first_length,
         loop=sheet.loop,
         lost_time=sheet.lost_time,
         span=sheet.span,

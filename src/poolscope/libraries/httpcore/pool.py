@@ -186,7 +186,7 @@ def answered(token: Exchange, result: Any) -> None:
     story.headers(token, result.status, result, http_version=names.VERSIONS.get(version))
     connection = token.connection
     if connection is not None and connection.requests == 1 and version != b"HTTP/2":
-        connection.server_keepalive = keepalive.in_headers(result.headers)
+        connection.server_keepalive, connection.first_length = keepalive.in_headers(result.headers)
     body = result.stream
     if token._mark is None:
         WEAVER.weave_on_sight(type(body), BODIES)  # a pool of somebody's own making
