@@ -45,6 +45,8 @@ def test_there_is_no_page_without_a_rule() -> None:
     assert set(re.findall(r"\[(PS\d+)\]", (PAGES.parent / "findings.md").read_text("utf-8"))) == codes
 
 
+# Clients and answers that nobody closes are the point of some of them.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.code)
 @pytest.mark.parametrize("kind", ["sick", "fixed"])
 def test_its_programs_do_what_it_says(server: Running, rule: type[Rule], kind: str) -> None:

@@ -237,6 +237,27 @@ def polls_in_a_large_pool(url: str) -> None:
     long_polls(url, 10)
 
 
+def in_a_loop(url: str, client: httpx.AsyncClient, own: bool) -> None:
+    async def main() -> None:
+        with suppress(RuntimeError):
+            await client.get(url)
+        if own:
+            await client.aclose()
+
+    asyncio.run(main())
+
+
+def one_client_for_all_loops(url: str) -> None:
+    client = httpx.AsyncClient(verify=False)
+    for _ in range(2):
+        in_a_loop(url, client, own=False)
+
+
+def a_client_for_each_loop(url: str) -> None:
+    for _ in range(2):
+        in_a_loop(url, httpx.AsyncClient(verify=False), own=True)
+
+
 kept_open: list[requests.Response] = []
 
 
@@ -281,6 +302,7 @@ PAIRS: dict[str, tuple[str, Program, Program]] = {
     "refused": ("PS106", refused, kept),
     "refused silently": ("PS106", refused_silently, kept),
     "expiry": ("PS107", expires, does_not_expire),
+    "loops": ("PS109", one_client_for_all_loops, a_client_for_each_loop),
     "stale": ("PS108", stale, not_stale),
     "retries": ("PS120", retries_slowly, retries_at_once),
     "timeouts": ("PS121", impatient, patient),
@@ -289,7 +311,7 @@ PAIRS: dict[str, tuple[str, Program, Program]] = {
     "clients kept": ("PS102", never_closed, closed_once),
 }
 SHARED: dict[Program, Program] = {
-    closed_but_not_given_back: one_slot, polls_in_a_small_pool: long_polls, small_pool: bursts, expires: polls, retries_slowly: retries, impatient: gives_up, dying_threads: in_batches,
+    closed_but_not_given_back: one_slot, polls_in_a_small_pool: long_polls, one_client_for_all_loops: in_a_loop, small_pool: bursts, expires: polls, retries_slowly: retries, impatient: gives_up, dying_threads: in_batches,
 }  # fmt: skip
 """Where the line of a program really is."""
 

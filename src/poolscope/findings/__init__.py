@@ -13,6 +13,7 @@ from poolscope.findings.blocking_construction import BlockingConstruction
 from poolscope.findings.client_per_request import ClientPerRequest
 from poolscope.findings.cut_while_waiting import CutWhileWaiting
 from poolscope.findings.dying_clients import DyingClients
+from poolscope.findings.foreign_loop import ForeignLoop
 from poolscope.findings.keepalive_clash import KeepAliveClash
 from poolscope.findings.needless_redirect import NeedlessRedirect
 from poolscope.findings.never_closed import NeverClosed
@@ -38,6 +39,7 @@ RULES: Final[tuple[type[Rule], ...]] = (
     RefusedKeepAlive,
     KeepAliveClash,
     StaleConnection,
+    ForeignLoop,
     UsedAfterFork,
     NeedlessRedirect,
     RetriesSleep,
