@@ -97,7 +97,7 @@ class Client(_Sheet):
     """
 
     __slots__ = (
-        "call_site close_kind closed_at construction_time created_at epoch id kind loop sdk_call_site "
+        "ca_time call_site close_kind closed_at construction_time created_at epoch id kind loop sdk_call_site "
         "settings started"
     ).split()
 
@@ -109,6 +109,8 @@ class Client(_Sheet):
         self.created_at = created_at
         """None when the client was already alive at `instrument()`."""
         self.construction_time: float | None = None
+        self.ca_time: float | None = None
+        """Seconds that loading CA certificates took for it, some perhaps before it was built."""
         self.call_site: RawCallSite | None = None
         """First frame outside site-packages and the standard library: the user's line."""
         self.sdk_call_site: RawCallSite | None = None
@@ -157,7 +159,7 @@ class Connection(_Sheet):
     """
 
     __slots__ = (
-        "active_at_close alpn answer_closes attempts body_complete cipher client close_time "
+        "active_at_close alpn answer_closes attempts body_complete ca_time cipher client close_time "
         "close_trigger closed_at dns_name eof epoch error failed_phase first_length goaway http_version id "
         "idle_since in_flight keepalive_expiry last_status live local loop lost_time opened_at opened_by origin peer "
         "phases pool readable_at request_closes requests resumed server_keepalive "
@@ -185,6 +187,8 @@ class Connection(_Sheet):
         """What was connected to, the proxy's name behind one; told where there is a ``dns`` phase."""
         self.attempts: int | None = None
         """urllib3: addresses tried; httpcore, which keeps those to itself: tries at connecting."""
+        self.ca_time: float | None = None
+        """Seconds of its setup that loading CA certificates took."""
         self.lost_time: float | None = None
         """Seconds spent on addresses that failed before the one that answered; None where that cannot be seen."""
         self.loop: int | None = None

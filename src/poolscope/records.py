@@ -78,6 +78,8 @@ class Client:
     closed_at: float | None = None
     close_kind: str | None = None
     """close, gc, or open_at_exit."""
+    ca_time: float | None = None
+    """Seconds that loading CA certificates took for it, some perhaps before it was built."""
 
 
 @dataclass(slots=True)
@@ -133,6 +135,8 @@ class Connection:
     closed_by: str | None = None
     """client, server, network or gc."""
     error: str | None = None
+    ca_time: float | None = None
+    """Seconds of its setup that loading CA certificates took."""
     first_length: int | None = None
     """Content-Length of its first answer; None where it had none."""
     loop: int | None = None

@@ -10,8 +10,10 @@ from typing import Final
 
 from poolscope.findings.base import Rule
 from poolscope.findings.blocking_construction import BlockingConstruction
+from poolscope.findings.ca_loads import CaLoads
 from poolscope.findings.client_per_request import ClientPerRequest
 from poolscope.findings.cut_while_waiting import CutWhileWaiting
+from poolscope.findings.dead_addresses import DeadAddresses
 from poolscope.findings.dying_clients import DyingClients
 from poolscope.findings.foreign_loop import ForeignLoop
 from poolscope.findings.keepalive_clash import KeepAliveClash
@@ -42,6 +44,8 @@ RULES: Final[tuple[type[Rule], ...]] = (
     ForeignLoop,
     UsedAfterFork,
     NeedlessRedirect,
+    CaLoads,
+    DeadAddresses,
     RetriesSleep,
     ThrownAway,
     DyingClients,

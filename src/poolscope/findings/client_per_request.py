@@ -214,7 +214,7 @@ def _counts(client: Client) -> bool:
 
 
 def _judge(client: Client, life: Life, habits: Habits, patience: dict[str, float]) -> None:
-    construction = client.construction_time or 0.0
+    construction = _construction(client)
     for origin, use in life.uses.items():
         habit = Habit(
             client.pid, origin, client.call_site, client.sdk_call_site, client.loop, client.settings or 0, client.kind
@@ -233,6 +233,12 @@ def _judge(client: Client, life: Life, habits: Habits, patience: dict[str, float
             churn.failing += use.failing
             churn.large += use.large
             construction = 0.0  # it was built once, whatever the number of origins
+
+
+def _construction(client: Client) -> float:
+    """Seconds of building it, and of loading certificates into a context that was made for it before."""
+    within, loads = client.construction_time or 0.0, client.ca_time or 0.0
+    return within if loads <= within else within + loads
 
 
 def _is_short(life: Life, short: ShortLife) -> bool:

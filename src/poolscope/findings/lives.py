@@ -139,7 +139,7 @@ def short_life(
     return ShortLife(
         spans=tuple(use.spans),
         keepalive=min(limits),
-        built_at=client.created_at or 0.0,
+        built_at=(client.created_at or 0.0) - max(construction - (client.construction_time or 0.0), 0.0),
         construction=construction,
         setup=sum(use.setup.values()),
         parts=use.all_parts(),

@@ -46,6 +46,7 @@ def client(sheet: facts.Client, pid: int, over: bool = True) -> records.Client:
         requests=sheet.started.value,
         closed_at=sheet.closed_at if over else None,
         close_kind=sheet.close_kind if over else None,
+        ca_time=sheet.ca_time,
     )
 
 
@@ -99,6 +100,7 @@ def connection(sheet: facts.Connection, pid: int, epoch: int, over: bool = True)
         close_reason=reason,
         closed_by=closed_by,
         error=sheet.error,
+        ca_time=sheet.ca_time,
         first_length=sheet.first_length,
         loop=sheet.loop,
         lost_time=sheet.lost_time,

@@ -18,6 +18,7 @@ SPENT: Final = {
     "sleep": "were slept between retries",
     "waiting": "were waited in vain",
     "pool_wait": "were waited for connections",
+    "ca_certificates": "went into loading CA certificates",
     "addresses": "went into addresses that failed",
 }
 """What a part of a cost is called; every other went into clients and connections."""

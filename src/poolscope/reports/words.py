@@ -91,6 +91,7 @@ _SPENT = {
     "sleep": "sleep",
     "waiting": "waiting in vain",
     "pool_wait": "waiting for connections",
+    "ca_certificates": "loading CA certificates",
     "addresses": "trying addresses that failed",
     "construction": "building",
     "setup": "setup and closing",
