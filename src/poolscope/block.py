@@ -25,7 +25,7 @@ from poolscope.ledger import Ledger
 from poolscope.queue import FACTS
 from poolscope.recording.replaced import replaced
 from poolscope.recording.stream import Stream
-from poolscope.records import Exchange, Finding, Record, Summary, from_json, to_json
+from poolscope.records import Finding, Record, Summary, from_json, to_json
 from poolscope.reports.renderer import Format, Look, renderer
 
 IN_MEMORY: Final = 4_000_000
@@ -78,8 +78,7 @@ class Recording:
         self._settle()
         findings = new_findings()
         for record in self._lines:
-            if not (isinstance(record, Exchange) and record.state is not None):
-                findings.consume(record)
+            findings.consume(record)
             yield record
         yield from findings.found()
         yield self._summary or self._stream.summary(None, 0)

@@ -119,7 +119,7 @@ class Client(_Sheet):
     """
 
     __slots__ = (
-        "call_site close_kind closed_at construction_time created_at epoch id kind loop sdk_call_site "
+        "ca_time call_site close_kind closed_at construction_time created_at epoch id kind loop sdk_call_site "
         "settings started"
     ).split()
 
@@ -131,6 +131,8 @@ class Client(_Sheet):
         self.created_at = created_at
         """None when the client was already alive at `instrument()`."""
         self.construction_time: float | None = None
+        self.ca_time: float | None = None
+        """Seconds that loading CA certificates took for it, some perhaps before it was built."""
         self.call_site: RawCallSite | None = None
         """First frame outside site-packages and the standard library: the user's line."""
         self.sdk_call_site: RawCallSite | None = None
@@ -149,7 +151,7 @@ class Client(_Sheet):
 class Pool(_Sheet):
     """What holds connections inside a client. Queued BEGUN once, when it is first used."""
 
-    __slots__ = "blocking client epoch id keepalive_expiry max_connections max_idle".split()
+    __slots__ = "blocking client epoch id keepalive_expiry max_connections max_idle starved_at".split()
 
     def __init__(self, epoch: int, client: int | None = None) -> None:
         self.id = IDS.pool.up()
@@ -159,6 +161,8 @@ class Pool(_Sheet):
         self.max_idle: int | None = None
         self.keepalive_expiry: float | None = None
         self.blocking: bool | None = None
+        self.starved_at = float("-inf")
+        """When it was last written down who holds its connections."""
 
 
 class Connection(_Sheet):
@@ -168,9 +172,9 @@ class Connection(_Sheet):
     """
 
     __slots__ = (
-        "active_at_close alpn answer_closes attempts body_complete cipher client close_time "
-        "close_trigger closed_at dns_name eof epoch error failed_phase failure goaway http_version id "
-        "idle_since in_flight keepalive_expiry last_status live local opened_at opened_by origin peer "
+        "active_at_close alpn answer_closes attempts body_complete ca_time cipher client close_time "
+        "close_trigger closed_at dns_name eof epoch error failed_phase failure first_length goaway http_version id "
+        "idle_since in_flight keepalive_expiry last_status live local loop lost_time opened_at opened_by origin peer "
         "phases pool readable_at request_closes requests resumed server_keepalive "
         "setup_started_at span tls_version unsettled via"
     ).split()
@@ -196,6 +200,12 @@ class Connection(_Sheet):
         """What was connected to, the proxy's name behind one; told where there is a ``dns`` phase."""
         self.attempts: int | None = None
         """urllib3: addresses tried; httpcore, which keeps those to itself: tries at connecting."""
+        self.ca_time: float | None = None
+        """Seconds of its setup that loading CA certificates took."""
+        self.lost_time: float | None = None
+        """Seconds spent on addresses that failed before the one that answered; None where that cannot be seen."""
+        self.loop: int | None = None
+        """A small number for the event loop it was opened on; None outside of one."""
         self.failed_phase: str | None = None
         self.http_version: str | None = None
         """``1.0``, ``1.1`` or ``2``."""
@@ -228,6 +238,8 @@ class Connection(_Sheet):
         self.keepalive_expiry: float | None = None
         self.server_keepalive: float | None = None
         """Seconds from the ``Keep-Alive: timeout`` of its first answer."""
+        self.first_length: int | None = None
+        """Content-Length of its first answer."""
         self.readable_at: float | None = None
         """When the library first found the idle socket readable (the server said or closed something)."""
         self.eof = False
@@ -257,7 +269,7 @@ class Exchange(_Sheet):
 
     __slots__ = (
         "_mark _peers _pool assigned_at body_complete call_site client connecting connection epoch error "
-        "failed_attempts failure finished_at headers_at id idle_time in_flight instead joined live method "
+        "failed_attempts failure finished_at headers_at holders id idle_time in_flight instead joined live loop method "
         "origin pool pool_wait previous queued relation request_number resends reused sent_at silent "
         "span started_at status stream_id target task thread"
     ).split()
@@ -306,6 +318,8 @@ class Exchange(_Sheet):
         """``redirect``, ``retry`` or ``auth``; None where the reason is not visible."""
         self.thread: int | None = None
         self.task: str | None = None
+        self.loop: int | None = None
+        """A small number for the event loop it runs on; None where it is none's."""
         self.call_site: RawCallSite | None = None
         self.failed_attempts = 0
         """How often a connection was assigned and lost again before (httpcore's ConnectionNotAvailable)."""
@@ -329,6 +343,8 @@ class Exchange(_Sheet):
         """Whether the pool had no connection for it at once; None where that cannot be seen."""
         self.connecting: Connection | None = None
         """What it is setting up."""
+        self.holders: tuple[tuple[Exchange, str], ...] | None = None
+        """Who held its pool's connections, and how far they were, when it was looked at for what it waits."""
         self.instead: Any = None
         """The argument its request goes on with, where the live door added headers."""
 

@@ -231,6 +231,7 @@ def _change_door(before: Any, after: Any) -> None:
         INSTRUMENTOR.unlisten(before.take)
     if after is not None:
         after.start()
+        after.tell_progress = INSTRUMENTOR.ledger.tell_progress
         INSTRUMENTOR.listen(after.take, after.needs)
     chosen = _signals or (_carried[-1] if _carried else None)
     ENTRANCE.door = None if chosen is None else chosen.spans

@@ -80,6 +80,8 @@ class Client:
     closed_at: float | None = None
     close_kind: str | None = None
     """close, gc, or open_at_exit."""
+    ca_time: float | None = None
+    """Seconds that loading CA certificates took for it, some perhaps before it was built."""
 
 
 @dataclass(slots=True)
@@ -137,8 +139,32 @@ class Connection:
     error: str | None = None
     error_type: ErrorType | None = None
     """What that exception meant; None for a cancellation."""
+    ca_time: float | None = None
+    """Seconds of its setup that loading CA certificates took."""
+    first_length: int | None = None
+    """Content-Length of its first answer; None where it had none."""
+    loop: int | None = None
+    """A small number for the event loop it was opened on; None outside of one."""
+    lost_time: float | None = None
+    """Seconds spent on addresses that failed before the one that answered; None where that cannot be seen."""
     span: Any = field(default=None, repr=False, compare=False, metadata={"saved": False})
     """SpanContext of its setup span, in the process that saw it."""
+
+
+@dataclass(slots=True, frozen=True)
+class Holder:
+    """Requests of one kind that held slots of a pool while another request waited for one."""
+
+    slots: int
+    method: str | None
+    url: str | None
+    state: str
+    """As that of an exchange in progress; or not_given_back: it is over, and its pool never got the slot back."""
+    since: float | None
+    """When the oldest of them began."""
+    call_site: CallSite | None
+    stream: bool = False
+    """What they hold are streams of one HTTP/2 connection."""
 
 
 @dataclass(slots=True)
@@ -181,6 +207,10 @@ class Exchange:
     """Id of the connection that could not be set up for it."""
     state: str | None = None
     """How far it is while in progress: waiting, connecting, sending, awaiting_headers, reading; None when over."""
+    loop: int | None = None
+    """A small number for the event loop it ran on; None outside of one."""
+    holders: list[Holder] | None = None
+    """Who held its pool's slots when it gave up waiting for one, or had waited for long; None where nobody looked."""
 
 
 @dataclass(slots=True)
@@ -238,7 +268,7 @@ _TYPES: dict[str, type[Any]] = {
 }
 _FIELDS: dict[type[Any], tuple[str, ...]] = {
     cls: tuple(f.name for f in dataclasses.fields(cls) if f.metadata.get("saved", True))
-    for cls in (*_TYPES.values(), CallSite, Phase)
+    for cls in (*_TYPES.values(), CallSite, Phase, Holder)
 }
 
 
@@ -274,8 +304,17 @@ def from_json(line: str | bytes) -> Record:
             known[name] = CallSite(**known[name])
     if cls is Connection:
         known["setup"] = {phase: Phase(**value) for phase, value in (known.get("setup") or {}).items()}
+    if cls is Exchange and known.get("holders"):
+        known["holders"] = [_holder(value) for value in known["holders"]]
     try:
         record: Record = cls(**known)
     except TypeError as error:
         raise ValueError(str(error)) from None
     return record
+
+
+def _holder(data: dict[str, Any]) -> Holder:
+    known = {name: data[name] for name in _FIELDS[Holder] if name in data}
+    if isinstance(known.get("call_site"), dict):
+        known["call_site"] = CallSite(**known["call_site"])
+    return Holder(**known)

@@ -14,6 +14,7 @@ from poolscope.findings.client_per_request import (
     MAX_CALLS,
     MAX_LEAVING,
     MIN_CLIENTS,
+    SILENT_SHARE,
     ClientPerRequest,
 )
 from poolscope.findings.habits import MAX_HABITS
@@ -361,6 +362,22 @@ def test_a_server_that_refuses_more_than_it_keeps() -> None:
     assert not found(story)
 
 
+def test_a_server_that_closes_without_a_word() -> None:
+    story = throwaways(20)
+    for silent in (2, 3):
+        while (
+            sum(getattr(record, "close_reason", None) == "server_closed_idle" for record in story.records)
+            < silent
+        ):
+            client = story.client()
+            connection = story.connect(client)
+            story.exchange(client, connection)
+            story.disconnect(connection, "server_closed_idle", idle_since=story.now)
+            story.close(client)
+        assert 2 / 20 == SILENT_SHARE
+        assert bool(found(story)) is (silent == 2)
+
+
 def test_a_long_lived_client_in_ten() -> None:
     story = throwaways(9)
     story.throwaway(requests=100)
@@ -430,7 +447,7 @@ def test_a_server_that_was_seen_to_close_idle_connections() -> None:
     idle = story.connect(other)
     story.exchange(other, idle)
     idle.idle_since = story.now
-    story.now += 1.0
+    story.now += 1.2
     story.disconnect(idle, "server_closed_idle")
     seen = with_keepalive(1.5, says=None).records
     assert not found_in([*story.records, *seen])

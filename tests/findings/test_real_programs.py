@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -252,6 +253,38 @@ def test_a_server_that_closes(server: Running) -> None:
             requests.get(url, timeout=5)
 
     assert [finding.code for finding in found(program, server.url("/close"))] == ["PS106"]
+
+
+@pytest.mark.parametrize("client", [requests.Session, httpx.Client])
+def test_a_server_that_closes_without_a_word(server: Running, client: Any) -> None:
+    def program(url: str) -> None:
+        for _ in range(8):
+            with client() as own:
+                own.get(url)
+                time.sleep(0.03)
+
+    assert [finding.code for finding in found(program, server.url("/last"))] == ["PS106"]
+
+
+class Api:
+    """A package of the program's own."""
+
+    def __init__(self) -> None:
+        self.session = requests.Session()
+
+
+def test_an_sdk_of_the_programs_own_has_both_lines(server: Running) -> None:
+    def program(url: str) -> None:
+        for _ in range(5):
+            api = Api()
+            api.session.get(url, timeout=5)
+            api.session.close()
+
+    (finding,) = found(program, server.url("/"))
+    assert finding.call_site is not None and finding.sdk_call_site is not None
+    assert finding.call_site.function.endswith("program")
+    assert finding.sdk_call_site.function == "Api.__init__"
+    assert "Create the object that builds the requests.Session" in finding.fix
 
 
 def test_in_several_threads_no_saving_is_promised(server: Running) -> None:

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from poolscope.findings.refused_keepalive import AT_ONCE, MIN_REFUSED, SHARE
+from poolscope.findings.lives import AT_ONCE
+from poolscope.findings.refused_keepalive import MIN_REFUSED, SETTLED, SHARE
 from tests.findings.rule import count, found
 from tests.reports.stories import LINE, ORIGIN, Story
 
@@ -66,8 +67,15 @@ def test_connections_that_served_more_were_kept() -> None:
 
 def test_a_server_that_refuses_now_and_then() -> None:
     story = served(8)
-    add(story, 2, "client_close", closed_by="client")
+    kept = SETTLED + 0.01
+    add(story, 2, "client_close", idle=kept, closed_by="client")
     assert 8 / 10 == SHARE
     assert count("PS106", story) == 8
-    add(story, 1, "client_close", closed_by="client")
+    add(story, 1, "client_close", idle=kept, closed_by="client")
     assert count("PS106", story) is None
+
+
+def test_what_the_client_closes_at_once_proves_nothing() -> None:
+    story = served(8)
+    add(story, 20, "client_close", idle=SETTLED - 0.01, closed_by="client")
+    assert count("PS106", story) == 8

@@ -17,9 +17,11 @@ import certifi
 import httpx
 import pytest
 import requests
+import urllib3
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
+import poolscope
 from poolscope import testing
 from poolscope.records import Finding
 from tests.servers import Running, in_thread
@@ -195,6 +197,75 @@ def living_threads(url: str) -> None:
     in_batches(url, 1, 480)
 
 
+def one_slot(url: str, give_back: bool) -> None:
+    with urllib3.PoolManager(block=True, maxsize=1) as manager:
+        for _ in range(2):
+            with suppress(urllib3.exceptions.EmptyPoolError):
+                with manager.request(
+                    "GET", f"{url}size/400000/x", preload_content=False, pool_timeout=0.2, retries=False
+                ) as response:
+                    assert not give_back or response.data
+
+
+def closed_but_not_given_back(url: str) -> None:
+    one_slot(url, give_back=False)
+
+
+def given_back(url: str) -> None:
+    one_slot(url, give_back=True)
+
+
+def long_polls(url: str, allowed: int) -> None:
+    timeout = httpx.Timeout(5, pool=0.2)
+    with (
+        httpx.Client(limits=httpx.Limits(max_connections=allowed), timeout=timeout) as client,
+        ThreadPoolExecutor(3) as threads,
+    ):
+        polls = [threads.submit(client.get, f"{url}slow/800/x") for _ in range(2)]
+        while len(poolscope.snapshot().holders) < 2:
+            time.sleep(0.01)
+        with suppress(httpx.PoolTimeout):
+            client.get(url)
+        assert all(poll.result().is_success for poll in polls)
+
+
+def polls_in_a_small_pool(url: str) -> None:
+    long_polls(url, 2)
+
+
+def polls_in_a_large_pool(url: str) -> None:
+    long_polls(url, 10)
+
+
+def in_a_loop(url: str, client: httpx.AsyncClient, own: bool) -> None:
+    async def main() -> None:
+        with suppress(RuntimeError):
+            await client.get(url)
+        if own:
+            await client.aclose()
+
+    asyncio.run(main())
+
+
+def one_client_for_all_loops(url: str) -> None:
+    client = httpx.AsyncClient(verify=False)
+    for _ in range(2):
+        in_a_loop(url, client, own=False)
+
+
+def a_client_for_each_loop(url: str) -> None:
+    for _ in range(2):
+        in_a_loop(url, httpx.AsyncClient(verify=False), own=True)
+
+
+kept_open: list[requests.Response] = []
+
+
+def answers_kept_open(url: str) -> None:
+    session = requests.Session()
+    kept_open.extend(session.get(f"{url}size/400000/x", stream=True, timeout=5) for _ in range(4))
+
+
 left: list[httpx.Client] = []
 
 
@@ -217,15 +288,21 @@ def close_what_was_left() -> Iterator[None]:
     yield
     while left:
         left.pop().close()
+    while kept_open:
+        kept_open.pop().close()
 
 
 PAIRS: dict[str, tuple[str, Program, Program]] = {
     "unread": ("PS103", streams_unread, streams_read),
     "dropped": ("PS103", answers_dropped, streams_read),
+    "kept open": ("PS103", answers_kept_open, streams_read),
+    "not given back": ("PS105", closed_but_not_given_back, given_back),
+    "long polls": ("PS105", polls_in_a_small_pool, polls_in_a_large_pool),
     "overflow": ("PS104", small_pool, large_pool),
     "refused": ("PS106", refused, kept),
     "refused silently": ("PS106", refused_silently, kept),
     "expiry": ("PS107", expires, does_not_expire),
+    "loops": ("PS109", one_client_for_all_loops, a_client_for_each_loop),
     "stale": ("PS108", stale, not_stale),
     "retries": ("PS120", retries_slowly, retries_at_once),
     "timeouts": ("PS121", impatient, patient),
@@ -234,7 +311,7 @@ PAIRS: dict[str, tuple[str, Program, Program]] = {
     "clients kept": ("PS102", never_closed, closed_once),
 }
 SHARED: dict[Program, Callable[..., Any]] = {
-    small_pool: bursts, expires: polls, retries_slowly: retries, impatient: gives_up, dying_threads: in_batches,
+    closed_but_not_given_back: one_slot, polls_in_a_small_pool: long_polls, one_client_for_all_loops: in_a_loop, small_pool: bursts, expires: polls, retries_slowly: retries, impatient: gives_up, dying_threads: in_batches,
 }  # fmt: skip
 """Where the line of a program really is."""
 

@@ -80,3 +80,49 @@ def test_the_wrapper_of_another_tool_is_nobodys_line():
 )
 def test_where_a_file_belongs(file, kind):
     assert callsite.kind_of(file) == kind
+
+
+def built_within(*calls: str):
+    """Where something is built by the last of ``calls``, each of which is a class's name or an expression."""
+    site = {}
+
+    class Built:
+        def __init__(self):
+            site["found"] = callsite.of_construction(sys._getframe(0), self)
+
+    space = {"Built": Built}
+    code = "\n".join(calls)
+    exec(compile(code, "/app/program.py", "exec"), space)
+    return site["found"]
+
+
+def test_the_line_that_builds_an_object_of_the_users_is_outside_of_its_init():
+    site = built_within(
+        "class Api:", "    def __init__(self):", "        self.client = Built()", "def handler():", "    Api()", "handler()"
+    )  # fmt: skip
+    assert (site.user[1], site.user[0].co_name) == (5, "handler")
+    assert (site.sdk[1], site.sdk[0].co_name) == (3, "__init__")
+
+
+def test_the_outermost_of_several_counts():
+    site = built_within(
+        "class Inner:", "    def __init__(self):", "        self.client = Built()",
+        "class Outer:", "    def __init__(self):", "        self.inner = Inner()", "api = Outer()",
+    )  # fmt: skip
+    assert (site.user[1], site.sdk[1]) == (7, 3)
+
+
+def test_what_dataclasses_generate_is_nobodys_line():
+    site = built_within(
+        "from dataclasses import dataclass, field", "@dataclass", "class Api:",
+        "    client: object = field(default_factory=Built)", "api = Api()",
+    )  # fmt: skip
+    assert site.user[1] == 5
+    assert site.sdk is None
+
+
+def test_a_subclass_is_no_object_that_holds_it():
+    site = built_within(
+        "class Mine(Built):", "    def __init__(self):", "        super().__init__()", "def handler():", "    Mine()", "handler()"
+    )  # fmt: skip
+    assert (site.user[1], site.sdk) == (5, None)

@@ -151,7 +151,7 @@ def test_waiting_for_a_connection_is_part_of_it() -> None:
 def test_responses_that_are_still_open_are_named_with_their_line() -> None:
     story = Story()
     client = story.client()
-    for _ in range(3):
+    for _ in range(2):
         connection = story.connect(client)
         story.exchange(
             client,
@@ -160,4 +160,4 @@ def test_responses_that_are_still_open_are_named_with_their_line() -> None:
             state="reading",
             call_site=CallSite("/srv/app/load.py", 9, "fetch"),
         )
-    assert "; 3 responses still open, sent by load.py:9; no other finding." in verdict(story.records)
+    assert "; 2 responses still open, sent by load.py:9; no other finding." in verdict(story.records)

@@ -10,12 +10,16 @@ from typing import Final
 
 from poolscope.findings.base import Rule
 from poolscope.findings.blocking_construction import BlockingConstruction
+from poolscope.findings.ca_loads import CaLoads
 from poolscope.findings.client_per_request import ClientPerRequest
 from poolscope.findings.cut_while_waiting import CutWhileWaiting
+from poolscope.findings.dead_addresses import DeadAddresses
 from poolscope.findings.dying_clients import DyingClients
+from poolscope.findings.foreign_loop import ForeignLoop
 from poolscope.findings.keepalive_clash import KeepAliveClash
 from poolscope.findings.needless_redirect import NeedlessRedirect
 from poolscope.findings.never_closed import NeverClosed
+from poolscope.findings.pool_exhausted import PoolExhausted
 from poolscope.findings.pool_overflow import PoolOverflow
 from poolscope.findings.refused_keepalive import RefusedKeepAlive
 from poolscope.findings.retries_sleep import RetriesSleep
@@ -33,11 +37,15 @@ RULES: Final[tuple[type[Rule], ...]] = (
     NeverClosed,
     UnreadResponse,
     PoolOverflow,
+    PoolExhausted,
     RefusedKeepAlive,
     KeepAliveClash,
     StaleConnection,
+    ForeignLoop,
     UsedAfterFork,
     NeedlessRedirect,
+    CaLoads,
+    DeadAddresses,
     RetriesSleep,
     ThrownAway,
     DyingClients,

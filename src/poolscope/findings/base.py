@@ -12,8 +12,8 @@ class Rule:
     """One finding's detector. It keeps bounded state, has no clock, and never guesses.
 
     The same records in the same order give the same findings, so a saved file tells what the live
-    process told. A rule defines those of `client`, `pool`, `connection` and `exchange` that it needs;
-    the others are never called. In a live process it sees only exchanges that are out of the ordinary
+    process told. A rule defines those of `client`, `pool`, `connection`, `exchange` and `progress` that it
+    needs; the others are never called. In a live process it sees only exchanges that are out of the ordinary
     (`poolscope.ledger.unusual`) and those that it, or another rule, says it `needs`.
     """
 
@@ -43,6 +43,9 @@ class Rule:
 
     def exchange(self, record: Exchange) -> None:
         """A request is over."""
+
+    def progress(self, record: Exchange) -> None:
+        """A request has taken long, or is not over at the end: `state` says how far it is."""
 
     def needs(self, pid: int, client: int | None, origin: str) -> bool:
         """Whether the next exchange of a client with a server can change what is found; never a wrong False."""

@@ -10,10 +10,16 @@ from poolscope.records import Finding
 
 EXPLAINS: Final[dict[str, tuple[str, ...]]] = {
     "PS101": ("PS102", "PS115", "PS122", "PS126"),
+    "PS102": ("PS115",),
+    "PS115": ("PS126",),
+    "PS122": ("PS115",),
     "PS106": ("PS107", "PS113"),
     "PS123": ("PS121",),
 }
 """Code → the codes of what goes away with it, where both name one place."""
+
+HIDES: Final[dict[str, tuple[str, ...]]] = {"PS101": ("PS116",)}
+"""Code → the codes of what its fix hides without mending it, where both name one origin."""
 
 
 def one_each(findings: Iterable[Finding]) -> list[Finding]:
@@ -22,12 +28,22 @@ def one_each(findings: Iterable[Finding]) -> list[Finding]:
     return [
         replace(finding, notes=[*finding.notes, *_sentences(finding, found)])
         for finding in found
-        if not any(_explains(other, finding) for other in found)
+        if not any(_explains(other, finding) or _hides(other, finding) for other in found)
     ]
 
 
 def _sentences(finding: Finding, found: list[Finding]) -> list[str]:
-    return [f"The same change mends this: {other.sentence}" for other in found if _explains(finding, other)]
+    mended = [f"The same change mends this: {other.sentence}" for other in found if _explains(finding, other)]
+    hidden = [
+        f"The change hides this, and does not mend it: {other.sentence}"
+        for other in found
+        if _hides(finding, other)
+    ]
+    return mended + hidden
+
+
+def _hides(cause: Finding, other: Finding) -> bool:
+    return other.code in HIDES.get(cause.code, ()) and (cause.pid, cause.origin) == (other.pid, other.origin)
 
 
 def _explains(cause: Finding, other: Finding) -> bool:

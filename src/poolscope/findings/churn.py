@@ -69,10 +69,14 @@ class Churn:
         "calls",
         "clients",
         "cost",
+        "failing",
+        "large",
         "long_lived",
         "parts",
         "peak",
         "refused",
+        "silent",
+        "working",
     )
 
     def __init__(self) -> None:
@@ -82,11 +86,19 @@ class Churn:
         """Those that were thrown away on a server that keeps connections."""
         self.calls = 0
         self.cost = 0.0
+        self.working = 0.0
+        """Seconds of their requests, less the setup within them."""
+        self.failing = 0
+        """Clients whose server answered with an error that one asks again for."""
+        self.large = 0
+        """Clients whose answers did not fit into the first packets of a connection."""
         self.parts: dict[str, float] = {}
         self.long_lived = 0
         """Clients of the same habit that were used for more."""
         self.refused = 0
         """Clients whose connection the server would not keep, or that was lost otherwise."""
+        self.silent = 0
+        """Those of them whose server closed it right after an answer, without saying so."""
         self.peak: int | None = 0
         """Exchanges in flight from this call site at most; None where that was not observed."""
         self.busy = BusyTime()
@@ -112,6 +124,7 @@ class Churn:
         self.clients += 1
         self.calls += len(life.spans)
         self.cost += life.cost
+        self.working += life.working
         for part, seconds in life.cost_by_part():
             self.parts[part] = self.parts.get(part, 0.0) + seconds
         # All that cost is made of is busy time too, so that what was built in parallel is not counted in full.

@@ -8,7 +8,8 @@ It fires for one call site, in one process and loop, on one origin, with equal s
   there had ended well, so that a kept connection would have been free,
 - and that many connections are left when the peak in flight is subtracted,
 - clients used for more are at most one in ten, and
-- the server keeps connections alive: it did not end more of them than it left to us.
+- the server keeps connections alive: it did not end more of them than it left to us, and closed at most one in ten
+  of them right after its answer without saying so.
 
 The keep-alive time is the shortest of the pool's own, the server's ``Keep-Alive: timeout``, and what the server
 was seen to do with idle connections. Only clients that were closed or garbage-collected count: one that is still
@@ -25,8 +26,9 @@ from poolscope.findings.advice import fix, sentence
 from poolscope.findings.base import Rule
 from poolscope.findings.churn import Churn, ShortLife
 from poolscope.findings.habits import Habit, Habits
+from poolscope.findings.harmless import more_to_be_had, why_harmless
 from poolscope.findings.lives import MAX_NOTES, MAX_ORIGINS, MOST_CALLS, Life, short_life
-from poolscope.records import CallSite, Client, Connection, Exchange, Finding, Pool
+from poolscope.records import Client, Connection, Exchange, Finding, Pool
 
 MIN_CLIENTS: Final = 3
 MAX_CALLS: Final = 2
@@ -34,6 +36,8 @@ DOMINATING: Final = 0.5
 """Share of building, setup and closing in the time that such a client took, from which on they dominate."""
 MIN_AVOIDABLE: Final = 2
 LONG_SHARE: Final = 0.1
+SILENT_SHARE: Final = 0.1
+"""Where the server was seen to close so many without a word, it closes them all: a client is mostly quicker."""
 MAX_LEAVING: Final = 1_024
 """Closed clients that wait for the close of their connections, which a library may do a little later."""
 MAX_LIVES: Final = 2_048
@@ -160,12 +164,12 @@ class ClientPerRequest(Rule):
         churns = [churn for _, churn in found]
         count = sum(churn.built for churn in churns)
         peak = max((churn.peak or 1 for churn in churns), default=1)
-        in_tests = _is_test(habit.call_site)
+        harmless = why_harmless(habit, churns)
         return Finding(
             pid=habit.pid,
             code=self.code,
             title=self.title,
-            severity="info" if in_tests else self.severity,
+            severity="info" if harmless else self.severity,
             kind=habit.kind,
             origin=habit.origin,
             call_site=habit.call_site,
@@ -176,16 +180,8 @@ class ClientPerRequest(Rule):
             saving=_saving(churns),
             fix=fix(habit.kind, habit.sdk_call_site, peak),
             sentence=sentence(habit.kind, count, sum(churn.calls for churn in churns), habit.origin),
-            notes=[*_other_lines(found), *([_A_TEST] if in_tests else [])],
+            notes=[*_other_lines(found), *more_to_be_had(churns), *([harmless] if harmless else [])],
         )
-
-
-_A_TEST: Final = "The line is a test's or a fixture's: a wider scope of the fixture would share the client."
-
-
-def _is_test(site: CallSite | None) -> bool:
-    name = "" if site is None else site.file.replace("\\", "/").rpartition("/")[2]
-    return name == "conftest.py" or name.startswith("test_") or name.endswith("_test.py")
 
 
 def _module(habit: Habit) -> tuple[object, ...]:
@@ -218,7 +214,7 @@ def _counts(client: Client) -> bool:
 
 
 def _judge(client: Client, life: Life, habits: Habits, patience: dict[str, float]) -> None:
-    construction = client.construction_time or 0.0
+    construction = _construction(client)
     for origin, use in life.uses.items():
         habit = Habit(
             client.pid, origin, client.call_site, client.sdk_call_site, client.loop, client.settings or 0, client.kind
@@ -231,9 +227,18 @@ def _judge(client: Client, life: Life, habits: Habits, patience: dict[str, float
             churn.long_lived += 1
         elif use.refused:
             churn.refused += 1
+            churn.silent += use.silent
         elif use.spans and use.ended_well:
             churn.add(short)
+            churn.failing += use.failing
+            churn.large += use.large
             construction = 0.0  # it was built once, whatever the number of origins
+
+
+def _construction(client: Client) -> float:
+    """Seconds of building it, and of loading certificates into a context that was made for it before."""
+    within, loads = client.construction_time or 0.0, client.ca_time or 0.0
+    return within if loads <= within else within + loads
 
 
 def _is_short(life: Life, short: ShortLife) -> bool:
@@ -248,6 +253,7 @@ def _fires(churn: Churn) -> bool:
         and churn.avoidable() >= MIN_AVOIDABLE
         and churn.long_lived <= LONG_SHARE * (churn.clients + churn.long_lived)
         and churn.refused <= churn.clients
+        and churn.silent <= SILENT_SHARE * churn.clients
     )
 
 

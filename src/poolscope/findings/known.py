@@ -51,6 +51,13 @@ class Place(NamedTuple):
     kind: str | None
 
 
+def of_package(site: CallSite | None) -> bool:
+    """Whether a line is an installed package's, not the program's own."""
+    return site is not None and any(
+        home in site.file.replace("\\", "/").split("/") for home in ("site-packages", "dist-packages")
+    )
+
+
 class Known:
     """Feed it the stream before the rules."""
 
@@ -110,6 +117,11 @@ def _note(record: _R, over: bool, live: Bounded[Key, _R], past: Bounded[Key, _R]
 
 
 def setup_time(connection: Connection | None) -> float:
-    """Seconds of a connection's setup; 0 where it was not observed."""
+    """Seconds of a connection's setup; 0 where it was not observed.
+
+    Less the loading of CA certificates, which is PS115's, and addresses that failed, which are PS116's.
+    """
     total = None if connection is None else connection.setup.get("total")
-    return 0.0 if total is None else total.duration
+    if connection is None or total is None:
+        return 0.0
+    return max(total.duration - (connection.ca_time or 0.0) - (connection.lost_time or 0.0), 0.0)

@@ -16,6 +16,11 @@ MAX_ORIGINS: Final = 16
 MAX_NOTES: Final = 128
 """Connections and exchanges noted of one client; one that has more is no client per request."""
 
+AT_ONCE: Final = 1.0
+"""Seconds of idle time up to which a close without a word is a refusal, and no timeout."""
+FIRST_PACKETS: Final = 14_000
+"""Bytes that a server may send on a new connection before it hears of the client again (RFC 6928)."""
+
 KEEPS_ALIVE: Final = frozenset(
     {
         None,
@@ -36,12 +41,20 @@ KEEPS_ALIVE: Final = frozenset(
 class Use:
     """What one client did on one origin."""
 
-    __slots__ = ("closes", "ended_well", "keepalive", "parts", "peak", "refused", "setup", "spans")
+    __slots__ = (
+        "closes", "ended_well", "failing", "keepalive", "large", "parts", "peak", "refused", "setup", "silent", "spans"
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.spans: list[tuple[float, float]] = []
         self.ended_well = True
         self.refused = False
+        self.silent = False
+        """The server closed its connection right after an answer, without saying so."""
+        self.failing = False
+        """The server answered with an error that one asks again for."""
+        self.large = False
+        """Its answers did not fit into the first packets of a connection."""
         self.setup: dict[int, float] = {}
         self.parts: dict[int, dict[str, float]] = {}
         self.keepalive: float | None = None
@@ -56,12 +69,15 @@ class Use:
             self.parts[record.id] = {
                 name: phase.duration for name, phase in record.setup.items() if name != "total"
             }
+        if record.first_length is not None and record.first_length > FIRST_PACKETS:
+            self.large = True
         if record.server_keepalive is not None:
             self.keepalive = record.server_keepalive
         if record.close_time is not None and record.closed_at is not None:
             self.closes[record.id] = record.closed_at, record.closed_at + record.close_time
         if record.close_reason not in KEEPS_ALIVE:
             self.refused = True
+            self.silent = self.silent or closed_at_once(record)
 
     def add_exchange(self, record: Exchange) -> None:
         if self.peak is not None:
@@ -70,6 +86,7 @@ class Use:
             self.ended_well = False
         else:
             self.spans.append((record.started_at, record.finished_at))
+            self.failing = self.failing or record.status == 429 or (record.status or 0) >= 500
 
     def all_parts(self) -> dict[str, float]:
         """Setup by phase, over all its connections."""
@@ -107,6 +124,13 @@ class Life:
         return found
 
 
+def closed_at_once(record: Connection) -> bool:
+    """Whether the server closed it within `AT_ONCE` of an answer, without saying so."""
+    if record.close_reason != "server_closed_idle" or record.idle_since is None or record.closed_at is None:
+        return False
+    return record.closed_at - record.idle_since <= AT_ONCE
+
+
 def short_life(
     client: Client, life: Life, use: Use, construction: float, patience: float | None
 ) -> ShortLife:
@@ -115,7 +139,7 @@ def short_life(
     return ShortLife(
         spans=tuple(use.spans),
         keepalive=min(limits),
-        built_at=client.created_at or 0.0,
+        built_at=(client.created_at or 0.0) - max(construction - (client.construction_time or 0.0), 0.0),
         construction=construction,
         setup=sum(use.setup.values()),
         parts=use.all_parts(),

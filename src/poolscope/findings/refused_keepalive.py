@@ -1,7 +1,7 @@
 """PS106: the server will not keep connections, so every request pays for a new one.
 
 It fires for an origin where at least `MIN_REFUSED` connections were over after their first answer by the server's
-doing, and they are at least `SHARE` of all that were closed there.
+doing, and they are at least `SHARE` of those closed there that it could have ended.
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ from typing import ClassVar, Final
 
 from poolscope.findings.base import Rule
 from poolscope.findings.known import Bounded, Place, setup_time
+from poolscope.findings.lives import closed_at_once
 from poolscope.records import Connection, Finding
 
 MIN_REFUSED: Final = 5
 SHARE: Final = 0.8
-AT_ONCE: Final = 1.0
-"""Seconds of idle time up to which a close without a word is a refusal, and no timeout."""
+SETTLED: Final = 0.05
+"""Seconds that a connection must have stayed open after its only answer to count as kept."""
 
 _WORDS: Final = {
     "connection_close_header": "answered with Connection: close",
@@ -56,7 +57,7 @@ class RefusedKeepAlive(Rule):
         )
         way = _refusal(record)
         if way is None:
-            seen.kept += 1
+            seen.kept += _was_kept(record)
         else:
             seen.refused += 1
             seen.idle = max(seen.idle, _idle(record) or 0.0)
@@ -85,10 +86,12 @@ def _refusal(record: Connection) -> str | None:
         return None
     if record.close_reason in ("connection_close_header", "http_1_0"):
         return record.close_reason
-    idle = _idle(record)
-    if record.close_reason == "server_closed_idle" and idle is not None and idle <= AT_ONCE:
-        return record.close_reason
-    return None
+    return record.close_reason if closed_at_once(record) else None
+
+
+def _was_kept(record: Connection) -> bool:
+    """Whether the server had the time to end it after an answer, and did not."""
+    return record.requests > 1 or (_idle(record) or 0.0) > SETTLED
 
 
 def _idle(record: Connection) -> float | None:

@@ -18,6 +18,7 @@ SMALL_SHARE: Final = 0.01
 """…if they are also less than this share of the run."""
 
 _READERS: Final = {Client: "client", Pool: "pool", Connection: "connection", Exchange: "exchange"}
+_PROGRESS: Final = "progress"
 
 _Reader = tuple[Rule, Callable[[Any], None]]
 
@@ -43,13 +44,17 @@ class Findings:
             kind: tuple((rule, getattr(rule, name)) for rule in self.rules if _defines(rule, name))
             for kind, name in _READERS.items()
         }
+        self._watching = tuple((rule, rule.progress) for rule in self.rules if _defines(rule, _PROGRESS))
         self._needing = tuple(rule for rule in self.rules if _defines(rule, "needs"))
 
     def consume(self, record: Record) -> None:
         """Take in the next record of the stream."""
         self._clock.consume(record)
         self._known.consume(record)
-        for rule, read in self._readers.get(type(record), ()):
+        readers = self._readers.get(type(record), ())
+        if isinstance(record, Exchange) and record.state is not None:
+            readers = self._watching
+        for rule, read in readers:
             try:
                 read(record)
             except Exception as error:

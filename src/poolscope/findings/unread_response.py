@@ -1,16 +1,19 @@
 """PS103: answers that are dropped or closed before they were read to their end.
 
-It fires for a line and an origin where at least `MIN_UNREAD` connections were lost that way. Of a client that a
+It fires for a line and an origin where at least `MIN_UNREAD` connections were lost that way, or where one thread or
+task sent as many requests there whose responses are all open still: it cannot be reading them all. Of a client that a
 package built for itself it is information: a stream that is closed unread may be meant so.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from copy import copy
 from dataclasses import replace
 from typing import ClassVar, Final
 
 from poolscope.findings.base import Rule
-from poolscope.findings.known import Bounded, Place, setup_time
+from poolscope.findings.known import Bounded, Place, of_package, setup_time
 from poolscope.records import Connection, Exchange, Finding
 
 MIN_UNREAD: Final = 3
@@ -19,13 +22,18 @@ _UNREAD: Final = frozenset(("response_not_read", "gc_active"))
 
 
 class _Unread:
-    __slots__ = ("closed", "cost", "dropped", "sdk")
+    __slots__ = ("closed", "cost", "dropped", "open", "sdk")
 
     def __init__(self) -> None:
-        self.closed = self.dropped = 0
+        self.closed = self.dropped = self.open = 0
         self.cost = 0.0
         self.sdk = False
         """The client is a package's own."""
+
+    @property
+    def count(self) -> int:
+        """Answers that were not read."""
+        return self.closed + self.dropped + self.open
 
 
 class UnreadResponse(Rule):
@@ -42,9 +50,17 @@ class UnreadResponse(Rule):
     def __init__(self) -> None:
         self._open: Bounded[tuple[int, int], Exchange] = Bounded()
         self._unread: Bounded[Place, _Unread] = Bounded()
+        self._reading: Bounded[tuple[int, int], Exchange] = Bounded()
+
+    def progress(self, record: Exchange) -> None:
+        """Remember one with its response open."""
+        if record.state == "reading":
+            self._reading.put((record.pid, record.id), record)
 
     def exchange(self, record: Exchange) -> None:
         """Remember one that was not read, for its line."""
+        if self._reading:
+            self._reading.pop((record.pid, record.id), None)
         if record.body_complete is False and record.connection is not None:
             self._open.put((record.pid, record.connection), record)
 
@@ -62,23 +78,35 @@ class UnreadResponse(Rule):
             seen.closed += 1
         seen.cost += setup_time(record) + (record.close_time or 0.0)
         client = self.known.client(record.pid, record.client)
-        seen.sdk = client is not None and client.sdk_call_site is not None
+        seen.sdk = client is not None and of_package(client.sdk_call_site)
 
     def findings(self) -> list[Finding]:
         """One per process, origin and line."""
-        return [
-            self._finding(place, seen)
-            for place, seen in self._unread.items()
-            if seen.closed + seen.dropped >= MIN_UNREAD
-        ]
+        unread = {place: copy(seen) for place, seen in self._unread.items()}
+        for place, records in self._kept_open():
+            seen = unread.setdefault(place, _Unread())
+            seen.open += len(records)
+            seen.cost += sum(setup_time(self.known.connection(each.pid, each.connection)) for each in records)
+        return [self._finding(place, seen) for place, seen in unread.items() if seen.count >= MIN_UNREAD]
+
+    def _kept_open(self) -> Iterator[tuple[Place, list[Exchange]]]:
+        """The responses of one thread or task that are open at once, for each line."""
+        by_reader: dict[tuple[Place, int | None, str | None], list[Exchange]] = {}
+        for record in self._reading.values():
+            key = self.known.place_of(record), record.thread, record.task
+            by_reader.setdefault(key, []).append(record)
+        return (
+            (place, records) for (place, _, _), records in by_reader.items() if len(records) >= MIN_UNREAD
+        )
 
     def _finding(self, place: Place, seen: _Unread) -> Finding:
-        count = seen.closed + seen.dropped
+        count = seen.count
         ways = [
             words
             for number, words in (
                 (seen.closed, f"{seen.closed:,} closed unread"),
                 (seen.dropped, f"{seen.dropped:,} dropped without a close"),
+                (seen.open, f"{seen.open:,} still open"),
             )
             if number
         ]

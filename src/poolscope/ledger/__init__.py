@@ -17,6 +17,9 @@ from poolscope.story.live import LIVE, State, state_of
 
 __all__ = ["Ledger", "Snapshot"]
 
+LONG_WAIT = 1.0
+"""Seconds of waiting for a connection from which on it is worth knowing who holds them."""
+
 
 class Ledger:
     """Records and sums of what this process did since `reset`.
@@ -168,6 +171,8 @@ class Ledger:
             state = state_of(sheet)
             if self._in_progress.get(sheet.id) != state:
                 self._in_progress[sheet.id] = state
+                if state == "waiting" and sheet.queued and at - sheet.started_at >= LONG_WAIT:
+                    LIVE.look_for_holders(sheet, at)
                 self.yield_record(
                     convert.exchange(sheet, self.pid, self.keep_query, state, keep_path=self.keep_path)
                 )

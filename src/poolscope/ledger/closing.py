@@ -72,6 +72,8 @@ def classify(connection: Connection) -> tuple[str, str | None]:
     if trigger == "gc":
         return ("gc_active" if connection.active_at_close else "gc"), COLLECTOR
     if trigger == "client":
+        if connection.readable_at is not None:  # nobody had looked before
+            return "server_closed_idle", SERVER
         return ("client_close_active" if connection.active_at_close else "client_close"), CLIENT
     if trigger == "manager_eviction":
         return "pool_evicted", CLIENT

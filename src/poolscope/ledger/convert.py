@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import takewhile
 from types import CodeType
 from typing import Any
 
@@ -10,6 +11,8 @@ from poolscope.ledger.closing import classify
 from poolscope.ledger.urls import format_origin, format_url, text
 
 SITES_KEPT = 4_096
+HOLDERS = 20
+"""Kinds of requests that are named as the holders of a pool's slots."""
 # By identity, because hashing a code object hashes its whole bytecode; the code is kept so that its id is its own.
 _sites: dict[tuple[int, int], tuple[CodeType, records.CallSite]] = {}
 
@@ -43,6 +46,7 @@ def client(sheet: facts.Client, pid: int, over: bool = True) -> records.Client:
         requests=sheet.started.value,
         closed_at=sheet.closed_at if over else None,
         close_kind=sheet.close_kind if over else None,
+        ca_time=sheet.ca_time,
     )
 
 
@@ -97,6 +101,10 @@ def connection(sheet: facts.Connection, pid: int, epoch: int, over: bool = True)
         closed_by=closed_by,
         error=sheet.error,
         error_type=None if sheet.error is None or sheet.failure is None else sheet.failure.type,
+        ca_time=sheet.ca_time,
+        first_length=sheet.first_length,
+        loop=sheet.loop,
+        lost_time=sheet.lost_time,
         span=sheet.span,
     )
 
@@ -162,4 +170,40 @@ def exchange(
         call_site=call_site(sheet.call_site),
         in_flight=sheet.in_flight,
         state=state,
+        loop=sheet.loop,
+        holders=None if sheet.holders is None else _holders(sheet.holders, keep_query, keep_path),
     )
+
+
+def _holders(
+    holding: tuple[tuple[facts.Exchange, str], ...], keep_query: bool, keep_path: bool
+) -> list[records.Holder]:
+    """Those that are alike together, the most slots first."""
+    alike: dict[tuple[Any, ...], list[facts.Exchange]] = {}
+    for sheet, state in holding:
+        origin = format_origin(sheet.origin)
+        kind = origin, text(sheet.method), state, call_site(sheet.call_site), sheet.stream_id is not None
+        alike.setdefault(kind, []).append(sheet)
+    groups = sorted(alike.items(), key=lambda group: -len(group[1]))
+    return [
+        records.Holder(
+            len(sheets),
+            method,
+            _url_of([format_url(origin, sheet.target, keep_query, keep_path) or origin for sheet in sheets]),
+            state,
+            min(sheet.started_at for sheet in sheets),
+            site,
+            stream,
+        )
+        for (origin, method, state, site, stream), sheets in groups[:HOLDERS]
+    ]
+
+
+def _url_of(urls: list[str]) -> str:
+    """The URL of all of them, or what their paths begin with."""
+    first = urls[0]
+    if all(url == first for url in urls):
+        return first
+    alike = takewhile(lambda letters: len(set(letters)) == 1, zip(*urls, strict=False))
+    common = "".join(letters[0] for letters in alike)
+    return f"{common[: common.rfind('/') + 1]}…"

@@ -8,7 +8,7 @@ from poolscope import facts, records
 from poolscope.facts import IDS, now
 from poolscope.ledger import convert
 from poolscope.ledger.urls import format_origin, text
-from poolscope.story.live import LIVE
+from poolscope.story.live import LIVE, NOT_GIVEN_BACK
 
 
 @dataclass(slots=True, frozen=True)
@@ -71,7 +71,8 @@ class Holder:
     held: float
     """Seconds since the request started."""
     state: str
-    """sending, waiting (for the answer) or reading (the response is open)."""
+    """sending, waiting (for the answer), reading (the response is open), or not_given_back: it is over, and its
+    pool never got its slot back."""
     client: int | None
     pool: int | None
     call_site: records.CallSite | None
@@ -96,6 +97,7 @@ class Snapshot:
         exchanges = [
             (sheet, sheet.connection) for sheet in list(LIVE.exchanges.values()) if sheet.id > since.exchange
         ]
+        kept = [(sheet, sheet.connection) for sheet in LIVE.not_given_back() if sheet.id > since.exchange]
         return cls(
             taken_at=at,
             clients=tuple(
@@ -109,7 +111,9 @@ class Snapshot:
             ),
             waiters=tuple(_waiter(sheet, at) for sheet, connection in exchanges if connection is None),
             holders=tuple(
-                _holder(sheet, connection, at) for sheet, connection in exchanges if connection is not None
+                _holder(sheet, connection, at)
+                for sheet, connection in (*exchanges, *kept)
+                if connection is not None
             ),
         )
 
@@ -138,9 +142,12 @@ def _waiter(sheet: facts.Exchange, at: float) -> Waiter:
 
 
 def _holder(sheet: facts.Exchange, connection: facts.Connection, at: float) -> Holder:
-    state = (
-        "reading" if sheet.headers_at is not None else "waiting" if sheet.sent_at is not None else "sending"
-    )
+    if sheet.finished_at is not None:
+        state = NOT_GIVEN_BACK
+    elif sheet.headers_at is not None:
+        state = "reading"
+    else:
+        state = "waiting" if sheet.sent_at is not None else "sending"
     return Holder(
         exchange=sheet.id,
         connection=connection.id,

@@ -21,5 +21,6 @@ def unusual(exchange: Exchange) -> bool:
         or exchange.status >= 300
         or exchange.connection is None
         or exchange.connection.epoch != exchange.epoch
+        or exchange.connection.loop != exchange.loop
         or (exchange.pool_wait is not None and exchange.pool_wait >= LONG_WAIT)
     )

@@ -110,13 +110,18 @@ class Site(NamedTuple):
 
 def find(frame: FrameType | None) -> Site:
     """Walk out from ``frame``; the line of each kind, or None."""
+    return _find(frame)[0]
+
+
+def _find(frame: FrameType | None) -> tuple[Site, FrameType | None]:
+    """The same, and the frame of the user's line."""
     entry: CodeType | None = None
     sdk: RawCallSite | None = None
     while frame is not None:
         code = frame.f_code
         kind = kind_of(code.co_filename)
         if kind == USER:
-            return Site(site_of(code, frame), sdk, entry)
+            return Site(site_of(code, frame), sdk, entry), frame
         if kind == PACKAGE:
             if sdk is None:
                 sdk = site_of(code, frame)
@@ -125,7 +130,7 @@ def find(frame: FrameType | None) -> Site:
         elif kind == LIBRARY and sdk is None:
             entry = code
         frame = frame.f_back
-    return Site(None, sdk, entry)
+    return Site(None, sdk, entry), None
 
 
 def user(frame: FrameType | None, or_sdk: bool = False) -> RawCallSite | None:
@@ -151,10 +156,29 @@ def user(frame: FrameType | None, or_sdk: bool = False) -> RawCallSite | None:
 
 
 def of_construction(frame: FrameType | None, thing: Any) -> Site:
-    """Where ``thing`` is being built: the ``__init__`` of its own subclasses is not the user's line."""
+    """Where ``thing`` is being built: the ``__init__`` of its own subclasses is not the user's line.
+
+    Nor is that of an object of the user's that holds it: the line that builds the outermost such object says how
+    often it happens, and the one within is that of an SDK.
+    """
     while frame is not None and (frame.f_code.co_filename.startswith(OWN) or _initialises(frame, thing)):
         frame = frame.f_back
-    return find(frame)
+    site, at = _find(frame)
+    outer = _outside_of_init(at)
+    if outer is None:
+        return site
+    generated = site.user is None or site.user[0].co_filename.startswith("<")
+    return Site(outer, site.sdk if generated or site.sdk is not None else site.user, site.entry)
+
+
+def _outside_of_init(frame: FrameType | None) -> RawCallSite | None:
+    """The user's line that builds the object in the ``__init__`` of which ``frame`` is, if it is in one."""
+    outer: RawCallSite | None = None
+    while frame is not None and frame.f_code.co_name == "__init__":
+        _, frame = _find(frame.f_back)
+        if frame is not None:
+            outer = frame.f_code, frame.f_lineno
+    return outer
 
 
 def _initialises(frame: FrameType, thing: Any) -> bool:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from poolscope.facts import now
 from poolscope.identity.values import serial_of
-from poolscope.libraries import callsite, clients, httpcore
+from poolscope.libraries import callsite, clients, httpcore, tls
 from poolscope.libraries.marks import mark_on, set_mark
 from poolscope.libraries.point import Point
 from poolscope.story import client as story
@@ -61,6 +61,8 @@ def built(
         return
     site = callsite.of_construction(frame, client)
     mark = clients.built(client, _maker(client, frame, site), token, site)
+    within = tls.loaded_since(token)
+    mark.facts.sheet.ca_time = within or (0.0 if isinstance(verify, bool | str) else tls.take_cost(verify))
     set_mark(client, mark)
     pools = _claim_pools(client, mark)
     if isinstance(verify, bool | str) and transport is None and not mounts:

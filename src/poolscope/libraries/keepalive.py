@@ -1,4 +1,4 @@
-"""What a server says about how long it keeps an idle connection: ``Keep-Alive: timeout=5, max=100``."""
+"""What the first answer on a connection tells: how long the server keeps it when idle, and how much it sends."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def timeout_of(value: bytes | str | None) -> float | None:
-    """Seconds from the value of a ``Keep-Alive`` header; None where it does not say."""
+    """Seconds from the value of a ``Keep-Alive`` header (``timeout=5, max=100``); None where it does not say."""
     if value is None:
         return None
     text = value.decode("latin-1") if isinstance(value, bytes) else str(value)
@@ -17,9 +17,12 @@ def timeout_of(value: bytes | str | None) -> float | None:
     return None
 
 
-def in_headers(headers: Any) -> float | None:
-    """The same, from a list of raw headers."""
+def in_headers(headers: Any) -> tuple[float | None, int | None]:
+    """The same, and the Content-Length, from a list of raw headers."""
+    timeout = length = None
     for name, value in headers:
         if len(name) == 10 and name.lower() == b"keep-alive":
-            return timeout_of(value)
-    return None
+            timeout = timeout_of(value)
+        elif len(name) == 14 and name.lower() == b"content-length" and value.isdigit():
+            length = int(value)
+    return timeout, length

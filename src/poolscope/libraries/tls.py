@@ -1,15 +1,19 @@
-"""ssl: which contexts were watched since they were made, and which have a certificate of the client's own.
+"""ssl: which contexts were watched since they were made, which have a certificate of the client's own, and how long
+loading CA certificates took.
 
 Nobody can ask a context for that certificate; without knowing, two contexts cannot be said to do the same.
 """
 
 from __future__ import annotations
 
+import threading
+from collections import deque
 from types import ModuleType
 from typing import Any, Final
 
+from poolscope.facts import now
 from poolscope.identity.values import WATCHED
-from poolscope.libraries.marks import set_mark
+from poolscope.libraries.marks import mark_on, set_mark
 from poolscope.libraries.point import Point
 
 
@@ -23,9 +27,48 @@ def certified(context: Any) -> None:
     set_mark(context, True, WATCHED)
 
 
+class _Loads(threading.local):
+    """The newest loads of this thread: when each began and ended."""
+
+    def __init__(self) -> None:
+        self.newest: deque[tuple[float, float]] = deque(maxlen=8)
+
+
+_LOADS: Final = _Loads()
+_COST: Final = "_poolscope_ca_time"
+"""On an SSLContext: seconds that loading took, until a client is charged with them."""
+
+
+def load_begins() -> float:
+    """CA certificates are about to be read and parsed."""
+    return now()
+
+
+def loaded(context: Any, token: float) -> None:
+    """They are."""
+    at = now()
+    _LOADS.newest.append((token, at))
+    set_mark(context, (mark_on(context, _COST) or 0.0) + at - token, _COST)
+
+
+def loaded_since(at: float) -> float:
+    """Seconds of loads that began in this thread since ``at``."""
+    return sum(ended - began for began, ended in _LOADS.newest if began >= at)
+
+
+def take_cost(context: Any) -> float:
+    """Seconds that loading ``context`` took: for the first who asks."""
+    cost: float = mark_on(context, _COST) or 0.0
+    if cost:
+        set_mark(context, 0.0, _COST)
+    return cost
+
+
 POINTS: Final = (
     Point("SSLContext", "__new__", after=made),
     Point("SSLContext", "load_cert_chain", before=certified),
+    Point("SSLContext", "load_verify_locations", before=load_begins, after=loaded),
+    Point("SSLContext", "set_default_verify_paths", before=load_begins, after=loaded),
 )
 
 

@@ -12,7 +12,7 @@ from math import isfinite
 from typing import Any, Final, get_args
 
 from poolscope.facts import ERROR_TYPES
-from poolscope.records import CallSite, Exchange, Phase, Record, Severity
+from poolscope.records import CallSite, Exchange, Holder, Phase, Record, Severity
 
 LARGEST_COUNT: Final = 2**63
 LARGEST_TIME: Final = 1e15
@@ -138,6 +138,24 @@ def _seconds(value: Any) -> dict[str, float]:
     return {_kept(name): _time(item) for name, item in value.items()}
 
 
+def _holders(value: Any) -> list[Holder]:
+    if type(value) is not list or len(value) > MOST_ITEMS:
+        raise ValueError
+    return [_holder(item) for item in value]
+
+
+def _holder(value: Any) -> Holder:
+    return Holder(
+        _count(value.slots),
+        None if value.method is None else _kept(value.method),
+        None if value.url is None else _kept(value.url),
+        _kept(value.state),
+        None if value.since is None else _time(value.since),
+        None if value.call_site is None else _call_site(value.call_site),
+        _flag(value.stream),
+    )
+
+
 _CHECKS: Final[dict[str, _Check]] = {
     "int": _count,
     "float": _time,
@@ -150,6 +168,7 @@ _CHECKS: Final[dict[str, _Check]] = {
     "dict[str, float]": _seconds,
     "Severity": _severity,
     "ErrorType": _error_type,
+    "list[Holder]": _holders,
 }
 _PASSING: Final = frozenset(("method", "task", "url"))
 

@@ -41,6 +41,7 @@ def _is_full(pool: int | None, snapshot: Snapshot) -> bool:
     """Whether the pool has no connection to give: with one free it is the loop, or the machine, that is busy."""
     limit = next((p.max_connections for p in snapshot.pools if p.id == pool), None)
     taken = sum(c.pool == pool and c.state != "idle" for c in snapshot.connections)
+    taken += sum(h.pool == pool and h.state == "not_given_back" for h in snapshot.holders)
     return limit is not None and taken >= limit
 
 
@@ -68,6 +69,7 @@ _STATES: Final = {
     "sending": "sending its request",
     "waiting": "waiting for its answer",
     "reading": "its response is open and not read to the end",
+    "not_given_back": "its response is closed, and the connection was never given back to the pool",
 }
 
 

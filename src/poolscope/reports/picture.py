@@ -104,8 +104,7 @@ class Picture:
         if add is None:
             return
         add(record)
-        if not (isinstance(record, Exchange) and record.state is not None):
-            self._findings.consume(record)
+        self._findings.consume(record)
 
     def findings(self) -> list[Finding]:
         """What the rules have found so far."""

@@ -14,7 +14,13 @@ from poolscope.reports.words import count, seconds, share
 
 ELSEWHERE: Final = frozenset({"PS106", "PS123"})
 """Findings that can only be mended at the server or on the way to it."""
-SPENT: Final = {"sleep": "were slept between retries", "waiting": "were waited in vain"}
+SPENT: Final = {
+    "sleep": "were slept between retries",
+    "waiting": "were waited in vain",
+    "pool_wait": "were waited for connections",
+    "ca_certificates": "went into loading CA certificates",
+    "addresses": "went into addresses that failed",
+}
 """What a part of a cost is called; every other went into clients and connections."""
 LONG_WAIT: Final = 0.05
 """Seconds of waiting, by all requests together, from which on it is worth a word."""

@@ -90,6 +90,9 @@ def _installed(name: str) -> str:
 _SPENT = {
     "sleep": "sleep",
     "waiting": "waiting in vain",
+    "pool_wait": "waiting for connections",
+    "ca_certificates": "loading CA certificates",
+    "addresses": "trying addresses that failed",
     "construction": "building",
     "setup": "setup and closing",
 }

@@ -7,6 +7,7 @@ Only OpenTelemetry's API is used; the SDK is the program's. A door makes a `Sign
 from __future__ import annotations
 
 import atexit
+from collections.abc import Callable
 from typing import Any, Final, Protocol
 from weakref import WeakKeyDictionary
 
@@ -18,6 +19,7 @@ from opentelemetry.trace import TracerProvider
 
 import poolscope
 from poolscope import facts, records
+from poolscope.ledger import LONG_WAIT
 from poolscope.ledger.unusual import unusual
 from poolscope.ledger.urls import format_origin
 from poolscope.queue import FACTS
@@ -35,7 +37,7 @@ PUBLISH_AT: Final = 256
 LOOK_EVERY: Final = 32
 """Requests between two looks for a LoggerProvider."""
 ASK_EVERY: Final = 16
-"""Closed clients and connections after which the rules are asked what they found, if nobody asked in the meantime."""
+"""Closed clients and connections, and failed requests, after which the rules are asked what they found, if nobody asked in the meantime."""
 
 
 class Findings(Protocol):
@@ -85,6 +87,8 @@ class Signals:
         excluded = excluding(excluded_urls)
         record = errors.wanted_record()
         self._findings = findings
+        self.tell_progress: Callable[[float, float], None] | None = None
+        """Makes the ledger tell of requests that take long, at a time, for longer than so many seconds."""
         self._told: dict[tuple[Any, ...], int] = {}
         self._unasked = 0
         self._logger_provider = logger_provider
@@ -152,7 +156,7 @@ class Signals:
 
     def _find(self, findings: Findings, record: records.Record) -> None:
         findings.consume(record)
-        if isinstance(record, records.Client | records.Connection) and record.closed_at is not None:
+        if _may_tell_more(record):
             self._unasked += 1
             # Asking walks over all habits, so a program that closes many things is asked less often.
             if self._unasked >= ASK_EVERY:
@@ -177,8 +181,10 @@ class Signals:
             self.totals.found(finding, first=before is None)
 
     def settle(self) -> None:
-        """Drain, and ask the rules."""
+        """Drain, look at what takes long, and ask the rules."""
         with FACTS.settled(SETTLE) as settled:
+            if settled and self.tell_progress is not None:
+                self.tell_progress(facts.now(), LONG_WAIT)
             if settled and self._unasked:
                 self._ask()
 
@@ -208,6 +214,13 @@ class Signals:
         self.totals.reset()
         self.metrics.after_fork()
         self._told.clear()
+
+
+def _may_tell_more(record: records.Record) -> bool:
+    """Whether it is of the kind that findings come from."""
+    if isinstance(record, records.Exchange):
+        return record.error is not None or record.holders is not None
+    return isinstance(record, records.Client | records.Connection) and record.closed_at is not None
 
 
 class _Global:

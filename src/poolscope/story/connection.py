@@ -83,6 +83,7 @@ class ConnectionMark:
         setup = self.setup = Setup(sheet, exchange, at)
         if exchange is not None:
             sheet.opened_by, sheet.client, sheet.pool = exchange.id, exchange.client, exchange.pool
+            sheet.loop = exchange.loop
             exchange.connecting = sheet
         if not silent:
             LIVE.connections[sheet.id] = sheet

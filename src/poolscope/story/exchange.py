@@ -142,6 +142,8 @@ def failed(
 ) -> bool:
     """It ends by ``error``, whose class is ``name``; called in its own task, never by a close or a finalizer."""
     unanswered = exchange.headers_at is None
+    if exchange.queued and exchange.connection is None and exchange.connecting is None:
+        LIVE.look_for_holders(exchange, now())
     if not ended(exchange, complete, name, what=what or failures.seen(error)):
         return False
     if unanswered and ENTRANCE.door is not None and not exchange.silent:

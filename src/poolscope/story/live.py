@@ -19,12 +19,16 @@ CLIENTLESS_POOLS: Final = 1_000
 
 State: TypeAlias = Literal["waiting", "connecting", "sending", "awaiting_headers", "reading"]
 """How far an exchange in progress is."""
+NOT_GIVEN_BACK: Final = "not_given_back"
+"""What an exchange is that is over, and whose pool never got its slot back."""
+LOOK_EVERY: Final = 1.0
+"""Seconds between two looks at who holds the connections of one pool: looking is linear in what is live."""
 
 
 class Registry:
     """Clients, pools, connections and exchanges that are live, each by its id."""
 
-    __slots__ = ("clients", "connections", "exchanges", "peers", "pools")
+    __slots__ = ("clients", "connections", "exchanges", "lent", "peers", "pools")
 
     def __init__(self) -> None:
         self.reset()
@@ -41,6 +45,8 @@ class Registry:
         self.pools: dict[int, Pool] = {}
         self.connections: dict[int, Connection] = {}
         self.exchanges: dict[int, Exchange] = {}
+        self.lent: dict[int, Exchange] = {}
+        """Exchanges that have a slot of a pool which keeps count, until they give it back."""
         self.peers: dict[Any, dict[int, None]] = {}
         """Exchanges in flight by origin and by the line that built their client."""
 
@@ -68,13 +74,33 @@ class Registry:
 
     def bound(self) -> None:
         """Forget what has no end; called by the drain, one thread at a time."""
-        for live in (self.clients, self.connections, self.exchanges):
+        for live in (self.clients, self.connections, self.exchanges, self.lent):
             _drop_oldest(live, LIMIT)
         _drop_oldest(self.pools, CLIENTLESS_POOLS, kept=self._has_client)
         if len(self.peers) > CLIENTLESS_POOLS:
             for key, peers in list(self.peers.items()):
                 if not peers:
                     self.peers.pop(key, None)
+
+    def not_given_back(self) -> list[Exchange]:
+        """Exchanges that are over and whose slot never came back to its pool."""
+        return [sheet for sheet in list(self.lent.values()) if sheet.finished_at is not None]
+
+    def look_for_holders(self, waiting: Exchange, at: float) -> None:
+        """Write down who holds what ``waiting`` waits for; of one pool not more often than `LOOK_EVERY`."""
+        pool = None if waiting.pool is None else self.pools.get(waiting.pool)
+        if pool is None or at - pool.starved_at < LOOK_EVERY:
+            return
+        pool.starved_at = at
+        mark = waiting._mark
+        on = None if mark is None else mark.sheet  # else it waits for a stream of that very connection
+        holding = [
+            (sheet, state_of(sheet))
+            for sheet in list(self.exchanges.values())
+            if sheet.pool == waiting.pool and sheet is not waiting and _holds(sheet, on)
+        ]
+        over = [(sheet, NOT_GIVEN_BACK) for sheet in self.not_given_back() if sheet.pool == waiting.pool]
+        waiting.holders = (*holding, *over)
 
     def _has_client(self, pool: Pool) -> bool:
         return pool.client in self.clients
@@ -87,6 +113,12 @@ def _drop_oldest(live: dict[int, Any], limit: int, kept: Any = None) -> None:
     excess = [key for key, thing in list(live.items()) if kept is None or not kept(thing)]
     for key in excess[: max(len(excess) - limit, 0)]:
         live.pop(key, None)
+
+
+def _holds(exchange: Exchange, connection: Connection | None) -> bool:
+    if connection is not None:
+        return exchange.connection is connection
+    return exchange.connection is not None or exchange.connecting is not None
 
 
 def state_of(exchange: Exchange) -> State:

@@ -72,6 +72,8 @@ def _trigger(wire: Wire, sheet: Connection, stream: Any, protocol: Any, caller: 
             wire.given_back(current, None)  # it has failed, and its pool tidies up after it
         return _housekeeping(wire, sheet, stream, protocol)
     if closer is not None:
+        if not sheet.in_flight and not names.speaks_http2(protocol) and stream.get_extra_info("is_readable"):
+            sheet.readable_at = now()
         return closer
     running = wire.exchange
     return "exchange" if ours or (running is not None and running.finished_at is None) else "response"

@@ -25,7 +25,7 @@ from poolscope.story.call import CURRENT_CALL
 from poolscope.story.client import ClientFacts
 from poolscope.story.door import ENTRANCE
 from poolscope.story.exchange import CURRENT
-from poolscope.story.runtime import current_task
+from poolscope.story.runtime import current_task_and_loop
 from poolscope.story.sight import SIGHT, Era
 from poolscope.story.suppression import suppressed
 
@@ -103,8 +103,9 @@ def asks(pool: Any, request: Any, frames: Callable[[int], FrameType]) -> Exchang
         call=call,
         client=client,
         pool=sheet.id,
-        task=current_task() if mark.asynchronous else None,
     )
+    if mark.asynchronous:
+        exchange.task, exchange.loop = current_task_and_loop()
     exchange._pool = mark
     if call is None:
         exchange.call_site = callsite.user(frames(2), or_sdk=True)
@@ -186,7 +187,7 @@ def answered(token: Exchange, result: Any) -> None:
     story.headers(token, result.status, result, http_version=names.VERSIONS.get(version))
     connection = token.connection
     if connection is not None and connection.requests == 1 and version != b"HTTP/2":
-        connection.server_keepalive = keepalive.in_headers(result.headers)
+        connection.server_keepalive, connection.first_length = keepalive.in_headers(result.headers)
     body = result.stream
     if token._mark is None:
         WEAVER.weave_on_sight(type(body), BODIES)  # a pool of somebody's own making

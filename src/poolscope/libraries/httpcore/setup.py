@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any, Final, NamedTuple
 
 from poolscope.facts import now
+from poolscope.libraries import tls
 from poolscope.libraries.httpcore import names
 from poolscope.libraries.httpcore.close import STREAM_ENDS
 from poolscope.libraries.httpcore.marks import Wire, leash_stream, let_go, wire_of
@@ -111,8 +112,10 @@ def loading_certificates() -> Wire | None:
 
 def loaded_certificates(token: Wire) -> None:
     """It has its context."""
-    if token.setup is not None:
-        token.ends_phase(token.setup)
+    setup = token.setup
+    if setup is not None:
+        setup.sheet.ca_time = tls.loaded_since(setup.since)
+        token.ends_phase(setup)
 
 
 class Handshake(NamedTuple):

@@ -9,14 +9,18 @@ from __future__ import annotations
 
 import sys
 from types import FrameType
-from typing import Any
+from typing import Any, Final
 
 from poolscope.facts import Connection, now
+from poolscope.genuine import poll
 from poolscope.libraries.urllib3.errors import class_name, note_error, seen
 from poolscope.libraries.urllib3.state import Held, close_begins, held_by
 from poolscope.story import exchange as exchanges
 from poolscope.story.connection import ConnectionMark
 from poolscope.story.failures import Seen
+
+READABLE: Final = 1
+"""``select.POLLIN``."""
 
 Closing = tuple[ConnectionMark, Connection, float]
 
@@ -33,7 +37,7 @@ def closing(connection: Any, frame: FrameType) -> Closing | None:
         # http.client gives the socket up to the answer, or is about to raise.
         held.ending_since = at
         return None
-    trigger = _trigger(held, sheet, caller, at)
+    trigger = _trigger(held, sheet, connection, caller, at)
     if trigger is None:
         mark.sheet = None
         return None
@@ -59,7 +63,9 @@ def _is_librarys(frame: FrameType) -> bool:
     return str(frame.f_globals.get("__name__", "")).startswith(("urllib3.", "http.client"))
 
 
-def _trigger(held: Held, sheet: Connection, frame: FrameType | None, at: float) -> str | None:
+def _trigger(
+    held: Held, sheet: Connection, connection: Any, frame: FrameType | None, at: float
+) -> str | None:
     if frame is None or not _is_librarys(frame):
         return "program"
     name = frame.f_code.co_name
@@ -69,7 +75,7 @@ def _trigger(held: Held, sheet: Connection, frame: FrameType | None, at: float) 
     if name == "_put_conn":
         return "checkin" if _first(frame).pool is not None else "checkin_closed"
     if name == "_close_pool_connections":
-        return _of_pool(held, frame)
+        return _of_pool(held, sheet, connection, frame, at)
     if name == "urlopen":
         _note_uncaught(held.mark, sheet, frame, at)
         return "exchange"
@@ -86,10 +92,22 @@ def _first(frame: FrameType) -> Any:
     return frame.f_locals.get(names[0]) if names else None
 
 
-def _of_pool(held: Held, frame: FrameType) -> str | None:
+def _is_readable(connection: Any) -> bool:
+    """Whether the other side of an idle connection has said or closed something."""
+    waiting = poll()
+    try:
+        waiting.register(connection.sock.fileno(), READABLE)
+        return bool(waiting.poll(0))
+    except (OSError, ValueError, AttributeError, TypeError):  # not a real socket
+        return False
+
+
+def _of_pool(held: Held, sheet: Connection, connection: Any, frame: FrameType, at: float) -> str | None:
     """Its pool was closed, evicted or collected: the pool's mark says which. None at the very end."""
     ending = held.pool.ending if held.pool is not None else None
     if ending is not None:  # a response kept the pool's connections a while longer
+        if ending == "client" and sheet.idle_since is not None and _is_readable(connection):
+            sheet.readable_at = at
         return ending
     outer = frame.f_back
     while outer is not None and outer.f_globals.get("__name__") == "weakref":

@@ -27,6 +27,7 @@ from poolscope.story import exchange as exchanges
 from poolscope.story.call import CURRENT_CALL, Call
 from poolscope.story.client import ClientFacts
 from poolscope.story.door import ENTRANCE
+from poolscope.story.live import LIVE
 from poolscope.story.runtime import current_task
 from poolscope.story.suppression import suppressed
 
@@ -146,6 +147,8 @@ def got(pool: Any, result: Any, token: float | None = None) -> None:
     if exchange is None:
         return
     exchange.assigned_at = at
+    if token is not None and not exchange.silent:
+        LIVE.lent[exchange.id] = exchange
     exchange.pool_wait = 0.0 if token is None else _waited(exchange, at - token)
     sheet = mark.sheet
     held.ready = sheet is not None
@@ -181,12 +184,16 @@ def got_none(_pool: Any, token: float | None = None) -> None:
 
 def given_back(_pool: Any, conn: Any) -> None:
     """An exchange is over; seen before the connection may belong to another thread."""
+    if conn is None:  # closed already: its slot comes back without it
+        _slot_back(CURRENT.get())
+        return
     held: Held | None = mark_on(conn)
     if held is None or not held.era.goes_on:
         return
     at = now()
     mark = held.mark
     exchange = mark.exchange
+    _slot_back(exchange)
     if exchange is not None and exchange.finished_at is None:
         exchanges.ended(exchange, was_read(held), at=at)
     sheet = mark.sheet
@@ -195,6 +202,11 @@ def given_back(_pool: Any, conn: Any) -> None:
         if held.ending_since is not None:
             gone(held, "response", at)
     held.answer = held.headers = mark.exchange = None
+
+
+def _slot_back(exchange: Exchange | None) -> None:
+    if exchange is not None and LIVE.lent:
+        LIVE.lent.pop(exchange.id, None)
 
 
 _OWNER: Final = "connectionpool.HTTPConnectionPool"

@@ -12,6 +12,7 @@ from contextvars import ContextVar
 from typing import Any, Final
 
 from poolscope.facts import Connection, RawOrigin, now
+from poolscope.libraries import tls
 from poolscope.libraries.point import Point
 from poolscope.libraries.urllib3.errors import has_ended, name_on_the_wire, on_the_wire, seen
 from poolscope.libraries.urllib3.state import exchange_on, fail, given_to, gone, held_by
@@ -105,6 +106,7 @@ class Lookup:
             return False
         talks_since = setup.since if setup.phase == "proxy_tunnel" else None
         setup.sheet.attempts = len(read_at)
+        setup.sheet.lost_time = read_at[-1] - read_at[0]
         if not _is_address(str(setup.sheet.dns_name)):
             setup.sheet.phases.append(("dns", self.began_at, read_at[0]))
         setup.enters("connect", read_at[0])
@@ -184,6 +186,7 @@ def handshake_begins() -> Setup | None:
     """The TLS handshake is told from making its context and loading CA certificates before it."""
     setup = CURRENT_SETUP.get()
     if setup is not None:
+        setup.sheet.ca_time = tls.loaded_since(setup.since)
         setup.phase = "tls_context"  # a plain connection to a proxy may still speak TLS to it
         setup.over("tls")
     return setup

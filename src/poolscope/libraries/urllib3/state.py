@@ -165,6 +165,7 @@ def answered(exchange: Exchange, answer: Any) -> None:
         connection = exchange.connection
         if connection is not None and connection.requests == 1:
             connection.server_keepalive = keepalive.timeout_of(answer.headers.get("Keep-Alive"))
+            connection.first_length = answer.length
 
 
 def fail(exchange: Exchange | None, error: BaseException) -> None:

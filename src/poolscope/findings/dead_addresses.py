@@ -1,0 +1,76 @@
+"""PS116: a name has addresses that fail before one answers, and every new connection tries those first.
+
+It fires for an origin where at least `MIN_CONNECTIONS` connections tried an address in vain, and lost `MIN_LOST`
+seconds together.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Final
+
+from poolscope.findings.base import Rule
+from poolscope.findings.known import Bounded, Place
+from poolscope.records import Connection, Finding, Severity
+
+MIN_CONNECTIONS: Final = 2
+MIN_LOST: Final = 0.1
+
+
+class _Lost:
+    __slots__ = ("connections", "peer", "place", "seconds", "tried")
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self.connections = self.tried = 0
+        self.seconds = 0.0
+        self.peer = ""
+
+
+class DeadAddresses(Rule):
+    """The rule. State: a few numbers per origin."""
+
+    code: ClassVar[str] = "PS116"
+    title: ClassVar[str] = "addresses that fail before one answers"
+    severity: ClassVar[Severity] = "info"
+    explanation: ClassVar[str] = (
+        "A name may stand for several addresses, IPv6 first. urllib3 tries one after the other, and waits for each "
+        "until it refuses or times out."
+    )
+
+    def __init__(self) -> None:
+        self._origins: Bounded[tuple[int, str], _Lost] = Bounded()
+        self._counted: Bounded[tuple[int, int], bool] = Bounded()
+
+    def connection(self, record: Connection) -> None:
+        """Count one that was opened after others had been tried; it comes again when it is closed."""
+        if record.opened_at is None or not record.lost_time or (record.pid, record.id) in self._counted:
+            return
+        self._counted.put((record.pid, record.id), True)
+        lost = self._origins.get_or_put(
+            (record.pid, record.origin), lambda: _Lost(self.known.place_of(record))
+        )
+        lost.connections += 1
+        lost.tried += (record.attempts or 1) - 1
+        lost.seconds += record.lost_time
+        lost.peer = record.peer_address or ""
+
+    def findings(self) -> list[Finding]:
+        """One per process and origin."""
+        return [
+            self._finding(lost)
+            for lost in self._origins.values()
+            if lost.connections >= MIN_CONNECTIONS and lost.seconds >= MIN_LOST
+        ]
+
+    def _finding(self, lost: _Lost) -> Finding:
+        answered = f", then {lost.peer} answered" if lost.peer else ""
+        return self.finding(
+            lost.place,
+            lost.connections,
+            f"{lost.connections:,} connections to {lost.place.origin} tried {lost.tried:,} addresses that failed"
+            f"{answered}.",
+            "Take the addresses that do not answer out of DNS, or open what keeps them from answering; where only IPv6 "
+            "fails, urllib3.util.connection.HAS_IPV6 = False leaves it out.",
+            lost.seconds,
+            "addresses",
+        )
