@@ -12,13 +12,12 @@ All ``*_at`` slots are `now()` seconds; ids are unique in a process and start at
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
-from operator import length_hint
 from types import CodeType
 from typing import Any, Final, Literal, NamedTuple, TypeAlias, get_args
 
 from poolscope.genuine import perf_counter as now
+from poolscope.ids import IDS, Count
 
 __all__ = [
     "BEGUN",
@@ -66,39 +65,6 @@ class Failure(NamedTuple):
     """The system's words for that code, or OpenSSL's reason."""
     connection: int | None = None
     """Id of the connection whose setup failed."""
-
-
-class Count:
-    """A number that any number of threads raise without losing one, and that reading does not disturb."""
-
-    __slots__ = ("_left",)
-
-    def __init__(self) -> None:
-        self._left = iter(range(sys.maxsize))
-
-    def __repr__(self) -> str:
-        return f"<Count {self.value}>"
-
-    def up(self) -> int:
-        """Raise it by one; the new value, which nobody else gets."""
-        return next(self._left) + 1
-
-    @property
-    def value(self) -> int:
-        """How often it was raised."""
-        return sys.maxsize - length_hint(self._left)
-
-
-class Ids:
-    """How many of each there were; the next gets the next number."""
-
-    __slots__ = ("client", "connection", "exchange", "pool")
-
-    def __init__(self) -> None:
-        self.client, self.pool, self.connection, self.exchange = Count(), Count(), Count(), Count()
-
-
-IDS: Final = Ids()
 
 
 class _Sheet:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from poolscope import facts, records
-from poolscope.facts import IDS, now
+from poolscope.facts import now
+from poolscope.ids import IDS
 from poolscope.ledger import convert
 from poolscope.ledger.urls import format_origin, text
 from poolscope.story.live import LIVE, NOT_GIVEN_BACK

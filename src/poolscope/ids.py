@@ -1,0 +1,40 @@
+"""Numbers that any number of threads raise without a lock: ids, and how many of each there were."""
+
+from __future__ import annotations
+
+import sys
+from operator import length_hint
+from typing import Final
+
+
+class Count:
+    """A number that any number of threads raise without losing one, and that reading does not disturb."""
+
+    __slots__ = ("_left",)
+
+    def __init__(self) -> None:
+        self._left = iter(range(sys.maxsize))
+
+    def __repr__(self) -> str:
+        return f"<Count {self.value}>"
+
+    def up(self) -> int:
+        """Raise it by one; the new value, which nobody else gets."""
+        return next(self._left) + 1
+
+    @property
+    def value(self) -> int:
+        """How often it was raised."""
+        return sys.maxsize - length_hint(self._left)
+
+
+class Ids:
+    """How many of each there were; the next gets the next number."""
+
+    __slots__ = ("client", "connection", "exchange", "pool")
+
+    def __init__(self) -> None:
+        self.client, self.pool, self.connection, self.exchange = Count(), Count(), Count(), Count()
+
+
+IDS: Final = Ids()
