@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Callable
 from typing import Final
 
@@ -80,6 +81,19 @@ class Heartbeat:
                 deadline = now() + self.interval
         finally:
             done.release()  # type: ignore[attr-defined]
+
+
+def may_start_after_fork() -> bool:
+    """Whether a thread of ours makes no difference to a fork a moment ago.
+
+    Python 3.13 and later count the threads after this, so there it needs one of the program's own.
+    """
+    if sys.version_info < (3, 13):
+        return True
+    try:
+        return len(os.listdir("/proc/self/task")) > 1
+    except OSError:
+        return False
 
 
 def _wait_until_gone(native_id: int) -> None:

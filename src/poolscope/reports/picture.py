@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Final, TypeVar
 
@@ -159,6 +160,13 @@ class Picture:
         if tasks > threads:
             return f"{tasks:,}{more} tasks"
         return f"{threads:,}{more} threads" if threads > processes else f"{processes:,}{more} processes"
+
+    def opened(self) -> Counter[Row]:
+        """For every row how many connections it has opened so far."""
+        counts = Counter({row: row.finished.opened for row in self._places.rows.values()})
+        for entry in self._open.values():
+            counts[entry.row] += entry.lane.connection.opened_at is not None
+        return counts
 
     @property
     def still_open(self) -> int:
