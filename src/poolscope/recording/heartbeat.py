@@ -17,6 +17,7 @@ from poolscope.facts import now
 from poolscope.genuine import allocate_lock, get_native_id, sleep, start_new_thread
 
 STOP_TIMEOUT: Final = 5.0
+_COUNTED_AFTERWARDS: Final = sys.version_info >= (3, 13)
 
 
 class Heartbeat:
@@ -88,7 +89,7 @@ def may_start_after_fork() -> bool:
 
     Python 3.13 and later count the threads after this, so there it needs one of the program's own.
     """
-    if sys.version_info < (3, 13):
+    if not _COUNTED_AFTERWARDS:
         return True
     try:
         return len(os.listdir("/proc/self/task")) > 1

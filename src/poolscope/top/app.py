@@ -44,7 +44,10 @@ class Top(App[None]):
     CSS = """
     Screen { layout: vertical; }
     .line { height: 1; }
-    #heading { text-style: bold; }
+    #heading { height: auto; max-height: 2; text-style: bold; }
+    #detail { height: 2; }
+    .line, .title { text-wrap: nowrap; text-overflow: ellipsis; }
+    #heading, #detail { text-wrap: wrap; }
     .title { height: 1; color: $text-muted; }
     DataTable { height: 1fr; min-height: 2; scrollbar-size-vertical: 1; scrollbar-size-horizontal: 0; }
     #requests { height: 2fr; }

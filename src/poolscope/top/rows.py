@@ -56,7 +56,7 @@ class Asked:
 
 COLUMNS: Final[dict[Name, tuple[Column, ...]]] = {
     "origins": (
-        Column("ORIGIN", lambda origin: origin.origin),
+        Column("SERVER", lambda origin: origin.origin),
         Column("WAIT", lambda origin: (-origin.waiting, -(origin.oldest_wait or 0.0)), right=True),
         Column("BUSY", lambda origin: -origin.active, right=True),
         Column("IDLE", lambda origin: -origin.idle, right=True),
@@ -68,8 +68,8 @@ COLUMNS: Final[dict[Name, tuple[Column, ...]]] = {
         Column("SINCE", lambda asked: -asked.seconds, right=True),
         Column("DOES", lambda asked: (asked.urgent, -asked.seconds)),
         Column("LINE", lambda asked: str(asked.call_site)),
-        Column("ORIGIN", lambda asked: asked.origin),
         Column("PID", lambda asked: asked.pid, right=True),
+        Column("SERVER", lambda asked: asked.origin),
     ),
     "findings": (
         Column("SEEN", lambda of: of.item.seen, right=True),
@@ -153,13 +153,13 @@ def _request_row(asked: Asked, sites: Sites) -> Shown:
         seconds(asked.seconds),
         asked.doing,
         sites.named(asked.call_site),
-        asked.origin,
         str(asked.pid),
+        asked.origin,
     )
     task = f", in {asked.task}" if asked.task else ""
+    line = asked.call_site or "its line is not known"
     return Shown(
-        cells,
-        f"{asked.method} {asked.origin} {asked.doing} for {seconds(asked.seconds)}{task}: {asked.call_site or 'its line is not known'}",
+        cells, f"{line}: {asked.method} {asked.origin} {asked.doing} for {seconds(asked.seconds)}{task}"
     )
 
 
@@ -192,15 +192,12 @@ def _printable(row: Shown) -> Shown:
 
 
 def summed(counts: Counts) -> str:
-    """``12 open, 4 busy, 2 wait (4.8 s), 96 requests, 48 % reused``."""
-    waits = (
-        f", {count(counts.waiting, 'request')} waiting ({seconds(counts.oldest_wait)})"
-        if counts.waiting
-        else ""
-    )
+    """``12 open: 4 busy, 8 idle · 2 wait, 4.8 s · 96 requests, 48 % reused``."""
     connecting = f", {counts.connecting:,} connecting" if counts.connecting else ""
+    verb = "waits" if counts.waiting == 1 else "wait"
+    waits = f" · {counts.waiting:,} {verb}, {seconds(counts.oldest_wait)}" if counts.waiting else ""
     return (
-        f"{counts.open:,} open, {counts.active:,} busy, {counts.idle:,} idle{connecting}{waits}"
+        f"{counts.open:,} open: {counts.active:,} busy, {counts.idle:,} idle{connecting}{waits}"
         f" · {count(counts.requests, 'request')}, {share(counts.reused, counts.on_connection)} reused"
     )
 
