@@ -173,6 +173,12 @@ class Exchange:
     """Exchanges in flight to this origin from the same client call site when it started, itself included."""
     state: str | None = None
     """How far it is while in progress: waiting, connecting, sending, awaiting_headers, reading; None when over."""
+    route: str | None = None
+    """The route of the program's own server that it was sent for, with its method: ``GET /cart/{id}``."""
+    served: int | None = None
+    """Number of the request that was served meanwhile, unique in its process."""
+    served_call: int | None = None
+    """Its place among the exchanges of that request, from 1."""
 
 
 @dataclass(slots=True)

@@ -18,6 +18,7 @@ from poolscope.look.frame import (
     Look,
     OriginNow,
     PoolNow,
+    RouteNow,
     Waiter,
     from_json,
     to_json,
@@ -38,9 +39,10 @@ def look(pid: int = 7, **changed: Any) -> Look:
         "schema": 1, "pid": pid, "parent": None, "program": "shop", "taken_at": 1e9, "up": 60.0, "next": 0.1,
         "totals": counts,
         "origins": [origin],
+        "routes": [RouteNow("GET /cart", 4, 12, 12, 0, 12, 0.16, 0.0)],
         "pools": [PoolNow(1, "httpx.Client", LINE, 1, 1, 1)],
-        "holders": [Holder(4, 2, "https://a.test", "GET", "reading", 3.0, 1, None, LINE)],
-        "waiters": [Waiter(5, "https://a.test", "GET", "waiting", 2.5, 1, "job", LINE)],
+        "holders": [Holder(4, 2, "https://a.test", "GET", "reading", 3.0, 1, None, "GET /cart", LINE)],
+        "waiters": [Waiter(5, "https://a.test", "GET", "waiting", 2.5, 1, "job", None, LINE)],
         "lanes": [LaneNow(2, "https://a.test", "active", 4, None, 9.0)],
         "findings": [
             FindingNow("PS101", "client per request", "warning", "https://a.test", LINE, 3, 1.0, None, "So.", "Do.", 5.0)
@@ -96,6 +98,7 @@ def test_who_waits_comes_before_who_holds() -> None:
         assert said(pilot, "detail").startswith("/srv/shop/load.py:12 fetch: GET https://a.test waits")
         await pilot.press("down")
         assert "holds #2" in said(pilot, "detail")
+        assert said(pilot, "detail").endswith("serving GET /cart")
 
     on_screen(Fed(look()), story)
 
@@ -111,8 +114,20 @@ def test_several_processes_are_one() -> None:
     on_screen(Fed(look(7), look(8)), story)
 
 
+def test_routes_take_the_place_of_the_servers() -> None:
+    async def story(pilot: Pilot[None]) -> None:
+        await pilot.press("r")
+        assert pilot.app.query_one("#routes").display
+        assert not pilot.app.query_one("#origins").display
+        assert cells(pilot, "routes") == [["GET /cart", "8", "3.0", "40 ms", "3.0", "0 %", "0 µs"]]
+        await pilot.press("r")
+        assert pilot.app.query_one("#origins").display
+
+    on_screen(Fed(look(7), look(8)), story)
+
+
 def test_sorting_goes_from_column_to_column_of_the_table_in_focus() -> None:
-    fed = Fed(look(holders=[Holder(4, 2, "https://a.test", "GET", "reading", 3.0, 1, None, None)]))
+    fed = Fed(look(holders=[Holder(4, 2, "https://a.test", "GET", "reading", 3.0, 1, None, None, None)]))
 
     async def story(pilot: Pilot[None]) -> None:
         for _ in range(5):
@@ -140,7 +155,7 @@ def test_a_pause_keeps_what_is_shown_and_going_on_shows_the_newest() -> None:
 
 def test_names_of_others_cannot_write_on_the_screen() -> None:
     evil = "https://\x1b[31m[bold]a.test"
-    fed = Fed(look(holders=[Holder(4, 2, evil, "GET", "reading", 3.0, 1, None, LINE)]))
+    fed = Fed(look(holders=[Holder(4, 2, evil, "GET", "reading", 3.0, 1, None, "GET /cart", LINE)]))
 
     async def story(pilot: Pilot[None]) -> None:
         assert cells(pilot, "requests")[1][4] == "https://�[31m[bold]a.test"

@@ -159,4 +159,7 @@ def exchange(
         call_site=call_site(sheet.call_site),
         in_flight=sheet.in_flight,
         state=state,
+        route=sheet.route,
+        served=sheet.served,
+        served_call=sheet.served_call,
     )

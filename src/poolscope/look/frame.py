@@ -66,6 +66,20 @@ class OriginNow(Counts):
 
 
 @dataclass(slots=True)
+class RouteNow:
+    """A route of the program's own server: sums over the requests that it served and that sent others."""
+
+    route: str
+    served: int
+    requests: int
+    on_connection: int
+    reused: int
+    opened: int
+    setup: float
+    waited: float
+
+
+@dataclass(slots=True)
 class PoolNow:
     """A pool with a limit: how many of its slots are taken, and how many requests wait for one."""
 
@@ -91,6 +105,7 @@ class Holder:
     """Seconds since the request began."""
     pool: int | None
     task: str | None
+    route: str | None
     call_site: CallSite | None
 
 
@@ -105,6 +120,7 @@ class Waiter:
     waited: float
     pool: int | None
     task: str | None
+    route: str | None
     call_site: CallSite | None
 
 
@@ -158,6 +174,7 @@ class Look:
     dropped: int = 0
     """Facts that were lost because the process was too busy to read them."""
     origins: list[OriginNow] = field(default_factory=list)
+    routes: list[RouteNow] = field(default_factory=list)
     pools: list[PoolNow] = field(default_factory=list)
     holders: list[Holder] = field(default_factory=list)
     waiters: list[Waiter] = field(default_factory=list)
@@ -167,6 +184,7 @@ class Look:
 
 _LISTS: Final[dict[str, type[Any]]] = {
     "origins": OriginNow,
+    "routes": RouteNow,
     "pools": PoolNow,
     "holders": Holder,
     "waiters": Waiter,

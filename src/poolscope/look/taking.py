@@ -28,15 +28,18 @@ from poolscope.look.frame import (
     Look,
     OriginNow,
     PoolNow,
+    RouteNow,
     Waiter,
 )
 from poolscope.queue import FACTS
 from poolscope.recording.origins import wanted
 from poolscope.records import CallSite, Finding
 from poolscope.reports.picture import Picture
+from poolscope.reports.routes import RouteSums
 from poolscope.story.live import LIVE
 
 ORIGINS: Final = 100
+ROUTES: Final = 100
 HELD: Final = 50
 """Requests of a kind that are named."""
 POOLS: Final = 50
@@ -80,6 +83,7 @@ class Taker:
             totals=Counts(),
             clients=sum(number > since.client for number in list(LIVE.clients)),
             dropped=FACTS.dropped,
+            routes=[_route(sums) for sums in picture.routes.all()[:ROUTES]],
             pools=live.pools(),
             holders=[_holder(sheet, at) for sheet in nsmallest(HELD, live.holding, key=_began)],
             waiters=[_waiter(sheet, at) for sheet in nsmallest(HELD, live.waiting, key=_began)],
@@ -203,6 +207,19 @@ def _began(sheet: facts.Exchange) -> float:
     return sheet.started_at
 
 
+def _route(sums: RouteSums) -> RouteNow:
+    return RouteNow(
+        route=sums.route,
+        served=sums.served,
+        requests=sums.requests,
+        on_connection=sums.kept,
+        reused=sums.reused,
+        opened=sums.opened,
+        setup=sums.setup,
+        waited=sums.waited,
+    )
+
+
 def _pool(sheet: facts.Pool, limit: int, taken: int, waiting: int) -> PoolNow:
     client = None if sheet.client is None else LIVE.clients.get(sheet.client)
     return PoolNow(
@@ -222,6 +239,7 @@ def _shared(sheet: facts.Exchange) -> dict[str, Any]:
         "method": text(sheet.method),
         "pool": sheet.pool,
         "task": sheet.task,
+        "route": sheet.route,
         "call_site": convert.call_site(sheet.call_site),
     }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Final, Generic, TypeVar
 
 from poolscope.look.frame import (
@@ -16,6 +16,7 @@ from poolscope.look.frame import (
     Look,
     OriginNow,
     PoolNow,
+    RouteNow,
     Waiter,
 )
 from poolscope.reports.printable import printable_json
@@ -38,6 +39,7 @@ class Together:
     looks: Sequence[Look]
     totals: Counts
     origins: list[OriginNow]
+    routes: list[RouteNow]
     pools: list[Of[PoolNow]]
     holders: list[Of[Holder]]
     waiters: list[Of[Waiter]]
@@ -59,6 +61,7 @@ def together(looks: Sequence[Look]) -> Together:
         looks=looks,
         totals=totals,
         origins=_origins(looks),
+        routes=_routes(looks),
         pools=sorted(
             _all(looks, lambda look: look.pools),
             key=lambda of: (-of.item.waiting, -of.item.taken / max(of.item.limit, 1)),
@@ -80,6 +83,20 @@ def _origins(looks: Sequence[Look]) -> list[OriginNow]:
         for origin in look.origins:
             sums.setdefault(origin.origin, OriginNow(origin=origin.origin)).add(origin)
     return sorted(sums.values(), key=lambda origin: (-origin.waiting, -origin.active, -origin.requests))
+
+
+def _routes(looks: Sequence[Look]) -> list[RouteNow]:
+    sums: dict[str, RouteNow] = {}
+    for look in looks:
+        for route in look.routes:
+            before = sums.get(route.route)
+            sums[route.route] = route if before is None else _both(before, route)
+    return sorted(sums.values(), key=lambda route: (-route.setup, -route.requests, route.route))
+
+
+def _both(one: RouteNow, other: RouteNow) -> RouteNow:
+    numbers = {each.name: getattr(one, each.name) for each in fields(RouteNow) if each.name != "route"}
+    return replace(one, **{name: number + getattr(other, name) for name, number in numbers.items()})
 
 
 def _findings(looks: Sequence[Look]) -> list[Of[FindingNow]]:
@@ -123,6 +140,7 @@ def to_json(shown: Together) -> str:
         "processes": processes,
         "totals": _counts(shown.totals),
         "origins": [_counts(origin) for origin in shown.origins],
+        "routes": [asdict(route) for route in shown.routes],
         **{name: [{"pid": of.pid, **asdict(of.item)} for of in getattr(shown, name)] for name in lists},
     }
     return printable_json(json.dumps(whole, ensure_ascii=False))

@@ -20,6 +20,7 @@ from poolscope.records import (
 )
 from poolscope.reports.lanes import Lane, LaneSample
 from poolscope.reports.places import CAP, UNSEEN, Places
+from poolscope.reports.routes import Routes
 from poolscope.reports.tally import Limits, Row, Site, Tally
 
 RECENT: Final = 1_024
@@ -74,6 +75,7 @@ class Picture:
         """Clients closed without a request."""
         self.construction = 0.0
         self.records = 0
+        self.routes = Routes()
         self._places = Places()
         self._clients: dict[Key, _Known] = {}
         self._past_clients: dict[Key, _Known] = {}
@@ -231,6 +233,7 @@ class Picture:
                 row.limits = known.limits.shared(row.limits)
 
     def _connection(self, record: Connection) -> None:
+        self.routes.connection(record)
         key = (record.pid, record.id)
         entry = self._open.get(key)
         if entry is None:
@@ -274,7 +277,9 @@ class Picture:
             self._runners.add((record.pid, record.thread, record.task))
         row = self._row_for(record)
         row.add_exchange(record)
-        if record.state is not None:
+        if record.state is None:
+            self.routes.exchange(record)
+        else:
             if len(self._in_progress) >= OPEN:
                 del self._in_progress[next(iter(self._in_progress))]
             self._in_progress[key] = row, record

@@ -141,8 +141,13 @@ class Metrics:
 
     def requests(self) -> Iterable[Observation]:
         for at in self._servers():
-            yield Observation(at.reused, {**at.attributes, names.REUSED: True})
-            yield Observation(at.fresh, {**at.attributes, names.REUSED: False})
+            routed = tuple(at.routes.items())  # before the sums, which must not be behind
+            left = {True: at.reused, False: at.fresh}
+            for (route, reused), count in routed:
+                left[reused] -= count
+                yield Observation(count, {**at.attributes, names.REUSED: reused, names.ROUTE: route})
+            for reused, count in left.items():
+                yield Observation(count, {**at.attributes, names.REUSED: reused})
 
     def idle_time(self) -> Iterable[Observation]:
         return (Observation(at.idle_time, at.attributes) for at in self._servers())

@@ -24,6 +24,8 @@ from poolscope.story.live import LIVE
 ORIGINS: Final = 1_000
 """Servers told apart in metrics; later ones share ``other``."""
 CLIENT_KINDS: Final = 100
+ROUTES: Final = 100
+"""Routes told apart in metrics; later ones share ``other``."""
 EVERYDAY: Final = ("client_close", "connection_close_header", "gc", "pool_full", "server_closed_idle")
 """Close reasons whose counters are there, as 0, from the first sight of a server on."""
 
@@ -50,7 +52,17 @@ class Closed(NamedTuple):
 class Server:
     """Sums for one server."""
 
-    __slots__ = ("attributes", "closed", "failed", "fresh", "idle_count", "idle_time", "opened", "reused")
+    __slots__ = (
+        "attributes",
+        "closed",
+        "failed",
+        "fresh",
+        "idle_count",
+        "idle_time",
+        "opened",
+        "reused",
+        "routes",
+    )
 
     def __init__(self, attributes: Attributes) -> None:
         self.attributes = attributes
@@ -61,6 +73,8 @@ class Server:
         self.fresh = 0
         self.idle_time = 0.0
         self.idle_count = 0
+        self.routes: dict[tuple[str, bool], int] = {}
+        """Requests by the route that they were sent for, on a reused connection or not; part of the sums above."""
 
     def __repr__(self) -> str:
         return f"<Server {self.attributes} opened={self.opened} reused={self.reused} fresh={self.fresh}>"
@@ -106,6 +120,7 @@ class Totals:
         self.clients_alive: dict[str, int] = {}
         self.clients_closed: dict[tuple[str, str], int] = {}
         self.findings: dict[str, int] = {}
+        self.routes: dict[str, None] = {}
         self.hooks_disabled: dict[str, int] = {}
 
     def consume(self, moment: facts.Moment, sheet: facts.Sheet) -> None:
@@ -260,7 +275,15 @@ class Totals:
                 at.idle_count += 1
         elif sheet.reused is False:
             at.fresh += 1
+        if sheet.route is not None and sheet.reused is not None:
+            self._routed(sheet.route, sheet.reused, at)
         self._durations(sheet, at, live is not None and live.duration_told)
+
+    def _routed(self, route: str, reused: bool, at: Server) -> None:
+        if route not in self.routes and len(self.routes) >= ROUTES:
+            route = "other"
+        self.routes[route] = None
+        at.routes[route, reused] = at.routes.get((route, reused), 0) + 1
 
     def _durations(self, sheet: facts.Exchange, at: Server, told: bool) -> None:
         about: Attributes = {names.METHOD: method(sheet.method), **at.attributes}

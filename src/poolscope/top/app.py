@@ -24,9 +24,10 @@ READ_EVERY: Final = 0.2
 TITLES: Final[dict[Name, str]] = {
     "requests": "WHO WAITS FOR A CONNECTION, WHO HOLDS ONE",
     "origins": "SERVERS",
+    "routes": "ROUTES",
     "findings": "FINDINGS, THE NEWEST FIRST",
 }
-KEYS: Final = "q quit  tab next table  s sort  / filter  space pause"
+KEYS: Final = "q quit  tab next table  s sort  / filter  r routes  space pause"
 
 
 def too_small(columns: int, lines: int) -> str | None:
@@ -52,6 +53,7 @@ class Top(App[None]):
     DataTable { height: 1fr; min-height: 2; scrollbar-size-vertical: 1; scrollbar-size-horizontal: 0; }
     #requests { height: 2fr; }
     #lanes { height: 1fr; min-height: 1; scrollbar-size-vertical: 1; }
+    #routes, #routes-title { display: none; }
     #wanted { height: 1; border: none; padding: 0; display: none; }
     #small { display: none; }
     Screen.small > * { display: none; }
@@ -60,6 +62,7 @@ class Top(App[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("q,ctrl+c", "quit", "quit", priority=False),
         Binding("s", "sort", "sort"),
+        Binding("r", "routes", "routes"),
         Binding("slash", "filter", "filter"),
         Binding("space", "pause", "pause", priority=False),
         Binding("escape", "clear_filter", "no filter"),
@@ -177,6 +180,14 @@ class Top(App[None]):
         for name in TITLES:
             if table is not None and table.id == name:
                 self._orders[name] = (self._orders[name] + 1) % len(COLUMNS[name])
+        self._draw()
+
+    def action_routes(self) -> None:
+        """Show the routes instead of the servers, or the servers again."""
+        for name in ("origins", "routes"):
+            for part in (f"#{name}", f"#{name}-title"):
+                shown = self.query_one(part)
+                shown.display = not shown.display
         self._draw()
 
     def action_pause(self) -> None:

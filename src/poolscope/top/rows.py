@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
 
-from poolscope.look.frame import Counts, FindingNow, Holder, OriginNow, Waiter
+from poolscope.look.frame import Counts, FindingNow, Holder, OriginNow, RouteNow, Waiter
 from poolscope.look.together import Of, Together
 from poolscope.records import CallSite
 from poolscope.reports.printable import printable
 from poolscope.reports.words import NOTHING, Paths, count, seconds, share
 
-Name: TypeAlias = Literal["origins", "requests", "findings"]
+Name: TypeAlias = Literal["origins", "routes", "requests", "findings"]
 
 STATES: Final = {
     "sending": "sends its request",
@@ -50,6 +50,7 @@ class Asked:
     seconds: float
     call_site: CallSite | None
     task: str | None
+    route: str | None
     urgent: int
     """Those that wait for a connection come first, then those that hold one."""
 
@@ -63,6 +64,15 @@ COLUMNS: Final[dict[Name, tuple[Column, ...]]] = {
         Column("OPENED", lambda origin: -origin.opened, right=True),
         Column("REQUESTS", lambda origin: -origin.requests, right=True),
         Column("REUSED", lambda origin: origin.reused / max(origin.on_connection, 1), right=True),
+    ),
+    "routes": (
+        Column("ROUTE, FOR EACH REQUEST SERVED", lambda route: route.route),
+        Column("SERVED", lambda route: -route.served, right=True),
+        Column("OPENS", lambda route: -route.opened / max(route.served, 1), right=True),
+        Column("SETUP", lambda route: -route.setup / max(route.served, 1), right=True),
+        Column("SENDS", lambda route: -route.requests / max(route.served, 1), right=True),
+        Column("REUSED", lambda route: route.reused / max(route.on_connection, 1), right=True),
+        Column("WAITS", lambda route: -route.waited / max(route.served, 1), right=True),
     ),
     "requests": (
         Column("SINCE", lambda asked: -asked.seconds, right=True),
@@ -80,7 +90,7 @@ COLUMNS: Final[dict[Name, tuple[Column, ...]]] = {
         Column("PID", lambda of: of.pid, right=True),
     ),
 }
-FIRST_ORDER: Final[dict[Name, int]] = {"origins": 1, "requests": 1, "findings": 0}
+FIRST_ORDER: Final[dict[Name, int]] = {"origins": 1, "routes": 3, "requests": 1, "findings": 0}
 """The column by which each table is sorted at first."""
 
 
@@ -114,6 +124,8 @@ def rows(name: Name, shown: Together, sites: Sites, order: int, wanted: str) -> 
 def _things(name: Name, shown: Together) -> Iterable[Any]:
     if name == "origins":
         return shown.origins
+    if name == "routes":
+        return shown.routes
     if name == "findings":
         return shown.findings
     return [*map(_waiting, shown.waiters), *map(_holding, shown.holders)]
@@ -124,14 +136,24 @@ def _waiting(of: Of[Waiter]) -> Asked:
     connecting = item.state == "connecting"
     doing = "connects" if connecting else "waits for a connection"
     return Asked(
-        of.pid, doing, item.method or "", item.origin, item.waited, item.call_site, item.task, int(connecting)
+        of.pid,
+        doing,
+        item.method or "",
+        item.origin,
+        item.waited,
+        item.call_site,
+        item.task,
+        item.route,
+        int(connecting),
     )
 
 
 def _holding(of: Of[Holder]) -> Asked:
     item = of.item
     doing = f"holds #{item.connection}, {STATES.get(item.state, item.state)}"
-    return Asked(of.pid, doing, item.method or "", item.origin, item.held, item.call_site, item.task, 2)
+    return Asked(
+        of.pid, doing, item.method or "", item.origin, item.held, item.call_site, item.task, item.route, 2
+    )
 
 
 def _origin_row(origin: OriginNow, _: Sites) -> Shown:
@@ -148,6 +170,21 @@ def _origin_row(origin: OriginNow, _: Sites) -> Shown:
     return Shown(cells, f"{origin.origin}: {summed(origin)}")
 
 
+def _route_row(route: RouteNow, _: Sites) -> Shown:
+    each = max(route.served, 1)
+    cells = (
+        route.route,
+        f"{route.served:,}",
+        f"{route.opened / each:.1f}",
+        seconds(route.setup / each),
+        f"{route.requests / each:.1f}",
+        share(route.reused, route.on_connection),
+        seconds(route.waited / each),
+    )
+    opens = f"opens {cells[2]} connections, {cells[3]}, for each of {count(route.served, 'request')} served"
+    return Shown(cells, f"{route.route} {opens}")
+
+
 def _request_row(asked: Asked, sites: Sites) -> Shown:
     cells = (
         seconds(asked.seconds),
@@ -157,9 +194,11 @@ def _request_row(asked: Asked, sites: Sites) -> Shown:
         asked.origin,
     )
     task = f", in {asked.task}" if asked.task else ""
+    serving = f", serving {asked.route}" if asked.route else ""
     line = asked.call_site or "its line is not known"
     return Shown(
-        cells, f"{line}: {asked.method} {asked.origin} {asked.doing} for {seconds(asked.seconds)}{task}"
+        cells,
+        f"{line}: {asked.method} {asked.origin} {asked.doing} for {seconds(asked.seconds)}{task}{serving}",
     )
 
 
@@ -178,6 +217,7 @@ def _finding_row(of: Of[FindingNow], sites: Sites) -> Shown:
 
 _ROW: Final[dict[Name, Callable[[Any, Sites], Shown]]] = {
     "origins": _origin_row,
+    "routes": _route_row,
     "requests": _request_row,
     "findings": _finding_row,
 }
