@@ -236,7 +236,8 @@ class Exchange(_Sheet):
     __slots__ = (
         "_mark _peers _pool assigned_at body_complete call_site client connecting connection epoch error "
         "failed_attempts failure finished_at headers_at holders id idle_time in_flight instead joined live loop method "
-        "origin pool pool_wait previous queued relation request_number resends reused sent_at silent "
+        "origin pool pool_wait previous queued relation request_number resends reused route sent_at served served_call "
+        "silent "
         "span started_at status stream_id target task thread"
     ).split()
 
@@ -287,6 +288,12 @@ class Exchange(_Sheet):
         self.loop: int | None = None
         """A small number for the event loop it runs on; None where it is none's."""
         self.call_site: RawCallSite | None = None
+        self.route: str | None = None
+        """The route of the program's own server that it was sent for: ``GET /cart/{id}``."""
+        self.served: int | None = None
+        """Number of the request that the program served meanwhile."""
+        self.served_call: int | None = None
+        """Its place among those that were sent for that, from 1."""
         self.failed_attempts = 0
         """How often a connection was assigned and lost again before (httpcore's ConnectionNotAvailable)."""
         self.span: Any = None

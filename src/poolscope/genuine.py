@@ -20,6 +20,7 @@ __all__ = [
     "poll",
     "sleep",
     "start_new_thread",
+    "thread_time",
     "wall",
 ]
 
@@ -42,6 +43,7 @@ else:
     _thread, select, time = map(_second, ("_thread", "select", "time"))
 
 perf_counter = time.perf_counter
+thread_time = time.thread_time
 sleep = time.sleep
 allocate_lock = _thread.allocate_lock
 get_ident = _thread.get_ident

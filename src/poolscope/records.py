@@ -211,6 +211,12 @@ class Exchange:
     """A small number for the event loop it ran on; None outside of one."""
     holders: list[Holder] | None = None
     """Who held its pool's slots when it gave up waiting for one, or had waited for long; None where nobody looked."""
+    route: str | None = None
+    """The route of the program's own server that it was sent for, with its method: ``GET /cart/{id}``."""
+    served: int | None = None
+    """Number of the request that was served meanwhile, unique in its process."""
+    served_call: int | None = None
+    """Its place among the exchanges of that request, from 1."""
 
 
 @dataclass(slots=True)

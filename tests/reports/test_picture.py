@@ -197,7 +197,7 @@ def test_json_has_stable_keys() -> None:
         story.throwaway()
     story.summary()
     report = json.loads(json_report.render(picture.of(story.records)))
-    assert list(report) == ["version", "processes", "totals", "origins", "findings", "not_seen"]
+    assert list(report) == ["version", "processes", "totals", "origins", "routes", "findings", "not_seen"]
     assert report["totals"]["requests"] == 5
     assert report["totals"]["connections"] == {"opened": 5, "failed": 0, "open_before": 0, "inherited": 0}
     (origin,) = report["origins"]

@@ -196,6 +196,16 @@ def test_a_failure_without_an_answer(program, telemetry, error, told) -> None:
     assert telemetry.total("poolscope.requests") == 0  # it had no connection: neither reused nor not
 
 
+def test_no_request_in_progress_is_a_zero_however_long_ago_the_last_was(program, telemetry) -> None:
+    """A board that shows nothing where nothing is in progress looks broken."""
+    sheet = sheets.exchange()
+    LIVE.begins(sheet)
+    FACTS.put(ENDED, sheet)
+    LIVE.exchanges.pop(sheet.id)
+    for _ in range(10):
+        assert gauge(telemetry, "http.client.active_requests") == [0]
+
+
 def test_waiting_and_active_requests(program, telemetry) -> None:
     waiter = sheets.exchange(started_at=now() - 5)
     connecting = sheets.exchange()

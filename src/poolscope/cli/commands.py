@@ -159,6 +159,36 @@ def demo(delay: float, count: int, only_list: bool, names: tuple[str, ...]) -> N
         raise SystemExit(2) from None
 
 
+@commands.command(short_help="Look into running processes, live.")
+@click.argument("pids", type=click.IntRange(1), nargs=-1, metavar="[PID]...")
+@click.option("--json", "as_json", is_flag=True, help="Print one look as a line of JSON; needs no terminal.")
+@click.option(
+    "--every",
+    type=click.FloatRange(0.1, 86_400),
+    metavar="SECONDS",
+    help="With --json: a line every SECONDS, until the processes end.",
+)
+def top(pids: tuple[int, ...], as_json: bool, every: float | None) -> None:
+    """Show what the connections of running processes do now, and who holds them.
+
+    The processes were started with `poolscope run --live` or with POOLSCOPE=--live. Without PID all of yours are
+    shown as one; with PID only that process and its children.
+    """
+    from poolscope.cli import top as showing
+    from poolscope.look.asking import CannotLookError
+
+    if every is not None and not as_json:
+        raise click.UsageError("--every goes with --json: the screen follows by itself")
+    try:
+        if as_json:
+            showing.lines(pids, every, say, lambda text: _say([text]))
+        else:
+            showing.show(pids, lambda text: _say([text]))
+    except CannotLookError as error:
+        _say([str(error)])
+        raise SystemExit(2) from None
+
+
 @commands.command(short_help="Rank the services of a fleet, as Prometheus knows them.")
 @click.option("--prometheus", metavar="URL", help="Where Prometheus answers: http://host:9090.  [required]")
 @click.option(

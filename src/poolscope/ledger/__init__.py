@@ -193,6 +193,11 @@ class Ledger:
                 record.close_kind = "open_at_exit"
                 self.yield_record(record)
 
+    @property
+    def since(self) -> Since:
+        """The newest ids when we began: what has higher ones is ours to tell of."""
+        return self._since
+
     def snapshot(self) -> Snapshot:
         """What is live right now. Call it with the queue drained and no drain under way."""
         return Snapshot.of(self.pid, self._since)

@@ -172,6 +172,9 @@ def exchange(
         state=state,
         loop=sheet.loop,
         holders=None if sheet.holders is None else _holders(sheet.holders, keep_query, keep_path),
+        route=sheet.route,
+        served=sheet.served,
+        served_call=sheet.served_call,
     )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
 
 from poolscope import facts, records
 from poolscope.facts import now
@@ -89,6 +90,10 @@ class Snapshot:
     connections: tuple[LiveConnection, ...]
     waiters: tuple[Waiter, ...]
     holders: tuple[Holder, ...]
+
+    def to_json(self) -> str:
+        """All of it as a JSON object."""
+        return json.dumps(asdict(self))
 
     @classmethod
     def of(cls, pid: int, since: Since) -> Snapshot:

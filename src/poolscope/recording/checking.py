@@ -6,10 +6,10 @@ kept once, up to a limit; those beyond it are called ``other``, as origins and c
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import fields
 from math import isfinite
-from typing import Any, Final, get_args
+from typing import Any, Final, TypeVar, get_args
 
 from poolscope.facts import ERROR_TYPES
 from poolscope.records import CallSite, Exchange, Holder, Phase, Record, Severity
@@ -51,20 +51,34 @@ class Strings:
 
 STRINGS: Final = Strings()
 _Check = Callable[[Any], Any]
+_Field = tuple[str, bool, _Check]
+_Data = TypeVar("_Data")
 
 
 def check(record: Record) -> None:
     """Refuse a record by ValueError unless every field is of its type; its strings are kept once from then on."""
-    for name, optional, checked in _FIELDS[type(record)]:
-        value = getattr(record, name)
+    _check(record, _FIELDS[type(record)], f"a {record.type} record")
+
+
+def checked(data: _Data, apart: Collection[str] = ()) -> _Data:
+    """The same dataclass, refused by ValueError unless every field but those ``apart`` is of its type."""
+    kind = type(data)
+    wanted = _FIELDS.get(kind) or _FIELDS.setdefault(kind, _fields_of(kind))
+    _check(data, (each for each in wanted if each[0] not in apart), f"a {type(data).__name__}")
+    return data
+
+
+def _check(data: Any, wanted: Iterable[_Field], what: str) -> None:
+    for name, optional, check_field in wanted:
+        value = getattr(data, name)
         if value is None and optional:
             continue
         try:
-            found = checked(value)
+            found = check_field(value)
         except (TypeError, ValueError, AttributeError, OverflowError):
-            raise ValueError(f"{name} is not what a {record.type} record has there") from None
+            raise ValueError(f"{name} is not what {what} has there") from None
         if found is not value:
-            setattr(record, name, found)
+            setattr(data, name, found)
 
 
 def _count(value: Any) -> int:
@@ -132,6 +146,10 @@ def _error_type(value: Any) -> str:
     return str(value)
 
 
+def _refuse(_: Any) -> Any:
+    raise ValueError
+
+
 def _seconds(value: Any) -> dict[str, float]:
     if len(value) > MOST_PHASES:
         raise ValueError
@@ -173,15 +191,17 @@ _CHECKS: Final[dict[str, _Check]] = {
 _PASSING: Final = frozenset(("method", "task", "url"))
 
 
-def _fields(kind: type[Any]) -> tuple[tuple[str, bool, _Check], ...]:
+def _fields_of(kind: type[Any]) -> tuple[_Field, ...]:
     found = []
     for field in fields(kind):
         if not field.metadata.get("saved", True):
             continue
         wanted = str(field.type).removesuffix(" | None")
-        checked = _passing if kind is Exchange and field.name in _PASSING else _CHECKS[wanted]
-        found.append((field.name, wanted != field.type, checked))
+        check_field = (
+            _passing if kind is Exchange and field.name in _PASSING else _CHECKS.get(wanted, _refuse)
+        )
+        found.append((field.name, wanted != field.type, check_field))
     return tuple(found)
 
 
-_FIELDS: Final = {kind: _fields(kind) for kind in get_args(Record)}
+_FIELDS: Final[dict[type[Any], tuple[_Field, ...]]] = {kind: _fields_of(kind) for kind in get_args(Record)}

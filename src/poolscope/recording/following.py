@@ -23,6 +23,7 @@ def follow(options: Options, directory: str) -> None:
         "keep_query": options.keep_query,
         "keep_path": options.keep_path,
         "otlp": options.otlp,
+        "live": options.live,
         "first": os.getpid(),
     }
     os.environ[FOLLOW] = json.dumps(shared)
@@ -41,6 +42,7 @@ def followed(value: str) -> tuple[Options, str]:
         keep_query=bool(shared["keep_query"]),
         keep_path=bool(shared["keep_path"]),
         otlp=shared["otlp"],
+        live=bool(shared.get("live")),
     )
     return options, str(shared["spools"])
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Callable
 from typing import Final
 
@@ -16,6 +17,7 @@ from poolscope.facts import now
 from poolscope.genuine import allocate_lock, get_native_id, sleep, start_new_thread
 
 STOP_TIMEOUT: Final = 5.0
+_COUNTED_AFTERWARDS: Final = sys.version_info >= (3, 13)
 
 
 class Heartbeat:
@@ -80,6 +82,19 @@ class Heartbeat:
                 deadline = now() + self.interval
         finally:
             done.release()  # type: ignore[attr-defined]
+
+
+def may_start_after_fork() -> bool:
+    """Whether a thread of ours makes no difference to a fork a moment ago.
+
+    Python 3.13 and later count the threads after this, so there it needs one of the program's own.
+    """
+    if not _COUNTED_AFTERWARDS:
+        return True
+    try:
+        return len(os.listdir("/proc/self/task")) > 1
+    except OSError:
+        return False
 
 
 def _wait_until_gone(native_id: int) -> None:

@@ -33,6 +33,7 @@ class Options:
     no_color: bool = False
     dump_on: int | None = None
     otlp: str | None = None
+    live: bool = False
     module: str | None = None
     code: str | None = None
     arguments: list[str] = field(default_factory=list)
@@ -79,6 +80,7 @@ OPTIONS: Final = (
     Option(("--no-color",), "no_color", None, "No colours; the NO_COLOR variable does the same."),
     Option(("--dump-on",), "dump_on", "SIGNAL", "Print the report so far when SIGNAL comes, e.g. USR1."),
     Option(("--otlp",), "otlp", "ENDPOINT", "Send spans, metrics and events to an OpenTelemetry collector."),
+    Option(("--live",), "live", None, "Let `poolscope top` of the same user look into the running program."),
     Option(("-m",), "module", "MODULE", "Run a module instead of a script.", ends=True),
     Option(("-c",), "code", "CODE", "Run CODE instead of a script.", ends=True),
 )

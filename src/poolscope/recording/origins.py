@@ -24,7 +24,7 @@ class OnlyOrigins:
         if not self._patterns:
             return [record]
         if isinstance(record, records.Exchange | records.Connection):
-            if not any(matches(record.origin, pattern) for pattern in self._patterns):
+            if not wanted(record.origin, self._patterns):
                 return []
             return [*self._released(record.client), record]
         if isinstance(record, records.Client):
@@ -50,6 +50,11 @@ class OnlyOrigins:
             return []
         self._used.add(client)
         return self._waiting.pop(client)
+
+
+def wanted(origin: str, patterns: Sequence[str]) -> bool:
+    """Whether one of the patterns fits, or there are none."""
+    return not patterns or any(matches(origin, pattern) for pattern in patterns)
 
 
 def matches(origin: str, pattern: str) -> bool:

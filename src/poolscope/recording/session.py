@@ -8,11 +8,9 @@ their start, so that `view` of the saved file sees exactly what the report was m
 from __future__ import annotations
 
 import atexit
-import gc
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
 from copy import deepcopy
 from typing import Any, Final
 
@@ -21,14 +19,23 @@ from poolscope.instrumentor import INSTRUMENTOR
 from poolscope.queue import FACTS
 from poolscope.recording import following, processes, spools, stuck
 from poolscope.recording.deliver import publish
-from poolscope.recording.heartbeat import Heartbeat
+from poolscope.recording.heartbeat import Heartbeat, may_start_after_fork
 from poolscope.recording.interrupt import interrupted, remember_interrupt
 from poolscope.recording.line_file import LineFile
+from poolscope.recording.live import live_socket
 from poolscope.recording.options import Options
 from poolscope.recording.outputs import Outputs
 from poolscope.recording.own_file import OwnFile
 from poolscope.recording.stderr import note, print_text
-from poolscope.recording.stopping import WAKE_EVERY, Once, Termination, catch_up, die_of, undisturbed
+from poolscope.recording.stopping import (
+    WAKE_EVERY,
+    Once,
+    Termination,
+    catch_up,
+    die_of,
+    nothing_collected,
+    undisturbed,
+)
 from poolscope.recording.stream import Stream
 from poolscope.records import Record
 
@@ -62,6 +69,7 @@ class Session:
         self._collector: Any = None
         self._termination = Termination(self._terminated)
         self._dump = False
+        self._socket = live_socket(options)
         self._begin()
 
     def __repr__(self) -> str:
@@ -80,6 +88,9 @@ class Session:
         self._not_followed = 0
         self._waits = stuck.Watch()
         self._next_report = started_at + (self.options.every or 0.0)
+        if self._socket is not None:
+            self._stream.draw()
+            self._socket.watch(self._stream)
 
     def start(self) -> None:
         """Put the hooks in; UsageError if a file that was asked for cannot be written."""
@@ -109,6 +120,9 @@ class Session:
         atexit.register(self._at_exit)
         if self.options.every is not None:
             self._heartbeat.start()
+        if self._socket is not None and self.first:
+            self._heartbeat.start()
+            self._heartbeat.nudge()
 
     def _handle_signals(self) -> None:
         self._handle_termination()
@@ -141,6 +155,8 @@ class Session:
             self._tell_of_waits()
         if self._outputs is not None:
             self._outputs.tell()
+        if self._socket is not None:
+            self._socket.beat()
         due = self.first and self.options.every is not None and now() >= self._next_report
         if due or self._dump:
             self._dump = False
@@ -155,7 +171,7 @@ class Session:
 
     def _publish_so_far(self) -> None:
         with FACTS.settled(1.0) as settled:
-            picture = deepcopy(self._stream.picture) if settled else None
+            picture = deepcopy(self._stream.picture) if settled and self.first else None
             summary = self._stream.summary(self.exit_code, self._not_followed)
         if picture is None:  # a child has none of its own; its spool has all there is to draw
             picture = spools.picture_of(self._file)
@@ -203,7 +219,7 @@ class Session:
 
     def after_fork_in_parent(self) -> None:
         """Go on as before the fork, but not at once: Python 3.13 counts the threads after this."""
-        if self.options.every is not None:
+        if self.options.every is not None or (self._socket is not None and may_start_after_fork()):
             self._heartbeat.start()
         else:
             FACTS.rearm()
@@ -215,6 +231,8 @@ class Session:
         INSTRUMENTOR.unlisten(self._stream.take)
         if self._outputs is not None:
             self._outputs.leave()
+        if self._socket is not None:
+            self._socket.leave()
         self.first = False
         self.exit_code = None
         self._begin()
@@ -262,9 +280,11 @@ class Session:
 
     def _finish(self) -> None:
         try:
-            with _nothing_collected():
+            with nothing_collected():
                 self._stream.end()
                 self._heartbeat.stop()
+                if self._socket is not None:
+                    self._socket.close()
                 self._deliver()
                 self._settle()
                 if self.first:
@@ -319,19 +339,3 @@ class Session:
 
     def _report_file(self) -> OwnFile | None:
         return None if self._outputs is None else self._outputs.report
-
-
-@contextmanager
-def _nothing_collected() -> Iterator[None]:
-    """What the program left behind is to be collected, and warned of, where that would happen without us."""
-    collecting, before = gc.isenabled(), gc.get_count()[0]
-    gc.disable()
-    try:
-        yield
-    finally:
-        if collecting:
-            # Objects of ours that stay must not make the collector run any sooner.
-            first, *others = gc.get_threshold()
-            if first:
-                gc.set_threshold(first + max(0, gc.get_count()[0] - before), *others)
-            gc.enable()

@@ -7,6 +7,7 @@ Python never hears of the signal. So the heartbeat of a worker of multiprocessin
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -75,6 +76,22 @@ def undisturbed() -> Iterator[list[int]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def nothing_collected() -> Iterator[None]:
+    """What the program left behind is to be collected, and warned of, where that would happen without us."""
+    collecting, before = gc.isenabled(), gc.get_count()[0]
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            # Objects of ours that stay must not make the collector run any sooner.
+            first, *others = gc.get_threshold()
+            if first:
+                gc.set_threshold(first + max(0, gc.get_count()[0] - before), *others)
+            gc.enable()
 
 
 def catch_up(waiting: list[int]) -> None:

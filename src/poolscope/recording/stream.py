@@ -17,6 +17,7 @@ from poolscope.recording.origins import OnlyOrigins
 from poolscope.recording.unobserved import not_observed
 
 if TYPE_CHECKING:
+    from poolscope.look.taking import Watched
     from poolscope.reports.picture import Picture
 
 CLIENTS: Final = tuple(name for name in LIBRARIES if name not in ("trio", "ssl") and "." not in name)
@@ -57,6 +58,13 @@ class Stream:
 
     def __repr__(self) -> str:
         return f"<Stream of {self._program}: {self._requests} requests on {self._connections} connections>"
+
+    @property
+    def watched(self) -> Watched:
+        """Who is looked at, for `poolscope top`."""
+        from poolscope.look.taking import Watched
+
+        return Watched(self._program, self._parent, self._started_at, self._origins)
 
     def draw(self) -> Picture:
         """From now on (at the latest: at the first record) the records go into a picture, too."""

@@ -12,6 +12,7 @@ from poolscope.reports.merging import merged, notes
 from poolscope.reports.picture import Picture
 from poolscope.reports.printable import printable_json
 from poolscope.reports.renderer import Look, Renderer, Summing, Write
+from poolscope.reports.routes import RouteSums
 from poolscope.reports.tally import Row, Tally
 
 VERSION: Final = 1
@@ -38,10 +39,24 @@ def render(picture: Picture) -> str:
         "processes": [_process(picture, pid) for pid in picture.headers],
         "totals": _totals(picture, rows, tallies),
         "origins": [{"origin": origin, "clients": clients} for origin, clients in origins.items()],
+        "routes": [_route(sums) for sums in picture.routes.all()],
         "findings": [_finding(*finding) for finding in merged(picture.findings())],
         "not_seen": notes(picture),
     }
     return printable_json(json.dumps(report, indent=2, ensure_ascii=False)) + "\n"
+
+
+def _route(sums: RouteSums) -> dict[str, Any]:
+    return {
+        "route": sums.route,
+        "served": sums.served,
+        "requests": sums.requests,
+        "reused": sums.reused,
+        "connections_opened": sums.opened,
+        "setup_time": sums.setup,
+        "wait_time": sums.waited,
+        "request_time": sums.took,
+    }
 
 
 def _process(picture: Picture, pid: int) -> dict[str, Any]:

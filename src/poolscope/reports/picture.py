@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Final, TypeVar
 
@@ -19,6 +20,7 @@ from poolscope.records import (
 )
 from poolscope.reports.lanes import Lane, LaneSample
 from poolscope.reports.places import CAP, UNSEEN, Places
+from poolscope.reports.routes import Routes
 from poolscope.reports.tally import Limits, Row, Site, Tally
 
 RECENT: Final = 1_024
@@ -73,6 +75,7 @@ class Picture:
         """Clients closed without a request."""
         self.construction = 0.0
         self.records = 0
+        self.routes = Routes()
         self._places = Places()
         self._clients: dict[Key, _Known] = {}
         self._past_clients: dict[Key, _Known] = {}
@@ -159,6 +162,13 @@ class Picture:
             return f"{tasks:,}{more} tasks"
         return f"{threads:,}{more} threads" if threads > processes else f"{processes:,}{more} processes"
 
+    def opened(self) -> Counter[Row]:
+        """For every row how many connections it has opened so far."""
+        counts = Counter({row: row.finished.opened for row in self._places.rows.values()})
+        for entry in self._open.values():
+            counts[entry.row] += entry.lane.connection.opened_at is not None
+        return counts
+
     @property
     def still_open(self) -> int:
         """Connections that are open, or were when the stream ended."""
@@ -222,6 +232,7 @@ class Picture:
                 row.limits = known.limits.shared(row.limits)
 
     def _connection(self, record: Connection) -> None:
+        self.routes.connection(record)
         key = (record.pid, record.id)
         entry = self._open.get(key)
         if entry is None:
@@ -265,7 +276,9 @@ class Picture:
             self._runners.add((record.pid, record.thread, record.task))
         row = self._row_for(record)
         row.add_exchange(record)
-        if record.state is not None:
+        if record.state is None:
+            self.routes.exchange(record)
+        else:
             if len(self._in_progress) >= OPEN:
                 del self._in_progress[next(iter(self._in_progress))]
             self._in_progress[key] = row, record

@@ -43,6 +43,7 @@ DETAILED_ORIGINS: Final = 8
 LISTED_ORIGINS: Final = 40
 """Origins that get a line of their own."""
 LISTED_FINDINGS: Final = 20
+LISTED_ROUTES: Final = 10
 LISTED_IN_PROGRESS: Final = 5
 DETAIL: Final = 13
 """Width of the titles below a row."""
@@ -152,6 +153,7 @@ class _Report:
             self._nothing()
         else:
             self._origins()
+            self._routes()
             self._in_progress()
             self._findings()
         self._unseen()
@@ -200,6 +202,25 @@ class _Report:
         for title, words in self.table.details(row):
             self.page.folded(("label", f"    {title}".ljust(DETAIL)), *words)
         self.page.print(*self.table.drawn(row))
+
+    def _routes(self) -> None:
+        """What each route of the program's own server opened and sent, for each request that it served."""
+        routes = self.picture.routes.all()
+        if not routes:
+            return
+        self.page.line(("head", "BY ROUTE, for each request served that sent others"))
+        for route in routes[:LISTED_ROUTES]:
+            each = max(route.served, 1)
+            self.page.folded(
+                ("origin", f"  {route.route}  "),
+                ("", f"opens {route.opened / each:.1f} connections, {seconds(route.setup / each)}"),
+                ("label", f" · sends {route.requests / each:.1f}, {share(route.reused, route.kept)} reused"),
+                ("label", f" · waits {seconds(route.waited / each)}" if route.waited / each >= WORTH else ""),
+                ("label", f" · {count(route.served, 'request')} served"),
+            )
+        if routes[LISTED_ROUTES:]:
+            self.page.line(("label", f"  and {count(len(routes) - LISTED_ROUTES, 'more route')}"))
+        self.page.line()
 
     def _in_progress(self) -> None:
         """Requests that were not over, the oldest first, each with the line that sent it."""

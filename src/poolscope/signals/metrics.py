@@ -13,8 +13,8 @@ from opentelemetry.context import Context
 from opentelemetry.metrics import CallbackOptions, Histogram, Meter, Observation
 from opentelemetry.trace import INVALID_SPAN, NonRecordingSpan, set_span_in_context
 
-from poolscope import records
-from poolscope.facts import BEGUN, HookFailure
+from poolscope import facts, records
+from poolscope.facts import BEGUN, HookFailure, now
 from poolscope.queue import FACTS
 from poolscope.signals import names, table
 from poolscope.signals.events import Events
@@ -28,7 +28,6 @@ from poolscope.signals.totals import (
     Server,
     Totals,
     Unanswered,
-    oldest_waits,
     protocol_version,
 )
 
@@ -150,8 +149,13 @@ class Metrics:
 
     def requests(self) -> Iterable[Observation]:
         for at in self._servers():
-            yield Observation(at.reused, {**at.attributes, names.REUSED: True})
-            yield Observation(at.fresh, {**at.attributes, names.REUSED: False})
+            routed = tuple(at.routes.items())  # before the sums, which must not be behind
+            left = {True: at.reused, False: at.fresh}
+            for (route, reused), count in routed:
+                left[reused] -= count
+                yield Observation(count, {**at.attributes, names.REUSED: reused, names.ROUTE: route})
+            for reused, count in left.items():
+                yield Observation(count, {**at.attributes, names.REUSED: reused})
 
     def idle_time(self) -> Iterable[Observation]:
         return (Observation(at.idle_time, at.attributes) for at in self._servers())
@@ -197,6 +201,9 @@ class Metrics:
 
     def active_requests(self) -> Iterable[Observation]:
         counts: dict[tuple[Any, ...], tuple[Attributes, float]] = {}
+        for at in self._servers():
+            for verb in tuple(at.methods):
+                counts[id(at), verb] = ({**at.attributes, names.METHOD: verb}, 0)
         for sheet, at in self._totals.active_requests():
             verb = method(sheet.method)
             _add(counts, (id(at), verb), {**at.attributes, names.METHOD: verb}, 1)
@@ -213,7 +220,7 @@ class Metrics:
     def oldest_wait(self) -> Iterable[Observation]:
         if not self.live:
             return
-        oldest = oldest_waits(self._totals.waiting())
+        oldest = _oldest_waits(self._totals.waiting())
         for at in self._servers():
             yield Observation(oldest.get(id(at), 0.0), at.attributes)
 
@@ -273,3 +280,12 @@ _READERS: Final[dict[str, Callable[[Metrics], Iterable[Observation]]]] = {
     names.FACTS_DROPPED: Metrics.facts_dropped,
     names.HOOKS_DISABLED: Metrics.hooks_disabled,
 }
+
+
+def _oldest_waits(waiting: list[tuple[facts.Exchange, Server]]) -> dict[int, float]:
+    """Seconds the oldest waiter of each server has waited, by the server's identity."""
+    at = now()
+    oldest: dict[int, float] = {}
+    for exchange, where in waiting:
+        oldest[id(where)] = max(oldest.get(id(where), 0.0), at - exchange.started_at)
+    return oldest

@@ -57,6 +57,7 @@ REQUEST_NUMBER: Final = "poolscope.connection.request_number"
 IDLE_TIME: Final = "poolscope.connection.idle_time"
 AGE: Final = "poolscope.connection.age"
 VIA: Final = "poolscope.connection.via"
+ROUTE: Final = "poolscope.served.route"
 REQUESTS: Final = "poolscope.connection.requests"
 CLOSE_REASON: Final = "poolscope.connection.close_reason"
 CLOSED_BY: Final = "poolscope.connection.closed_by"
@@ -111,6 +112,11 @@ ATTRIBUTES: Final[dict[str, Attribute]] = {
     REUSED: Attribute("boolean", "poolscope", "Whether the connection was ready before this request came."),
     JOINED: Attribute(
         "boolean", "poolscope", "Whether this HTTP/2 request waited for a setup begun by another."
+    ),
+    ROUTE: Attribute(
+        "string",
+        "poolscope",
+        "Method and route of the request that the program served meanwhile: GET /cart/{id}.",
     ),
     REQUEST_NUMBER: Attribute("int", "poolscope", "Place of the request on its connection, from 1."),
     IDLE_TIME: Attribute("double", "poolscope", "Seconds the connection was idle before this request."),

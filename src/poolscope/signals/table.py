@@ -60,6 +60,7 @@ SOMETIMES: Final[dict[str, str | None]] = {
     names.METHOD_ORIGINAL: "If the method is not a known one.",
     names.PROTOCOL_VERSION: None,
     names.CLOSED_BY: None,
+    names.ROUTE: "If a middleware of ours knows the route that was served meanwhile.",
 }
 """Attributes that not every point has, and when it does; None where the conventions merely recommend them."""
 
@@ -139,7 +140,7 @@ METRICS: Final[dict[str, Metric]] = {
     ),
     names.REQUESTS_DONE: Metric(
         "counter", "{request}", "poolscope", "Finished requests that had a connection, on a reused one or not.",
-        (*names.SERVER, names.REUSED),
+        (*names.SERVER, names.REUSED, names.ROUTE),
     ),
     names.SETUP_DURATION: Metric(
         "histogram", "s", "poolscope", "Duration of the phases of connection setup, and of all of it.",

@@ -12,7 +12,7 @@ from collections import deque
 from typing import Any, Final, NamedTuple
 
 from poolscope import facts, records
-from poolscope.facts import BEGUN, ENDED, OPENED, now
+from poolscope.facts import BEGUN, ENDED, OPENED
 from poolscope.ledger.closing import REASONS
 from poolscope.ledger.snapshot import Since
 from poolscope.ledger.urls import raw_origin, text
@@ -24,6 +24,8 @@ from poolscope.story.live import LIVE
 ORIGINS: Final = 1_000
 """Servers told apart in metrics; later ones share ``other``."""
 CLIENT_KINDS: Final = 100
+ROUTES: Final = 100
+"""Routes told apart in metrics; later ones share ``other``."""
 EVERYDAY: Final = ("client_close", "connection_close_header", "gc", "pool_full", "server_closed_idle")
 """Close reasons whose counters are there, as 0, from the first sight of a server on."""
 
@@ -68,7 +70,18 @@ class Unanswered(NamedTuple):
 class Server:
     """Sums for one server."""
 
-    __slots__ = ("attributes", "closed", "failed", "fresh", "idle_count", "idle_time", "opened", "reused")
+    __slots__ = (
+        "attributes",
+        "closed",
+        "failed",
+        "fresh",
+        "idle_count",
+        "idle_time",
+        "methods",
+        "opened",
+        "reused",
+        "routes",
+    )
 
     def __init__(self, attributes: Attributes) -> None:
         self.attributes = attributes
@@ -80,6 +93,10 @@ class Server:
         self.fresh = 0
         self.idle_time = 0.0
         self.idle_count = 0
+        self.methods: set[str] = set()
+        """Those of its requests: as many series of requests in progress, which are 0 most of the time."""
+        self.routes: dict[tuple[str, bool], int] = {}
+        """Requests by the route that they were sent for, on a reused connection or not; part of the sums above."""
 
     def __repr__(self) -> str:
         return f"<Server {self.attributes} opened={self.opened} reused={self.reused} fresh={self.fresh}>"
@@ -125,6 +142,7 @@ class Totals:
         self.clients_alive: dict[str, int] = {}
         self.clients_closed: dict[tuple[str, str], int] = {}
         self.findings: dict[str, int] = {}
+        self.routes: dict[str, None] = {}
         self.hooks_disabled: dict[str, int] = {}
 
     def consume(self, moment: facts.Moment, sheet: facts.Sheet) -> None:
@@ -284,13 +302,23 @@ class Totals:
                 at.idle_count += 1
         elif sheet.reused is False:
             at.fresh += 1
+        if sheet.route is not None and sheet.reused is not None:
+            self._routed(sheet.route, sheet.reused, at)
         self._durations(sheet, at, live is not None and live.duration_told)
         failure = sheet.failure
         if failure is not None and sheet.headers_at is None and (live is None or live.own is not False):
             self.pending.append(Unanswered(sheet, failure, at.attributes, sheet.span))
 
+    def _routed(self, route: str, reused: bool, at: Server) -> None:
+        if route not in self.routes and len(self.routes) >= ROUTES:
+            route = "other"
+        self.routes[route] = None
+        at.routes[route, reused] = at.routes.get((route, reused), 0) + 1
+
     def _durations(self, sheet: facts.Exchange, at: Server, told: bool) -> None:
-        about: Attributes = {names.METHOD: method(sheet.method), **at.attributes}
+        verb = method(sheet.method)
+        at.methods.add(verb)
+        about: Attributes = {names.METHOD: verb, **at.attributes}
         connection = sheet.connection
         if connection is not None and connection.http_version is not None:
             about[names.PROTOCOL_VERSION] = connection.http_version
@@ -318,12 +346,3 @@ def _connects(sheet: facts.Connection) -> bool:
 def protocol_version(connection: facts.Connection | records.Connection) -> str:
     """.NET's rule: HTTP/1.0 is not known before the first answer, and a series must not change its name."""
     return "2" if connection.http_version == "2" or connection.alpn == "h2" else "1.1"
-
-
-def oldest_waits(waiting: list[tuple[facts.Exchange, Server]]) -> dict[int, float]:
-    """Seconds the oldest waiter of each server has waited, by the server's identity."""
-    at = now()
-    oldest: dict[int, float] = {}
-    for exchange, where in waiting:
-        oldest[id(where)] = max(oldest.get(id(where), 0.0), at - exchange.started_at)
-    return oldest

@@ -23,6 +23,7 @@ from poolscope.story.call import Call
 from poolscope.story.connection import ConnectionMark
 from poolscope.story.door import ENTRANCE
 from poolscope.story.live import LIVE
+from poolscope.story.served import SERVED
 
 CURRENT: Final[ContextVar[Exchange | None]] = ContextVar("poolscope_exchange", default=None)
 """The exchange whose request is under way in this context."""
@@ -55,6 +56,9 @@ def asks(
     exchange.client = client
     if call is not None:
         call.follow(exchange)
+    served = SERVED.get()
+    if served is not None:
+        served.sends(exchange)
     LIVE.begins(exchange)
     return exchange
 

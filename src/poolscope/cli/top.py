@@ -1,0 +1,73 @@
+"""``poolscope top``: what the watched processes do now, on the terminal or as JSON."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from poolscope.look.asking import CannotLookError, Watch
+from poolscope.look.together import to_json, together
+
+MISSING: Final = "top needs Textual: pip install 'poolscope[top]', or use --json"
+STEP: Final = 0.05
+"""Seconds between two looks at the sockets."""
+
+
+def show(pids: Sequence[int], note: Callable[[str], None]) -> None:
+    """The screen, until the user leaves it; `CannotLookError` where there can be none."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise CannotLookError("top needs a terminal; for scripts: poolscope top --json")
+    try:
+        from poolscope.top.app import Top, too_small
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "textual":
+            raise
+        raise CannotLookError(MISSING) from None
+    size = os.get_terminal_size(sys.stdout.fileno())
+    message = too_small(size.columns, size.lines)
+    if message is not None:
+        raise CannotLookError(message)
+    watch = Watch(pids)
+    try:
+        Top(watch).run()
+    finally:
+        watch.close()
+    for text in watch.read():
+        note(text)
+
+
+def lines(
+    pids: Sequence[int], every: float | None, say: Callable[[str], None], note: Callable[[str], None]
+) -> None:
+    """One line of JSON, or one ``every`` so many seconds until the processes have ended."""
+    watch = Watch(pids)
+    try:
+        while True:
+            _read(watch, note, until=lambda: watch.complete)
+            if watch.looks():
+                say(to_json(together(watch.looks())))
+            if every is None or watch.over:
+                break
+            _wait(watch, note, every)
+    finally:
+        watch.close()
+    if not watch.looks():
+        raise CannotLookError("nobody answered")
+
+
+def _read(watch: Watch, note: Callable[[str], None], until: Callable[[], bool]) -> None:
+    while True:
+        for text in watch.read():
+            note(text)
+        if until():
+            return
+        time.sleep(STEP)
+
+
+def _wait(watch: Watch, note: Callable[[str], None], seconds: float) -> None:
+    """Until the time is over and somebody has sent a new look, or all have ended."""
+    due, seen = time.monotonic() + seconds, watch.fresh
+    _read(watch, note, until=lambda: watch.over or (time.monotonic() >= due and watch.fresh > seen))

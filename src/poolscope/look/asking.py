@@ -1,0 +1,251 @@
+"""On the side that looks: the sockets of the processes that were asked for, and their newest looks.
+
+What cannot be looked into is one line each; the processes go on, whatever happens here.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import socket
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from typing import Final
+
+from poolscope.look.frame import LONGEST, Look, from_json
+from poolscope.look.places import Place, is_stale, sockets
+
+PATIENCE: Final = 5.0
+"""Seconds in which a process should have answered."""
+LOOK_FOR_NEW: Final = 2.0
+"""Seconds between two searches for new processes."""
+
+
+class CannotLookError(Exception):
+    """There is nothing to look into; the text is one clear line."""
+
+
+class Process:
+    """One process that is looked into."""
+
+    def __init__(self, place: Place) -> None:
+        self.pid = place.pid
+        self.path = place.path
+        self.look: Look | None = None
+        self.fresh = 0
+        """Looks that came so far."""
+        self.ended = False
+        self.silent = False
+        """It did not answer in time, and has not since."""
+        self._since = time.monotonic()
+        self._received = b""
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.setblocking(False)
+        try:
+            self._socket.connect(place.path)
+        except OSError:
+            self._socket.close()
+            raise
+
+    def __repr__(self) -> str:
+        return f"<Process {self.pid}, {self.fresh} looks{', ended' if self.ended else ''}>"
+
+    def read(self) -> str | None:
+        """Take in what came; a line about it where something is odd."""
+        if self.ended:
+            return None
+        try:
+            while piece := self._socket.recv(262_144):
+                self._received += piece
+                if len(self._received) > 2 * LONGEST:
+                    return self._end("sends what no poolscope would")
+                self._take_whole_lines()
+        except BlockingIOError:
+            return self._patience()
+        except (OSError, ValueError) as error:
+            return self._end(f"cannot be looked into: {error}")
+        if not os.path.exists(self.path):
+            return self._end("has ended")
+        return self._end("was killed" if is_stale(self.path) else "has hung up")
+
+    def _take_whole_lines(self) -> None:
+        *lines, self._received = self._received.split(b"\n")
+        if lines:
+            self.look = from_json(lines[-1])
+            self.fresh += 1
+            self.silent = False
+            self._since = time.monotonic()
+
+    def _patience(self) -> str | None:
+        wait = PATIENCE if self.look is None else PATIENCE + self.look.next
+        if self.silent or time.monotonic() - self._since < wait:
+            return None
+        self.silent = True
+        return f"process {self.pid} does not answer: it is stopped, or has forked and asked for nothing since"
+
+    def _end(self, how: str) -> str:
+        self.close()
+        self.ended = True
+        with suppress(OSError):
+            if is_stale(self.path):
+                os.unlink(self.path)
+        return f"process {self.pid} {how}"
+
+    def close(self) -> None:
+        """Stop looking."""
+        self._socket.close()
+
+
+class Watch:
+    """The processes that were asked for, and their children; all of this user's where none was named."""
+
+    def __init__(self, pids: Sequence[int]) -> None:
+        """`CannotLookError` where one that was named cannot be looked into."""
+        self._asked = list(pids)
+        self._processes: dict[str, Process] = {}
+        self._known: set[str] = set()
+        self._searched = 0.0
+        self._notes: list[str] = []
+        for pid in pids:
+            _expect(pid)
+        self._search()
+        if not self._processes:
+            raise CannotLookError(
+                self._notes.pop()
+                if self._notes
+                else "no process is recorded live: start one with `poolscope run --live`, or with POOLSCOPE=--live"
+            )
+
+    def __repr__(self) -> str:
+        return f"<Watch of {list(self._processes.values())}>"
+
+    @property
+    def over(self) -> bool:
+        """Whether everything that was looked into has ended."""
+        return all(process.ended for process in self._shown())
+
+    @property
+    def complete(self) -> bool:
+        """Whether everybody has answered, or will not."""
+        return all(process.look or process.ended or process.silent for process in self._processes.values())
+
+    def read(self) -> list[str]:
+        """Take in what came; lines about what is odd."""
+        if time.monotonic() - self._searched > LOOK_FOR_NEW:
+            self._search()
+        for process in list(self._processes.values()):
+            note = process.read()
+            if note is not None and process in self._shown():
+                self._notes.append(note)
+        notes, self._notes = self._notes, []
+        return notes
+
+    def looks(self) -> list[Look]:
+        """The newest look at each process that goes on; of the ended ones when all have."""
+        shown = self._shown()
+        going_on = [process for process in shown if not process.ended] or shown
+        return [process.look for process in going_on if process.look is not None]
+
+    @property
+    def fresh(self) -> int:
+        """How many looks came so far."""
+        return sum(process.fresh for process in self._processes.values())
+
+    def close(self) -> None:
+        """Stop looking."""
+        for process in self._processes.values():
+            process.close()
+
+    def _shown(self) -> list[Process]:
+        processes = list(self._processes.values())
+        if not self._asked:
+            return processes
+        parents = {process.pid: process.look.parent for process in processes if process.look is not None}
+        return [process for process in processes if self._belongs(process.pid, parents)]
+
+    def _belongs(self, pid: int | None, parents: dict[int, int | None]) -> bool:
+        seen: set[int] = set()
+        while pid is not None and pid not in seen:
+            if pid in self._asked:
+                return True
+            seen.add(pid)
+            pid = parents.get(pid)
+        return False
+
+    def _search(self) -> None:
+        self._searched = time.monotonic()
+        for place in _places(self._asked):
+            if place.path in self._known:
+                continue
+            self._known.add(place.path)
+            try:
+                self._processes[place.path] = Process(place)
+            except ConnectionRefusedError:
+                self._notes.append(_removed(place))
+            except OSError as error:
+                self._notes.append(f"process {place.pid} cannot be looked into: {error.strerror}")
+
+
+def _removed(place: Place) -> str:
+    with suppress(OSError):
+        os.unlink(place.path)
+    return f"process {place.pid} was killed and left a socket behind, which is removed now"
+
+
+def _places(pids: Iterable[int]) -> list[Place]:
+    users = {user for pid in pids if (user := _owner(pid)) is not None} or {os.geteuid()}
+    found = {place.path: place for user in users for place in sockets(user)}
+    for pid in pids:
+        if not any(place.pid == pid for place in found.values()):
+            found |= {place.path: place for place in _in_its_container(pid)}
+    return list(found.values())
+
+
+def _in_its_container(pid: int) -> list[Place]:
+    """The socket of a process with a file system, and perhaps a number, of its own."""
+    user = _owner(pid)
+    if user is None:
+        return []
+    inner = pid
+    with suppress(OSError), open(f"/proc/{pid}/status", encoding="utf-8") as status:
+        inner = next((int(line.split()[-1]) for line in status if line.startswith("NSpid:")), pid)
+    return [Place(place.path, pid) for place in sockets(user, f"/proc/{pid}/root") if place.pid == inner]
+
+
+def _owner(pid: int) -> int | None:
+    try:
+        return os.stat(f"/proc/{pid}").st_uid
+    except OSError:
+        return os.geteuid() if _is_alive(pid) else None
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _expect(pid: int) -> None:
+    """Say why a process that was named cannot be looked into."""
+    user = _owner(pid)
+    if user is None:
+        for place in sockets(os.geteuid()):
+            if place.pid == pid and is_stale(place.path):
+                raise CannotLookError(_removed(place))
+        raise CannotLookError(f"there is no process {pid}")
+    if os.geteuid() not in (0, user):
+        raise CannotLookError(f"process {pid} belongs to {_name(user)}: only they and root can look into it")
+    if not any(place.pid == pid for place in _places([pid])):
+        raise CannotLookError(f"process {pid} is not recorded live: it was started without --live")
+
+
+def _name(user: int) -> str:
+    try:
+        return pwd.getpwuid(user).pw_name
+    except KeyError:
+        return f"user {user}"

@@ -1,0 +1,132 @@
+"""The middleware for WSGI servers. Flask's route is found by itself; others are asked for one by ``route``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Final, TypeAlias
+
+from poolscope.middleware.debug import PAGE, QUERY, Answer, Watched, appended, page_for
+from poolscope.story.served import SERVED, Served
+
+Environ: TypeAlias = dict[str, Any]
+StartResponse: TypeAlias = Callable[..., Any]
+Application: TypeAlias = Callable[[Environ, StartResponse], Iterable[bytes]]
+
+
+class WSGI:
+    """Wraps a WSGI application.
+
+    ``route`` gives a request's route from its environ. ``allow_debug`` is asked with the environ whether this
+    request may see ``/-/poolscope`` and use ``?poolscope``; without it nobody may.
+    """
+
+    def __init__(
+        self,
+        application: Application,
+        *,
+        route: Callable[[Environ], str | None] | None = None,
+        allow_debug: Callable[[Environ], bool] | None = None,
+    ) -> None:
+        self._application = application
+        self._route = route or _flask_route
+        self._allow_debug = allow_debug
+
+    def __repr__(self) -> str:
+        return f"<poolscope.middleware.WSGI of {self._application!r}>"
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        """Serve a request."""
+        served = Served(str(environ.get("REQUEST_METHOD", "")), lambda: self._route(environ))
+        if self._allow_debug is not None and _asks(environ) and self._allow_debug(environ):
+            return self._debugged(environ, start_response, served)
+        token = SERVED.set(served)
+        try:
+            body = self._application(environ, start_response)
+        finally:
+            SERVED.reset(token)
+        return body if isinstance(body, list | tuple) else _Body(body, served)
+
+    def _debugged(self, environ: Environ, start_response: StartResponse, served: Served) -> Iterable[bytes]:
+        if environ.get("PATH_INFO") == PAGE:
+            answer = page_for(str(environ.get("QUERY_STRING", "")))
+        else:
+            with Watched(served) as watched:
+                answer = _whole(self._application, environ, served)
+            answer = appended(answer, watched.report())
+        start_response(answer.status, answer.headers)
+        return [answer.body]
+
+
+def _asks(environ: Environ) -> bool:
+    names = str(environ.get("QUERY_STRING", "")).split("&")
+    return environ.get("PATH_INFO") == PAGE or any(name.partition("=")[0] == QUERY for name in names)
+
+
+def _whole(application: Application, environ: Environ, served: Served) -> Answer:
+    """Call the application, and wait for all of its answer."""
+    told: list[Any] = ["500 Internal Server Error", []]
+    written: list[bytes] = []
+
+    def start_response(status: str, headers: list[tuple[str, str]], _: Any = None) -> Any:
+        told[:] = [status, headers]
+        return written.append
+
+    token = SERVED.set(served)
+    try:
+        body = application(environ, start_response)
+        try:
+            written.extend(body)
+        finally:
+            _close(body)
+    finally:
+        SERVED.reset(token)
+    return Answer(told[0], list(told[1]), b"".join(written))
+
+
+class _Body:
+    """An answer that is made while it is sent: what it asks for meanwhile is part of the request, too."""
+
+    def __init__(self, body: Iterable[bytes], served: Served) -> None:
+        self._body = body
+        self._served = served
+        self._pieces: Iterator[bytes] | None = None
+        length = getattr(body, "__len__", None)
+        if length is not None:
+            self.__len__ = length
+
+    def __repr__(self) -> str:
+        return f"<_Body of {self._served!r}>"
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        token = SERVED.set(self._served)
+        try:
+            if self._pieces is None:
+                self._pieces = iter(self._body)
+            return next(self._pieces)
+        finally:
+            SERVED.reset(token)
+
+    def close(self) -> None:
+        """What WSGI servers call at the end."""
+        _close(self._body)
+
+
+def _close(body: Any) -> None:
+    close = getattr(body, "close", None)
+    if close is not None:
+        close()
+
+
+_FLASK: Final = "flask"
+
+
+def _flask_route(_: Environ) -> str | None:
+    flask = sys.modules.get(_FLASK)
+    if flask is None or not flask.has_request_context():
+        return None
+    rule = flask.request.url_rule
+    return None if rule is None else str(rule.rule)

@@ -1,0 +1,1 @@
+"""`poolscope top`: a running process's connections on a terminal."""

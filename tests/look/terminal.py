@@ -1,0 +1,78 @@
+"""A program on a terminal of its own, seen as pyte, a terminal in Python, shows it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import select
+import signal
+import struct
+import termios
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+import pyte
+
+
+class Terminal:
+    """Start a command, type to it, look at the screen."""
+
+    def __init__(
+        self, command: Sequence[str], environment: Mapping[str, str], columns: int, lines: int
+    ) -> None:
+        self._screen = pyte.Screen(columns, lines)
+        self._stream = pyte.ByteStream(self._screen)
+        plain = {name: value for name, value in environment.items() if name not in ("COLUMNS", "LINES")}
+        self.pid, self._end = pty.fork()
+        if self.pid == 0:
+            fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+            os.execve(command[0], list(command), {**plain, "TERM": "xterm-256color"})
+
+    def types(self, keys: str) -> None:
+        os.write(self._end, keys.encode())
+
+    def resize(self, columns: int, lines: int) -> None:
+        fcntl.ioctl(self._end, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+        self._screen.resize(lines, columns)
+
+    @property
+    def lines(self) -> list[str]:
+        return [line.rstrip() for line in self._screen.display]
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self.lines)
+
+    def shows(self, condition: str | Callable[[str], bool], within: float = 30.0) -> str:
+        """Wait until the screen shows it; the screen."""
+        fits = (lambda text: condition in text) if isinstance(condition, str) else condition
+        deadline = time.monotonic() + within
+        while not fits(self.text):
+            assert time.monotonic() < deadline, self.text
+            self._read(0.05)
+        return self.text
+
+    def ends(self) -> int:
+        """Wait for the program's end; its status."""
+        deadline = time.monotonic() + 30
+        while True:
+            self._read(0.05)
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self._read(0.05)
+                os.close(self._end)
+                return os.waitstatus_to_exitcode(status)
+            assert time.monotonic() < deadline, self.text
+
+    def kill(self) -> None:
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+        os.close(self._end)
+
+    def _read(self, patience: float) -> None:
+        if select.select([self._end], [], [], patience)[0]:
+            try:
+                self._stream.feed(os.read(self._end, 65_536))
+            except OSError:  # the other end is closed
+                return
