@@ -13,11 +13,11 @@ TESTS ?= tests
 # Tests run side by side, in as many processes as there are cores: JOBS=0 for one, as a debugger wants it.
 JOBS ?= auto
 PYTEST := $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
-FAST := not processes and not load and not long and not stack and not caddy and not root and not browser
+FAST := not processes and not load and not long and not stack and not caddy and not root and not browser and not validators
 SUITES ?= httpx httpcore requests aiohttp urllib3
 VERSIONS ?= oldest older old
 
-.PHONY: help print-python demo test test-fast test-all test-caddy test-stack components truth long regress lint format types mypy check hooks bench bench-ir upstream versions readme stack stack-local screenshots panels dashboards clean test-browser pictures dist package release-files
+.PHONY: help print-python demo test test-fast test-all test-caddy test-stack components truth long regress lint format types mypy check hooks bench bench-ir upstream versions readme stack stack-local screenshots panels dashboards clean test-browser test-validators pictures dist package release-files
 
 help:
 	@echo 'make demo      the report of the seed programs, against an embedded server'
@@ -91,7 +91,7 @@ long: $(VENV)/dev.stamp
 test-fast: $(VENV)/dev.stamp
 	$(PYTEST) -m '$(FAST)' --durations=5 --durations-min=1 $(TESTS)
 
-test-all: test test-caddy test-stack test-browser truth long regress upstream versions
+test-all: test test-caddy test-stack test-browser test-validators truth long regress upstream versions
 
 test-caddy: $(VENV)/dev.stamp
 	$(PYTEST) -m 'caddy and not stack' tests/real_service
@@ -99,6 +99,10 @@ test-caddy: $(VENV)/dev.stamp
 # In one process: these tests share a browser.
 test-browser: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -m browser tests/pictures
+
+# SARIF before Microsoft's validator with GitHub's rules, workflows before actionlint.
+test-validators: $(VENV)/dev.stamp
+	$(BIN)/python -m pytest -m validators tests
 
 # In one process: these tests share the Collector, Jaeger and Prometheus that they start.
 test-stack: components

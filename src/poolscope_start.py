@@ -1,6 +1,7 @@
 """What each interpreter of the environment runs at its start: `poolscope.pth`, and from 3.15 on `poolscope.start`.
 
 Not in the package: that would be imported first, by every Python, for a variable that is nearly never set.
+PYTEST_DONT_REWRITE: it may be there before pytest is.
 """
 
 import os

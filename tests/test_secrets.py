@@ -251,6 +251,8 @@ OUTPUTS = {
     "view --format html": of_format("html"),
     "view --format perfetto": of_format("perfetto"),
     "view --format har": of_format("har"),
+    "view --format sarif": of_format("sarif"),
+    "view --format github": of_format("github"),
     "diff": of_command("diff"),
     "diff --json": of_command("diff", "--json"),
     # Spans follow the conventions, which keep paths and all but a few query values.

@@ -1,4 +1,7 @@
-"""poolscope: the truth about a Python program's HTTP connections."""
+"""poolscope: the truth about a Python program's HTTP connections.
+
+PYTEST_DONT_REWRITE: with a variable set, it is imported before pytest is.
+"""
 
 from __future__ import annotations
 

@@ -38,15 +38,26 @@ def is_har(text: str) -> bool:
     return len(json.loads(text)["log"]["entries"]) == 4
 
 
+def is_sarif(text: str) -> bool:
+    (result,) = json.loads(text)["runs"][0]["results"]
+    return bool(result["ruleId"] == "PS101" and "4 calls of requests.get()" in result["message"]["text"])
+
+
+def is_github(text: str) -> bool:
+    return text.startswith("::") and "title=PS101 client per request::4 calls of requests.get()" in text
+
+
 READ: dict[str, Callable[[str], bool]] = {
     "text": lambda text: "4 requests" in text,
     "json": is_json,
     "html": is_html,
     "perfetto": is_perfetto,
     "har": is_har,
+    "sarif": is_sarif,
+    "github": is_github,
 }
 every_format = pytest.mark.parametrize("form", READ)
-drawn = pytest.mark.parametrize("form", ["html", "perfetto", "har"])
+drawn = pytest.mark.parametrize("form", ["html", "perfetto", "har", "sarif"])
 
 
 @every_format

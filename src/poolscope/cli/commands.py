@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from poolscope import __version__
+from poolscope.cli.gated import gate_options, wishes_of
+from poolscope.recording.errors import UsageError
+from poolscope.recording.gating import FAILED
 from poolscope.recording.options import OPTIONS
 from poolscope.recording.outputs import STDOUT
 from poolscope.recording.stderr import say
@@ -62,32 +65,47 @@ commands.add_command(_run_help())
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 @click.option("--source", is_flag=True, help="HTML: show the lines of code around each call site.")
 @click.option("--no-color", is_flag=True, help="No colours; the NO_COLOR variable does the same.")
+@gate_options
 def view(
-    files: tuple[str, ...], format_: Format, output: str | None, as_json: bool, source: bool, no_color: bool
+    files: tuple[str, ...],
+    format_: Format,
+    output: str | None,
+    as_json: bool,
+    source: bool,
+    no_color: bool,
+    **gating: Any,
 ) -> None:
     """Show FILES that `run --save` wrote, or is still writing, together; of folders, all in them.
 
     - is standard input.
     """
     from poolscope.cli import view as viewing
+    from poolscope.gate.judging import gate_for, judged
     from poolscope.recording.replaced import CannotWriteError, replaced
     from poolscope.recording.stderr import colored, width
 
     format_ = "json" if as_json else format_
     output = None if output == STDOUT else output
     color = format_ == "text" and output is None and colored(not no_color, sys.stdout)
-    look = Look(columns=width(), color=color, source=source)
     try:
+        gate = gate_for(wishes_of(gating))
+        look = Look(columns=width(), color=color, source=source, shows=gate.shows, root=gate.root)
         with replaced(output, lambda text: say(text, nl=False, color=color)) as write:
-            notes = viewing.render(files, renderer(format_, write, look))
+            findings = viewing.Watching(renderer(format_, write, look))
+            notes = viewing.render(files, findings)
     except viewing.UnreadableError as error:
         _fail(error)
-    except CannotWriteError as error:
-        click.echo(f"poolscope: {error}", err=True)
+    except (CannotWriteError, UsageError) as error:
+        _say([str(error)])
         raise SystemExit(2) from None
-    _say(notes)
+    verdict, words = judged(gate, findings.found(), findings.lines)
+    _say([*notes, *words])
+    if verdict.errors:
+        raise SystemExit(2)
     if viewing.has_trouble(notes):
         raise SystemExit(1)
+    if verdict.failing:
+        raise SystemExit(FAILED)
 
 
 @commands.command(short_help="Compare two saved files, as before and after a fix.")
@@ -112,6 +130,23 @@ def diff(before: str, after: str, as_json: bool) -> None:
         say(differing.text(was, now, (before, after)), nl=False)
     if viewing.has_trouble(notes):
         raise SystemExit(1)
+
+
+@commands.command(short_help="Print the page of a finding: PS101.")
+@click.argument("code", required=False)
+@click.option("--no-color", is_flag=True, help="No colours; the NO_COLOR variable does the same.")
+def explain(code: str | None, no_color: bool) -> None:
+    """Print what a finding means, how poolscope knows, and how to mend it; without CODE, list them all."""
+    from poolscope.cli import explain as explaining
+
+    try:
+        if code is None:
+            say(explaining.listing(), nl=False)
+        else:
+            explaining.show(code, color=not no_color)
+    except UsageError as error:
+        _say([str(error)])
+        raise SystemExit(2) from None
 
 
 @commands.command(short_help="Say whether every hook fits the installed libraries.")

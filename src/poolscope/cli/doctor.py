@@ -87,10 +87,10 @@ class Finding:
 
 def examine() -> list[Finding]:
     """Every library that poolscope knows, found or not."""
-    return [_examine(name) for name in LIBRARIES if name != "ssl"]
+    return [examined(name) for name in LIBRARIES if name != "ssl"]
 
 
-def _examine(name: str) -> Finding:
+def examined(name: str) -> Finding:
     package = name.partition(".")[0]
     try:
         version: str | None = importlib.metadata.version(package)

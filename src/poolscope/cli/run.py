@@ -6,13 +6,16 @@ Ctrl-C, dies by SIGINT; only the traceback's head, which is ours, is taken off r
 
 from __future__ import annotations
 
+import atexit
 import sys
+import threading
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
 from poolscope.libraries.guarding import hide_frame
 from poolscope.recording import program
+from poolscope.recording.gating import FAILED
 from poolscope.recording.options import Options
 from poolscope.recording.session import Session
 
@@ -34,6 +37,8 @@ def _run(main: program.Main, session: Session) -> None:
         main.execute()
     except SystemExit as error:
         session.exit_code = _status(error.code)
+        if session.exit_code == 0:
+            _end_by_gate(session)
         raise
     except KeyboardInterrupt as error:
         session.exit_code = -2
@@ -46,6 +51,21 @@ def _run(main: program.Main, session: Session) -> None:
             session.hint = elsewhere(error.name)
         raise
     session.exit_code = 0
+    _end_by_gate(session)
+
+
+def _end_by_gate(session: Session) -> None:
+    """End with a status of our own if a finding fails the run.
+
+    Python knows its status before its atexit handlers run, and ours, where the findings come from, is the last of
+    them. So what the end of a program is made of happens here, in the same order.
+    """
+    if session.options.fail_on is None:
+        return
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    if session.gating.failed:
+        raise SystemExit(FAILED)
 
 
 def elsewhere(module: str | None) -> str:

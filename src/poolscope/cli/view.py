@@ -13,6 +13,7 @@ from poolscope import records
 from poolscope.recording.own_file import is_live
 from poolscope.recording.reader import Reading
 from poolscope.recording.spools import beside, is_held, open_spools
+from poolscope.reports.picture import Picture
 from poolscope.reports.renderer import Renderer
 from poolscope.reports.words import count
 
@@ -29,6 +30,35 @@ class UnreadableError(Exception):
         super().__init__(text)
         self.status = status
         """What the command ends with: 2 for a file that is not there, 1 for one that is not ours."""
+
+
+class Watching:
+    """A renderer, and beside it what the gate asks for: findings, and the lines that the run reached."""
+
+    def __init__(self, renderer: Renderer) -> None:
+        self._renderer = renderer
+        self._picture: Picture = getattr(renderer, "picture", None) or Picture()
+        self._apart = self._picture is not getattr(renderer, "picture", None)
+        self.go_on = renderer.go_on
+        self.finish = renderer.finish
+
+    def __repr__(self) -> str:
+        return f"<Watching {self._renderer!r}>"
+
+    def add(self, record: records.Record) -> None:
+        """Take in the next record."""
+        self._renderer.add(record)
+        if self._apart:
+            self._picture.add(record)
+
+    def found(self) -> list[records.Finding]:
+        """All findings, the ignored ones too."""
+        return self._picture.found()
+
+    @property
+    def lines(self) -> set[records.CallSite]:
+        """Lines of code that built clients or sent requests."""
+        return self._picture.lines
 
 
 def render(paths: Sequence[str], renderer: Renderer) -> list[str]:

@@ -60,6 +60,10 @@ class Findings:
             except Exception as error:
                 self._switch_off(rule, error)
 
+    def know(self, record: Record) -> None:
+        """What was there before the stream began: rules may ask about it, none takes it for new."""
+        self._known.consume(record)
+
     def needs(self, pid: int, client: int | None, origin: str) -> bool:
         """Whether any rule needs an exchange in which nothing is out of the ordinary."""
         for rule in self._needing:

@@ -34,7 +34,11 @@ def our_imports() -> Iterator[None]:
 
 
 def publish(
-    picture: Picture, options: Options, file: OwnFile | None, stream: Callable[[], Iterable[Record]]
+    picture: Picture,
+    options: Options,
+    file: OwnFile | None,
+    stream: Callable[[], Iterable[Record]],
+    look: Look,
 ) -> None:
     """Print the report, or write it where it was asked for; never raises for a reader that is gone.
 
@@ -42,37 +46,41 @@ def publish(
     """
     if file is not None:
         try:
-            _write(picture, options, file, stream)
+            _write(picture, options, file, stream, look)
         except OSError as error:
             note(f"can't write -o {file.path!r}: {error.strerror}")
         return
     on_stdout = options.output == STDOUT
     if options.format != "text" and on_stdout:
-        _render(picture, options, partial(print_text, on_stdout=True), stream)
+        _render(picture, options, partial(print_text, on_stdout=True), stream, look)
     elif options.format == "text" and (on_stdout or not options.quiet):
         color = colored(not options.no_color, sys.__stdout__ if on_stdout else sys.__stderr__)
         print_text(report(picture, columns=width(), color=color), on_stdout=on_stdout)
 
 
-def _write(picture: Picture, options: Options, file: OwnFile, stream: Callable[[], Iterable[Record]]) -> None:
+def _write(
+    picture: Picture, options: Options, file: OwnFile, stream: Callable[[], Iterable[Record]], look: Look
+) -> None:
     """Reports as text follow each other; of the other formats a file holds one."""
     if options.format == "text":
         file.write(report(picture, columns=width(), color=False).encode("utf-8", "backslashreplace"))
         return
     file.empty()
     pieces = _Pieces(file)
-    _render(picture, options, pieces.add, stream)
+    _render(picture, options, pieces.add, stream, look)
     pieces.flush()
 
 
-def _render(picture: Picture, options: Options, write: Write, stream: Callable[[], Iterable[Record]]) -> None:
+def _render(
+    picture: Picture, options: Options, write: Write, stream: Callable[[], Iterable[Record]], look: Look
+) -> None:
     with our_imports():
         if options.format == "json":
             from poolscope.reports import json_report
 
             write(json_report.render(picture))
             return
-        rendering = renderer(options.format, write, Look())
+        rendering = renderer(options.format, write, look)
         for record in stream():
             rendering.add(record)
         rendering.finish()

@@ -34,6 +34,10 @@ class Options:
     dump_on: int | None = None
     otlp: str | None = None
     live: bool = False
+    fail_on: str | None = None
+    ignore: list[str] = field(default_factory=list)
+    baseline: str | None = None
+    write_baseline: str | None = None
     module: str | None = None
     code: str | None = None
     arguments: list[str] = field(default_factory=list)
@@ -54,6 +58,28 @@ class Option:
     """What it sets where it takes no value."""
 
 
+GATE_OPTIONS: Final = (
+    Option(
+        ("--fail-on",),
+        "fail_on",
+        "CODES",
+        "End with 4 if one of these findings is there: PS101,PS103, or warning, or any.",
+    ),
+    Option(
+        ("--ignore",),
+        "ignore",
+        "FINDING",
+        "Ignore a code, as in PS106, PS101:scripts/*.py or PS106@*.partner.example; may be repeated.",
+    ),
+    Option(("--baseline",), "baseline", "FILE", "Accept the findings that FILE lists."),
+    Option(
+        ("--write-baseline",),
+        "write_baseline",
+        "FILE",
+        "Write the findings of today to FILE, and accept them.",
+    ),
+)
+"""What decides whether a command fails; `view` has them too."""
 OPTIONS: Final = (
     Option(
         ("--save",),
@@ -81,6 +107,7 @@ OPTIONS: Final = (
     Option(("--dump-on",), "dump_on", "SIGNAL", "Print the report so far when SIGNAL comes, e.g. USR1."),
     Option(("--otlp",), "otlp", "ENDPOINT", "Send spans, metrics and events to an OpenTelemetry collector."),
     Option(("--live",), "live", None, "Let `poolscope top` of the same user look into the running program."),
+    *GATE_OPTIONS,
     Option(("-m",), "module", "MODULE", "Run a module instead of a script.", ends=True),
     Option(("-c",), "code", "CODE", "Run CODE instead of a script.", ends=True),
 )
@@ -121,6 +148,11 @@ def parse_variable(value: str) -> Options:
             _take(options, word, rest)
         elif word.lower() not in ("1", "true", "yes", "on"):
             raise UsageError(f"POOLSCOPE={value!r}: {word!r} is no option")
+    if options.fail_on is not None:
+        raise UsageError(
+            "--fail-on in POOLSCOPE cannot change how a program ends: use poolscope run, or --save FILE and"
+            " afterwards poolscope view FILE --fail-on"
+        )
     _check(options)
     return options
 
@@ -159,8 +191,8 @@ def _split(word: str) -> tuple[str, str | None]:
 
 
 def _store(options: Options, option: Option, value: str) -> None:
-    if option.attribute == "origin":
-        options.origin.append(value)
+    if option.attribute in ("origin", "ignore"):
+        getattr(options, option.attribute).append(value)
     elif option.attribute == "every":
         options.every = _seconds(value)
     elif option.attribute == "format":
@@ -172,7 +204,7 @@ def _store(options: Options, option: Option, value: str) -> None:
 
         parse_endpoint(value)
         options.otlp = value
-    elif option.attribute in ("save", "output"):
+    elif option.attribute in ("save", "output", "baseline", "write_baseline"):
         if not value:
             raise UsageError(f"{option.names[0]} needs a file name")
         on_stdout = option.attribute == "output" and value == "-"

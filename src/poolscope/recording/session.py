@@ -19,6 +19,7 @@ from poolscope.instrumentor import INSTRUMENTOR
 from poolscope.queue import FACTS
 from poolscope.recording import following, processes, spools, stuck
 from poolscope.recording.deliver import publish
+from poolscope.recording.gating import FAILED, Gating
 from poolscope.recording.heartbeat import Heartbeat, may_start_after_fork
 from poolscope.recording.interrupt import interrupted, remember_interrupt
 from poolscope.recording.line_file import LineFile
@@ -70,6 +71,7 @@ class Session:
         self._termination = Termination(self._terminated)
         self._dump = False
         self._socket = live_socket(options)
+        self.gating = Gating(options)
         self._begin()
 
     def __repr__(self) -> str:
@@ -178,7 +180,8 @@ class Session:
         else:
             self._spools.read(picture)
         picture.add(summary)
-        publish(picture, self.options, self._report_file(), lambda: self._records_so_far(summary))
+        look = self.gating.look
+        publish(picture, self.options, self._report_file(), lambda: self._records_so_far(summary), look)
 
     def _records_so_far(self, *more: Record) -> Iterator[Record]:
         if self._file is not None:
@@ -247,6 +250,8 @@ class Session:
         if self._pid == os.getpid():
             self.exit_code = status & 0xFF
             self.finish()
+            if self.gating.failed and not self.exit_code:
+                os._exit(FAILED)
 
     def before_exec(self) -> None:
         """The process may become another program, whose end we shall not see."""
@@ -319,8 +324,9 @@ class Session:
         self._stream.head()
         failures = self._spools.merge(picture, self._file)
         if self._file is not None:
-            for finding in picture.findings():
+            for finding in picture.found():
                 self._file.add(finding)
+        self.gating.open(picture)
         self._stream.put(self._stream.summary(self.exit_code, self._not_followed))
         if self._file is not None:
             self._file.flush()
@@ -331,7 +337,9 @@ class Session:
         for failure in failures:
             note(failure)
         if not nothing:
-            publish(picture, self.options, self._report_file(), self._records_so_far)
+            publish(picture, self.options, self._report_file(), self._records_so_far, self.gating.look)
+            for line in self.gating.judge(picture):
+                note(line)
         if self._outputs is not None:
             self._outputs.complete(nothing=nothing)
         if self.hint is not None:

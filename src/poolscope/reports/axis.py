@@ -19,6 +19,14 @@ FAILED: Final = ("failed", "!")
 MANY: Final = ("request", "▒")
 IDLE: Final = ("idle", "·")
 NOTHING: Final = ("", " ")
+MEANING: Final = {
+    "━": "setup",
+    "█": "a request",
+    "▒": "many requests",
+    "!": "a request that failed",
+    "·": "idle",
+}
+"""What the signs say, in the order in which they come."""
 
 
 class Axis(NamedTuple):

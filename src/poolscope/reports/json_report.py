@@ -22,9 +22,9 @@ IN_PROGRESS: Final = 100
 """Requests in progress that are listed."""
 
 
-def renderer(write: Write, _: Look) -> Renderer:
+def renderer(write: Write, look: Look) -> Renderer:
     """The report for programs, as one of the formats."""
-    return Summing(write, render)
+    return Summing(write, look, render)
 
 
 def render(picture: Picture) -> str:

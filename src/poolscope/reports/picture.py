@@ -19,14 +19,16 @@ from poolscope.records import (
     Summary,
 )
 from poolscope.reports.lanes import Lane, LaneSample
+from poolscope.reports.live import KnownClient, OpenConnection
 from poolscope.reports.places import CAP, UNSEEN, Places
 from poolscope.reports.routes import Routes
-from poolscope.reports.tally import Limits, Row, Site, Tally
+from poolscope.reports.tally import Limits, Row, Tally
 
 RECENT: Final = 1_024
 """Closed clients and connections still recognised when a straggler names them."""
 OPEN: Final = 10_000
 """Clients, and as many connections, that are followed while they are open; beyond it the oldest counts as left open."""
+LINES: Final = 10_000
 ROWS_OF_A_CLIENT: Final = 64
 """Origins of one client that are told apart for the number of clients."""
 
@@ -34,28 +36,6 @@ Key = tuple[int, int]
 Runner = tuple[int, int | None, str | None]
 """Process, thread and task that sent requests."""
 _Value = TypeVar("_Value")
-
-
-class _Known:
-    """A client: where it was built, and what is counted once it is used."""
-
-    __slots__ = ("construction", "limits", "rows", "site")
-
-    def __init__(self, site: Site, construction: float) -> None:
-        self.site = site
-        self.construction = construction
-        self.limits: Limits | None = None
-        self.rows: dict[str, Row] = {}
-
-
-class _Open:
-    """A connection that has not been closed, and the row it belongs to."""
-
-    __slots__ = ("lane", "row")
-
-    def __init__(self, lane: Lane, row: Row) -> None:
-        self.lane = lane
-        self.row = row
 
 
 class Picture:
@@ -77,14 +57,18 @@ class Picture:
         self.records = 0
         self.routes = Routes()
         self._places = Places()
-        self._clients: dict[Key, _Known] = {}
-        self._past_clients: dict[Key, _Known] = {}
-        self._open: dict[Key, _Open] = {}
+        self._clients: dict[Key, KnownClient] = {}
+        self._past_clients: dict[Key, KnownClient] = {}
+        self._open: dict[Key, OpenConnection] = {}
         self._past_connections: dict[Key, Row] = {}
         self._in_progress: dict[Key, tuple[Row, Exchange]] = {}
         self._newest: dict[int, float] = {}
         self._runners: set[Runner] = set()
         self._findings = new_findings()
+        self.shows: Callable[[Finding], bool] | None = None
+        """Which findings the reports show; while None, all."""
+        self.lines: set[CallSite] = set()
+        """Lines of code that built clients or sent requests, up to `LINES`."""
         self._left_open = self._clients_left = 0
         self.more_processes = 0
         """Processes beyond the first `CAP`: their records count, their headers and summaries do not."""
@@ -109,9 +93,27 @@ class Picture:
         add(record)
         self._findings.consume(record)
 
+    def know(self, record: Client | Pool | Connection) -> None:
+        """What was there before the stream began: it has a place of its own, and is not counted as new."""
+        self._findings.know(record)
+        if isinstance(record, Client):
+            site = self._places.site(record.kind, record.call_site, record.sdk_call_site)
+            self._clients[record.pid, record.id] = KnownClient(site, 0.0)
+        else:
+            self._add[type(record)](record)
+
     def findings(self) -> list[Finding]:
-        """What the rules have found so far."""
+        """What the rules have found so far, less what is not to be shown."""
+        return [finding for finding in self.found() if self.shows is None or self.shows(finding)]
+
+    def found(self) -> list[Finding]:
+        """All that the rules have found so far."""
         return self._findings.found()
+
+    def _reached(self, *sites: CallSite | None) -> None:
+        for site in sites:
+            if site is not None and (len(self.lines) < LINES or site in self.lines):
+                self.lines.add(site)
 
     @property
     def failed_rules(self) -> dict[str, str]:
@@ -199,6 +201,7 @@ class Picture:
             self.summaries[record.pid] = record
 
     def _client(self, record: Client) -> None:
+        self._reached(record.call_site, record.sdk_call_site)
         key = (record.pid, record.id)
         known = self._clients.get(key)
         if known is None:
@@ -206,7 +209,7 @@ class Picture:
                 return
             if len(self._clients) >= OPEN:
                 self._leave_oldest_client()
-            known = self._clients[key] = _Known(
+            known = self._clients[key] = KnownClient(
                 self._places.site(record.kind, record.call_site, record.sdk_call_site),
                 record.construction_time or 0.0,
             )
@@ -243,7 +246,7 @@ class Picture:
                 return
             if len(self._open) >= OPEN:
                 self._leave_oldest_open()
-            entry = self._open[key] = _Open(
+            entry = self._open[key] = OpenConnection(
                 Lane(record), self._row(record.pid, record.client, record.origin, None)
             )
         else:
@@ -257,12 +260,13 @@ class Picture:
         self._finish(key, self._open.pop(key))
         self._left_open += 1
 
-    def _finish(self, key: Key, entry: _Open) -> None:
+    def _finish(self, key: Key, entry: OpenConnection) -> None:
         entry.row.finished.add(entry.lane.connection)
         entry.row.lanes.add(entry.lane)
         _remember(self._past_connections, key, entry.row)
 
     def _exchange(self, record: Exchange) -> None:
+        self._reached(record.call_site)
         key = (record.pid, record.id)
         at = record.finished_at or record.headers_at or record.started_at or 0.0
         if len(self._newest) < CAP or record.pid in self._newest:

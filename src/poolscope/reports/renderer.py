@@ -10,16 +10,19 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias, get_args
 
-from poolscope.records import Record
+from poolscope.records import Finding, Record
 
 if TYPE_CHECKING:
     from poolscope.reports.picture import Picture
 
-Format: TypeAlias = Literal["text", "json", "html", "perfetto", "har"]
+Format: TypeAlias = Literal[
+    "text", "json", "html", "perfetto", "har", "sarif", "github", "gitlab", "markdown"
+]
 FORMATS: Final[tuple[Format, ...]] = get_args(Format)
 FORMAT_HELP: Final = (
     "text; json, for programs; html, a page with every connection on a time axis; perfetto, for Perfetto's and"
-    " Chrome's trace viewers; har, for what reads HTTP archives."
+    " Chrome's trace viewers; har, for what reads HTTP archives; sarif, for code scanning;"
+    " github and gitlab, for what reviews show beside a line; markdown, for the summary of a job."
 )
 MODULES: Final[dict[Format, str]] = {
     "text": "text",
@@ -27,6 +30,10 @@ MODULES: Final[dict[Format, str]] = {
     "html": "html",
     "perfetto": "perfetto",
     "har": "har",
+    "sarif": "sarif",
+    "github": "github",
+    "gitlab": "gitlab",
+    "markdown": "markdown",
 }
 Write: TypeAlias = Callable[[str], object]
 
@@ -39,6 +46,10 @@ class Look:
     color: bool = False
     source: bool = False
     """Show the lines of code around each call site."""
+    shows: Callable[[Finding], bool] | None = None
+    """Which findings to show; None for all."""
+    root: str = ""
+    """Where the project begins, for formats that name files from there."""
 
 
 class Renderer(Protocol):
@@ -60,10 +71,11 @@ class Renderer(Protocol):
 class Summing:
     """A format that is written at the end, from the sums."""
 
-    def __init__(self, write: Write, render: Callable[[Picture], str]) -> None:
+    def __init__(self, write: Write, look: Look, render: Callable[[Picture], str]) -> None:
         from poolscope.reports.picture import Picture
 
         self.picture = Picture()
+        self.picture.shows = look.shows
         self.add = self.picture.add
         self._write = write
         self._render = render

@@ -134,6 +134,8 @@ class Rows:
         self.sites = sites
         self.has_other = False
         """Whether time outside the phases was shown."""
+        self.signs: set[str] = set()
+        """What lanes were drawn with."""
         self.rows = picture.rows()
         self._tallies: dict[Row, Tally] = picture.all_connections()
         self._lanes: dict[Row, LaneSample] = picture.all_lanes()
@@ -290,9 +292,9 @@ class Rows:
             table.add_column(width=width)
         table.add_row("", named(axis.title(self._zero), "label"), "")
         for name, alike in zip(names, chosen, strict=True):
-            table.add_row(
-                named(f"    {name}", "label"), assembled(axis.draw(alike.lane)), assembled(told(alike))
-            )
+            lane = axis.draw(alike.lane)
+            self.signs.update(*(run for _, run in lane))
+            table.add_row(named(f"    {name}", "label"), assembled(lane), assembled(told(alike)))
         rest = sample.seen - sum(alike.number for alike in chosen)
         if rest > 0:
             more = f"    {count(rest, 'connection')} more, not drawn"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from io import StringIO
 from typing import Final
 
@@ -12,6 +12,7 @@ from rich.theme import Theme
 
 from poolscope.records import Finding
 from poolscope.reports.lanes import Segment
+from poolscope.reports.legend import legend
 from poolscope.reports.merging import Process, merged, notes, nothing_seen, only_nothing, process
 from poolscope.reports.picture import Picture
 from poolscope.reports.renderer import Look, Renderer, Summing, Write
@@ -47,10 +48,8 @@ LISTED_ROUTES: Final = 10
 LISTED_IN_PROGRESS: Final = 5
 DETAIL: Final = 13
 """Width of the titles below a row."""
-BETWEEN: Final = (
-    "is what lies between the phases of setup: making the socket and its object, and waiting for the CPU, the"
-    " event loop or another thread."
-)
+EXCERPT_ROWS: Final = 3
+"""Rows shown with one finding."""
 STATES: Final = {
     "waiting": "waits for a connection",
     "connecting": "is connecting",
@@ -69,7 +68,7 @@ def renderer(write: Write, look: Look) -> Renderer:
             return only_nothing(picture)
         return render(picture, look.columns, look.color)
 
-    return Summing(write, whole)
+    return Summing(write, look, whole)
 
 
 def render(picture: Picture, width: int = 100, color: bool = False) -> str:
@@ -81,6 +80,27 @@ def render(picture: Picture, width: int = 100, color: bool = False) -> str:
     report = _Report(picture, page)
     report.write()
     return report.sites.linked(page.text()) if color else page.text()
+
+
+def excerpt(picture: Picture, width: int) -> str:
+    """The origins with their lanes, and the findings, without what stands around them and without colours."""
+    return _part(picture, width, _Report.write_core)
+
+
+def lanes(picture: Picture, finding: Finding, width: int) -> str:
+    """The numbers and lanes of the connections that a finding is about, without colours."""
+    return _part(picture, width, lambda report: report.write_rows(finding))
+
+
+def words(picture: Picture, finding: Finding, width: int) -> str:
+    """A finding's lines of the report, without colours."""
+    return _part(picture, width, lambda report: report.write_finding(finding, 1))
+
+
+def _part(picture: Picture, width: int, write: Callable[[_Report], object]) -> str:
+    page = Page(max(NARROWEST, width), color=False)
+    write(_Report(picture, page))
+    return page.text()
 
 
 class Page:
@@ -152,14 +172,29 @@ class _Report:
         if not self.table.rows:
             self._nothing()
         else:
-            self._origins()
+            self.write_origins()
             self._routes()
             self._in_progress()
-            self._findings()
+            self.write_findings()
         self._unseen()
         if self.table.rows:
             self._key()
             self._totals()
+
+    def write_core(self) -> None:
+        """Every origin, and the findings."""
+        self.write_origins()
+        self.write_findings()
+
+    def write_rows(self, finding: Finding) -> None:
+        """The rows that a finding is about."""
+        about = _rows_of(finding, self.table.rows)[:EXCERPT_ROWS]
+        for origin in self.table.origins():
+            rows = [row for row in origin.rows if row in about]
+            if rows:
+                self.page.print(*self.table.heading(origin))
+            for row in rows:
+                self._row(row)
 
     def _verdict(self) -> None:
         if not self.table.rows:
@@ -182,7 +217,8 @@ class _Report:
             built = f"{count(self.picture.clients, 'client')} built in {seconds(self.picture.construction)}"
             self.page.line(("", f"{built}, none of them used."))
 
-    def _origins(self) -> None:
+    def write_origins(self) -> None:
+        """Every origin: its numbers, and the lanes of the first few."""
         origins = self.table.origins()
         detailed = origins[:DETAILED_ORIGINS]
         for origin in detailed:
@@ -245,14 +281,16 @@ class _Report:
             self.page.line(("label", f"  and {len(waiting) - LISTED_IN_PROGRESS:,} more"))
         self.page.line()
 
-    def _findings(self) -> None:
+    def write_findings(self) -> None:
+        """The findings, the dearest first."""
         for finding in self.findings[:LISTED_FINDINGS]:
-            self._finding(*finding)
+            self.write_finding(*finding)
         if len(self.findings) > LISTED_FINDINGS:
             self.page.line(("label", f"… and {count(len(self.findings) - LISTED_FINDINGS, 'more finding')}"))
             self.page.line()
 
-    def _finding(self, finding: Finding, processes: int) -> None:
+    def write_finding(self, finding: Finding, processes: int) -> None:
+        """One finding: where, what, what it costs and how to mend it."""
         where = finding.call_site or finding.sdk_call_site
         at = "" if where is None else f"  {self.sites.named(where, 2)}"
         level = " (info)" if finding.severity == "info" else ""
@@ -286,13 +324,8 @@ class _Report:
             self.page.folded(("bad", "not seen  "), ("", note))
 
     def _key(self) -> None:
-        """Words and signs of this report that not everybody knows."""
-        if self.table.has_other:
-            self.page.folded(("label", "other  "), ("label", BETWEEN))
-        if self.table.named is not None:
-            pid, number = self.table.named.key
-            words = f"is connection {number} of process {pid}."
-            self.page.folded(("label", f"{pid}#{number}  "), ("label", words))
+        for term, words in legend(self.table):
+            self.page.folded(("label", f"{term}  "), ("label", words))
 
     def _totals(self) -> None:
         sums = self.table.sums(self.table.rows)
@@ -315,3 +348,10 @@ class _Report:
         if self.picture.still_open:
             words.append(f"{self.picture.still_open:,} still open")
         self.page.folded(("title", "total  "), ("title", " · ".join(words)))
+
+
+def _rows_of(finding: Finding, rows: list[Row]) -> list[Row]:
+    """The rows that a finding is about: those of its line, else those of its server."""
+    there = [row for row in rows if finding.origin in (None, row.origin)]
+    site = (finding.call_site, finding.sdk_call_site)
+    return [row for row in there if (row.site.call_site, row.site.sdk_call_site) == site] or there

@@ -44,7 +44,8 @@ class Page:
     def __init__(self, write: Write, look: Look) -> None:
         self._write = write
         self._source = look.source
-        self._picture = Picture()
+        self.picture = Picture()
+        self.picture.shows = look.shows
         self._sample = Sample()
 
     def __repr__(self) -> str:
@@ -52,20 +53,20 @@ class Page:
 
     def add(self, record: Record) -> None:
         """Take in the next record."""
-        self._picture.add(record)
+        self.picture.add(record)
         self._sample.add(record)
 
     def go_on(self, pids: set[int]) -> None:
         """These processes are still running."""
-        self._picture.running |= pids
+        self.picture.running |= pids
 
     def finish(self) -> None:
         """Write the page."""
         self._sample.finish()
-        before, after = _page(title(self._picture), verdict(self._picture)).split("{payload}")
+        before, after = _page(title(self.picture), verdict(self.picture)).split("{payload}")
         self._write(before)
         tables = {"connections": self._sample.connections, "exchanges": self._sample.exchanges}
-        for piece in payload(facts(self._picture, self._sample, self._source), tables):
+        for piece in payload(facts(self.picture, self._sample, self._source), tables):
             self._write(piece)
         self._write(after)
 

@@ -1,0 +1,35 @@
+"""What makes a command fail because of findings: its options, and how it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from poolscope.recording.options import GATE_OPTIONS
+
+if TYPE_CHECKING:
+    from poolscope.gate.judging import Wishes
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+def gate_options(command: _Command) -> _Command:
+    """The options that `run` has, for a command of click's."""
+    for option in reversed(GATE_OPTIONS):
+        command = click.option(
+            *option.names,
+            option.attribute,
+            metavar=option.metavar,
+            multiple=option.attribute == "ignore",
+            help=option.help,
+        )(command)
+    return command
+
+
+def wishes_of(options: dict[str, Any]) -> Wishes:
+    """What those options ask for."""
+    from poolscope.gate.judging import Wishes
+
+    return Wishes(options["fail_on"], options["ignore"], options["baseline"], options["write_baseline"])

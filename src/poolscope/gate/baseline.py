@@ -1,0 +1,54 @@
+"""The baseline: what was there when a project began to check, and is accepted until somebody mends it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any, Final
+
+from poolscope.findings.fingerprint import Fingerprint
+from poolscope.recording.errors import UsageError
+from poolscope.recording.replaced import CannotWriteError, replaced
+
+VERSION: Final = 1
+
+
+def read(path: str) -> frozenset[Fingerprint]:
+    """What a file accepts; UsageError that names the file and the entry."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            data = json.load(file)
+    except OSError as error:
+        raise UsageError(f"can't read the baseline {path!r}: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"the baseline {path!r} is no JSON: {error}") from None
+    if (
+        not isinstance(data, dict)
+        or data.get("version") != VERSION
+        or not isinstance(data.get("accepted"), list)
+    ):
+        raise UsageError(f"{path!r} is no baseline of version {VERSION}; --write-baseline {path} makes one")
+    return frozenset(
+        _entry(entry, f"{path} accepted[{number}]") for number, entry in enumerate(data["accepted"])
+    )
+
+
+def _entry(entry: Any, place: str) -> Fingerprint:
+    if not isinstance(entry, dict):
+        raise UsageError(f"{place} is no object with {', '.join(Fingerprint._fields)}")
+    values = [entry.get(name) for name in Fingerprint._fields]
+    for name, value in zip(Fingerprint._fields, values, strict=True):
+        if not isinstance(value, str):
+            raise UsageError(f"{place} has no text as its {name!r}")
+    return Fingerprint(*map(str, values))
+
+
+def write(path: str, fingerprints: Iterable[Fingerprint]) -> None:
+    """Replace a file by what is there today, sorted so that its diffs read well; UsageError if it cannot be."""
+    accepted = [fingerprint._asdict() for fingerprint in sorted(set(fingerprints))]
+    text = json.dumps({"version": VERSION, "accepted": accepted}, indent=2) + "\n"
+    try:
+        with replaced(path, print) as put:
+            put(text)
+    except CannotWriteError as error:
+        raise UsageError(f"the baseline: {error}") from None

@@ -1,0 +1,151 @@
+"""One run's findings before the gate: shown, ignored or accepted, and those that fail it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from poolscope.findings.fingerprint import Fingerprint, path_from, site_of
+from poolscope.gate import baseline
+from poolscope.gate.codes import FailOn
+from poolscope.gate.comments import Comments
+from poolscope.gate.ignores import Ignore
+from poolscope.gate.settings import Settings, settings_for
+from poolscope.recording.errors import UsageError
+from poolscope.records import CallSite, Finding
+from poolscope.reports.merging import merged
+from poolscope.reports.words import count
+
+
+@dataclass(slots=True, frozen=True)
+class Wishes:
+    """What was asked for on a command line, as it was written."""
+
+    fail_on: str | None = None
+    ignore: Sequence[str] = ()
+    baseline: str | None = None
+    write_baseline: str | None = None
+    prefix: str = "--"
+    """How its options begin, for messages."""
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What became of the findings of a run."""
+
+    failing: list[Finding] = field(default_factory=list)
+    ignored: int = 0
+    accepted: int = 0
+    unused: list[str] = field(default_factory=list)
+    """Ignores that a run came by and that nothing needs any more."""
+    errors: list[str] = field(default_factory=list)
+
+
+class Gate:
+    """Says of each finding whether it is to be shown, and in the end whether the run fails."""
+
+    def __init__(self, settings: Settings, wishes: Wishes) -> None:
+        prefix = wishes.prefix
+        self.root = settings.root
+        self.fail_on = (
+            FailOn() if wishes.fail_on is None else FailOn.parse(wishes.fail_on, f"{prefix}fail-on")
+        )
+        given = [Ignore.parse(text, f"{prefix}ignore") for text in wishes.ignore]
+        self._ignores = (*settings.ignores, *given)
+        self._comments = Comments()
+        self._new_baseline = wishes.write_baseline
+        # A new baseline is made of everything that is there; an old one would hide most of it.
+        old = None if wishes.write_baseline else (wishes.baseline or settings.baseline)
+        self._baseline = frozenset() if old is None else baseline.read(old)
+
+    def __repr__(self) -> str:
+        return f"<Gate {self.fail_on}: {len(self._ignores)} ignores, {len(self._baseline)} accepted>"
+
+    def shows(self, finding: Finding) -> bool:
+        """Whether nobody has said that this finding is to be left alone."""
+        return not self._is_ignored(finding) and not self._is_accepted(finding)
+
+    def _is_ignored(self, finding: Finding) -> bool:
+        return any(ignore.covers(finding, self.root) for ignore in self._ignores) or any(
+            finding.code in comment.codes for comment in self._comments.at(site_of(finding))
+        )
+
+    def _is_accepted(self, finding: Finding) -> bool:
+        return Fingerprint.of(finding, self.root) in self._baseline
+
+    def judge(self, findings: Sequence[Finding], reached: Iterable[CallSite]) -> Verdict:
+        """All that a run has found, and the lines that it came by."""
+        verdict = Verdict()
+        for finding in findings:
+            if self._is_ignored(finding):
+                verdict.ignored += 1
+            elif self._is_accepted(finding):
+                verdict.accepted += 1
+            elif self.fail_on.fails(finding) and self._new_baseline is None:
+                verdict.failing.append(finding)
+        reached = list(reached)
+        verdict.unused = self._unused(findings, reached)
+        verdict.errors = list(self._comments.errors.values())
+        self._write_baseline(findings, verdict)
+        return verdict
+
+    def _unused(self, findings: Sequence[Finding], reached: list[CallSite]) -> list[str]:
+        """Of lines that were not reached nothing is known; nor of one that shares a finding with others of its file."""
+        unused = []
+        there = {(finding.code, site.file) for finding in findings if (site := site_of(finding))}
+        for comment in self._comments.reached(reached):
+            for code in comment.codes:
+                if (code, comment.file) not in there:
+                    place = f"{path_from(self.root, comment.file)}:{comment.line}"
+                    unused.append(f"{place}: # poolscope: ignore[{code}] is not needed any more")
+        for ignore in self._ignores:
+            came_by = any(ignore.reaches(site, self.root) for site in reached)
+            if (
+                ignore.where
+                and came_by
+                and not any(ignore.covers(finding, self.root) for finding in findings)
+            ):
+                unused.append(f"{ignore.place} is not needed any more")
+        return unused
+
+    def _write_baseline(self, findings: Sequence[Finding], verdict: Verdict) -> None:
+        if self._new_baseline is None:
+            return
+        kept = [Fingerprint.of(finding, self.root) for finding in findings if not self._is_ignored(finding)]
+        try:
+            baseline.write(self._new_baseline, kept)
+        except UsageError as error:
+            verdict.errors.append(str(error))
+
+
+def gate_for(wishes: Wishes, directory: str | None = None) -> Gate:
+    """The gate of the project around ``directory``, or where we are; UsageError that names what is wrong."""
+    return Gate(settings_for(directory or os.getcwd()), wishes)
+
+
+def judged(gate: Gate, findings: Sequence[Finding], reached: Iterable[CallSite]) -> tuple[Verdict, list[str]]:
+    """The verdict, and what a command says about it."""
+    verdict = gate.judge([one.finding for one in merged(list(findings))], reached)
+    return verdict, sentences(verdict, gate.root)
+
+
+def sentences(verdict: Verdict, root: str) -> list[str]:
+    """What a command says about its verdict, a line each."""
+    lines = [f"failed: {named(finding, root)}" for finding in verdict.failing]
+    if verdict.ignored:
+        lines.append(f"{count(verdict.ignored, 'finding')} ignored")
+    if verdict.accepted:
+        lines.append(f"{count(verdict.accepted, 'finding')} accepted by the baseline")
+    return [*lines, *verdict.unused, *verdict.errors]
+
+
+def named(finding: Finding, root: str) -> str:
+    """``PS101 client per request at shop.py:12 in price``."""
+    site = site_of(finding)
+    where = (
+        f"to {finding.origin}"
+        if site is None
+        else f"at {path_from(root, site.file)}:{site.line} in {site.function}"
+    )
+    return f"{finding.code} {finding.title} {where}"

@@ -1,0 +1,74 @@
+"""The gate of a run: checked before the program starts, asked when it is over."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Final
+
+from poolscope.recording.errors import UsageError
+from poolscope.recording.options import Options
+from poolscope.reports.renderer import Look
+
+if TYPE_CHECKING:
+    from poolscope.gate.judging import Gate
+    from poolscope.reports.picture import Picture
+
+FAILED: Final = 4
+"""What a command ends with when a finding fails the gate."""
+
+
+class Gating:
+    """What the options and the project's pyproject.toml make of the findings."""
+
+    def __init__(self, options: Options) -> None:
+        """UsageError if an option, or something in pyproject.toml, cannot be read."""
+        self._options = options
+        self._directory = _here()
+        self._trouble: str | None = None
+        self.failed = False
+        """Whether a finding failed the run."""
+        asked = (options.fail_on, options.ignore or None, options.baseline, options.write_baseline)
+        self._gate: Gate | None = None if asked == (None,) * 4 else self._made()
+
+    def __repr__(self) -> str:
+        return f"<Gating by {self._gate!r}{', failed' if self.failed else ''}>"
+
+    def _made(self) -> Gate:
+        from poolscope.gate.judging import Wishes, gate_for
+
+        options = self._options
+        wishes = Wishes(options.fail_on, options.ignore, options.baseline, options.write_baseline)
+        return gate_for(wishes, self._directory)
+
+    def open(self, picture: Picture) -> None:
+        """Leave out of the picture what is not to be shown; a project's settings are read only for findings."""
+        try:
+            if self._gate is None and picture.found():
+                self._gate = self._made()
+        except UsageError as error:  # nobody asked for a gate: the report comes all the same
+            self._trouble = str(error)
+        if self._gate is not None:
+            picture.shows = self._gate.shows
+
+    @property
+    def look(self) -> Look:
+        """How the report looks, in formats that are made from the records again."""
+        gate = self._gate
+        return Look(root=self._directory) if gate is None else Look(shows=gate.shows, root=gate.root)
+
+    def judge(self, picture: Picture) -> list[str]:
+        """What there is to say of the run, a line each."""
+        if self._gate is None:
+            return [] if self._trouble is None else [self._trouble]
+        from poolscope.gate.judging import judged
+
+        verdict, words = judged(self._gate, picture.found(), picture.lines)
+        self.failed = bool(verdict.failing or (verdict.errors and self._gate.fail_on))
+        return words
+
+
+def _here() -> str:
+    try:
+        return os.getcwd()
+    except OSError:  # it was deleted
+        return os.sep

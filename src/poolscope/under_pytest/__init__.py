@@ -1,0 +1,38 @@
+"""poolscope in a pytest session, once somebody asked for it.
+
+`watching` is where tests run: it says on each test's report what the test showed. `reporting` is where the session is
+reported: with pytest-xdist that is another process.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import pytest
+
+from poolscope.recording.errors import UsageError
+
+OPTION: Final = "--poolscope-"
+
+
+def start(config: pytest.Config) -> None:
+    """Put in what this process of the session needs; pytest.UsageError if an option cannot be read."""
+    from poolscope.under_pytest.reporting import Reporter
+    from poolscope.under_pytest.watching import Watcher
+
+    if _runs_tests(config):
+        config.pluginmanager.register(Watcher(), "poolscope-watcher")
+    if not _is_worker(config):
+        try:
+            config.pluginmanager.register(Reporter(config), "poolscope-reporter")
+        except UsageError as error:
+            raise pytest.UsageError(f"poolscope: {error}") from None
+
+
+def _is_worker(config: Any) -> bool:
+    return hasattr(config, "workerinput")
+
+
+def _runs_tests(config: pytest.Config) -> bool:
+    """pytest-xdist's controller has other processes do it."""
+    return _is_worker(config) or config.getoption("dist", "no") == "no"

@@ -1,0 +1,66 @@
+"""``--poolscope-report sarif:FILE``, ``github`` and others: the findings for the tools of a review."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+
+import pytest
+
+from poolscope import __version__
+from poolscope.recording.errors import UsageError
+from poolscope.recording.replaced import CannotWriteError, replaced
+from poolscope.reports import github, gitlab, markdown, sarif
+from poolscope.reports.told import Told
+from poolscope.under_pytest.shown import Shown
+
+
+def _sarif(told: Sequence[Told], root: str) -> str:
+    return sarif.render(told, root, __version__)
+
+
+RENDER: Final[dict[str, Callable[[Sequence[Told], str], str]]] = {
+    "sarif": _sarif,
+    "github": github.render,
+    "gitlab": gitlab.render,
+    "markdown": markdown.render,
+}
+ON_STDOUT: Final = "github"
+"""What may do without a file: it reads what a job prints."""
+
+
+class Outputs:
+    """What was asked for: each a format, and a file unless it goes to stdout."""
+
+    def __init__(self, asked: Iterable[str]) -> None:
+        """UsageError if one cannot be read."""
+        self._asked = [_parsed(text) for text in asked]
+        self._waiting: list[str] = []
+
+    def __repr__(self) -> str:
+        return f"<Outputs {self._asked}>"
+
+    def write(self, shown: Sequence[Shown], root: str) -> None:
+        """Write the files, and keep what goes to stdout until the tests' own output is over."""
+        told = [Told(one.finding, one.lanes) for one in shown]
+        for name, path in self._asked:
+            try:
+                with replaced(path, self._waiting.append) as write:
+                    write(RENDER[name](told, root))
+            except CannotWriteError as error:
+                self._waiting.append(f"poolscope: {error}\n")
+
+    def announce(self, terminal: pytest.TerminalReporter) -> None:
+        """Print what goes to stdout."""
+        for text in self._waiting:
+            terminal.ensure_newline()
+            terminal.write(text)
+
+
+def _parsed(text: str) -> tuple[str, str | None]:
+    name, _, path = text.partition(":")
+    if name not in RENDER:
+        raise UsageError(f"--poolscope-report: no report is called {name!r} (there are {', '.join(RENDER)})")
+    if not path and text != ON_STDOUT:
+        raise UsageError(f"--poolscope-report={text} needs a file: {name}:FILE")
+    return name, path or None

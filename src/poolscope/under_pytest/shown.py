@@ -1,0 +1,62 @@
+"""A finding as a test showed it: what goes from the process that ran the test to the one that reports."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from poolscope.records import CallSite, Finding, from_json, to_json
+from poolscope.reports import text
+from poolscope.reports.merging import merged
+from poolscope.reports.picture import Picture
+
+COLUMNS: Final = 79
+"""Width of lanes in the summary: most logs of CI are no wider."""
+Key = tuple[str, str | None, CallSite | None, CallSite | None]
+
+
+@dataclass(slots=True, frozen=True)
+class Shown:
+    """One finding and the test that showed it."""
+
+    finding: Finding
+    words: str
+    """Its lines of the report."""
+    lanes: str
+    test: str | None
+    """None if it took several tests."""
+
+    @property
+    def key(self) -> Key:
+        """The same for the same habit in another test: its server may listen elsewhere."""
+        return key_of(self.finding)
+
+    def to_plain(self) -> dict[str, Any]:
+        """What a report or a worker of pytest-xdist may carry."""
+        return {
+            "finding": to_json(self.finding), "words": self.words, "lanes": self.lanes, "test": self.test,
+        }  # fmt: skip
+
+    @classmethod
+    def from_plain(cls, plain: dict[str, Any]) -> Shown:
+        """The way back."""
+        finding = from_json(plain["finding"])
+        assert isinstance(finding, Finding)
+        return cls(finding, plain["words"], plain["lanes"], plain["test"])
+
+
+def key_of(finding: Finding) -> Key:
+    """What tells one habit from another in a session."""
+    return finding.code, finding.kind, finding.call_site, finding.sdk_call_site
+
+
+def shown_in(picture: Picture, test: str | None, but: Iterable[Key] = ()) -> list[Shown]:
+    """What a picture shows, less what is known."""
+    known = set(but)
+    findings = [one.finding for one in merged(picture.found())]
+    return [
+        Shown(finding, text.words(picture, finding, COLUMNS), text.lanes(picture, finding, COLUMNS), test)
+        for finding in findings
+        if key_of(finding) not in known
+    ]
