@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "facts": {"genuine", "ids"},
     "queue": {"facts", "genuine"},
     "records": {"facts"},
-    "story": {"facts", "queue", "genuine", "identity"},
+    "story": {"facts", "ids", "queue", "genuine", "identity"},
     "libraries": {"facts", "queue", "story", "genuine", "identity"},
     "ledger": {"facts", "ids", "queue", "records", "story"},
     "findings": {"ledger", "records"},

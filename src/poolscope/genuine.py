@@ -49,7 +49,7 @@ allocate_lock = _thread.allocate_lock
 get_ident = _thread.get_ident
 get_native_id = _thread.get_native_id
 start_new_thread = _thread.start_new_thread
-poll = getattr(select, "poll", None)
+poll: Any = getattr(select, "poll", None)
 """None on Windows, where nothing is recorded."""
 
 

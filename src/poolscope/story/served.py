@@ -10,7 +10,8 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Final
 
-from poolscope.facts import Count, Exchange
+from poolscope.facts import Exchange
+from poolscope.ids import Count
 
 METHODS: Final = frozenset("GET HEAD POST PUT PATCH DELETE OPTIONS TRACE CONNECT QUERY".split())
 OTHER_METHOD: Final = "_OTHER"

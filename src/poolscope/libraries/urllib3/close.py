@@ -94,11 +94,11 @@ def _first(frame: FrameType) -> Any:
 
 def _is_readable(connection: Any) -> bool:
     """Whether the other side of an idle connection has said or closed something."""
-    waiting = poll()
     try:
+        waiting = poll()
         waiting.register(connection.sock.fileno(), READABLE)
         return bool(waiting.poll(0))
-    except (OSError, ValueError, AttributeError, TypeError):  # not a real socket
+    except (OSError, ValueError, AttributeError, TypeError):  # not a real socket, or a system without poll
         return False
 
 
