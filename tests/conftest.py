@@ -9,10 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.servers import Certificates
-from tests.servers.certificates import make
-
-pytest_plugins = ["tests.not_run"]
+pytest_plugins = ["tests.not_run", "tests.servers.fixtures"]
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell's background jobs are deaf to Ctrl-C, and so would be the programs that we send it to.
@@ -44,12 +41,6 @@ def reports_of_tests_before() -> None:
 
 def pytest_sessionfinish() -> None:
     gc.unfreeze()
-
-
-@pytest.fixture(scope="session")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    """An authority and a server certificate for loopback, made once."""
-    return make(tmp_path_factory.mktemp("certificates"))
 
 
 @pytest.fixture(autouse=True)

@@ -23,26 +23,8 @@ HERE = __file__
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[Running]:
-    with in_thread() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def tls(certificates: Certificates) -> Iterator[Running]:
-    with in_thread(ServerConfig(certificate=certificates.server)) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
 def proxy() -> Iterator[Running]:
     with in_thread(ServerConfig("proxy")) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def socks() -> Iterator[Running]:
-    with in_thread(ServerConfig("socks", credentials=("user", "secret"))) as running:
         yield running
 
 
