@@ -59,3 +59,10 @@ def nothing_is_left() -> Iterator[None]:
     CURRENT_CALL.set(None)
     CURRENT.set(None)
     assert left == (None, None)
+
+
+@pytest.fixture(autouse=True)
+def unmeasured(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Programs in which coverage itself would be noticed run without it."""
+    if request.node.get_closest_marker("unmeasured"):
+        monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
