@@ -13,17 +13,21 @@ TESTS ?= tests
 # Tests run side by side, in as many processes as there are cores: JOBS=0 for one, as a debugger wants it.
 JOBS ?= auto
 PYTEST := $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
-FAST := not processes and not load and not long and not stack and not caddy and not root and not browser and not validators
+NEEDS_MORE := long or stack or caddy or root or browser or validators
+FAST := not (processes or load or $(NEEDS_MORE))
+MEASURED := not (load or $(NEEDS_MORE))
 SUITES ?= httpx httpcore requests aiohttp urllib3
 VERSIONS ?= oldest older old
 
-.PHONY: help print-python demo test test-fast test-all test-caddy test-stack components truth long regress lint format types mypy check hooks bench bench-ir upstream versions readme stack stack-local screenshots panels dashboards clean test-browser test-validators pictures dist package release-files
+.PHONY: help print-python demo test test-fast test-all test-root test-caddy test-stack components truth long regress lint format types mypy check hooks bench bench-ir upstream versions readme stack stack-local screenshots panels dashboards clean test-browser test-validators pictures dist package release-files coverage
 
 help:
 	@echo 'make demo      the report of the seed programs, against an embedded server'
 	@echo 'make test-fast the tests that take no time, for while you edit: under a minute (TESTS=tests/libraries for some)'
 	@echo 'make test      every test that needs nothing but Python: under five minutes on two cores'
 	@echo 'make test-all  everything: the stack, Caddy, the libraries'"'"' own suites, their old versions, 10,000 exchanges each'
+	@echo 'make test-root  as root: other users, small disks, containers'
+	@echo 'make coverage  which lines and branches no test runs, processes and threads included'
 	@echo 'make test-browser  the HTML page and traces in a real Chromium'
 	@echo 'make long      the tests that take minutes, each with its reason'
 	@echo 'make regress   the tests of mended faults over the code that had them: each must fail there and pass here'
@@ -91,7 +95,10 @@ long: $(VENV)/dev.stamp
 test-fast: $(VENV)/dev.stamp
 	$(PYTEST) -m '$(FAST)' --durations=5 --durations-min=1 $(TESTS)
 
-test-all: test test-caddy test-stack test-browser test-validators truth long regress upstream versions
+test-all: test test-root test-caddy test-stack test-browser test-validators truth long regress upstream versions
+
+test-root: $(VENV)/dev.stamp
+	$(BIN)/python -m pytest -m 'root and not stack' tests/cli tests/stack
 
 test-caddy: $(VENV)/dev.stamp
 	$(PYTEST) -m 'caddy and not stack' tests/real_service
@@ -114,6 +121,12 @@ components: $(VENV)/dev.stamp
 # 10,000 exchanges and more of each library, judged one by one.
 truth: $(VENV)/dev.stamp
 	POOLSCOPE_TRUTH=full $(PYTEST) -m load tests/truth
+
+# The report comes whatever the tests say; CONTRIBUTING.md says what it cannot see.
+coverage: $(VENV)/dev.stamp
+	@rm -rf build/coverage
+	$(BIN)/coverage run -m pytest -n $(JOBS) --dist worksteal -m '$(MEASURED)' $(TESTS); status=$$?; \
+	$(BIN)/coverage combine --quiet && $(BIN)/coverage report; exit $$status
 
 lint: $(VENV)/lint.stamp
 	$(BIN)/ruff check .

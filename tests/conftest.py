@@ -9,10 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.servers import Certificates
-from tests.servers.certificates import make
-
-pytest_plugins = ["tests.not_run"]
+pytest_plugins = ["tests.not_run", "tests.servers.fixtures"]
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell's background jobs are deaf to Ctrl-C, and so would be the programs that we send it to.
@@ -46,12 +43,6 @@ def pytest_sessionfinish() -> None:
     gc.unfreeze()
 
 
-@pytest.fixture(scope="session")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    """An authority and a server certificate for loopback, made once."""
-    return make(tmp_path_factory.mktemp("certificates"))
-
-
 @pytest.fixture(autouse=True)
 def nothing_is_left() -> Iterator[None]:
     """What other tests left hanging is not this one's, and no test leaves a call under way."""
@@ -68,3 +59,10 @@ def nothing_is_left() -> Iterator[None]:
     CURRENT_CALL.set(None)
     CURRENT.set(None)
     assert left == (None, None)
+
+
+@pytest.fixture(autouse=True)
+def unmeasured(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Programs in which coverage itself would be noticed run without it."""
+    if request.node.get_closest_marker("unmeasured"):
+        monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)

@@ -6,7 +6,6 @@ import asyncio
 import gc
 import json
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -18,13 +17,7 @@ from poolscope import records
 from poolscope.instrumentor import INSTRUMENTOR
 from poolscope.recording.reader import Reading
 from tests.pictures.payload import facts_in
-from tests.servers import Running, in_thread
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Running]:
-    with in_thread() as running:
-        yield running
+from tests.servers import Running
 
 
 def sick(url: str, times: int = 5) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +10,13 @@ import pytest
 
 from poolscope import testing
 from poolscope.findings import RULES, Rule
-from tests.servers import Running, in_thread
+from tests.servers import Running
 
 PAGES = Path(__file__).resolve().parent.parent / "docs" / "findings"
 BLOCK = re.compile(r"```python (sick|fixed)\n(.*?)```", re.DOTALL)
 SECTIONS = ("What people see", "Cause", "How poolscope knows", "Fix", "Sources")
 ELSEWHERE = {"PS110", "PS113", "PS116", "PS126"}
 """A fork, two origins, an address that does not answer, a slow machine: their programs are in tests/findings."""
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Running]:
-    with in_thread() as running:
-        yield running
 
 
 def page(code: str) -> str:

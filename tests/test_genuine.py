@@ -7,13 +7,12 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.servers import Running, in_thread
+from tests.servers import Running
 
 pytestmark = pytest.mark.processes
 
@@ -61,12 +60,6 @@ FIRST = {
     "time-machine": "import time_machine\ntime_machine.travel(2e9, tick=False).start()",
     "gevent": "from gevent import monkey; monkey.patch_all()",
 }
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Running]:
-    with in_thread() as running:
-        yield running
 
 
 def environment() -> dict[str, str]:

@@ -192,3 +192,34 @@ def test_the_story_and_the_ledger_import_no_library(library: str) -> None:
     assert not [
         path for path in told if any(module.partition(".")[0] == library for _, module in imported_by(path))
     ]
+
+
+TESTS = HOUSE / "tests"
+MAP = (HOUSE / "CONTRIBUTING.md").read_text(encoding="utf-8")
+OF_MANY = set(re.findall(r"`(?:tests/)?((?:\w+/)?test_\w+\.py)`", MAP))
+"""The tests that the map names with what they hold."""
+OF_A_FOLDER = set(re.findall(r"^\| `tests/(\w+)/` \|", MAP, re.MULTILINE))
+
+
+def has_a_source(test: Path) -> bool:
+    """Whether it has the name of a file or folder of ours, with or without a word more."""
+    folder, name = PACKAGE / test.relative_to(TESTS).parent, test.stem.removeprefix("test_")
+    words = name.split("_")
+    names = {"_".join(words[:number]) for number in range(1, len(words) + 1)}
+    return name == folder.name or any(
+        (folder / f"{each}.py").is_file() or (folder / each).is_dir() for each in names
+    )
+
+
+@pytest.mark.parametrize("path", named(sorted(TESTS.rglob("test_*.py"))))
+def test_a_test_is_found_by_its_sources_name_or_on_the_map(path: Path) -> None:
+    name = path.relative_to(TESTS)
+    assert name.parts[0] in OF_A_FOLDER or str(name) in OF_MANY or has_a_source(path), (
+        "name it after its source, or add it to the map in CONTRIBUTING.md"
+    )
+
+
+def test_the_map_names_only_tests_that_exist() -> None:
+    there = {str(path.relative_to(TESTS)) for path in TESTS.rglob("test_*.py")}
+    assert OF_MANY <= there
+    assert all((TESTS / folder).is_dir() for folder in OF_A_FOLDER)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.servers import Running, in_thread
+from tests.servers import Running
 
 pytestmark = pytest.mark.processes
 
@@ -29,12 +28,6 @@ print(json.dumps({
     "failed": result.error_in_exec is not None,
 }))
 """
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Running]:
-    with in_thread() as running:
-        yield running
 
 
 def cell(text: str, tmp_path: Path) -> dict[str, object]:

@@ -54,6 +54,7 @@ ODD = {
 }
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("text", ODD.values(), ids=ODD.keys())
 def test_odd_programs_end_as_without_us(program: Program, text: str) -> None:
     program.write(text)

@@ -145,6 +145,7 @@ def test_diff_shows_that_a_fix_works(program: Program) -> None:
     }  # fmt: skip
 
 
+@pytest.mark.unmeasured
 def test_a_long_file_is_read_in_little_memory(tmp_path: Path, program: Program) -> None:
     header = records.Header(1, 1, "0", "3", 0.0, 0.0)
     saved = tmp_path / "long.jsonl"

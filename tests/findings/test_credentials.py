@@ -6,7 +6,7 @@ import functools
 import itertools
 import ssl
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -18,17 +18,11 @@ from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 
 from poolscope import testing
-from tests.servers import Running, in_thread
+from tests.servers import Running
 
 USERS = ("ann", "bob", "cem", "dia", "eva")
 Call = Callable[[str, str], Any]
 """Builds a client, and makes a call or two, for a user of the server at the URL."""
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Running]:
-    with in_thread() as running:
-        yield running
 
 
 def codes(call: Call, url: str) -> list[str]:

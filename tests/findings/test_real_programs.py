@@ -22,12 +22,6 @@ from tests.servers import Running, in_thread
 Program = Callable[[str], None]
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Running]:
-    with in_thread() as running:
-        yield running
-
-
 def found(program: Program, *urls: str) -> list[Finding]:
     """What is found in it; where a slow machine builds a client in a loop, that is true and information only."""
     with testing.capture() as captured:

@@ -24,15 +24,9 @@ from urllib3.util import Retry
 import poolscope
 from poolscope import testing
 from poolscope.records import Finding
-from tests.servers import Running, in_thread
+from tests.servers import Running
 
 Program = Callable[[str], Any]
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Running]:
-    with in_thread() as running:
-        yield running
 
 
 def found(program: Program, url: str) -> list[Finding]:

@@ -29,12 +29,6 @@ def well_behaved(program: Program) -> Program:
     return program
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Running]:
-    with in_thread() as running:
-        yield running
-
-
 @well_behaved
 def one_call(url: str) -> None:
     requests.get(url, timeout=5)

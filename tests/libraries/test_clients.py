@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -11,13 +10,7 @@ import requests
 import urllib3
 
 from poolscope.testing import capture
-from tests.servers import Running, in_thread
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Running]:
-    with in_thread() as running:
-        yield running
+from tests.servers import Running
 
 
 @pytest.mark.parametrize(

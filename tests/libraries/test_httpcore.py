@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import ssl
-from collections.abc import Iterator
 from concurrent.futures import CancelledError
 from pathlib import Path
 
@@ -21,30 +20,6 @@ from tests.libraries.httpcore_means import (
 )
 from tests.servers import Certificates, Running, Scripted, ServerConfig, in_thread, scripted
 from tests.truth.watching import until, watch
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Running]:
-    with in_thread() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def tls(certificates: Certificates) -> Iterator[Running]:
-    with in_thread(ServerConfig(certificate=certificates.server)) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def proxy() -> Iterator[Running]:
-    with in_thread(ServerConfig("proxy", credentials=("user", "secret"))) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def socks() -> Iterator[Running]:
-    with in_thread(ServerConfig("socks", credentials=("user", "secret"))) as running:
-        yield running
 
 
 @on_all

@@ -20,12 +20,6 @@ from tests.truth.watching import until, watch
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[Running]:
-    with in_thread() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
 def http2(certificates: Certificates) -> Iterator[Running]:
     with in_thread(ServerConfig("http2", certificate=certificates.server)) as running:
         yield running

@@ -8,7 +8,6 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import httpcore
@@ -32,15 +31,9 @@ from tests.libraries.httpcore_means import (
     one,
     pool_of,
 )
-from tests.servers import Running, Scripted, in_thread, scripted
+from tests.servers import Running, Scripted, scripted
 from tests.truth.probes import PROBES, Options
 from tests.truth.watching import until, watch
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Running]:
-    with in_thread() as running:
-        yield running
 
 
 @on_all

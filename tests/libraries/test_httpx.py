@@ -10,7 +10,6 @@ import inspect
 import pickle
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +25,6 @@ from tests.truth.watching import watch
 
 on_libraries = pytest.mark.parametrize("library", ["httpx", "httpx2"])
 on_all = pytest.mark.parametrize("name", HTTPX)
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Running]:
-    with in_thread() as running:
-        yield running
 
 
 @pytest.fixture

@@ -11,18 +11,12 @@ import pytest
 
 from poolscope import facts
 from poolscope.story.live import LIVE
-from tests.servers import Running, in_thread
+from tests.servers import Running
 from tests.truth.probes import ALL
 from tests.truth.watching import watch
 
 OURS = ("poolscope.",)
 PLAIN = (str, bytes, int, float, bool, type(None), type, FunctionType, ModuleType, type(facts.now))
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Running]:
-    with in_thread() as running:
-        yield running
 
 
 def reached_from(*roots: Any) -> Iterator[Any]:

@@ -30,24 +30,6 @@ def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[Running]:
-    with in_thread() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def tls(certificates: Certificates) -> Iterator[Running]:
-    with in_thread(ServerConfig(certificate=certificates.server)) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def proxy() -> Iterator[Running]:
-    with in_thread(ServerConfig("proxy", credentials=("user", "secret"))) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
 def socks() -> Iterator[Running]:
     with in_thread(ServerConfig("socks")) as running:
         yield running

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import socket
 import threading
-from collections.abc import Iterator
 from time import sleep
 from types import TracebackType
 from typing import Any
@@ -14,19 +13,13 @@ import pytest
 
 from poolscope.libraries import resolver
 from poolscope.testing import capture
-from tests.servers import Running, in_thread
+from tests.servers import Running
 from tests.truth.probes import HTTPX
 from tests.truth.watching import watch
 
 DELAY = 0.03
 NAME = "slow-name.test"
 on_all = pytest.mark.parametrize("name", HTTPX)
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Running]:
-    with in_thread() as running:
-        yield running
 
 
 @pytest.fixture

@@ -23,26 +23,8 @@ HERE = __file__
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[Running]:
-    with in_thread() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def tls(certificates: Certificates) -> Iterator[Running]:
-    with in_thread(ServerConfig(certificate=certificates.server)) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
 def proxy() -> Iterator[Running]:
     with in_thread(ServerConfig("proxy")) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def socks() -> Iterator[Running]:
-    with in_thread(ServerConfig("socks", credentials=("user", "secret"))) as running:
         yield running
 
 
@@ -148,11 +130,10 @@ def test_time_backing_off_is_no_part_of_the_failed_exchange() -> None:
     retries = Retry(2, backoff_factor=0.15)
     with capture() as captured, urllib3.PoolManager(retries=retries) as http, pytest.raises(MaxRetryError):
         http.request("GET", f"http://127.0.0.1:{port}/")
-    assert len(captured.exchanges) == 3
-    for exchange in captured.exchanges:
-        assert exchange.finished_at is not None
-        assert exchange.started_at is not None
-        assert exchange.finished_at - exchange.started_at < 0.1
+    _, second, third = captured.exchanges
+    assert second.finished_at is not None
+    assert third.started_at is not None
+    assert third.started_at - second.finished_at >= 0.3, "urllib3 sleeps so long before its second retry"
 
 
 def test_a_forward_proxy(server: Running, proxy: Running) -> None:

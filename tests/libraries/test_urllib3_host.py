@@ -30,19 +30,7 @@ from poolscope.queue import FACTS
 from poolscope.story.door import ENTRANCE
 from poolscope.story.hook import HOOKS
 from poolscope.testing import capture
-from tests.servers import Certificates, Running, ServerConfig, in_thread
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Running]:
-    with in_thread() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def tls(certificates: Certificates) -> Iterator[Running]:
-    with in_thread(ServerConfig(certificate=certificates.server)) as running:
-        yield running
+from tests.servers import Certificates, Running
 
 
 @pytest.fixture(autouse=True)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from poolscope.records import Connection
-from poolscope.reports.lanes import EDGE, SAMPLED, SHAPES, Lane, LaneSample
+from poolscope.reports.lanes import EDGE, SAMPLED, SHAPES, Alike, Lane, LaneSample
 from tests.reports.stories import Story
 
 
@@ -102,20 +105,19 @@ def finished(number: int, setup: float, troubled: bool) -> Lane:
     return made
 
 
-@settings(deadline=None, max_examples=50)
-@given(
-    lanes=st.lists(st.tuples(st.integers(0, 40), st.booleans()), max_size=4 * SAMPLED + 5),
-    number=st.integers(0, 4 * SAMPLED + 1),
-)
-def test_the_sample_has_some_of_every_sort(lanes: list[tuple[int, bool]], number: int) -> None:
-    sample = LaneSample()
+def check(lanes: list[tuple[int, bool]], number: int) -> None:
+    sample, before = LaneSample(), LaneSample()
     for at, (setup, troubled) in enumerate(lanes, 1):
+        before = sample
+        sample = sample.copy()
         sample.add(finished(at, float(setup), troubled))
+        assert before.seen == at - 1, "a copy does not change what it was made of"
     chosen = sample.chosen(number)
     ids = [one.connection.id for one in chosen]
     assert ids == sorted(set(ids)), "each once, in the order in which they came"
     assert len(chosen) <= number
     assert sample.seen == len(lanes)
+    assert sum(alike.number for alike in sample.shapes.values()) == len(lanes)
     if len(lanes) <= SAMPLED:
         assert len(chosen) == min(number, len(lanes))
     if chosen and number >= 4:
@@ -123,3 +125,90 @@ def test_the_sample_has_some_of_every_sort(lanes: list[tuple[int, bool]], number
         assert ids[-1] == len(lanes)
         assert max(one.setup_time for one in chosen) == max(setup for setup, _ in lanes)
         assert any(one.troubled for one in chosen) == any(troubled for _, troubled in lanes)
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    lanes=st.lists(st.tuples(st.integers(0, 40), st.booleans()), max_size=4 * SAMPLED + 5),
+    number=st.integers(0, 4 * SAMPLED + 1),
+)
+def test_the_sample_has_some_of_every_sort(lanes: list[tuple[int, bool]], number: int) -> None:
+    check(lanes, number)
+
+
+def the_fastest_are_kept(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Lane, "setup_time", property(lambda self: -self.connection.setup["total"].duration))
+
+
+def trouble_is_overlooked(patch: pytest.MonkeyPatch) -> None:
+    add = LaneSample.add
+
+    def overlooks(self: LaneSample, one: Lane) -> None:
+        add(self, one)
+        self.failed.clear()
+
+    patch.setattr(LaneSample, "add", overlooks)
+
+
+def the_last_is_the_first_that_came(patch: pytest.MonkeyPatch) -> None:
+    add = LaneSample.add
+
+    def keeps(self: LaneSample, one: Lane) -> None:
+        last = self.last.copy()
+        add(self, one)
+        if len(last) == SAMPLED:
+            self.last = last
+
+    patch.setattr(LaneSample, "add", keeps)
+
+
+def a_copy_is_the_same(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(LaneSample, "copy", lambda self: self)
+
+
+def more_are_chosen_than_asked_for(patch: pytest.MonkeyPatch) -> None:
+    chosen = LaneSample.chosen
+    patch.setattr(LaneSample, "chosen", lambda self, number: chosen(self, number + 1))
+
+
+def they_come_in_any_order(patch: pytest.MonkeyPatch) -> None:
+    chosen = LaneSample.chosen
+    patch.setattr(LaneSample, "chosen", lambda self, number: chosen(self, number)[::-1])
+
+
+def a_shape_is_counted_once(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(
+        LaneSample, "_add_shape", lambda self, one, shape: self.shapes.setdefault(shape, Alike(one, 1))
+    )
+
+
+FAULTS = (
+    the_fastest_are_kept,
+    trouble_is_overlooked,
+    the_last_is_the_first_that_came,
+    a_copy_is_the_same,
+    more_are_chosen_than_asked_for,
+    they_come_in_any_order,
+    a_shape_is_counted_once,
+)
+
+
+def by_chance(seed: int) -> None:
+    chance = random.Random(seed)
+    lanes = [(chance.randrange(40), chance.random() < 0.2) for _ in range(chance.randrange(30))]
+    check(lanes, chance.randrange(4 * SAMPLED))
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
+def test_a_planted_fault_is_caught(
+    fault: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fault(monkeypatch)
+    with pytest.raises(AssertionError):
+        for seed in range(100):
+            by_chance(seed)
+
+
+def test_the_same_are_right_without_a_fault() -> None:
+    for seed in range(30):
+        by_chance(seed)
