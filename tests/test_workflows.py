@@ -70,6 +70,6 @@ def test_every_python_that_the_index_is_promised_is_tested() -> None:
 
 def test_zizmor_has_nothing_to_say() -> None:
     zizmor = Path(sysconfig.get_path("scripts"), "zizmor")
-    command = [zizmor, "--offline", "--no-progress", "--persona=pedantic", "--quiet", HOUSE / ".github"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    words = ["--offline", "--no-progress", "--persona=pedantic", "--quiet", str(HOUSE / ".github")]
+    done = subprocess.run([zizmor, *words], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
