@@ -166,7 +166,7 @@ $(VENV)/docs.stamp: pyproject.toml | $(VENV)/pip.stamp
 # The variable: no advertisement for the builder's successor.
 MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs
 docs: $(VENV)/docs.stamp
-	$(MKDOCS) build --strict --quiet
+	$(MKDOCS) build --strict
 
 docs-serve: $(VENV)/docs.stamp
 	$(MKDOCS) serve
