@@ -19,7 +19,7 @@ MEASURED := not (load or $(NEEDS_MORE))
 SUITES ?= httpx httpcore requests aiohttp urllib3
 VERSIONS ?= oldest older old
 
-.PHONY: help print-python demo test test-fast test-all test-root test-caddy test-stack components truth long regress lint format types mypy check hooks bench bench-ir upstream versions readme stack stack-local screenshots panels dashboards clean test-browser test-validators pictures dist package release-files coverage
+.PHONY: help print-python demo test test-fast test-all test-root test-caddy test-stack components truth long regress lint format types mypy check hooks bench bench-ir upstream versions readme stack stack-local screenshots panels dashboards clean test-browser test-validators pictures dist package release-files coverage workflows docs docs-serve
 
 help:
 	@echo 'make demo      the report of the seed programs, against an embedded server'
@@ -32,6 +32,7 @@ help:
 	@echo 'make long      the tests that take minutes, each with its reason'
 	@echo 'make regress   the tests of mended faults over the code that had them: each must fail there and pass here'
 	@echo 'make lint      ruff; make format mends what it can'
+	@echo 'make workflows what runs on a forge, by zizmor and actionlint (needs Go)'
 	@echo 'make types     mypy and pyright, over the tests as well'
 	@echo 'make check     lint, types and test'
 	@echo 'make hooks     have git check lint and types before each commit'
@@ -45,6 +46,7 @@ help:
 	@echo 'make dashboards  write the dashboards and the page in Prometheus from stack/rows.py'
 	@echo 'make pictures  pictures of the HTML page of two examples, by a headless Chromium'
 	@echo 'make dist      the sdist and the wheel, into dist/'
+	@echo 'make docs      the documentation as a site, in build/site; docs-serve shows it while you write'
 	@echo 'make package   the same, tried: the wheel in a new environment, the tests out of the sdist'
 	@echo 'make readme    put the newest report of the seed program into README.md'
 
@@ -132,6 +134,12 @@ lint: $(VENV)/lint.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
+# actionlint is a Go program; go run builds it once.
+ACTIONLINT ?= go run github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
+workflows: $(VENV)/lint.stamp
+	$(BIN)/zizmor --offline --no-progress --persona=pedantic .github
+	$(ACTIONLINT)
+
 format: $(VENV)/lint.stamp
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -163,6 +171,19 @@ $(VENV)/package.stamp: pyproject.toml | $(VENV)/pip.stamp
 	@$(PIP) install --group package
 	@touch $@
 
+# The site, in build/site; make docs-serve shows it while you write.
+$(VENV)/docs.stamp: pyproject.toml | $(VENV)/pip.stamp
+	@$(PIP) install --group docs
+	@touch $@
+
+# The variable: no advertisement for the builder's successor.
+MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs
+docs: $(VENV)/docs.stamp
+	$(MKDOCS) build --strict
+
+docs-serve: $(VENV)/docs.stamp
+	$(MKDOCS) serve
+
 # The wheel is built from the sdist, so nothing that it needs is missing there.
 dist: $(VENV)/package.stamp
 	rm -rf dist
@@ -172,9 +193,11 @@ dist: $(VENV)/package.stamp
 package: dist
 	$(BIN)/python tools/check_package.py dist
 
-# What goes to the index names its repository: POOLSCOPE_REPOSITORY=https://HOST/OWNER/NAME.
+# What goes to the index names its repository: POOLSCOPE_REPOSITORY=https://HOST/OWNER/NAME; and TAG is its version.
 release-files:
 	@test -n '$(POOLSCOPE_REPOSITORY)' || { echo 'set POOLSCOPE_REPOSITORY: the index shows it' >&2; exit 2; }
+	@grep -q "^__version__ = \"$(TAG:v%=%)\"" src/poolscope/__init__.py \
+		|| { echo 'TAG=$(TAG) is not v and the version in src/poolscope/__init__.py' >&2; exit 2; }
 	@$(MAKE) --no-print-directory package
 
 readme: $(VENV)/demo.stamp

@@ -12,7 +12,12 @@ from poolscope.ledger.closing import REASONS
 from poolscope.recording.options import OPTIONS
 
 HOUSE = Path(__file__).resolve().parent.parent
-PAGES = [HOUSE / "README.md", HOUSE / "CONTRIBUTING.md", *sorted((HOUSE / "docs").rglob("*.md"))]
+PAGES = [
+    HOUSE / "README.md",
+    HOUSE / "CONTRIBUTING.md",
+    HOUSE / "SECURITY.md",
+    *sorted((HOUSE / "docs").rglob("*.md")),
+]
 LINK = re.compile(r"\]\((?!https?:)([^)#]*)(?:#([^)]+))?\)")
 
 

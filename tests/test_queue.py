@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import warnings
 
 import pytest
 
@@ -123,7 +124,9 @@ def test_a_real_fork_takes_that_path():
     from poolscope.queue import FACTS
 
     reader, writer = os.pipe()
-    child = os.fork()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".* is multi-threaded")  # pytest-xdist has a thread of its own
+        child = os.fork()
     if not child:
         os.write(writer, str(FACTS.epoch).encode())
         os._exit(0)

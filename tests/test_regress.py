@@ -9,6 +9,7 @@ import pytest
 
 from tests.regress import COMMIT, HOUSE, git, marked
 
+pytestmark = pytest.mark.skipif(not (HOUSE / ".git").exists(), reason="an unpacked sdist has no history")
 CONFTESTS = ["tests/conftest.py", "tests/cli/conftest.py"]
 
 

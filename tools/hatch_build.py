@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from hatchling.builders.hooks.plugin.interface import BuildHookInterface  # pyright: ignore[reportMissingImports] - pip brings it when it builds
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 
-class EditableStartUp(BuildHookInterface):  # type: ignore[misc]
+class EditableStartUp(BuildHookInterface):  # type: ignore[type-arg]
     """Called by hatchling for every wheel."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import importlib
 import inspect
 import re
+from typing import Any
 
 import pytest
 import requests
@@ -211,12 +212,13 @@ def test_every_setting_of_the_signals_is_an_option_of_instrument() -> None:
 
 
 def test_bad_options_are_said_at_once() -> None:
+    instrument: Any = poolscope.instrument  # as a program without types calls it
     with pytest.raises(ValueError, match="not a regular expression"):
-        poolscope.instrument(excluded_urls="(")
+        instrument(excluded_urls="(")
     with pytest.raises(TypeError, match="request_hook is not callable"):
-        poolscope.instrument(request_hook=3)
+        instrument(request_hook=3)
     with pytest.raises(TypeError, match="comma-separated"):
-        poolscope.instrument(excluded_urls=["a"])
+        instrument(excluded_urls=["a"])
     with pytest.raises(TypeError, match=r"^instrument\(\) got an unexpected keyword argument 'tracer'"):
-        poolscope.instrument(tracer=None)
+        instrument(tracer=None)
     assert not poolscope.instrumentor.INSTRUMENTOR.active

@@ -11,6 +11,7 @@ import functools
 import os
 import sys
 from collections.abc import Iterator
+from importlib.machinery import ModuleSpec
 from types import CodeType, CoroutineType, FunctionType
 from typing import Any, Final
 
@@ -159,7 +160,7 @@ class _Sources:
         return next((source for source, code in _CODES.items() if code.co_filename == _file(name)), None)
 
 
-_SOURCES: Final = _Sources()
+_SOURCES: Final[Any] = _Sources()
 
 
 def _file(name: str) -> str:
@@ -193,10 +194,12 @@ def wrapper_of(point: Point, owner: Any, there: Any, inherited: bool) -> Functio
     name = point.method
     qualname = getattr(there, "__qualname__", f"{getattr(owner, '__qualname__', '')}.{name}".lstrip("."))
     code = code_of(point, at, False, name, qualname)
+    module = os.path.basename(code.co_filename).removesuffix(".py")
     names: dict[str, Any] = {
         "__builtins__": vars(builtins),
         "__loader__": _SOURCES,
-        "__name__": os.path.basename(code.co_filename).removesuffix(".py"),
+        "__spec__": ModuleSpec(module, _SOURCES),  # where Python 3.15 looks for the loader
+        "__name__": module,
         "_ps_original": there,
         "_ps_hide": hide_frame,
         "_ps_getframe": sys._getframe,
