@@ -72,7 +72,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_report_header() -> str:
     found = []
-    for library in ("httpx", "httpcore", "requests", "urllib3"):
+    for library in ("httpx", "httpcore", "requests", "urllib3", "aiohttp"):
         try:
             found.append(f"{library} {version(library)}")
         except PackageNotFoundError:
