@@ -6,7 +6,7 @@ starting Python and filling the pool cancel out. What Python's allocator does de
 filled: it once was 66 of 154 thousand instructions "added" to a request that takes 44 million. So each figure is the
 median of three hash seeds, which fill it differently. Needs valgrind (Debian's package of that name).
 
-    python -m bench.instructions            1, 20 and 100 connections, httpx and requests
+    python -m bench.instructions            1, 20 and 100 connections of each library
     python -m bench.instructions httpx 100  one row
 """
 
@@ -21,7 +21,7 @@ import sys
 from typing import Final
 
 SIZES: Final = (1, 20, 100)
-LIBRARIES: Final = ("httpx", "requests")
+LIBRARIES: Final = ("httpx", "requests", "aiohttp")
 WARM: Final = 40
 MORE: Final = 100
 """Requests by which the longer of two runs is longer."""
@@ -37,6 +37,9 @@ import gc, sys
 variant, library, size, url, count = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4], int(sys.argv[5])
 from bench.variants import VARIANTS
 settle = VARIANTS[variant](library)
+def run():
+    for number in range(count):
+        client.get(url)
 if library == "httpx":
     import httpx
     limits = httpx.Limits(max_connections=size + 5, max_keepalive_connections=size + 5, keepalive_expiry=9000)
@@ -44,6 +47,26 @@ if library == "httpx":
     held = [client.send(client.build_request("GET", url), stream=True) for _ in range(size)]
     for response in held:
         response.read()
+elif library == "aiohttp":
+    import asyncio
+    import aiohttp
+    runner = asyncio.Runner()
+    async def get():
+        async with client.get(url) as response:
+            await response.read()
+    async def fill():
+        connector = aiohttp.TCPConnector(limit=size + 5, keepalive_timeout=9000)
+        built = aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=600))
+        globals()["client"] = built
+        await asyncio.gather(*(get() for _ in range(size)))
+        assert sum(map(len, connector._conns.values())) == size
+    async def gets():
+        for number in range(count):
+            await get()
+    def run():
+        runner.run(gets())
+    runner.run(fill())
+    held = response = None
 else:
     import requests
     from requests.adapters import HTTPAdapter
@@ -55,8 +78,7 @@ else:
 del held, response
 gc.collect()
 gc.disable()
-for number in range(count):
-    client.get(url)
+run()
 settle()
 """
 

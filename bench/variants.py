@@ -92,6 +92,8 @@ def _flush(*providers: Any) -> Settle:
 def _official(library: str, *providers: Any) -> None:
     if library == "httpx":
         from opentelemetry.instrumentation.httpx import HTTPXClientInstrumentor as Instrumentor
+    elif library == "aiohttp":
+        from opentelemetry.instrumentation.aiohttp_client import AioHttpClientInstrumentor as Instrumentor
     else:
         from opentelemetry.instrumentation.requests import RequestsInstrumentor as Instrumentor
     Instrumentor().instrument(tracer_provider=providers[0], meter_provider=providers[1])

@@ -113,7 +113,28 @@ def requests_threads_round(url: str) -> Round:
     return run
 
 
+def aiohttp_round(url: str) -> Round:
+    """``aiohttp.ClientSession.get`` in a loop on one event loop that lives as long as the process."""
+    import aiohttp
+
+    runner = asyncio.Runner()
+    sessions: list[aiohttp.ClientSession] = []
+
+    async def gets(count: int) -> None:
+        if not sessions:
+            sessions.append(aiohttp.ClientSession())
+        for _ in range(count):
+            async with sessions[0].get(url) as response:
+                await response.read()
+
+    def run(count: int) -> None:
+        runner.run(gets(count))
+
+    return run
+
+
 LIBRARIES: dict[str, Callable[[str], Round]] = {
+    "aiohttp": aiohttp_round,
     "httpx": httpx_round,
     "httpx-pool-of-20": httpx_pool_round,
     "httpx-async": httpx_async_round,

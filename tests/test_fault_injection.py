@@ -8,10 +8,11 @@ import importlib
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, cast
 
+import aiohttp
 import httpcore
 import httpx
 import pytest
@@ -209,7 +210,50 @@ def with_httpcore(places: Places) -> list[Any]:
     return told
 
 
+def with_aiohttp(places: Places) -> list[Any]:
+    async def endless() -> AsyncIterator[bytes]:
+        yield b"x"
+        await asyncio.sleep(10)
+
+    async def fetch() -> list[Any]:
+        async with aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=places.context, limit=2)
+        ) as session:
+
+            async def outcome(url: str, **options: Any) -> Any:
+                try:
+                    async with session.get(url, **options) as answer:
+                        return answer.status, len(await answer.read())
+                except Exception as error:
+                    return described(error)
+
+            told = [await outcome(url) for url in places.urls()]
+            told += await asyncio.gather(
+                *(outcome(places.plain.url(f"/slow/5/{number}")) for number in range(5))
+            )
+            given_up = aiohttp.ClientTimeout(total=0.05)
+            told.append(await outcome(places.plain.url("/silence"), timeout=given_up))
+            for url in (places.plain.url("/fixed"), places.tls.url("/fixed")):
+                told.append(await outcome(url, proxy=places.proxy.origin))
+            async with session.post(places.plain.url("/fixed"), data=b"x" * 1000) as answer:
+                told.append(answer.status)
+            told.append(await outcome(places.plain.url("/fixed"), data=endless(), timeout=given_up))
+            async with session.get(places.plain.url("/size/4000000")) as answer:
+                told.append(answer.status)
+            handshake = await asyncio.gather(
+                session.ws_connect(places.plain.url("/fixed")), return_exceptions=True
+            )
+            told.append(type(handshake[0]).__name__)
+        dropped = aiohttp.ClientSession()
+        async with dropped.get(places.plain.url("/fixed")) as answer:
+            told.append(answer.status)
+        return told
+
+    return asyncio.run(fetch())
+
+
 PROGRAMS: dict[str, Callable[[Places], list[Any]]] = {
+    "aiohttp": with_aiohttp,
     "requests": with_requests,
     "urllib3": with_urllib3,
     "httpx": with_httpx,

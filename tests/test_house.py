@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -223,3 +224,33 @@ def test_the_map_names_only_tests_that_exist() -> None:
     there = {str(path.relative_to(TESTS)) for path in TESTS.rglob("test_*.py")}
     assert OF_MANY <= there
     assert all((TESTS / folder).is_dir() for folder in OF_A_FOLDER)
+
+
+NO_CODE = {
+    tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENCODING,
+    tokenize.ENDMARKER,
+}  # fmt: skip
+
+
+def code_lines(path: Path) -> int:
+    """Lines with code on them: no comments, no docstrings, nothing empty."""
+    said = {
+        line
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+        for line in range(node.lineno, (node.end_lineno or node.lineno) + 1)
+    }
+    with path.open("rb") as file:
+        tokens = [token for token in tokenize.tokenize(file.readline) if token.type not in NO_CODE]
+    return len({line for token in tokens for line in range(token.start[0], token.end[0] + 1)} - said)
+
+
+def test_a_library_costs_little() -> None:
+    assert sum(map(code_lines, sorted((PACKAGE / "libraries" / "aiohttp").glob("*.py")))) <= 350
+
+
+def test_nothing_of_aiohttp_is_outside_of_libraries_and_tables() -> None:
+    told = [path for path in hooked_files() if path.relative_to(PACKAGE).parts[0] != "libraries"]
+    assert not [path for path in told if "aiohttp" in path.read_text(encoding="utf-8").lower()]

@@ -1,6 +1,6 @@
 """The oldest libraries that poolscope knows, and some between those and the newest, which `make test` takes.
 
-Each set is one environment: the four libraries do not care for each other's age.
+Each set is one environment: the libraries do not care for each other's age.
 """
 
 from __future__ import annotations
@@ -42,12 +42,34 @@ SETS = {
     for pins in (
         Pins(
             "oldest",
-            ("httpx[http2,socks]==0.25.2", "httpcore==1.0.0", "requests==2.31.0", "urllib3==1.26.15"),
+            (
+                "httpx[http2,socks]==0.25.2",
+                "httpcore==1.0.0",
+                "requests==2.31.0",
+                "urllib3==1.26.15",
+                "aiohttp==3.10.0",
+            ),
         ),
         Pins(
-            "older", ("httpx[http2,socks]==0.26.0", "httpcore==1.0.4", "requests==2.31.0", "urllib3==1.26.20")
+            "older",
+            (
+                "httpx[http2,socks]==0.26.0",
+                "httpcore==1.0.4",
+                "requests==2.31.0",
+                "urllib3==1.26.20",
+                "aiohttp==3.11.18",
+            ),
         ),
-        Pins("old", ("httpx[http2,socks]==0.27.2", "httpcore==1.0.6", "requests==2.32.3", "urllib3==2.0.7")),
+        Pins(
+            "old",
+            (
+                "httpx[http2,socks]==0.27.2",
+                "httpcore==1.0.6",
+                "requests==2.32.3",
+                "urllib3==2.0.7",
+                "aiohttp==3.12.15",
+            ),
+        ),
     )
 }
 

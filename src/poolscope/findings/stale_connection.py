@@ -70,6 +70,8 @@ class StaleConnection(Rule):
         if failed is None or record.close_reason not in _ENDED:
             return
         place = self.known.place_of(failed)
+        if (place.kind or "").startswith("aiohttp.") and failed.method in IDEMPOTENT:
+            return  # it was sent again, and the program has not noticed
         stale = self._stale.get_or_put(place, lambda: _Stale(place))
         stale.count += 1
         stale.idle = min(stale.idle, failed.idle_time or 0.0)
@@ -93,7 +95,8 @@ class StaleConnection(Rule):
             stale.count,
             f"{stale.count:,} {what} to {stale.place.origin} failed on a kept connection that the server had closed, "
             f"idle for {stale.idle:.1f} s or more.",
-            f"Keep connections for less than {stale.idle:.1f} s (httpx: Limits(keepalive_expiry=…)), or let the "
+            f"Keep connections for less than {stale.idle:.1f} s (httpx: Limits(keepalive_expiry=…), "
+            "aiohttp: TCPConnector(keepalive_timeout=…)), or let the "
             f"server keep them longer. {retry}",
             notes=[f"The last one was request {stale.numbers} on its connection."] if stale.numbers else None,
         )

@@ -155,6 +155,15 @@ def user(frame: FrameType | None, or_sdk: bool = False) -> RawCallSite | None:
     return sdk
 
 
+def is_finalizer(frame: FrameType | None) -> bool:
+    """Whether the libraries' code around ``frame`` runs in one."""
+    while frame is not None and kind_of(frame.f_code.co_filename) == LIBRARY:
+        if frame.f_code.co_name == "__del__":
+            return True
+        frame = frame.f_back
+    return False
+
+
 def of_construction(frame: FrameType | None, thing: Any) -> Site:
     """Where ``thing`` is being built: the ``__init__`` of its own subclasses is not the user's line.
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-from poolscope.facts import Client, now
+from poolscope.facts import Client, RawCallSite, now
 from poolscope.libraries import callsite
 from poolscope.libraries.marks import mark_on
 from poolscope.queue import FACTS
 from poolscope.story import client as story
+from poolscope.story.call import CURRENT_CALL, Call
 from poolscope.story.client import ClientFacts, ClientMark
 from poolscope.story.runtime import current_loop
 from poolscope.story.sight import SIGHT
@@ -20,6 +22,11 @@ def mark_of(client: Any) -> ClientMark | None:
     """The mark on ``client``, unless a shallow copy brought along another's."""
     mark: ClientMark | None = mark_on(client)
     return mark if mark is not None and mark.owner == id(client) else None
+
+
+def building() -> float | None:
+    """When the construction of a client began, where everybody is observed."""
+    return now() if SIGHT.everybody else None
 
 
 def built(client: Any, kind: str, started_at: float, site: callsite.Site) -> ClientMark:
@@ -41,3 +48,49 @@ def observed_by_itself(client: Any, kind: str, built_in: FrameType | None = None
         sheet.call_site, sheet.sdk_call_site = site.user, site.sdk
         sheet.loop = current_loop()
     return ClientMark(client, ClientFacts(sheet, SIGHT.own, stated=False))
+
+
+def in_sight(
+    client: Any, kind: Callable[[Any], str], leave: Callable[[Any, ClientMark], object]
+) -> ClientMark | None:
+    """The mark on ``client``; where everybody is observed ``leave`` puts one on a client from before us."""
+    mark: ClientMark | None = mark_on(client)
+    if mark is not None and mark.owner == id(client) and mark.facts.era.goes_on:
+        return mark
+    if not SIGHT.everybody or suppressed():
+        return None
+    mark = mark_of(client)
+    if mark is None:
+        mark = story.found(client, kind(client))
+        leave(client, mark)
+    return mark
+
+
+def observe(client: Any, kind: str, leave: Callable[[Any, ClientMark], object]) -> ClientMark:
+    """Observe ``client`` by itself; ``leave`` puts a mark on one that has none."""
+    mark = mark_of(client)
+    if mark is None:
+        mark = observed_by_itself(client, kind)
+        leave(client, mark)
+    mark.facts.observed_by_itself()
+    return mark
+
+
+def unseen(client: Any, frame: FrameType) -> Call | None:
+    """A call on a client that is not in sight hides the one it is made in."""
+    return None if CURRENT_CALL.get() is None else Call(id(client), None, callsite.line_of(frame))
+
+
+def call_on(client: Any, mark: ClientMark, site: RawCallSite | None, identified: bool = True) -> Call | None:
+    """A call on a client in sight, whose ``identified`` requests are looked at for a while; None where suppressed."""
+    facts = mark.facts
+    if facts.identity.settled or not identified:
+        return Call(id(client), facts.current().id, site)
+    return None if suppressed() else Call(id(client), facts.current().id, site, facts)
+
+
+def closed(client: Any) -> None:
+    """The program closed it."""
+    mark = mark_of(client)
+    if mark is not None:
+        mark.closed()

@@ -10,16 +10,13 @@ import sys
 from types import FrameType, ModuleType
 from typing import Any, Final
 
-from poolscope.facts import now
 from poolscope.identity.values import serial_of
 from poolscope.libraries import callsite, clients, httpcore, tls
-from poolscope.libraries.marks import mark_on, set_mark
+from poolscope.libraries.marks import set_mark
 from poolscope.libraries.point import Point
 from poolscope.story import client as story
 from poolscope.story.call import CURRENT_CALL, Call
 from poolscope.story.client import ClientFacts, ClientMark
-from poolscope.story.sight import SIGHT
-from poolscope.story.suppression import suppressed
 
 _TRANSPORTS_SEARCHED: Final = 32
 _COROUTINES: Final = ("request", "get", "options", "head", "post", "put", "patch", "delete")
@@ -39,11 +36,6 @@ def _kind(client: Any) -> str:
 
 
 # Birth
-
-
-def building() -> float | None:
-    """A client is about to be built."""
-    return now() if SIGHT.everybody else None
 
 
 def built(
@@ -127,16 +119,16 @@ def _claim_pools(client: Any, mark: ClientMark) -> list[Any]:
     return pools
 
 
+def _leave(client: Any, mark: ClientMark) -> None:
+    set_mark(client, mark)
+    _claim_pools(client, mark)
+
+
 def observe_client(client: Any) -> bool:
     """Observe one client and its pools by itself; False if it is not one of httpx's or httpx2's."""
     if _class_of(client) is None:
         return False
-    mark = clients.mark_of(client)
-    if mark is None:
-        mark = clients.observed_by_itself(client, _kind(client))
-        set_mark(client, mark)
-        _claim_pools(client, mark)
-    mark.facts.observed_by_itself()
+    clients.observe(client, _kind(client), _leave)
     for pool in _pools_of(client):
         httpcore.observe_pool(pool)
     return True
@@ -147,34 +139,13 @@ def observe_client(client: Any) -> bool:
 
 def calls(client: Any, auth: Any, frame: FrameType) -> Call | None:
     """The program makes a call, which may take several exchanges."""
-    owner = id(client)
-    mark: ClientMark | None = mark_on(client)
-    if mark is None or mark.owner != owner or not mark.facts.era.goes_on:
-        mark = None if suppressed() else _in_sight(client)
-        if mark is None:
-            outer = CURRENT_CALL.get()
-            return None if outer is None else Call(owner, None, callsite.line_of(frame))
-    facts = mark.facts
-    if facts.identity.settled:
-        return Call(owner, facts.current().id, callsite.line_of(frame))
-    if suppressed():
-        return None
-    sheet = facts.current()
-    if not facts.identity.calls:
-        _note_settings(client, facts, auth)
-    return Call(owner, sheet.id, callsite.line_of(frame), facts)
-
-
-def _in_sight(client: Any) -> ClientMark | None:
-    """The mark on a client that was out of sight; None if it still is."""
-    if not SIGHT.everybody:
-        return None
-    mark = clients.mark_of(client)
+    mark = clients.in_sight(client, _kind, _leave)
     if mark is None:
-        mark = story.found(client, _kind(client))
-        set_mark(client, mark)
-        _claim_pools(client, mark)
-    return mark
+        return clients.unseen(client, frame)
+    call = clients.call_on(client, mark, callsite.line_of(frame))
+    if call is not None and call.young is not None and not call.young.identity.calls:
+        _note_settings(client, call.young, auth)
+    return call
 
 
 def _note_settings(client: Any, facts: ClientFacts, auth: Any) -> None:
@@ -188,20 +159,13 @@ def _note_settings(client: Any, facts: ClientFacts, auth: Any) -> None:
     )
 
 
-def closed(client: Any) -> None:
-    """The program has closed it."""
-    mark = clients.mark_of(client)
-    if mark is not None:
-        mark.closed()
-
-
 def _of_class(name: str, *closes: str) -> tuple[Point, ...]:
     return (
-        Point(name, "__init__", before=building, after=built),
+        Point(name, "__init__", before=clients.building, after=built),
         Point(
             name, "send", before=calls, var=CURRENT_CALL, takes=("request",), at_call=name == "AsyncClient"
         ),
-        *(Point(name, close, always=closed) for close in closes),
+        *(Point(name, close, always=clients.closed) for close in closes),
     )
 
 

@@ -7,7 +7,10 @@ methods as well, but asking an object for its ``__dict__`` slows down every late
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
+
+from poolscope.story.sight import SIGHT, Era
 
 _set = object.__setattr__
 _get = object.__getattribute__
@@ -24,3 +27,26 @@ def mark_on(thing: Any, name: str = "_poolscope") -> Any:
         return _get(thing, name)
     except AttributeError:
         return None
+
+
+def watched(thing: Any) -> Any:
+    """The mark on ``thing``; None where it has none, or one from a time that is over."""
+    mark = mark_on(thing)
+    return mark if mark is not None and mark.era.goes_on else None
+
+
+def in_sight(thing: Any, made: Callable[[Era], Any]) -> Any:
+    """The mark on ``thing``, ``made`` where everybody is observed; None where it is none of our business."""
+    mark = watched(thing)
+    if mark is None and SIGHT.everybody and thing is not None:
+        mark = made(SIGHT.era)
+        set_mark(thing, mark)
+    return mark
+
+
+def observe(thing: Any, made: Callable[[Era], Any]) -> None:
+    """Observe ``thing`` by itself, whatever comes and goes elsewhere."""
+    if thing is not None:
+        mark = in_sight(thing, made) or made(SIGHT.own)
+        mark.era = SIGHT.own
+        set_mark(thing, mark)

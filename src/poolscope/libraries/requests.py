@@ -6,14 +6,13 @@ import sys
 from types import FrameType, ModuleType
 from typing import Any, Final
 
-from poolscope.facts import now
 from poolscope.libraries import callsite, clients
 from poolscope.libraries.clients import mark_of
 from poolscope.libraries.marks import set_mark
 from poolscope.libraries.point import Point
 from poolscope.libraries.urllib3 import manager
 from poolscope.story.call import CURRENT_CALL, Call
-from poolscope.story.client import ClientMark, built_within, found
+from poolscope.story.client import built_within, found
 from poolscope.story.sight import SIGHT
 from poolscope.story.suppression import suppressed
 
@@ -31,11 +30,6 @@ _OF_EVERY_ADAPTER: Final = frozenset(
 )
 _BETWEEN_CALLS: Final = frozenset(("requests.sessions", "requests.hooks"))
 """Whose code is the first that a nested ``send`` was called by: to follow a redirect, or for the program."""
-
-
-def construction_begins() -> float | None:
-    """When it began, where everybody is observed."""
-    return now() if SIGHT.everybody else None
 
 
 def built(session: Any, token: float, frame: FrameType) -> None:
@@ -64,16 +58,10 @@ def call_begins(session: Any, request: Any, kwargs: Any, frame: FrameType) -> Ca
             set_mark(session, mark)
     if mark is None:
         return None
-    facts = mark.facts
-    identity = facts.identity
-    if identity.settled:
-        return Call(id(session), facts.current().id, callsite.user(frame))
-    if suppressed():
-        return None
-    client = facts.current()
-    if not identity.calls:
-        identity.is_set_up("session", *_settings(session, request, kwargs or {}))
-    return Call(id(session), client.id, callsite.user(frame), facts)
+    call = clients.call_on(session, mark, callsite.user(frame))
+    if call is not None and call.young is not None and not call.young.identity.calls:
+        call.young.identity.is_set_up("session", *_settings(session, request, kwargs or {}))
+    return call
 
 
 def _follows_redirect(frame: FrameType | None) -> bool:
@@ -124,20 +112,9 @@ def _adapter(session: Any, url: str) -> Any:
     return None
 
 
-def closed(session: Any) -> None:
-    """The program closed it."""
-    mark = mark_of(session)
-    if mark is not None:
-        mark.closed()
-
-
 def observe(session: Any) -> None:
     """Mark a session to be observed by itself, with all its adapters' pools."""
-    mark: ClientMark | None = mark_of(session)
-    if mark is None:
-        mark = clients.observed_by_itself(session, _KIND)
-        set_mark(session, mark)
-    mark.facts.observed_by_itself()
+    mark = clients.observe(session, _KIND, set_mark)
     for adapter in session.adapters.values():
         managers = [getattr(adapter, "poolmanager", None), *getattr(adapter, "proxy_manager", {}).values()]
         for pools in managers:
@@ -148,9 +125,9 @@ def observe(session: Any) -> None:
 _SESSION: Final = "sessions.Session"
 
 POINTS: Final = (
-    Point(_SESSION, "__init__", before=construction_begins, after=built),
+    Point(_SESSION, "__init__", before=clients.building, after=built),
     Point(_SESSION, "send", before=call_begins, var=CURRENT_CALL, takes=("request",)),
-    Point(_SESSION, "close", after=closed),
+    Point(_SESSION, "close", after=clients.closed),
 )
 
 

@@ -1,5 +1,5 @@
-"""ssl: which contexts were watched since they were made, which have a certificate of the client's own, and how long
-loading CA certificates took.
+"""ssl: what a handshake came to, which contexts were watched since they were made, which have a certificate of the
+client's own, and how long loading CA certificates took.
 
 Nobody can ask a context for that certificate; without knowing, two contexts cannot be said to do the same.
 """
@@ -11,7 +11,7 @@ from collections import deque
 from types import ModuleType
 from typing import Any, Final
 
-from poolscope.facts import now
+from poolscope.facts import Connection, now
 from poolscope.identity.values import WATCHED
 from poolscope.libraries.marks import mark_on, set_mark
 from poolscope.libraries.point import Point
@@ -25,6 +25,18 @@ def made(_cls: type, result: Any) -> None:
 def certified(context: Any) -> None:
     """It gets a certificate of the client's own."""
     set_mark(context, True, WATCHED)
+
+
+def note_tls(tls: Any, connection: Connection) -> None:
+    """What was negotiated, as far as the TLS object ``tls`` says; nothing where there is none."""
+    if tls is None:
+        return
+    connection.alpn = tls.selected_alpn_protocol()
+    if hasattr(tls, "version"):
+        connection.tls_version = tls.version()
+        cipher = tls.cipher()
+        connection.cipher = cipher[0] if cipher else None
+        connection.resumed = getattr(tls, "session_reused", None)
 
 
 class _Loads(threading.local):

@@ -42,6 +42,18 @@ CANNOT = (
         (1, 26, 16),
         "a session closes all its connections, also those of open responses",
     ),
+    Cannot(
+        r"test_aiohttp\.py::test_a_wait_that_is_given_up",
+        "aiohttp",
+        (3, 11),
+        "the time limit of a wait lies around the connector, which is only cancelled",
+    ),
+    Cannot(
+        r"test_aiohttp\.py::test_an_answer_that_comes_before_the_request_was_written",
+        "aiohttp",
+        (3, 11),
+        "it takes the request for sent, and keeps the connection",
+    ),
 )
 UNCLOSED_BEFORE = (1, 26, 16)
 """Up to here urllib3 leaves the sockets of a forgotten pool to the garbage collector, which warns of them."""
@@ -72,7 +84,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_report_header() -> str:
     found = []
-    for library in ("httpx", "httpcore", "requests", "urllib3"):
+    for library in ("httpx", "httpcore", "requests", "urllib3", "aiohttp"):
         try:
             found.append(f"{library} {version(library)}")
         except PackageNotFoundError:

@@ -5,103 +5,66 @@ A session's connector is marked as its own; one that several sessions share is n
 
 from __future__ import annotations
 
-from types import FrameType
+from types import FrameType, ModuleType
 from typing import Any, Final
 
-from poolscope.facts import now
-from poolscope.libraries import callsite, clients
-from poolscope.libraries.aiohttp.state import observe_connector, pool_of
-from poolscope.libraries.clients import mark_of
-from poolscope.libraries.marks import set_mark
+from poolscope.libraries import callsite, clients, marks
+from poolscope.libraries.aiohttp.connection import SETUP
+from poolscope.libraries.aiohttp.exchange import CONNECTORS, EXCHANGE
 from poolscope.libraries.point import Point
+from poolscope.libraries.weaver import WEAVER
 from poolscope.story import client as story
 from poolscope.story.call import CURRENT_CALL, Call
 from poolscope.story.client import ClientMark
-from poolscope.story.sight import SIGHT
-from poolscope.story.suppression import suppressed
-
-KIND: Final = "aiohttp.ClientSession"
+from poolscope.story.pool import PoolMark
 
 
-def building() -> float | None:
-    """A session is about to be built."""
-    return now() if SIGHT.everybody else None
+def _kind(_session: Any) -> str:
+    return "aiohttp.ClientSession"
 
 
 def built(session: Any, token: float, frame: FrameType) -> None:
     """It has been built, perhaps by ``aiohttp.request`` for one call only."""
-    if story.built_within(mark_of(session), token):
-        return
-    site = callsite.of_construction(frame, session)
-    one_off = frame.f_code.co_name == "request" and frame.f_globals.get("__name__") == "aiohttp.client"
-    mark = clients.built(session, "aiohttp.request" if one_off else KIND, token, site)
-    _leave(session, mark)
+    if not story.built_within(clients.mark_of(session), token):
+        one_off = frame.f_code.co_name == "request" and frame.f_globals.get("__name__") == "aiohttp.client"
+        kind = "aiohttp.request" if one_off else _kind(session)
+        _leave(session, clients.built(session, kind, token, callsite.of_construction(frame, session)))
 
 
 def _leave(session: Any, mark: ClientMark) -> None:
-    set_mark(session, mark)
-    connector = session._connector
-    pool = None if connector is None else pool_of(connector)
+    marks.set_mark(session, mark)
+    pool = marks.in_sight(session._connector, PoolMark)
     if pool is not None:
         pool.belongs_to(mark.facts)
+        WEAVER.weave_on_sight(type(session._connector), CONNECTORS)
 
 
 def calls(session: Any, frame: FrameType) -> Call | None:
     """The program makes a call, which may take several exchanges."""
-    mark = mark_of(session)
-    if mark is None or not mark.facts.era.goes_on:
-        mark = _in_sight(session)
+    mark = clients.in_sight(session, _kind, _leave)
     if mark is None:
-        outer = CURRENT_CALL.get()
-        return None if outer is None else Call(id(session), None, callsite.line_of(frame))
-    facts = mark.facts
-    if facts.identity.settled or not session._connector_owner:  # what it shares, it does not throw away
-        return Call(id(session), facts.current().id, callsite.line_of(frame))
-    if suppressed():
-        return None
-    return Call(id(session), facts.current().id, callsite.line_of(frame), facts)
-
-
-def _in_sight(session: Any) -> ClientMark | None:
-    """The mark on a session that was out of sight; None if it still is."""
-    if not SIGHT.everybody or suppressed():
-        return None
-    mark = mark_of(session)
-    if mark is None:
-        mark = story.found(session, KIND)
-        _leave(session, mark)
-    return mark
-
-
-def closed(session: Any) -> None:
-    """The program has closed it."""
-    mark = mark_of(session)
-    if mark is not None:
-        mark.closed()
+        return clients.unseen(session, frame)
+    # What a session shares, it does not throw away: there it may be like any other.
+    return clients.call_on(session, mark, callsite.line_of(frame), session._connector_owner)
 
 
 def observe(session: Any) -> bool:
     """Observe one session by itself, with its connector; False if it is none."""
-    if not any(
-        cls.__name__ == "ClientSession" and cls.__module__ == "aiohttp.client"
-        for cls in type(session).__mro__
-    ):
-        return False
-    if session._connector is not None:
-        observe_connector(session._connector)
-    mark = mark_of(session)
-    if mark is None:
-        mark = clients.observed_by_itself(session, KIND)
-        _leave(session, mark)
-    mark.facts.observed_by_itself()
-    return True
+    is_one = any(cls.__module__ == "aiohttp.client" for cls in type(session).__mro__)
+    if is_one:
+        marks.observe(session._connector, PoolMark)
+        clients.observe(session, _kind(session), _leave)
+    return is_one
 
-
-_SESSION: Final = "ClientSession"
 
 SESSION: Final = (
-    Point(_SESSION, "__init__", before=building, after=built),
-    Point(_SESSION, "_request", before=calls, var=CURRENT_CALL, at_call=True),
-    Point(_SESSION, "_ws_connect", before=callsite.is_called, var=callsite.LINE, at_call=True),
-    Point(_SESSION, "close", always=closed),
+    Point("ClientSession", "__init__", before=clients.building, after=built),
+    Point("ClientSession", "_request", before=calls, var=CURRENT_CALL, at_call=True),
+    Point("ClientSession", "_ws_connect", before=callsite.is_called, var=callsite.LINE, at_call=True),
+    Point("ClientSession", "close", always=clients.closed),
 )
+
+
+def points(_module: ModuleType) -> tuple[Point, ...]:
+    """Where aiohttp is seen."""
+    return *SESSION, *EXCHANGE, *SETUP

@@ -38,11 +38,9 @@ class Pooled(PoolMark):
         """The id of the client whose pool it is, where that is known."""
         return None if self.client is None else self.client.sheet.id
 
-    def sheet_for(self, client: int | None) -> Pool:
-        """Its sheet, where ``client`` makes a call on it."""
-        pool = self.pool()
-        owner = self.client_id if self.client is not None else None if self.shared else client
-        return self.current(owner, lambda sheet: names.describe(pool, sheet))
+    def describes(self, sheet: Pool) -> None:
+        """Write down the pool's limits."""
+        names.describe(self.pool(), sheet)
 
 
 class Wire(ConnectionMark):

@@ -7,10 +7,11 @@ guess.
 from __future__ import annotations
 
 import sys
-from types import TracebackType
 from typing import Any, Final, Literal
 
 from poolscope.facts import Connection, Pool, RawOrigin
+from poolscope.libraries.errors import handled_in, name_of
+from poolscope.libraries.tls import note_tls as note_tls_of
 from poolscope.queue import is_the_hosts
 
 Via = Literal["direct", "forward", "tunnel", "socks", "uds"]
@@ -44,8 +45,7 @@ def class_of(error: BaseException) -> type[BaseException]:
 
 def class_name(error: BaseException) -> str:
     """The fully qualified name of an exception's class; builtins without their module."""
-    cls = class_of(error)
-    return cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
+    return name_of(class_of(error))
 
 
 # Pools
@@ -220,25 +220,10 @@ def request_of(inner: Any) -> Any:
 
 
 def failure_of(body: Any) -> BaseException | None:
-    """The exception being handled right now, if reading ``body`` raised it.
-
-    Its traceback then passes through the iteration of this very body; an exception that merely happens to
-    be handled where the body is closed does not.
-    """
+    """The exception being handled right now, if reading ``body`` raised it: it passes through its iteration then."""
     iterate = getattr(type(body), "__aiter__", None) or getattr(type(body), "__iter__", None)
     code = getattr(iterate, "__code__", None)
-    error = sys.exc_info()[1]
-    for _ in range(10):
-        if error is None or code is None:
-            return None
-        traceback: TracebackType | None = error.__traceback__
-        while traceback is not None:
-            frame = traceback.tb_frame
-            if frame.f_code is code and frame.f_locals.get("self") is body:
-                return error
-            traceback = traceback.tb_next
-        error = error.__cause__ or error.__context__
-    return None
+    return None if code is None else handled_in(body, code)
 
 
 def asks_to_close(headers: Any) -> bool:
@@ -251,15 +236,7 @@ def asks_to_close(headers: Any) -> bool:
 
 def note_tls(stream: Any, connection: Connection) -> None:
     """What was negotiated, as far as the TLS object says."""
-    tls = stream.get_extra_info("ssl_object")
-    if tls is None:
-        return
-    connection.alpn = tls.selected_alpn_protocol()
-    if hasattr(tls, "version"):
-        connection.tls_version = tls.version()
-        cipher = tls.cipher()
-        connection.cipher = cipher[0] if cipher else None
-        connection.resumed = getattr(tls, "session_reused", None)
+    note_tls_of(stream.get_extra_info("ssl_object"), connection)
 
 
 def note_addresses(stream: Any, connection: Connection) -> None:

@@ -10,7 +10,7 @@ from types import FrameType
 from typing import Any, Final
 
 from poolscope.facts import Exchange, now
-from poolscope.libraries import callsite, keepalive
+from poolscope.libraries import asking, keepalive
 from poolscope.libraries.guarding import guard
 from poolscope.libraries.httpcore import errors, names
 from poolscope.libraries.httpcore.adopt import adopt_connections, met
@@ -19,15 +19,12 @@ from poolscope.libraries.httpcore.setup import BACKENDS
 from poolscope.libraries.marks import mark_on, set_mark
 from poolscope.libraries.point import Point
 from poolscope.libraries.weaver import WEAVER
-from poolscope.queue import FACTS
 from poolscope.story import exchange as story
 from poolscope.story.call import CURRENT_CALL
 from poolscope.story.client import ClientFacts
 from poolscope.story.door import ENTRANCE
 from poolscope.story.exchange import CURRENT
-from poolscope.story.runtime import current_task_and_loop
 from poolscope.story.sight import SIGHT, Era
-from poolscope.story.suppression import suppressed
 
 # Which pools speak
 
@@ -86,30 +83,20 @@ def asks(pool: Any, request: Any, frames: Callable[[int], FrameType]) -> Exchang
             # Nobody observes it: what happens below it is not the doing of the request that we may be in.
             return None if CURRENT.get() is None else story.follow_silently(("", "", None), None, None)
         mark = _into_sight(pool, SIGHT.era)
-    url = request.url
-    if suppressed():
-        exchange = story.follow_silently(names.origin_of(url), request.method, url.target)
-        exchange._pool = mark
-        return exchange
-    call = CURRENT_CALL.get()
-    client = mark.client_id if call is None else call.client
-    sheet = mark.sheet
-    if sheet is None or sheet.epoch != FACTS.epoch:
-        sheet = mark.sheet_for(client)
-    exchange = story.asks(
+    url, asynchronous = request.url, mark.asynchronous
+    exchange = asking.begins(
+        mark,
+        mark.describes,
         names.origin_of(url),
         request.method,
         url.target,
-        call=call,
-        client=client,
-        pool=sheet.id,
+        frames,
+        asynchronous=asynchronous,
     )
-    if mark.asynchronous:
-        exchange.task, exchange.loop = current_task_and_loop()
-    exchange._pool = mark
-    if call is None:
-        exchange.call_site = callsite.user(frames(2), or_sdk=True)
-    elif call.young is not None:
+    if exchange.silent:
+        return exchange
+    call = CURRENT_CALL.get()
+    if call is not None and call.young is not None:
         _identify(call.young, pool, request)
     if ENTRANCE.door is not None:
         _announce(exchange, request)

@@ -13,7 +13,8 @@ from typing import Any, Final
 
 from poolscope.facts import Connection, now
 from poolscope.genuine import poll
-from poolscope.libraries.urllib3.errors import class_name, note_error, seen
+from poolscope.libraries.errors import class_name
+from poolscope.libraries.urllib3.errors import note_error, seen
 from poolscope.libraries.urllib3.state import Held, close_begins, held_by
 from poolscope.story import exchange as exchanges
 from poolscope.story.connection import ConnectionMark

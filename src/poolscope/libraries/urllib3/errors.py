@@ -8,13 +8,6 @@ from poolscope.facts import Connection
 from poolscope.story import failures
 from poolscope.story.failures import Meanings, Seen
 
-
-def class_name(error: BaseException) -> str:
-    """The fully qualified name of an exception's class; builtins without their module."""
-    cls = type(error)
-    return cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
-
-
 _WRAPPERS: Final = frozenset(
     (
         "ConnectTimeoutError",

@@ -11,10 +11,10 @@ from functools import partial
 from typing import Any, Final, NamedTuple
 
 from poolscope.facts import Connection, Exchange, Pool, RawOrigin, now
-from poolscope.libraries import keepalive
-from poolscope.libraries.guarding import guard
-from poolscope.libraries.marks import mark_on, set_mark
-from poolscope.libraries.urllib3.errors import class_name, note_error, seen
+from poolscope.libraries import held, keepalive
+from poolscope.libraries.errors import class_name
+from poolscope.libraries.marks import in_sight, set_mark, watched
+from poolscope.libraries.urllib3.errors import note_error, seen
 from poolscope.story import exchange as exchanges
 from poolscope.story import pool as pools
 from poolscope.story.client import ClientFacts
@@ -62,27 +62,17 @@ class PoolMark(pools.PoolMark):
 
 def mark_of_pool(pool: Any) -> PoolMark | None:
     """The mark on a pool, made where everybody is observed; None where it is none of our business."""
-    mark: PoolMark | None = mark_on(pool)
-    if mark is not None and mark.era.goes_on:
-        return mark
-    if not SIGHT.everybody:
-        return None
-    mark = PoolMark(SIGHT.era)
-    set_mark(pool, mark)
+    mark: PoolMark | None = in_sight(pool, PoolMark)
     return mark
 
 
-class Held:
-    """What an HTTPConnection object carries: its mark, and what of the host's we look at while a request is under way.
+class Held(held.Held):
+    """What an HTTPConnection object carries."""
 
-    Nothing but the connection refers to it, so that it goes with it; the mark refers to sheets only.
-    """
-
-    __slots__ = ("answer", "ending_since", "era", "fresh", "headers", "instead", "mark", "pool", "ready")
+    __slots__ = ("answer", "ending_since", "fresh", "headers", "instead", "pool", "ready")
 
     def __init__(self, era: Era) -> None:
-        self.mark = ConnectionMark()
-        self.era = era
+        super().__init__(era)
         self.pool: PoolMark | None = None
         self.fresh = False
         """It held no socket when its present owner got it."""
@@ -97,31 +87,18 @@ class Held:
         self.instead: Any = None
         """The headers that a request without a pool goes on with."""
 
-    def __repr__(self) -> str:
-        return f"<Held {self.mark!r}>"
-
-    def __reduce__(self) -> tuple[type[None], tuple[()]]:
-        return type(None), ()
-
-    def __del__(self) -> None:
-        if _collected is not None:  # as all globals may be while the interpreter shuts down
-            _collected(self)
-
-
-@guard("urllib3.collected")
-def _collected(held: Held) -> None:
-    if not held.era.goes_on:
-        return
-    if held.mark.sheet is not None:
-        gone(held, "gc" if held.ending_since is None else "response", now())
-    elif held.mark.exchange is not None:
-        exchanges.ended(held.mark.exchange, None)
+    def collected(self) -> None:
+        """The collector takes the connection, whose socket or request nobody has ended."""
+        if self.mark.sheet is not None:
+            gone(self, "gc" if self.ending_since is None else "response", now())
+        elif self.mark.exchange is not None:
+            exchanges.ended(self.mark.exchange, None)
 
 
 def held_by(connection: Any) -> Held | None:
     """What a connection carries; None where it is none of our business, or was not so far."""
-    held: Held | None = mark_on(connection)
-    return held if held is not None and held.era.goes_on else None
+    held: Held | None = watched(connection)
+    return held
 
 
 def given_to(connection: Any, era: Era | None = None) -> Held | None:
@@ -200,8 +177,8 @@ def close_begins(held: Held, trigger: str, at: float) -> Connection | None:
         return None
     if held.headers:
         sheet.request_closes = _asks_to_close(held.headers)
-    exchange = mark.exchange
-    if exchange is not None and exchange.connection is sheet and exchange.finished_at is None:
+    exchange = held.exchange
+    if exchange is not None and exchange.connection is sheet:
         # Without a pool nobody tells that the body was read; with one, it would have been given back.
         unread = None if exchange.headers_at is None else False
         complete = was_read(held) if exchange.pool is None else unread

@@ -1,0 +1,274 @@
+"""aiohttp: a request asks its connector, gets a connection, is sent and answered; and how connections end.
+
+An answer's body is over when its last byte has arrived, whether the program has read it by then or not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from types import FrameType
+from typing import Any, Final
+
+from poolscope.facts import Connection, Exchange, Pool, RawOrigin, now
+from poolscope.libraries import asking, callsite, keepalive
+from poolscope.libraries.aiohttp import connection as at
+from poolscope.libraries.errors import class_name, handled_in, name_on_the_wire
+from poolscope.libraries.guarding import guard
+from poolscope.libraries.marks import in_sight, watched
+from poolscope.libraries.point import Point
+from poolscope.story import exchange as story
+from poolscope.story import failures
+from poolscope.story.call import CURRENT_CALL
+from poolscope.story.client import ClientFacts
+from poolscope.story.pool import PoolMark
+
+# It asks
+
+
+def _describe(connector: Any, sheet: Pool) -> None:
+    sheet.blocking, sheet.max_connections = True, connector._limit or None
+    sheet.keepalive_expiry = connector._keepalive_timeout
+
+
+def asks(connector: Any, req: Any, frames: Callable[[int], FrameType]) -> Exchange | None:
+    """A request asks its connector for a connection."""
+    pool, url, call = in_sight(connector, PoolMark), req.url, CURRENT_CALL.get()
+    if pool is None:
+        return None
+    origin: RawOrigin = url.scheme, url.raw_host or "", None if url.is_default_port() else url.port
+    describe, target = partial(_describe, connector), url.raw_path_qs
+    exchange = asking.begins(pool, describe, origin, req.method, target, frames, asynchronous=True)
+    if not exchange.silent:
+        exchange.queued = _has_to_wait(connector, req)
+        if call is not None and call.young is not None:
+            _identify(call.young, connector, req)
+        req.headers.update(story.announce(exchange, req))
+    return exchange
+
+
+def _has_to_wait(connector: Any, req: Any) -> bool:
+    if hasattr(connector, "_wait_for_available_connection"):
+        return False  # from 3.11 on that is a method of its own, which tells
+    key = req.connection_key
+    return connector._available_connections(key) <= 0 or key in connector._waiters
+
+
+_SETTINGS: Final = ("_ssl", "_family", "_local_addr_infos", "_path", "_force_close", "_socket_factory")
+
+
+@guard("aiohttp.identity")
+def _identify(client: ClientFacts, connector: Any, req: Any) -> None:
+    resolver = getattr(connector, "_resolver", None)
+    if getattr(connector, "_resolver_owner", False) or type(resolver).__name__ == "ThreadedResolver":
+        resolver = None  # the one that aiohttp makes
+    proxy = str(req.proxy), str(req.proxy_auth), str(req.proxy_headers)
+    own = [type(connector).__qualname__, *(getattr(connector, name, None) for name in _SETTINGS)]
+    client.identity.is_set_up("connector", own, resolver, proxy, req.ssl, req.server_hostname)
+    body = getattr(req.body, "_value", req.body)
+    client.sheet.settings = client.identity.sends(req.headers.items(), req.url.raw_path_qs, body)
+
+
+def waits() -> None:
+    """There is no connection for it now."""
+    exchange = at.ASKING.get()
+    if exchange is not None:
+        exchange.queued = True
+
+
+def got(connector: Any, token: Exchange, result: Any, req: Any) -> None:
+    """It has its connection, and nothing comes between that and its head on the wire."""
+    held = watched(result.protocol) or _found(connector, result.protocol, token)
+    if token._mark is not held.mark:
+        story.assigned(token, held.mark)
+    held.mark.taken(token)
+    held.payload, held.timer = None, req._timer
+
+
+def _found(connector: Any, protocol: Any, exchange: Exchange) -> at.Held:
+    """What a connection carries that was opened before we looked."""
+    held = at.Held(exchange._pool.era)
+    if not exchange.silent:
+        sheet = held.mark.found_open(exchange.origin, "direct", exchange._pool.sheet)
+        sheet.keepalive_expiry = connector._keepalive_timeout
+    at.carries(protocol, held)
+    return held
+
+
+def failed(token: Exchange, error: BaseException, req: Any) -> None:
+    """There is no connection for it."""
+    error, mark = at.timed(req._timer, error), token._mark
+    what = at.seen(error)
+    if mark is None:
+        story.waited(token, now())
+        what = failures.Seen("pool") if what.kind == "timeout" else what
+    elif mark.setup is not None:
+        mark.setup_failed(name_on_the_wire(error, "aiohttp"), what)
+    story.failed(token, error, class_name(error), what=what)
+
+
+# It is sent
+
+
+def sending(request: Any, conn: Any) -> at.Held | None:
+    """A request is about to be written; CONNECT belongs to the setup."""
+    held: at.Held | None = watched(conn.protocol)
+    setup = at.under_way()
+    if held is None and setup is not None and request.method == "CONNECT":
+        setup.enters("proxy_tunnel")
+    if held is None or held.exchange is None or held.mark.sheet is None:
+        return None
+    held.mark.counted(held.exchange)
+    asked = request.headers.get("Connection", "").lower() == "close"
+    held.mark.sheet.request_closes = asked or conn._connector._force_close
+    return held
+
+
+def handed_over(request: Any, conn: Any, token: at.Held) -> None:
+    """Its head is on the wire; where there is a body, a task writes it."""
+    if not request.body:
+        written(request, conn, token)
+
+
+def writes(_request: Any, conn: Any) -> Any:
+    """Its body is about to be written."""
+    return watched(conn.protocol)
+
+
+def written(_request: Any, conn: Any, token: at.Held) -> None:
+    """It was, unless the connection has an error now, which is how aiohttp passes one on."""
+    failed = conn.protocol is None or conn.protocol.exception() is not None
+    if not failed and token.exchange is not None and token.exchange.headers_at is None:
+        story.sent(token.exchange)
+
+
+# It is answered
+
+
+def answered(token: at.Held, result: Any) -> None:
+    """The headers of an answer are there, or of an interim one."""
+    message, token.payload = result
+    exchange = token.exchange
+    if exchange is None or (100 <= message.code < 200 and message.code != 101):
+        return
+    version, closes = f"{message.version[0]}.{message.version[1]}", bool(message.should_close)
+    story.headers(exchange, message.code, message, http_version=version, answer_closes=closes)
+    sheet = exchange.connection
+    if sheet is not None and sheet.requests == 1:
+        sheet.server_keepalive = keepalive.timeout_of(message.headers.get("Keep-Alive"))
+
+
+def unsent(token: at.Held, error: BaseException) -> None:
+    """Sending raised, or waiting for the answer."""
+    exchange = token.exchange
+    if exchange is not None and exchange.headers_at is None:
+        error = at.timed(token.timer, error)
+        at.note_error(token, error)
+        story.failed(exchange, error, class_name(error), what=at.seen(error))
+
+
+def releasing(_connector: Any, protocol: Any, frame: FrameType) -> None:
+    """A connection is given back, its answer read or not: all is written before it passes on."""
+    held = watched(protocol)
+    exchange: Exchange | None = None if held is None else held.exchange
+    if exchange is None or exchange.headers_at is None:
+        return  # what fails before the headers is told by what raises
+    complete, payload = held.was_read(), held.payload
+    held.payload = held.timer = None
+    error = _raised_in(payload) if complete is False else None
+    if complete is False and callsite.is_finalizer(frame):
+        story.dropped(exchange, complete)
+    elif error is None:
+        story.ended(exchange, complete)
+    else:
+        at.note_error(held, error)
+        story.ended(exchange, complete, class_name(error), what=at.seen(error))
+
+
+def _raised_in(payload: Any) -> BaseException | None:
+    """What aiohttp told the reader of ``payload``, or what ended its reading."""
+    known: BaseException | None = payload.exception()
+    released = type(known).__name__ == "ClientConnectionError"  # what a release tells a late reader
+    return handled_in(payload) if known is None or released else known
+
+
+# Its connection ends
+
+
+def closing(protocol: Any, frame: FrameType) -> tuple[at.Held, Connection] | None:
+    """A connection is closed from this side; who called it?"""
+    held = watched(protocol)
+    if held is None or held.mark.sheet is None or protocol.transport is None:
+        return None
+    sheet = held.mark.closing(_trigger(held, held.mark.sheet, protocol, frame))
+    return None if sheet is None else (held, sheet)
+
+
+def _trigger(held: at.Held, sheet: Connection, protocol: Any, frame: FrameType) -> str:
+    if not str(frame.f_globals.get("__name__")).startswith("aiohttp."):
+        return "program"
+    if callsite.is_finalizer(frame):
+        return "gc"
+    if frame.f_code.co_name in ("_close", "connect"):
+        return "client"
+    if frame.f_code.co_name in ("_get", "_cleanup"):
+        return "maintenance" if protocol.is_connected() else _left_idle(sheet)
+    return "response" if held.mark.exchange is None or held.mark.exchange.error is None else "exchange"
+
+
+def _left_idle(sheet: Connection) -> str:
+    """Who ends an idle connection that the server has closed; the newest request may have asked for that."""
+    if sheet.request_closes:
+        return "exchange"
+    sheet.readable_at = now()
+    return "checkout"
+
+
+def closed(token: tuple[at.Held, Connection]) -> None:
+    """It is closing: the loop does the rest."""
+    token[0].mark.closed(token[1], now() - (token[1].closed_at or 0.0))
+
+
+def losing(protocol: Any, exc: BaseException | None) -> None:
+    """A connection is lost; where aiohttp has not closed it, the other side or the network did."""
+    held = watched(protocol)
+    if held is None or held.mark.sheet is None or protocol.transport is None:
+        return
+    sheet, exchange, trigger = held.mark.sheet, held.exchange, "exchange"
+    error = protocol.exception() or exc
+    if exchange is None or _has_whole_answer(protocol):
+        trigger = _left_idle(sheet)
+    elif error is not None:
+        at.note_error(held, error)
+    elif exchange.status != 101:
+        sheet.eof = True
+    if held.mark.closing(trigger) is not None:
+        held.mark.closed(sheet, None)
+
+
+def _has_whole_answer(protocol: Any) -> bool:
+    """Whether all of an answer has arrived that the request's task has not seen yet."""
+    answers = [answer for answer, _ in protocol._buffer if answer[0].code >= 200]
+    return bool(answers) and answers[0][1].is_eof() and not answers[0][0].should_close
+
+
+_BASE: Final = "connector.BaseConnector"
+_HANDLER: Final = "client_proto.ResponseHandler"
+_REQ: Final = "client_reqrep.ClientRequest"
+_ASK: Final = Point(_BASE, "connect", before=asks, after=got, failed=failed, var=at.ASKING, takes=("req",))
+
+CONNECTORS: Final = (_ASK, at.create(_BASE))
+"""On the classes of connectors that a program brings."""
+
+EXCHANGE: Final = (
+    _ASK,
+    Point(_BASE, "_wait_for_available_connection", before=waits, missing_ok=True),
+    Point(_BASE, "_release", before=releasing, takes=("key", "protocol")),
+    Point(_REQ, "send", before=sending, after=handed_over, failed=unsent, takes=("conn",)),
+    Point(_REQ, "write_bytes", before=writes, after=written, failed=at.note_error, takes=("writer", "conn")),
+    Point(_HANDLER, "read", before=watched, after=answered, failed=unsent),
+    Point(_HANDLER, "close", before=closing, always=closed),
+    Point(_HANDLER, "abort", before=closing, always=closed, missing_ok=True),
+    Point(_HANDLER, "eof_received", before=losing),
+    Point(_HANDLER, "connection_lost", before=losing, takes=("exc",)),
+)

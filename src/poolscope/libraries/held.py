@@ -1,0 +1,47 @@
+"""What a library's connection object carries, and which says that the garbage collector took it."""
+
+from __future__ import annotations
+
+from poolscope.facts import Exchange
+from poolscope.libraries.guarding import guard
+from poolscope.story.connection import ConnectionMark
+from poolscope.story.sight import Era
+
+
+class Held:
+    """The mark of a connection, and what of the host's we look at while a request is under way.
+
+    Nothing but the connection refers to it, so that it goes with it; the mark refers to sheets only.
+    """
+
+    __slots__ = ("era", "mark")
+
+    def __init__(self, era: Era) -> None:
+        self.mark = ConnectionMark()
+        self.era = era
+
+    def __repr__(self) -> str:
+        return f"<Held {self.mark!r}>"
+
+    def __reduce__(self) -> tuple[type[None], tuple[()]]:
+        return type(None), ()
+
+    def __del__(self) -> None:
+        if _collected is not None:  # as all globals may be while the interpreter shuts down
+            _collected(self)
+
+    @property
+    def exchange(self) -> Exchange | None:
+        """The one that the connection is serving."""
+        exchange = self.mark.exchange
+        return None if exchange is None or exchange.finished_at is not None else exchange
+
+    def collected(self) -> None:
+        """The collector takes the connection."""
+        raise NotImplementedError
+
+
+@guard("held.collected")
+def _collected(held: Held) -> None:
+    if held.era.goes_on:
+        held.collected()
