@@ -67,6 +67,23 @@ def check_wheel(wheel: Path, home: Path) -> None:
     report = ("5 requests · 5 connections", "program.py:5")
     expect(said(command, "run", "program.py", cwd=home), *report)
     expect(said(there / "python", "program.py", cwd=home, POOLSCOPE="1"), *report)
+    expect(said(command, "explain", "PS101", cwd=home), "# PS101 client per request")
+    check_plugin(there, home)
+
+
+def check_plugin(there: Path, home: Path) -> None:
+    """pytest finds it by itself, and has nothing to warn of, whether it is used or poolscope was there before."""
+    said(there / "pip", "install", "--quiet", "--disable-pip-version-check", "pytest", cwd=home)
+    (home / "test_program.py").write_text("def test_program():\n    import program\n", encoding="utf-8")
+    pytest = (there / "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", "test_program.py")
+    expect(said(*pytest, cwd=home), "1 passed")
+    expect(said(*pytest, cwd=home, POOLSCOPE="1"), "1 passed", "PS106 server refuses keep-alive")
+    expect(
+        said(*pytest, "--poolscope", cwd=home),
+        "PS106 server refuses keep-alive",
+        "program.py:5",
+        "test_program.py::",
+    )
 
 
 def check_sdist(sdist: Path, home: Path) -> None:

@@ -136,6 +136,7 @@ def test_a_saved_file_before_the_gate(program: Program, tmp_path: Path) -> None:
     assert (failing.returncode, failing.stderr) == (4, FAILED)
     assert json.loads(failing.stdout)["findings"][0]["code"] == "PS101"
     assert program.poolscope("view", saved, "--fail-on", "PS103").returncode == 0
+    assert program.poolscope("view", saved, "--fail-on", "PS101", "--format", "har").returncode == 4
     ignored = program.poolscope("view", saved, "--fail-on", "any", "--ignore", "PS101", "--json")
     assert (ignored.returncode, json.loads(ignored.stdout)["findings"]) == (0, [])
     unknown = program.poolscope("view", saved, "--fail-on", "PS9")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ from poolscope.records import CallSite
 from tests.gate.findings import WHERE, finding
 
 
-def of(root: Path, **changes: object) -> Fingerprint:
+def of(root: Path, **changes: Any) -> Fingerprint:
     return Fingerprint.of(finding(root, **changes), str(root))
 
 
@@ -47,7 +48,7 @@ def test_it_is_the_same_at_another_line_on_another_server_in_another_checkout(tm
     ],
     ids=["code", "kind", "file", "function", "no line"],
 )
-def test_it_is_another_with_another(changes: dict[str, object]) -> None:
+def test_it_is_another_with_another(changes: dict[str, Any]) -> None:
     assert Fingerprint.of(finding(**changes), "/srv") != Fingerprint.of(finding(), "/srv")
     assert Fingerprint.of(finding(**changes), "/srv").digest() != Fingerprint.of(finding(), "/srv").digest()
 

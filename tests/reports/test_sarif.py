@@ -189,7 +189,7 @@ def test_microsofts_validator_with_githubs_rules_accepts_it(multitool: list[str]
     path = tmp_path / "poolscope.sarif"
     told = [Told(finding(**changes), LANES) for name, changes in ODD.items()]
     path.write_text(sarif.render([*told, Told(finding(call_site=None), LANES)], ROOT, "0.1.0"), "utf-8")
-    # The one word: `informationUri`, an address to read about the tool at, which there is none of.
+    # That rule wants `informationUri`, which only a package has that was built for a repository.
     assert set(judged(multitool, path)) <= {"SARIF2005"}
     path.write_text(path.read_text("utf-8").replace('"startLine": 12', '"startLine": -12'), "utf-8")
     assert set(judged(multitool, path)) > {"SARIF2005"}, "and it would have said so"

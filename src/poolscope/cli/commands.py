@@ -91,7 +91,7 @@ def view(
         gate = gate_for(wishes_of(gating))
         look = Look(columns=width(), color=color, source=source, shows=gate.shows, root=gate.root)
         with replaced(output, lambda text: say(text, nl=False, color=color)) as write:
-            findings = viewing.Watching(renderer(format_, write, look))
+            findings = viewing.Watching(renderer(format_, write, look), gated=any(gating.values()))
             notes = viewing.render(files, findings)
     except viewing.UnreadableError as error:
         _fail(error)

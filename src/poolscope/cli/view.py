@@ -35,10 +35,12 @@ class UnreadableError(Exception):
 class Watching:
     """A renderer, and beside it what the gate asks for: findings, and the lines that the run reached."""
 
-    def __init__(self, renderer: Renderer) -> None:
+    def __init__(self, renderer: Renderer, *, gated: bool) -> None:
+        """Unless ``gated``, a renderer without findings gets none beside it, which would cost as much again."""
         self._renderer = renderer
-        self._picture: Picture = getattr(renderer, "picture", None) or Picture()
-        self._apart = self._picture is not getattr(renderer, "picture", None)
+        drawn: Picture | None = getattr(renderer, "picture", None)
+        self._picture = drawn or Picture()
+        self._apart = gated and drawn is None
         self.go_on = renderer.go_on
         self.finish = renderer.finish
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from importlib import metadata
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -62,8 +63,18 @@ def render(told: Sequence[Told], root: str, version: str) -> str:
 
 
 def _driver(version: str) -> dict[str, Any]:
-    known = {"semanticVersion": version} if version else {}
-    return {"name": "poolscope", **known, "rules": [_rule(rule) for rule in RULES]}
+    known = {"semanticVersion": version, "informationUri": _address()}
+    told = {name: value for name, value in known.items() if value}
+    return {"name": "poolscope", **told, "rules": [_rule(rule) for rule in RULES]}
+
+
+def _address() -> str | None:
+    """Where poolscope comes from, if its package says so."""
+    try:
+        urls = metadata.metadata("poolscope").get_all("Project-URL") or ()
+    except metadata.PackageNotFoundError:
+        return None
+    return dict(url.split(", ", 1) for url in urls).get("Source")
 
 
 def _rule(rule: type[Rule]) -> dict[str, Any]:

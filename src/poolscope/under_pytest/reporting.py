@@ -42,7 +42,7 @@ class Reporter:
             PREFIX,
         )
         self._gate = gate_for(wishes, str(config.rootpath))
-        self._across: bool = option("poolscope_across_tests")
+        self._across = bool(option("poolscope_across_tests"))
         self._outputs = Outputs(option("poolscope_report") or ())
         self._habits: dict[Key, list[Shown]] = {}
         self._together: dict[Key, Shown] = {}
