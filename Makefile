@@ -13,11 +13,11 @@ TESTS ?= tests
 # Tests run side by side, in as many processes as there are cores: JOBS=0 for one, as a debugger wants it.
 JOBS ?= auto
 PYTEST := $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
-FAST := not processes and not load and not long and not stack and not caddy and not root and not browser
+FAST := not processes and not load and not long and not stack and not caddy and not root and not browser and not sdks
 SUITES ?= httpx httpcore requests aiohttp urllib3
 VERSIONS ?= oldest older old
 
-.PHONY: help print-python demo test test-fast test-all test-caddy test-stack components truth long regress lint format types mypy check hooks bench bench-ir upstream versions readme stack stack-local screenshots panels dashboards clean test-browser pictures dist package release-files
+.PHONY: help print-python demo test test-fast test-all test-caddy test-stack components truth long regress lint format types mypy check hooks bench bench-ir upstream versions readme stack stack-local screenshots panels dashboards clean test-browser pictures dist package release-files sdks
 
 help:
 	@echo 'make demo      the report of the seed programs, against an embedded server'
@@ -42,6 +42,7 @@ help:
 	@echo 'make pictures  pictures of the HTML page of two examples, by a headless Chromium'
 	@echo 'make dist      the sdist and the wheel, into dist/'
 	@echo 'make package   the same, tried: the wheel in a new environment, the tests out of the sdist'
+	@echo 'make sdks      the findings in programs that use openai, botocore and the like well and badly'
 	@echo 'make readme    put the newest report of the seed program into README.md'
 
 print-python:
@@ -91,10 +92,17 @@ long: $(VENV)/dev.stamp
 test-fast: $(VENV)/dev.stamp
 	$(PYTEST) -m '$(FAST)' --durations=5 --durations-min=1 $(TESTS)
 
-test-all: test test-caddy test-stack test-browser truth long regress upstream versions
+test-all: test sdks test-caddy test-stack test-browser truth long regress upstream versions
 
 test-caddy: $(VENV)/dev.stamp
 	$(PYTEST) -m 'caddy and not stack' tests/real_service
+
+$(VENV)/sdks.stamp: $(VENV)/dev.stamp
+	@$(PIP) install --group sdks
+	@touch $@
+
+sdks: $(VENV)/sdks.stamp
+	$(BIN)/python -m pytest -m sdks tests/findings
 
 # In one process: these tests share a browser.
 test-browser: $(VENV)/dev.stamp
