@@ -41,6 +41,7 @@ _FIXES: Final = {
 _LARGER: Final = {
     "requests": "mount HTTPAdapter(pool_maxsize=…) with more",
     "urllib3": "pass maxsize=… with more",
+    "aiohttp": "pass connector=aiohttp.TCPConnector(limit=…) with more",
 }
 
 

@@ -17,7 +17,7 @@ from poolscope.queue import FACTS
 from poolscope.story import exchange as story
 from poolscope.story.call import CURRENT_CALL
 from poolscope.story.client import ClientFacts
-from poolscope.story.runtime import current_task
+from poolscope.story.runtime import current_task_and_loop
 from poolscope.story.suppression import suppressed
 
 
@@ -37,9 +37,8 @@ def asks(connector: Any, req: Any, frames: Callable[[int], FrameType]) -> Exchan
     sheet = pool.sheet
     if sheet is None or sheet.epoch != FACTS.epoch:
         sheet = state.sheet_of(pool, connector, owner if pool.client is not None or pool.shared else client)
-    exchange = story.asks(
-        origin, req.method, target, call=call, client=client, pool=sheet.id, task=current_task()
-    )
+    exchange = story.asks(origin, req.method, target, call=call, client=client, pool=sheet.id, task=None)
+    exchange.task, exchange.loop = current_task_and_loop()
     exchange._pool = pool
     exchange.queued = _has_to_wait(connector, req)
     if call is None:

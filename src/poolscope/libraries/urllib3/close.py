@@ -94,6 +94,8 @@ def _first(frame: FrameType) -> Any:
 
 def _is_readable(connection: Any) -> bool:
     """Whether the other side of an idle connection has said or closed something."""
+    if poll is None:  # Windows
+        return False
     waiting = poll()
     try:
         waiting.register(connection.sock.fileno(), READABLE)
