@@ -17,7 +17,7 @@ FAST := not processes and not load and not long and not stack and not caddy and 
 SUITES ?= httpx httpcore requests aiohttp urllib3
 VERSIONS ?= oldest older old
 
-.PHONY: help print-python demo test test-fast test-all test-caddy test-stack components truth long regress lint format types mypy check hooks bench bench-ir upstream versions readme stack stack-local screenshots panels dashboards clean test-browser pictures dist package release-files sdks
+.PHONY: help print-python demo test test-fast test-all test-caddy test-stack components truth long regress lint format types mypy check hooks bench bench-ir upstream versions readme stack stack-local screenshots panels dashboards clean test-browser pictures dist package release-files sdks pairs
 
 help:
 	@echo 'make demo      the report of the seed programs, against an embedded server'
@@ -42,6 +42,7 @@ help:
 	@echo 'make pictures  pictures of the HTML page of two examples, by a headless Chromium'
 	@echo 'make dist      the sdist and the wheel, into dist/'
 	@echo 'make package   the same, tried: the wheel in a new environment, the tests out of the sdist'
+	@echo 'make pairs     the saving that PS101 promises against the one that comes (needs root)'
 	@echo 'make sdks      the findings in programs that use openai, botocore and the like well and badly'
 	@echo 'make readme    put the newest report of the seed program into README.md'
 
@@ -100,6 +101,9 @@ test-caddy: $(VENV)/dev.stamp
 $(VENV)/sdks.stamp: $(VENV)/dev.stamp
 	@$(PIP) install --group sdks
 	@touch $@
+
+pairs: $(VENV)/dev.stamp
+	$(BIN)/python -m bench.pairs
 
 sdks: $(VENV)/sdks.stamp
 	$(BIN)/python -m pytest -m sdks tests/findings
