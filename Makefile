@@ -13,13 +13,13 @@ TESTS ?= tests
 # Tests run side by side, in as many processes as there are cores: JOBS=0 for one, as a debugger wants it.
 JOBS ?= auto
 PYTEST := $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
-NEEDS_MORE := long or stack or caddy or root or browser or validators
+NEEDS_MORE := long or stack or caddy or root or browser or validators or sdks
 FAST := not (processes or load or $(NEEDS_MORE))
 MEASURED := not (load or $(NEEDS_MORE))
 SUITES ?= httpx httpcore requests aiohttp urllib3
 VERSIONS ?= oldest older old
 
-.PHONY: help print-python demo test test-fast test-all test-root test-caddy test-stack components truth long regress lint format types mypy check hooks bench bench-ir upstream versions readme stack stack-local screenshots panels dashboards clean test-browser test-validators pictures dist package release-files coverage workflows docs docs-serve
+.PHONY: help print-python demo test test-fast test-all test-root test-caddy test-stack components truth long regress lint format types mypy check hooks bench bench-ir upstream versions readme stack stack-local screenshots panels dashboards clean test-browser test-validators pictures dist package release-files coverage workflows docs docs-serve sdks pairs
 
 help:
 	@echo 'make demo      the report of the seed programs, against an embedded server'
@@ -48,6 +48,8 @@ help:
 	@echo 'make dist      the sdist and the wheel, into dist/'
 	@echo 'make docs      the documentation as a site, in build/site; docs-serve shows it while you write'
 	@echo 'make package   the same, tried: the wheel in a new environment, the tests out of the sdist'
+	@echo 'make pairs     the saving that PS101 promises against the one that comes (needs root)'
+	@echo 'make sdks      the findings in programs that use openai, botocore and the like well and badly'
 	@echo 'make readme    put the newest report of the seed program into README.md'
 
 print-python:
@@ -97,13 +99,23 @@ long: $(VENV)/dev.stamp
 test-fast: $(VENV)/dev.stamp
 	$(PYTEST) -m '$(FAST)' --durations=5 --durations-min=1 $(TESTS)
 
-test-all: test test-root test-caddy test-stack test-browser test-validators truth long regress upstream versions
+test-all: test test-root sdks test-caddy test-stack test-browser test-validators truth long regress upstream versions
 
 test-root: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -m 'root and not stack' tests/cli tests/stack
 
 test-caddy: $(VENV)/dev.stamp
 	$(PYTEST) -m 'caddy and not stack' tests/real_service
+
+$(VENV)/sdks.stamp: $(VENV)/dev.stamp
+	@$(PIP) install --group sdks
+	@touch $@
+
+pairs: $(VENV)/dev.stamp
+	$(BIN)/python -m bench.pairs
+
+sdks: $(VENV)/sdks.stamp
+	$(BIN)/python -m pytest -m sdks tests/findings
 
 # In one process: these tests share a browser.
 test-browser: $(VENV)/dev.stamp

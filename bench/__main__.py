@@ -1,5 +1,6 @@
-"""``make bench``: the tables of bench.overhead; ``python -m bench.memory`` is the other measurement."""
+"""``make bench``: the tables of bench.overhead and of bench.rules; ``python -m bench.memory`` is another measurement."""
 
-from bench.overhead import main
+from bench import overhead, rules
 
-main()
+overhead.main()
+print(rules.table(20_000))

@@ -25,14 +25,14 @@ class FixedAnswer(asyncio.Protocol):
             self._transport.write(ANSWER * requests)  # type: ignore[attr-defined]
 
 
-async def serve() -> None:
-    """Serve on a free port, printed first, until standard input is closed."""
+async def serve(address: str) -> None:
+    """Serve on a free port of ``address``, printed first, until standard input is closed."""
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(FixedAnswer, "127.0.0.1", 0, backlog=1024)
+    server = await loop.create_server(FixedAnswer, address, 0, backlog=1024)
     print(server.sockets[0].getsockname()[1], flush=True)
     await loop.run_in_executor(None, sys.stdin.read)
     server.close()
 
 
 if __name__ == "__main__":
-    asyncio.run(serve())
+    asyncio.run(serve(sys.argv[1] if len(sys.argv) > 1 else "127.0.0.1"))

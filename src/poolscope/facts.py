@@ -139,7 +139,7 @@ class Connection(_Sheet):
 
     __slots__ = (
         "active_at_close alpn answer_closes attempts body_complete ca_time cipher client close_time "
-        "close_trigger closed_at dns_name eof epoch error failed_phase failure first_length goaway http_version id "
+        "close_trigger closed_at dns_name eof epoch error failed_phase failure first_length goaway http_version id idle_left "
         "idle_since in_flight keepalive_expiry last_status live local loop lost_time opened_at opened_by origin peer "
         "phases pool readable_at request_closes requests resumed server_keepalive "
         "setup_started_at span tls_version unsettled via"
@@ -197,6 +197,8 @@ class Connection(_Sheet):
         """When the library's close of the socket began; when its setup failed; when it was collected."""
         self.close_time: float | None = None
         """Seconds that close took from there; None where nobody called it (setup failed, collected)."""
+        self.idle_left: int | None = None
+        """Idle connections that its pool kept when it closed this one as one too many."""
         self.active_at_close = 0
         """Exchanges it was serving when its close began."""
         self.close_trigger: str | None = None

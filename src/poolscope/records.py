@@ -143,6 +143,8 @@ class Connection:
     """Seconds of its setup that loading CA certificates took."""
     first_length: int | None = None
     """Content-Length of its first answer; None where it had none."""
+    idle_left: int | None = None
+    """Idle connections that its pool kept when it closed this one as one too many."""
     loop: int | None = None
     """A small number for the event loop it was opened on; None outside of one."""
     lost_time: float | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import certifi
 import httpx
@@ -80,8 +81,8 @@ class Shared(HTTPAdapter):
         self.context = context
         super().__init__()
 
-    def init_poolmanager(self, *args: object, **options: object) -> None:
-        super().init_poolmanager(*args, **options, ssl_context=self.context)  # type: ignore[no-untyped-call]
+    def init_poolmanager(self, *args: Any, **options: Any) -> None:
+        super().init_poolmanager(*args, **options, ssl_context=self.context)
 
 
 @pytest.fixture(scope="module")

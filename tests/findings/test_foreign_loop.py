@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tests.findings.rule import count, found
 from tests.reports.stories import LINE, Story
 
 
-def used(*loops: int | None, closed: bool = False, **exchange: object) -> Story:
+def used(*loops: int | None, closed: bool = False, **exchange: Any) -> Story:
     """One client, used once in each of these loops, on a connection opened there."""
     story = Story()
     client = story.client("httpx.AsyncClient")

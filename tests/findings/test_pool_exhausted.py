@@ -20,10 +20,12 @@ def held(slots: int, state: str = "awaiting_headers", site: CallSite = POLLS) ->
     return Holder(slots, "GET", "http://api.test/poll", state, 0.0, site)
 
 
-def waiting(*waits: float, **changes: Any) -> Story:
+def waiting(*waits: float, connections: int = 10, **changes: Any) -> Story:
     story = Story()
     client = story.client()
     pool = story.pool(client)
+    for _ in range(connections):
+        story.connect(client, connect=0.0, pool=pool.id)
     for wait in waits:
         exchange = story.exchange(client, None, took=wait, pool_wait=wait, pool=pool.id, call_site=ASKS)
         story.records[-1] = replace(exchange, **changes)
@@ -61,6 +63,12 @@ def test_waits_that_ended_well_are_information() -> None:
     finding = the_finding(waiting(*[LONG] * MIN_WAITED))
     assert (finding.count, finding.severity) == (MIN_WAITED, "info")
     assert finding.parts == {"pool_wait": LONG * MIN_WAITED}
+
+
+def test_a_pool_that_was_never_full_made_nobody_wait() -> None:
+    assert count("PS105", waiting(*[LONG] * MIN_WAITED, connections=9)) is None
+    assert count("PS105", in_vain(HOPELESS, error="asyncio.CancelledError", connections=9)) is None
+    assert count("PS105", in_vain(0.001, connections=9)) == 1
 
 
 def test_open_responses_that_others_give_up_for_are_a_warning() -> None:

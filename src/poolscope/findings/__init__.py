@@ -10,11 +10,13 @@ from typing import Final
 
 from poolscope.findings.base import Rule
 from poolscope.findings.blocking_construction import BlockingConstruction
+from poolscope.findings.burst import Burst
 from poolscope.findings.ca_loads import CaLoads
 from poolscope.findings.client_per_request import ClientPerRequest
 from poolscope.findings.cut_while_waiting import CutWhileWaiting
 from poolscope.findings.dead_addresses import DeadAddresses
 from poolscope.findings.dying_clients import DyingClients
+from poolscope.findings.early_closes import EarlyCloses
 from poolscope.findings.foreign_loop import ForeignLoop
 from poolscope.findings.keepalive_clash import KeepAliveClash
 from poolscope.findings.needless_redirect import NeedlessRedirect
@@ -43,6 +45,7 @@ RULES: Final[tuple[type[Rule], ...]] = (
     StaleConnection,
     ForeignLoop,
     UsedAfterFork,
+    EarlyCloses,
     NeedlessRedirect,
     CaLoads,
     DeadAddresses,
@@ -50,6 +53,7 @@ RULES: Final[tuple[type[Rule], ...]] = (
     ThrownAway,
     DyingClients,
     CutWhileWaiting,
+    Burst,
     BlockingConstruction,
 )
 

@@ -3,9 +3,9 @@
 It fires for a pool
 
 - as soon as one request was given up because it got no connection: by the library's pool timeout, however short,
-  or after `HOPELESS` seconds by anything else,
+  or after `HOPELESS` seconds by anything else, where the pool was full,
 - where a request waits and the pool never got a slot back from a request that is over, and
-- where at least `MIN_WAITED` requests waited for `LONG` seconds or more, which is information: a program may mean to
+- where at least `MIN_WAITED` requests waited for `LONG` seconds or more on a full pool, which is information: a program may mean to
   queue. It is a warning where some of them were given up, and open responses held most of the slots.
 """
 
@@ -15,7 +15,7 @@ from typing import ClassVar, Final
 
 from poolscope.findings.base import Rule
 from poolscope.findings.known import Bounded, Place
-from poolscope.records import Exchange, Finding, Holder, Severity
+from poolscope.records import Connection, Exchange, Finding, Holder, Severity
 
 LONG: Final = 1.0
 MIN_WAITED: Final = 3
@@ -41,22 +41,35 @@ _FIXES: Final = {
 _LARGER: Final = {
     "requests": "mount HTTPAdapter(pool_maxsize=…) with more",
     "urllib3": "pass maxsize=… with more",
+    "aiohttp": "pass connector=aiohttp.TCPConnector(limit=…) with more",
 }
 
 
 class _Starved:
     """What happened on one pool."""
 
-    __slots__ = ("at", "failed", "given_up", "holders", "longest", "place", "seconds", "waited")
+    __slots__ = ("at", "failed", "given_up", "holders", "longest", "place", "seconds", "timed_out", "waited")
 
     def __init__(self, place: Place) -> None:
         self.place = place
         """Where the request that waited longest was sent."""
         self.failed = self.given_up = self.waited = 0
+        self.timed_out = False
+        """The library itself said that there was none."""
         self.seconds = self.longest = 0.0
         self.holders: list[Holder] = []
         self.at: float | None = None
         """When the holders were written down."""
+
+
+class _Open:
+    """The connections of one pool."""
+
+    __slots__ = ("ids", "peak")
+
+    def __init__(self) -> None:
+        self.ids: set[int] = set()
+        self.peak = 0
 
 
 class PoolExhausted(Rule):
@@ -72,6 +85,18 @@ class PoolExhausted(Rule):
 
     def __init__(self) -> None:
         self._pools: Bounded[tuple[int, int], _Starved] = Bounded()
+        self._open: Bounded[tuple[int, int], _Open] = Bounded()
+
+    def connection(self, record: Connection) -> None:
+        """Count it in its pool: only a pool that was full once makes anybody wait."""
+        if record.pool is None or record.opened_at is None:
+            return
+        known = self._open.get_or_put((record.pid, record.pool), _Open)
+        if record.closed_at is None:
+            known.ids.add(record.id)
+            known.peak = max(known.peak, len(known.ids))
+        else:
+            known.ids.discard(record.id)
 
     def exchange(self, record: Exchange) -> None:
         """Count one that waited long, or in vain."""
@@ -79,8 +104,11 @@ class PoolExhausted(Rule):
         if not wait or record.pool is None:
             return
         in_vain = record.connection is None and record.error is not None
-        if in_vain and (wait >= HOPELESS or (record.error or "").rpartition(".")[2] in _TIMEOUTS):
-            self._starved(record, wait).failed += 1
+        timed_out = in_vain and (record.error or "").rpartition(".")[2] in _TIMEOUTS
+        if in_vain and (timed_out or wait >= HOPELESS):
+            starved = self._starved(record, wait)
+            starved.failed += 1
+            starved.timed_out = starved.timed_out or timed_out
         elif wait >= LONG:
             starved = self._starved(record, wait)
             starved.waited += 1
@@ -112,7 +140,20 @@ class PoolExhausted(Rule):
 
     def findings(self) -> list[Finding]:
         """One per process and pool."""
-        return [self._finding(pool, starved) for (_, pool), starved in self._pools.items() if _fires(starved)]
+        return [
+            self._finding(pool, starved)
+            for (pid, pool), starved in self._pools.items()
+            if _leaked(starved)
+            or (_counts(starved) and (starved.timed_out or self._was_full(pid, pool, starved)))
+        ]
+
+    def _was_full(self, pid: int, pool: int, starved: _Starved) -> bool:
+        """A request may wait for another reason: the connection that it got was taken from it again and again."""
+        if starved.holders and all(holder.stream for holder in starved.holders):
+            return True
+        limits, known = self.known.pool(pid, pool), self._open.get((pid, pool))
+        most = None if limits is None else limits.max_connections
+        return most is not None and known is not None and known.peak >= most
 
     def _finding(self, pool: int, starved: _Starved) -> Finding:
         main = _main(starved.holders)
@@ -136,8 +177,8 @@ class PoolExhausted(Rule):
         return found
 
 
-def _fires(starved: _Starved) -> bool:
-    return starved.failed > 0 or starved.waited >= MIN_WAITED or _leaked(starved)
+def _counts(starved: _Starved) -> bool:
+    return starved.failed > 0 or starved.waited >= MIN_WAITED
 
 
 def _leaked(starved: _Starved) -> bool:

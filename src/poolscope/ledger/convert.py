@@ -103,6 +103,7 @@ def connection(sheet: facts.Connection, pid: int, epoch: int, over: bool = True)
         error_type=None if sheet.error is None or sheet.failure is None else sheet.failure.type,
         ca_time=sheet.ca_time,
         first_length=sheet.first_length,
+        idle_left=sheet.idle_left if over else None,
         loop=sheet.loop,
         lost_time=sheet.lost_time,
         span=sheet.span,

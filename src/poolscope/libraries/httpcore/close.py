@@ -92,7 +92,12 @@ def _housekeeping(wire: Wire, sheet: Connection, stream: Any, protocol: Any) -> 
     if broken or idle_since is None or (expiry is not None and now() - idle_since > expiry):
         return "maintenance"
     pool = wire.pool.pool()
-    return "eviction" if pool is not None and names.makes_room(pool) else "maintenance"
+    if pool is None:
+        return "maintenance"
+    if names.makes_room(pool):
+        return "eviction"
+    sheet.idle_left = names.idle_in(pool)
+    return "maintenance"
 
 
 def _note_http2(sheet: Connection, protocol: Any) -> None:

@@ -72,6 +72,11 @@ def prior_knowledge(pool: Any) -> bool:
     return bool(getattr(pool, "_http2", False)) and not getattr(pool, "_http1", True)
 
 
+def idle_in(pool: Any) -> int:
+    """How many connections of ``pool`` are idle."""
+    return sum(bool(connection.is_idle()) for connection in pool.connections)
+
+
 def makes_room(pool: Any) -> bool:
     """Whether an idle connection that ``pool`` closes, neither stale nor expired, has to go for another.
 

@@ -95,11 +95,13 @@ def _first(frame: FrameType) -> Any:
 
 def _is_readable(connection: Any) -> bool:
     """Whether the other side of an idle connection has said or closed something."""
+    if poll is None:  # Windows
+        return False
     try:
         waiting = poll()
         waiting.register(connection.sock.fileno(), READABLE)
         return bool(waiting.poll(0))
-    except (OSError, ValueError, AttributeError, TypeError):  # not a real socket, or a system without poll
+    except (OSError, ValueError, AttributeError, TypeError):  # not a real socket
         return False
 
 

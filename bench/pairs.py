@@ -1,0 +1,141 @@
+"""``make pairs``: is the saving that PS101 promises the one that comes? Needs root, for two network namespaces.
+
+    python -m bench.pairs [--requests 30] [--rounds 3]
+
+Each program runs sick and fixed in one namespace, its server in another; every packet between them is held back. It is
+first made sure that a connect took the round trip that it should. A promise is right within 15 %, or where it says "at
+least" and is not above what came; side by side, in threads or tasks, nothing is promised.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from bench.pair_programs import PAIRS
+
+DELAYS = (0.0, 0.0025, 0.025)
+"""Seconds each way: round trips of 0, 5 and 50 ms."""
+TRUE_TO = 0.9
+"""The share of the round trip that a connect must have taken at least."""
+SERVER = "10.213.0.2"
+
+
+@contextmanager
+def process(*command: str) -> Iterator[subprocess.Popen[str]]:
+    """A process of ours that has said that it is up, and is ended at the end."""
+    running = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert running.stdout is not None
+    try:
+        if not running.stdout.readline():
+            raise SystemExit(f"{command} did not start")
+        yield running
+    finally:
+        running.kill()
+        running.communicate()
+
+
+def ip(*words: str) -> None:
+    """Run ``ip``."""
+    subprocess.run(["ip", *words], check=True)
+
+
+@contextmanager
+def namespace(name: str) -> Iterator[str]:
+    """A network namespace for the length of the block."""
+    ip("netns", "add", name)
+    try:
+        yield name
+    finally:
+        ip("netns", "del", name)
+
+
+@contextmanager
+def far_apart(delay: float) -> Iterator[tuple[str, str]]:
+    """The namespace of a client, and the URL of a server that every packet takes ``delay`` seconds to."""
+    number = os.getpid() % 100_000
+    with ExitStack() as stack:
+        client, server = (stack.enter_context(namespace(f"ps{side}{number}")) for side in ("c", "s"))
+        devices = [f"{each}t" for each in (client, server)]
+        stack.enter_context(process(sys.executable, "-m", "bench.relay", *devices, str(delay)))
+        addresses = ("10.213.0.1", SERVER)
+        for space, device, own, peer in zip(
+            (client, server), devices, addresses, reversed(addresses), strict=True
+        ):
+            ip("link", "set", device, "netns", space)
+            ip("-n", space, "addr", "add", own, "peer", peer, "dev", device)
+            ip("-n", space, "link", "set", device, "up")
+            ip("-n", space, "link", "set", "lo", "up")
+        inside = ("ip", "netns", "exec", server, sys.executable, "-m", "bench.server", SERVER)
+        serving = stack.enter_context(process_with_port(*inside))
+        yield client, f"http://{SERVER}:{serving}/"
+
+
+@contextmanager
+def process_with_port(*command: str) -> Iterator[int]:
+    """A server of ours, by the port that it prints first; it ends when its input does."""
+    running = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert running.stdout is not None
+    assert running.stdin is not None
+    try:
+        yield int(running.stdout.readline())
+    finally:
+        running.stdin.close()
+        running.wait()
+
+
+def ask(client: str, *words: str) -> dict[str, Any]:
+    """What one of the programs says of itself, in the namespace ``client``."""
+    command = ["ip", "netns", "exec", client, sys.executable, "-m", "bench.pair_programs", *words]
+    answer = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    found: dict[str, Any] = json.loads(answer)
+    return found
+
+
+def row(name: str, client: str, url: str, delay: float, requests: int, rounds: int) -> str:
+    """One line of the table."""
+    real, promised = [], []
+    for _ in range(rounds):
+        sick, fixed = (
+            ask(client, name, variant, url, str(requests))["took"] for variant in ("sick", "fixed")
+        )
+        watched = ask(client, name, "sick", url, str(requests), "watch")
+        if watched["connect"] < TRUE_TO * 2 * delay:
+            raise SystemExit(
+                f"a connect took {watched['connect']:.4f} s where {2 * delay:.4f} s are between them"
+            )
+        real.append(sick - fixed)
+        promised.append(watched["saving"])
+    came = statistics.median(real)
+    said = None if None in promised else statistics.median(promised)
+    words = "none | –" if said is None else f"{said:.2f} s | {said / came - 1:+.0%}"
+    return f"| {name} | {2000 * delay:.0f} ms | {came:.2f} s | {words} |"
+
+
+def main() -> None:
+    """Measure and print the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--requests", type=int, default=30, help="requests of each program (default: 30)")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds of each (default: 3)")
+    parser.add_argument("--program", choices=PAIRS, action="append", help="default: all of them")
+    options = parser.parse_args()
+    if os.geteuid() != 0:
+        raise SystemExit("make pairs needs root: it makes two network namespaces")
+    print("| program | round trip | real saving | promised | off by |\n|---|---:|---:|---:|---:|", flush=True)
+    for delay in DELAYS:
+        with far_apart(delay) as (client, url):
+            for name in options.program or PAIRS:
+                print(row(name, client, url, delay, options.requests, options.rounds), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""PS111: idle connections are closed as too many, although the pool may keep more than it has.
+
+It fires for a client's line and an origin where at least `MIN_EARLY` connections were closed that way while fewer were
+idle than the client may keep, and others were opened in their place.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Final
+
+from poolscope.findings.base import Rule
+from poolscope.findings.known import Bounded, Place, setup_time
+from poolscope.records import Connection, Finding, Severity
+
+MIN_EARLY: Final = 3
+
+
+class _Early:
+    __slots__ = ("closed", "cost", "limit", "owed", "reopened")
+
+    def __init__(self) -> None:
+        self.closed = self.reopened = self.owed = 0
+        self.limit = 0
+        self.cost = 0.0
+
+
+class EarlyCloses(Rule):
+    """The rule. State: a few numbers per line, and the connections that were counted."""
+
+    code: ClassVar[str] = "PS111"
+    title: ClassVar[str] = "idle connections closed early"
+    severity: ClassVar[Severity] = "info"
+    explanation: ClassVar[str] = (
+        "httpcore 1 compares the limit for idle connections with the number of all. While more than that are busy, "
+        "every connection that becomes idle is closed."
+    )
+
+    def __init__(self) -> None:
+        self._early: Bounded[Place, _Early] = Bounded()
+        self._opened_once: Bounded[tuple[int, int], bool] = Bounded()
+
+    def connection(self, record: Connection) -> None:
+        """Count one that was closed early, or opened in the place of such a one."""
+        if record.closed_at is None:
+            self._opened(record)
+            return
+        if record.close_reason != "max_keepalive_surplus" or record.idle_left is None:
+            return
+        pool = self.known.pool(record.pid, record.pool)
+        if pool is None or pool.max_idle is None or record.idle_left >= pool.max_idle:
+            return
+        early = self._early.get_or_put(self.known.place_of(record), _Early)
+        early.closed += 1
+        early.owed += 1
+        early.limit = pool.max_idle
+        early.cost += record.close_time or 0.0
+
+    def _opened(self, record: Connection) -> None:
+        key = (record.pid, record.id)
+        if not self._early or record.opened_at is None or key in self._opened_once:
+            return
+        self._opened_once.put(key, True)
+        early = self._early.get(self.known.place_of(record))
+        if early is not None and early.owed:
+            early.owed -= 1
+            early.reopened += 1
+            early.cost += setup_time(record)
+
+    def findings(self) -> list[Finding]:
+        """One per process, origin and line."""
+        return [
+            self._finding(place, early) for place, early in self._early.items() if early.reopened >= MIN_EARLY
+        ]
+
+    def _finding(self, place: Place, early: _Early) -> Finding:
+        library = (place.kind or "httpx").partition(".")[0]
+        return self.finding(
+            place,
+            early.closed,
+            f"{early.closed:,} connections to {place.origin} were closed as too many to keep, although fewer than "
+            f"{early.limit:,} were idle; {early.reopened:,} were opened in their place.",
+            f"Pass limits={library}.Limits(max_keepalive_connections=…) with as many as max_connections, or use httpx2, "
+            "which counts the idle ones.",
+            early.cost,
+        )

@@ -1,0 +1,48 @@
+"""PS111: it fires where idle connections are closed as too many while the pool may keep more."""
+
+from __future__ import annotations
+
+from poolscope.findings.early_closes import MIN_EARLY
+from tests.findings.rule import count, found
+from tests.reports.stories import LINE, Story
+
+KEPT = 10
+"""What a story's pool may keep."""
+
+
+def closed(
+    times: int, idle_left: int | None, reason: str = "max_keepalive_surplus", reopened: bool = True
+) -> Story:
+    story = Story()
+    client = story.client()
+    pool = story.pool(client)
+    for _ in range(times):
+        connection = story.connect(client, pool=pool.id)
+        story.exchange(client, connection)
+        story.disconnect(connection, reason, idle_left=idle_left)
+    if reopened:
+        story.connect(client, pool=pool.id)
+    return story
+
+
+def test_below_and_at_the_threshold() -> None:
+    assert count("PS111", closed(MIN_EARLY - 1, 0)) is None
+    assert count("PS111", closed(MIN_EARLY, 0)) == MIN_EARLY
+
+
+def test_only_while_fewer_are_idle_than_may_be() -> None:
+    assert count("PS111", closed(10, KEPT - 1)) == 10
+    assert count("PS111", closed(10, KEPT)) is None
+    assert count("PS111", closed(10, None)) is None
+    assert count("PS111", closed(10, 0, "keepalive_expired")) is None
+
+
+def test_only_where_others_are_opened_instead() -> None:
+    assert count("PS111", closed(MIN_EARLY, 0, reopened=False)) is None
+
+
+def test_it_says_what_to_set() -> None:
+    (finding,) = found("PS111", closed(5, 0))
+    assert (finding.call_site, finding.severity) == (LINE, "info")
+    assert "fewer than 10 were idle; 5 were opened" in finding.sentence
+    assert "max_keepalive_connections" in finding.fix
