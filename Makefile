@@ -17,7 +17,7 @@ FAST := not processes and not load and not long and not stack and not caddy and 
 SUITES ?= httpx httpcore requests aiohttp urllib3
 VERSIONS ?= oldest older old
 
-.PHONY: help print-python demo test test-fast test-all test-caddy test-stack components truth long regress lint format types mypy check hooks bench bench-ir upstream versions readme stack stack-local screenshots panels dashboards clean test-browser test-validators pictures dist package release-files
+.PHONY: help print-python demo test test-fast test-all test-caddy test-stack components truth long regress lint format types mypy check hooks bench bench-ir bench-volume upstream versions readme stack stack-local screenshots panels dashboards clean test-browser test-validators pictures dist package release-files
 
 help:
 	@echo 'make demo      the report of the seed programs, against an embedded server'
@@ -29,6 +29,7 @@ help:
 	@echo 'make regress   the tests of mended faults over the code that had them: each must fail there and pass here'
 	@echo 'make lint      ruff; make format mends what it can'
 	@echo 'make types     mypy and pyright, over the tests as well'
+	@echo 'make bench-volume  bytes, spans and series that are sent, beside the official package'
 	@echo 'make check     lint, types and test'
 	@echo 'make hooks     have git check lint and types before each commit'
 	@echo 'make bench     what observing costs, beside the official packages'
@@ -139,6 +140,9 @@ bench: $(VENV)/dev.stamp
 
 bench-ir: $(VENV)/dev.stamp
 	$(BIN)/python -m bench.instructions
+
+bench-volume: $(VENV)/dev.stamp
+	$(BIN)/python -m bench.volume
 
 upstream: $(VENV)/dev.stamp
 	$(BIN)/python -m tests.upstream $(SUITES)

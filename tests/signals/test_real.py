@@ -80,7 +80,7 @@ def test_spans_agree_with_the_server(fetch, telemetry, server) -> None:
         (setup,) = telemetry.named("HTTP connection_setup")
         assert setup.parent == first.context
         assert setup.attributes["poolscope.connection.id"] == first.attributes["poolscope.connection.id"]
-        (connect,) = telemetry.named(f"socket connect 127.0.0.1:{server.port}")
+        (connect,) = telemetry.named("socket connect")
         assert connect.parent == setup.context
         assert (
             first.start_time <= setup.start_time <= connect.start_time <= connect.end_time <= setup.end_time
@@ -147,7 +147,7 @@ def test_refused(fetch, telemetry, server) -> None:
         assert spans
         assert {span.status.status_code.name for span in spans} == {"ERROR"}
         assert all(re.fullmatch(r"(\w+\.)*\w+", span.attributes["error.type"]) for span in spans)
-        setups = telemetry.named("HTTP connection_setup 127.0.0.1:1")
+        setups = telemetry.named("HTTP connection_setup")
         assert {setup.parent.span_id for setup in setups} == {span.context.span_id for span in spans}
         assert telemetry.total("poolscope.connections.failed", poolscope__setup__phase="connect") == len(
             spans

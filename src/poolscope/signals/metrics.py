@@ -19,6 +19,7 @@ from poolscope.queue import FACTS
 from poolscope.signals import names, table
 from poolscope.signals.events import Events
 from poolscope.signals.inherited import forget
+from poolscope.signals.options import Options
 from poolscope.signals.redaction import method
 from poolscope.signals.totals import (
     Attributes,
@@ -36,6 +37,7 @@ LINGER: Final = 12
 SETTLE: Final = 1.0
 """Seconds a collection waits for a drain under way elsewhere."""
 
+_DEFAULT: Final = Options()
 _EMPTY: Final = set_span_in_context(INVALID_SPAN, Context())
 """Not simply `Context()`: the SDK takes a context without content for none given."""
 
@@ -43,8 +45,9 @@ _EMPTY: Final = set_span_in_context(INVALID_SPAN, Context())
 class Metrics:
     """Instruments on one meter, reading one `Totals`."""
 
-    def __init__(self, meter: Meter, totals: Totals) -> None:
+    def __init__(self, meter: Meter, totals: Totals, options: Options = _DEFAULT) -> None:
         self._totals = totals
+        few = options.metric_buckets == "few"
         self.events: Events | None = None
         self.settle: Callable[[], Any] = FACTS.settle
         """Drains the queue before a collection."""
@@ -59,7 +62,7 @@ class Metrics:
                     name,
                     unit=metric.unit,
                     description=metric.brief,
-                    explicit_bucket_boundaries_advisory=metric.buckets,
+                    explicit_bucket_boundaries_advisory=metric.few if few else metric.buckets,
                 )
                 continue
             create = {
@@ -160,8 +163,10 @@ class Metrics:
     def idle_time(self) -> Iterable[Observation]:
         return (Observation(at.idle_time, at.attributes) for at in self._servers())
 
-    def idle_count(self) -> Iterable[Observation]:
-        return (Observation(at.idle_count, at.attributes) for at in self._servers())
+    def setup_time(self) -> Iterable[Observation]:
+        for at in self._servers():
+            for phase, seconds in tuple(at.phases.items()):
+                yield Observation(seconds, {**at.attributes, names.PHASE: phase})
 
     def clients_created(self) -> Iterable[Observation]:
         for kind, count in tuple(self._totals.clients_created.items()):
@@ -270,7 +275,7 @@ _READERS: Final[dict[str, Callable[[Metrics], Iterable[Observation]]]] = {
     names.CLOSED: Metrics.closed,
     names.REQUESTS_DONE: Metrics.requests,
     names.REUSE_IDLE_TIME: Metrics.idle_time,
-    names.REUSE_COUNT: Metrics.idle_count,
+    names.SETUP_TIME: Metrics.setup_time,
     names.WAITING: Metrics.waiting,
     names.OLDEST_WAIT: Metrics.oldest_wait,
     names.CLIENTS_CREATED: Metrics.clients_created,

@@ -9,6 +9,7 @@ waits for the drain.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from poolscope import facts, records
@@ -21,8 +22,6 @@ from poolscope.signals import errors, names
 from poolscope.signals.redaction import method, server
 from poolscope.story.live import LIVE
 
-ORIGINS: Final = 1_000
-"""Servers told apart in metrics; later ones share ``other``."""
 CLIENT_KINDS: Final = 100
 ROUTES: Final = 100
 """Routes told apart in metrics; later ones share ``other``."""
@@ -75,10 +74,10 @@ class Server:
         "closed",
         "failed",
         "fresh",
-        "idle_count",
         "idle_time",
         "methods",
         "opened",
+        "phases",
         "reused",
         "routes",
     )
@@ -92,11 +91,12 @@ class Server:
         self.reused = 0
         self.fresh = 0
         self.idle_time = 0.0
-        self.idle_count = 0
         self.methods: set[str] = set()
         """Those of its requests: as many series of requests in progress, which are 0 most of the time."""
         self.routes: dict[tuple[str, bool], int] = {}
         """Requests by the route that they were sent for, on a reused connection or not; part of the sums above."""
+        self.phases: dict[str, float] = {}
+        """Seconds spent in each phase of setup."""
 
     def __repr__(self) -> str:
         return f"<Server {self.attributes} opened={self.opened} reused={self.reused} fresh={self.fresh}>"
@@ -115,6 +115,12 @@ class Totals:
     """Everything the metrics are made of."""
 
     def __init__(self) -> None:
+        self.limit = 1_000
+        """Servers told apart; later ones share ``other``."""
+        self.phases = False
+        """Whether each phase of setup is observed by itself."""
+        self.excludes: Callable[[facts.RawOrigin], bool] | None = None
+        """Whether a server is one that is not told by name."""
         self.pending: deque[Sample | Closed | Failed | Unanswered | records.Finding] = deque()
         self.reset()
 
@@ -181,7 +187,7 @@ class Totals:
         key = server(origin)
         known = self.servers.get(key)
         if known is None:
-            if len(self.servers) >= ORIGINS:
+            if len(self.servers) >= self.limit or (self.excludes is not None and self.excludes(origin)):
                 key = ("other", 0)
                 known = self.servers.get(key)
             if known is None:
@@ -232,10 +238,17 @@ class Totals:
             built = sheet.created_at is not None
             self.clients_created[kind] = self.clients_created.get(kind, 0) + built
             self.clients_alive[kind] = self.clients_alive.get(kind, 0) + 1
+            self._construction(kind, sheet)
         elif self.clients_alive.get(kind):
             self.clients_alive[kind] -= 1
             key = (kind, sheet.close_kind or "close")
             self.clients_closed[key] = self.clients_closed.get(key, 0) + 1
+
+    def _construction(self, kind: str, sheet: facts.Client) -> None:
+        for phase, took in (("total", sheet.construction_time), ("tls_context", sheet.ca_time)):
+            if took:
+                about: Attributes = {names.CLIENT_KIND: kind, names.PHASE: phase}
+                self.pending.append(Sample(names.CONSTRUCTION_DURATION, took, about, None))
 
     def _connection(self, moment: facts.Moment, sheet: facts.Connection) -> None:
         if sheet.epoch != FACTS.epoch:
@@ -269,6 +282,10 @@ class Totals:
             self._phase("total", ended_at - sheet.setup_started_at, error, sheet, at)
 
     def _phase(self, phase: str, took: float, error: str | None, sheet: facts.Connection, at: Server) -> None:
+        if phase != "total":
+            at.phases[phase] = at.phases.get(phase, 0.0) + took
+            if not self.phases:
+                return
         about = {**at.attributes, names.PHASE: phase}
         if error is not None:
             about[names.ERROR_TYPE] = error
@@ -299,7 +316,6 @@ class Totals:
             at.reused += 1
             if sheet.idle_time is not None:
                 at.idle_time += sheet.idle_time
-                at.idle_count += 1
         elif sheet.reused is False:
             at.fresh += 1
         if sheet.route is not None and sheet.reused is not None:

@@ -1,0 +1,1 @@
+"""Programs of the house: `python tools/NAME.py`."""
