@@ -210,7 +210,8 @@ def main() -> None:
     parser.add_argument("--worker", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.worker:
-        print(json.dumps(asdict(worker(options.library, *options.worker, options.count))))
+        variant, scenario, url = options.worker
+        print(json.dumps(asdict(worker(options.library, variant, scenario, url, options.count))))
         return
     for library in [options.library] if options.library else ["requests", "httpx"]:
         for scenario in SCENARIOS:

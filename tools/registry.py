@@ -200,7 +200,8 @@ def _error_rows() -> str:
 
 
 def _yaml(content: Group) -> str:
-    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=110)
+    text: str = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=110)
+    return text
 
 
 def main(check: bool) -> int:

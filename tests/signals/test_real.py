@@ -15,6 +15,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
 import poolscope
 from poolscope.signals import Signals
+from poolscope.signals.options import NAMES
 from tests.signals.telemetry import Telemetry
 
 
@@ -80,6 +81,8 @@ def test_spans_agree_with_the_server(fetch, telemetry, server) -> None:
         (setup,) = telemetry.named("HTTP connection_setup")
         assert setup.parent == first.context
         assert setup.attributes["poolscope.connection.id"] == first.attributes["poolscope.connection.id"]
+        assert setup.attributes["code.file.path"] == __file__
+        assert setup.attributes["code.line.number"] > 0
         (connect,) = telemetry.named("socket connect")
         assert connect.parent == setup.context
         assert (
@@ -207,7 +210,7 @@ def test_without_an_sdk_nothing_is_sent(fetch, server) -> None:
 def test_every_setting_of_the_signals_is_an_option_of_instrument() -> None:
     options = inspect.signature(poolscope.instrument).parameters
     settings = inspect.signature(Signals).parameters
-    assert set(settings) - {"findings", "apart"} == set(options) - {"signals"}
+    assert {*settings, *NAMES} - {"findings", "apart", "settings"} == set(options) - {"signals"}
 
 
 def test_bad_options_are_said_at_once() -> None:

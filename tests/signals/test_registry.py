@@ -13,7 +13,7 @@ import requests
 import yaml
 from opentelemetry.sdk.metrics.export import Gauge, Histogram, Sum
 
-from poolscope.facts import BEGUN, ENDED, OPENED, HookFailure
+from poolscope.facts import BEGUN, ENDED, OPENED, Failure, HookFailure
 from poolscope.queue import FACTS
 from poolscope.signals import names, table
 from poolscope.story.door import ENTRANCE
@@ -129,6 +129,10 @@ def busy(telemetry: Telemetry, server: Any, monkeypatch: pytest.MonkeyPatch) -> 
         LIVE.begins(waiter)
         waiter.finished_at = waiter.headers_at
         FACTS.put(ENDED, waiter)
+        cut = sheets.answered(sheets.exchange(), on)
+        LIVE.begins(cut)
+        cut.error, cut.failure, cut.finished_at = "builtins.Exception", Failure("body_cut"), cut.headers_at
+        FACTS.put(ENDED, cut)
         LIVE.begins(sheets.exchange())
         FACTS.put(OPENED, sheets.connection())
         FACTS.put(BEGUN, HookFailure("urllib3.connect", "ValueError", disabled=True))

@@ -229,11 +229,12 @@ class TestOwnership:
             _, on, headers = run(door)
             assert not headers
             run(door, on=on)
+            run(door, on=on)
         (span,) = telemetry.requests
         assert span.context == outer.get_span_context()
         assert span.attributes["network.peer.address"] == "192.0.2.1"
-        assert span.attributes["poolscope.connection.request_number"] == 2
-        assert span.attributes["poolscope.exchange.count"] == 2
+        assert span.attributes["poolscope.connection.request_number"] == 3
+        assert span.attributes["poolscope.exchange.count"] == 3
         assert "http.response.status_code" not in span.attributes
         (setup,) = telemetry.named("HTTP connection_setup")
         assert setup.parent == outer.get_span_context()

@@ -29,6 +29,7 @@ from poolscope.signals.events import Events
 from poolscope.signals.metrics import SETTLE, Metrics
 from poolscope.signals.options import NAMES, Options, settle
 from poolscope.signals.redaction import excluding, excluding_servers
+from poolscope.signals.shown import Shown
 from poolscope.signals.spans import RequestHook, RequestSpans, ResponseHook
 from poolscope.signals.totals import Totals
 
@@ -105,6 +106,7 @@ class Signals:
         self._findings = findings
         self.tell_progress: Callable[[float, float], None] | None = None
         """Makes the ledger tell of requests that take long, at a time, for longer than so many seconds."""
+        self._shown = Shown()
         self._told: dict[tuple[Any, ...], int] = {}
         self._unasked = 0
         self._logger_provider = logger_provider
@@ -162,6 +164,7 @@ class Signals:
     def take(self, record: records.Record) -> None:
         """Take one record of the process's ledger, at drain time."""
         self.totals.take(record)
+        self._shown.take(record)
         if self._findings is not None:
             self._find(self._findings, record)
 
@@ -196,7 +199,7 @@ class Signals:
         # Once when it is recognised, then each time it has doubled: a finding is a habit, not an occurrence.
         if before is None or finding.count >= 2 * before:
             self._told[key] = finding.count
-            self.totals.found(finding, first=before is None)
+            self.totals.found(finding, first=before is None, span=self._shown.of(finding))
 
     def settle(self) -> None:
         """Drain, look at what takes long, and ask the rules."""
@@ -232,6 +235,7 @@ class Signals:
         self.totals.reset()
         self.metrics.after_fork()
         self._told.clear()
+        self._shown.forget()
 
 
 def _may_tell_more(record: records.Record) -> bool:

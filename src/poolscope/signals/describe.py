@@ -8,6 +8,7 @@ from poolscope.facts import Connection, Exchange, RawOrigin
 from poolscope.ledger.urls import text
 from poolscope.signals import names
 from poolscope.signals.redaction import server
+from poolscope.story.live import LIVE
 
 Attributes = dict[str, Any]
 MILLISECONDS: Final = 3
@@ -80,6 +81,16 @@ def _constant(connection: Connection) -> Constant:
 def all_facts(connection: Connection) -> Attributes:
     """All that stays true for the connection's whole life."""
     return _constant(connection).full
+
+
+def call_site(connection: Connection) -> Attributes:
+    """The line that built the client whose connection it is: the program's own, else its SDK's."""
+    client = None if connection.client is None else LIVE.clients.get(connection.client)
+    site = None if client is None else client.call_site or client.sdk_call_site
+    if site is None:
+        return {}
+    code, line = site
+    return {names.CODE_FUNCTION: code.co_qualname, names.CODE_FILE: code.co_filename, names.CODE_LINE: line}
 
 
 def exchange_facts(exchange: Exchange, connection: Connection, *, lean: bool) -> Attributes:

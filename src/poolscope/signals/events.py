@@ -17,7 +17,7 @@ from poolscope.signals import errors, names, table
 from poolscope.signals.describe import Attributes, peer
 from poolscope.signals.options import EventsTold, ExceptionRecord
 from poolscope.signals.redaction import method
-from poolscope.signals.totals import Closed, Failed, Unanswered
+from poolscope.signals.sums import Broken, Closed, Failed, Unanswered
 
 RATE: Final = 10.0
 """Events of one name per second, in the long run."""
@@ -104,6 +104,22 @@ class Events:
         body = f"connection {sheet.id}: {errors.sentence(failure, sheet.origin, sheet.failed_phase)}"
         self._send(names.SETUP_FAILED, at, about, context, SeverityNumber.WARN, body)
 
+    def broken(self, broken: Broken, context: Context) -> None:
+        """The rest of a response never came; ``context`` is that of its request."""
+        sheet, failure = broken.sheet, broken.failure
+        about: Attributes = {
+            **broken.server,
+            names.METHOD: method(sheet.method),
+            names.ERROR_TYPE: failure.type,
+        }
+        if sheet.status is not None:
+            about[names.STATUS] = sheet.status
+        if sheet.connection is not None:
+            about[names.CONNECTION_ID] = sheet.connection.id
+        at = sheet.finished_at if sheet.finished_at is not None else now()
+        body = f"response {sheet.status}: {errors.sentence(failure, sheet.origin)}"
+        self._send(names.RESPONSE_FAILED, at, about, context, SeverityNumber.WARN, body)
+
     def exception(self, unanswered: Unanswered, context: Context) -> None:
         """A request failed; ``context`` is that of its span."""
         if not self._records_exceptions:
@@ -173,11 +189,11 @@ class Events:
 def _closed(closed: Closed) -> str:
     """One line for people: log stores show the body, and without one an empty line."""
     record, server = closed.record, closed.server
-    port = f":{server[names.SERVER_PORT]}" if names.SERVER_PORT in server else ""
+    place = errors.place(server[names.SERVER_ADDRESS], server.get(names.SERVER_PORT))
     served = f"{record.requests} request{'' if record.requests == 1 else 's'}"
     by = f" by {record.closed_by}" if record.closed_by else ""
     reason = f" ({record.close_reason})" if record.close_reason else ""
-    return f"connection {record.id} to {server[names.SERVER_ADDRESS]}{port} closed{by}{reason} after {served}"
+    return f"connection {record.id} to {place} closed{by}{reason} after {served}"
 
 
 def _address(record: records.Connection) -> Any:

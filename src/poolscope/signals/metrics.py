@@ -13,7 +13,7 @@ from opentelemetry.context import Context
 from opentelemetry.metrics import CallbackOptions, Histogram, Meter, Observation
 from opentelemetry.trace import INVALID_SPAN, NonRecordingSpan, set_span_in_context
 
-from poolscope import facts, records
+from poolscope import facts
 from poolscope.facts import BEGUN, HookFailure, now
 from poolscope.queue import FACTS
 from poolscope.signals import names, table
@@ -21,16 +21,8 @@ from poolscope.signals.events import Events
 from poolscope.signals.inherited import forget
 from poolscope.signals.options import Options
 from poolscope.signals.redaction import method
-from poolscope.signals.totals import (
-    Attributes,
-    Closed,
-    Failed,
-    Sample,
-    Server,
-    Totals,
-    Unanswered,
-    protocol_version,
-)
+from poolscope.signals.sums import Attributes, Broken, Closed, Failed, Pending, Sample, Server, Unanswered
+from poolscope.signals.totals import Totals, protocol_version
 
 LINGER: Final = 12
 """Collections for which a gauge's series is told as 0 before it vanishes."""
@@ -111,7 +103,7 @@ class Metrics:
             except Exception as error:  # of somebody's exporter, view or processor: the next one may do
                 FACTS.put(BEGUN, HookFailure("signals.metrics", type(error).__name__, False))
 
-    def _pass_on(self, sample: Sample | Closed | Failed | Unanswered | records.Finding) -> None:
+    def _pass_on(self, sample: Pending) -> None:
         if isinstance(sample, Sample):
             histogram = self._histograms[sample.metric]
             histogram.record(sample.value, sample.attributes, context=_context(sample.span))
@@ -123,8 +115,10 @@ class Metrics:
             self.events.setup_failed(sample, _context(sample.span))
         elif isinstance(sample, Unanswered):
             self.events.exception(sample, _context(sample.span))
+        elif isinstance(sample, Broken):
+            self.events.broken(sample, _context(sample.span))
         else:
-            self.events.finding(sample, _EMPTY)
+            self.events.finding(sample.finding, _context(sample.span))
 
     # Readers: one per Observable, each yields absolute values.
 
@@ -141,6 +135,11 @@ class Metrics:
                 if error is not None:
                     about[names.ERROR_TYPE] = error
                 yield Observation(count, about)
+
+    def broken(self) -> Iterable[Observation]:
+        for at in self._servers():
+            for error, count in tuple(at.broken.items()):
+                yield Observation(count, {**at.attributes, names.ERROR_TYPE: error})
 
     def closed(self) -> Iterable[Observation]:
         for at in self._servers():
@@ -273,6 +272,7 @@ _READERS: Final[dict[str, Callable[[Metrics], Iterable[Observation]]]] = {
     names.OPENED: Metrics.opened,
     names.FAILED: Metrics.failed,
     names.CLOSED: Metrics.closed,
+    names.BROKEN: Metrics.broken,
     names.REQUESTS_DONE: Metrics.requests,
     names.REUSE_IDLE_TIME: Metrics.idle_time,
     names.SETUP_TIME: Metrics.setup_time,

@@ -9,7 +9,7 @@ from opentelemetry.trace import Span, SpanContext, Status, StatusCode, Tracer, s
 from poolscope.facts import Connection, Exchange, Failure, now
 from poolscope.ledger.urls import text
 from poolscope.signals import errors, names, table
-from poolscope.signals.describe import Attributes, all_facts, peer, server_attributes
+from poolscope.signals.describe import Attributes, all_facts, call_site, peer, server_attributes
 from poolscope.signals.options import Options
 from poolscope.signals.redaction import server
 
@@ -37,6 +37,7 @@ class SetupSpans:
         attributes = server_attributes(connection.origin)
         attributes[names.URL_SCHEME] = text(connection.origin[0]) or ""
         attributes.update(all_facts(connection))
+        attributes.update(call_site(connection))
         if failure is not None:
             attributes[names.ERROR_TYPE] = failure.type
         started, ended = _span_of(connection)

@@ -16,7 +16,7 @@ from typing import Any, Final, TypeVar, cast
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace
-from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
+from opentelemetry.trace import Span, SpanContext, SpanKind, Status, StatusCode, Tracer
 
 from poolscope.facts import BEGUN, Connection, Exchange, Failure, HookFailure, RawOrigin, now
 from poolscope.ledger.urls import text
@@ -286,7 +286,7 @@ class RequestSpans:
             told = exchange_facts(exchange, connection, lean=self._opener_lean if opener else self._lean)
             setup = connection.span
             if self._links and not opener and setup is not None and setup.trace_flags.sampled:
-                span.add_link(setup)
+                self._link(span, live, setup)
         else:
             if waited is not None:
                 told[names.WAIT_TIME] = waited
@@ -295,6 +295,12 @@ class RequestSpans:
         if not live.own:
             told[names.EXCHANGES] = (getattr(span, "attributes", None) or {}).get(names.EXCHANGES, 0) + 1
         return told
+
+    @staticmethod
+    def _link(span: Any, live: Live, setup: SpanContext) -> None:
+        # A span of somebody else's may cover several exchanges on one connection.
+        if live.own or not any(link.context == setup for link in getattr(span, "links", None) or ()):
+            span.add_link(setup)
 
     def _call(self, name: str, hook: Callable[..., None], *args: Any) -> None:
         try:

@@ -78,7 +78,7 @@ SPANS: Final[dict[str, Span]] = {
         "HTTP connection_setup", "internal", "dotnet",
         "Making a connection usable, by the request that waits for it.",
         names.SERVER,
-        (names.URL_SCHEME, *names.PEER, names.PROTOCOL_VERSION, *names.TLS, names.CONNECTION_ID, names.VIA, names.ERROR_TYPE),
+        (names.URL_SCHEME, *names.PEER, names.PROTOCOL_VERSION, *names.TLS, names.CONNECTION_ID, names.VIA, names.CODE_FUNCTION, names.CODE_FILE, names.CODE_LINE, names.ERROR_TYPE),
     ),
     "wait": Span(
         "HTTP wait_for_connection", "internal", "dotnet",
@@ -141,6 +141,10 @@ METRICS: Final[dict[str, Metric]] = {
         "counter", "{connection}", "poolscope", "Connections that were closed, by reason.",
         (*names.SERVER, names.CLOSE_REASON, names.CLOSED_BY),
     ),
+    names.BROKEN: Metric(
+        "counter", "{response}", "poolscope", "Responses whose headers came and the rest of them never did.",
+        (*names.SERVER, names.ERROR_TYPE),
+    ),
     names.REQUESTS_DONE: Metric(
         "counter", "{request}", "poolscope", "Finished requests that had a connection, on a reused one or not.",
         (*names.SERVER, names.REUSED, names.ROUTE),
@@ -187,6 +191,10 @@ EVENTS: Final[dict[str, Event]] = {
     names.SETUP_FAILED: Event(
         "poolscope", "A connection could not be set up.",
         (*names.SERVER, names.CONNECTION_ID, names.PHASE, names.ERROR_TYPE), (names.VIA, *names.PEER, names.WITHHELD),
+    ),
+    names.RESPONSE_FAILED: Event(
+        "poolscope", "The rest of a response never came.",
+        (*names.SERVER, names.METHOD, names.ERROR_TYPE), (names.STATUS, names.CONNECTION_ID, names.WITHHELD),
     ),
     names.EXCEPTION: Event(
         "semconv-dev", "A request failed without an answer.",

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from poolscope import facts, records
 from poolscope.facts import BEGUN, ENDED, OPENED
@@ -20,95 +20,22 @@ from poolscope.ledger.urls import raw_origin, text
 from poolscope.queue import FACTS
 from poolscope.signals import errors, names
 from poolscope.signals.redaction import method, server
+from poolscope.signals.sums import (
+    Attributes,
+    Broken,
+    Closed,
+    Failed,
+    Found,
+    Pending,
+    Sample,
+    Server,
+    Unanswered,
+)
 from poolscope.story.live import LIVE
 
 CLIENT_KINDS: Final = 100
 ROUTES: Final = 100
 """Routes told apart in metrics; later ones share ``other``."""
-EVERYDAY: Final = ("client_close", "connection_close_header", "gc", "pool_full", "server_closed_idle")
-"""Close reasons whose counters are there, as 0, from the first sight of a server on."""
-
-Attributes = dict[str, Any]
-
-
-class Sample(NamedTuple):
-    """One value for a histogram, with the SpanContext it belongs to."""
-
-    metric: str
-    value: float
-    attributes: Attributes
-    span: Any
-
-
-class Closed(NamedTuple):
-    """A connection's close, for the event."""
-
-    record: records.Connection
-    server: Attributes
-    span: Any
-
-
-class Failed(NamedTuple):
-    """A setup that failed, for the event."""
-
-    sheet: facts.Connection
-    failure: facts.Failure
-    server: Attributes
-    span: Any
-
-
-class Unanswered(NamedTuple):
-    """A request that failed without an answer, for the record of its exception."""
-
-    sheet: facts.Exchange
-    failure: facts.Failure
-    server: Attributes
-    span: Any
-
-
-class Server:
-    """Sums for one server."""
-
-    __slots__ = (
-        "attributes",
-        "closed",
-        "failed",
-        "fresh",
-        "idle_time",
-        "methods",
-        "opened",
-        "phases",
-        "reused",
-        "routes",
-    )
-
-    def __init__(self, attributes: Attributes) -> None:
-        self.attributes = attributes
-        self.opened = 0
-        self.failed: dict[tuple[str, facts.ErrorType | None], int] = {("connect", None): 0}
-        """By phase and error; the first is there, as 0, from the first sight of a server on."""
-        self.closed: dict[tuple[str, str | None], int] = {(reason, _BY[reason]): 0 for reason in EVERYDAY}
-        self.reused = 0
-        self.fresh = 0
-        self.idle_time = 0.0
-        self.methods: set[str] = set()
-        """Those of its requests: as many series of requests in progress, which are 0 most of the time."""
-        self.routes: dict[tuple[str, bool], int] = {}
-        """Requests by the route that they were sent for, on a reused connection or not; part of the sums above."""
-        self.phases: dict[str, float] = {}
-        """Seconds spent in each phase of setup."""
-
-    def __repr__(self) -> str:
-        return f"<Server {self.attributes} opened={self.opened} reused={self.reused} fresh={self.fresh}>"
-
-
-_BY: Final[dict[str, str]] = {
-    "client_close": "client",
-    "connection_close_header": "server",
-    "gc": "gc",
-    "pool_full": "client",
-    "server_closed_idle": "server",
-}
 
 
 class Totals:
@@ -121,7 +48,7 @@ class Totals:
         """Whether each phase of setup is observed by itself."""
         self.excludes: Callable[[facts.RawOrigin], bool] | None = None
         """Whether a server is one that is not told by name."""
-        self.pending: deque[Sample | Closed | Failed | Unanswered | records.Finding] = deque()
+        self.pending: deque[Pending] = deque()
         self.reset()
 
     def __repr__(self) -> str:
@@ -168,11 +95,11 @@ class Totals:
         if isinstance(record, records.Connection) and record.closed_at is not None:
             self._closed(record)
 
-    def found(self, finding: records.Finding, *, first: bool) -> None:
+    def found(self, finding: records.Finding, *, first: bool, span: Any = None) -> None:
         """Take a finding: a new one is counted, one that has grown is only told again."""
         if first:
             self.findings[finding.code] = self.findings.get(finding.code, 0) + 1
-        self.pending.append(finding)
+        self.pending.append(Found(finding, span))
 
     def begin(self) -> None:
         """What is live already is none of ours: nobody watched it."""
@@ -322,7 +249,12 @@ class Totals:
             self._routed(sheet.route, sheet.reused, at)
         self._durations(sheet, at, live is not None and live.duration_told)
         failure = sheet.failure
-        if failure is not None and sheet.headers_at is None and (live is None or live.own is not False):
+        if failure is None:
+            return
+        if sheet.headers_at is not None:
+            at.broken[failure.type] = at.broken.get(failure.type, 0) + 1
+            self.pending.append(Broken(sheet, failure, at.attributes, sheet.span))
+        elif live is None or live.own is not False:
             self.pending.append(Unanswered(sheet, failure, at.attributes, sheet.span))
 
     def _routed(self, route: str, reused: bool, at: Server) -> None:
