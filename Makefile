@@ -19,7 +19,11 @@ MEASURED := not (load or $(NEEDS_MORE))
 SUITES ?= httpx httpcore requests aiohttp urllib3
 VERSIONS ?= oldest older old
 
-.PHONY: help print-python demo test test-fast test-all test-root test-caddy test-stack components truth long regress lint format types mypy check hooks bench bench-ir upstream versions readme stack stack-local screenshots panels dashboards clean test-browser test-validators pictures dist package release-files coverage workflows docs docs-serve sdks pairs
+.PHONY: help print-python hooks clean
+.PHONY: lint format types mypy check test test-fast test-all truth long regress coverage upstream versions
+.PHONY: test-root test-caddy test-stack test-browser test-validators sdks pairs
+.PHONY: bench bench-ir bench-volume components stack stack-local screenshots panels dashboards
+.PHONY: demo readme pictures docs docs-serve dist package release-files workflows
 
 help:
 	@echo 'make demo      the report of the seed programs, against an embedded server'
@@ -34,6 +38,7 @@ help:
 	@echo 'make lint      ruff; make format mends what it can'
 	@echo 'make workflows what runs on a forge, by zizmor and actionlint (needs Go)'
 	@echo 'make types     mypy and pyright, over the tests as well'
+	@echo 'make bench-volume  bytes, spans and series that are sent, beside the official package'
 	@echo 'make check     lint, types and test'
 	@echo 'make hooks     have git check lint and types before each commit'
 	@echo 'make bench     what observing costs, beside the official packages'
@@ -172,6 +177,9 @@ bench: $(VENV)/dev.stamp
 
 bench-ir: $(VENV)/dev.stamp
 	$(BIN)/python -m bench.instructions
+
+bench-volume: $(VENV)/dev.stamp
+	$(BIN)/python -m bench.volume
 
 upstream: $(VENV)/dev.stamp
 	$(BIN)/python -m tests.upstream $(SUITES)

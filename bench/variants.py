@@ -89,7 +89,7 @@ def _flush(*providers: Any) -> Settle:
     return lambda: [provider.force_flush() for provider in providers]
 
 
-def _official(library: str, *providers: Any) -> None:
+def use_official(library: str, *providers: Any) -> None:
     if library == "httpx":
         from opentelemetry.instrumentation.httpx import HTTPXClientInstrumentor as Instrumentor
     elif library == "aiohttp":
@@ -104,7 +104,7 @@ def _setup(sampled: bool, official: bool, ours: bool) -> Setup:
         os.environ["OTEL_SEMCONV_STABILITY_OPT_IN"] = "http"
         providers = _providers(sampled)
         if official:
-            _official(library, *providers)
+            use_official(library, *providers)
         if ours:
             import poolscope
 

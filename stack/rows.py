@@ -12,6 +12,7 @@ from stack.queries import (
     PHASE,
     PORT,
     REASON,
+    REUSED,
     SERVER,
     STATE,
     average,
@@ -87,7 +88,14 @@ def are_reused(scope: Scope) -> Row:
                 "Idle time at reuse",
                 "Average rest before a reuse; at httpx's limit of 5 s the connection is dropped instead.",
                 "s",
-                (ask(ratio(rate(names.REUSE_IDLE_TIME, servers, by), rate(names.REUSE_COUNT, servers, by))),),
+                (
+                    ask(
+                        ratio(
+                            rate(names.REUSE_IDLE_TIME, servers, by),
+                            rate(names.REQUESTS_DONE, f'{servers},{REUSED}="true"', by),
+                        )
+                    ),
+                ),
                 base="green",
                 limits=((5.0, "red"),),
             ),
@@ -181,16 +189,23 @@ def what_does_setup_cost(scope: Scope) -> Row:
                 (ask(rate(names.SETUP_DURATION, total, by, "sum")),),
             ),
             Panel(
-                "Setup time by phase, 95th centile",
-                "Where a new connection's time goes; tls_context is this process's own CPU.",
+                "Wasted on building clients",
+                "Seconds of building clients in each second; tls_context is loading CA certificates for them.",
                 "s",
                 (
-                    ask(
-                        centile(0.95, names.SETUP_DURATION, servers, f"{by}, {PHASE}"),
+                    scope.of_service(
+                        rate(
+                            names.CONSTRUCTION_DURATION, scope.service, f"{scope.service_by}, {PHASE}", "sum"
+                        ),
                         named(PHASE),
-                        exemplars=True,
                     ),
                 ),
+            ),
+            Panel(
+                "Setup time by phase",
+                "Seconds of each second, over all threads and tasks; tls_context is this process's own CPU.",
+                "s",
+                (ask(rate(names.SETUP_TIME, servers, f"{by}, {PHASE}"), named(PHASE)),),
             ),
             Panel(
                 "Failed setups",
@@ -199,12 +214,12 @@ def what_does_setup_cost(scope: Scope) -> Row:
                 (ask(rate(names.FAILED, servers, f"{by}, {PHASE}"), named(PHASE)),),
             ),
             Panel(
-                "DNS lookups, 95th centile",
-                "By name: what resolving it took.",
+                "DNS lookups",
+                "By name: what resolving it took on average.",
                 "s",
                 (
                     scope.of_service(
-                        centile(0.95, names.DNS_DURATION, scope.service, f"{scope.service_by}, {DNS_NAME}"),
+                        average(names.DNS_DURATION, scope.service, f"{scope.service_by}, {DNS_NAME}"),
                         named(DNS_NAME),
                     ),
                 ),

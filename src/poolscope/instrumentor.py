@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from poolscope import facts, records
 from poolscope.ledger import Ledger, Snapshot
 from poolscope.libraries.activation import Activation
-from poolscope.otel_version import VariableError, api, too_old
+from poolscope.otel_version import api, too_old
 from poolscope.queue import FACTS
 from poolscope.story.door import ENTRANCE
 from poolscope.story.hook import HOOKS
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from opentelemetry.metrics import MeterProvider
     from opentelemetry.trace import TracerProvider
 
+    from poolscope.signals.options import Buckets, EventsTold, SetupSpans, SpanFacts, SpanNames
     from poolscope.signals.spans import RequestHook, ResponseHook
 
 Listener = Callable[[records.Record], None]
@@ -152,14 +153,22 @@ def instrument(
     excluded_urls: str | None = None,
     request_hook: RequestHook | None = None,
     response_hook: ResponseHook | None = None,
+    setup_spans: SetupSpans | None = None,
+    span_facts: SpanFacts | None = None,
+    span_links: bool | None = None,
+    span_names: SpanNames | None = None,
+    events: EventsTold | None = None,
+    metric_buckets: Buckets | None = None,
+    max_servers: int | None = None,
+    excluded_servers: str | None = None,
     signals: bool = True,
 ) -> None:
     """Watch every connection of httpx, httpx2, requests, urllib3 and aiohttp from now on; a second call does nothing.
 
     With ``opentelemetry-api`` installed, spans, metrics and events go to the global providers, or to those
     given as ``tracer_provider``, ``meter_provider``, ``logger_provider``; ``excluded_urls``,
-    ``request_hook`` and ``response_hook`` are those of the official packages. ``signals=False`` leaves
-    OpenTelemetry out. Only a wrong option raises. Where signals cannot be had for another reason, a line on
+    ``request_hook`` and ``response_hook`` are those of the official packages. The others say how much is told
+    (docs/opentelemetry.md, "How much is told"). ``signals=False`` leaves OpenTelemetry out. Only a wrong option raises. Where signals cannot be had for another reason, a line on
     stderr says so, and the connections are watched without them.
     """
     named = {
@@ -169,6 +178,14 @@ def instrument(
         "excluded_urls": excluded_urls,
         "request_hook": request_hook,
         "response_hook": response_hook,
+        "setup_spans": setup_spans,
+        "span_facts": span_facts,
+        "span_links": span_links,
+        "span_names": span_names,
+        "events": events,
+        "metric_buckets": metric_buckets,
+        "max_servers": max_servers,
+        "excluded_servers": excluded_servers,
     }
     options = {name: value for name, value in named.items() if value is not None}
     if _refused():
@@ -190,15 +207,19 @@ def observe(*packages: str) -> None:
         _switch(_signals_for({}, wanted=True))
 
 
+def _note(words: str) -> None:
+    from poolscope.recording.stderr import note
+
+    note(words)
+
+
 def _refused() -> bool:
     """Whether nothing is observed in this interpreter, which is said once."""
     global _said_no
     reason = refusal()
     if reason is not None and not _said_no:
-        from poolscope.recording.stderr import note
-
         _said_no = True
-        note(reason)
+        _note(reason)
     return reason is not None
 
 
@@ -252,14 +273,15 @@ def _signals_with(options: dict[str, Any], reason: str | None) -> Any:
             from poolscope.findings import new_findings
             from poolscope.signals import Signals
 
-            return Signals(findings=new_findings(), **options)
+            made = Signals(findings=new_findings(), **options)
+            for complaint in made.complaints:
+                _note(f"{complaint}; the default is used")
+            return made
     except Exception as error:
-        if options and isinstance(error, TypeError | ValueError) and not isinstance(error, VariableError):
+        if options and isinstance(error, TypeError | ValueError):
             raise
-        reason = str(error) if isinstance(error, VariableError) else f"{type(error).__name__}: {error}"
-    from poolscope.recording.stderr import note
-
-    note(f"no OpenTelemetry signals: {reason}")
+        reason = f"{type(error).__name__}: {error}"
+    _note(f"no OpenTelemetry signals: {reason}")
     return None
 
 

@@ -18,6 +18,22 @@ class Configuration:
 
     excluded_urls: str | None = None
     """Comma-separated regular expressions; requests whose URL one of them finds get no span and no metric."""
+    setup_spans: str | None = None
+    """``full``, ``errors`` or ``off``."""
+    span_facts: str | None = None
+    """``lean`` or ``full``."""
+    span_links: bool | None = None
+    """Whether a request that reuses a connection links to the span of its setup."""
+    span_names: str | None = None
+    """``short`` or ``dotnet``."""
+    events: str | None = None
+    """``all``, ``problems`` or ``off``."""
+    metric_buckets: str | None = None
+    """``few`` or ``all``."""
+    max_servers: int | None = None
+    """Servers told apart in metrics."""
+    excluded_servers: str | None = None
+    """Comma-separated patterns of servers without spans, events and series of their own."""
 
 
 class PoolscopeInstrumentor(BaseInstrumentor):  # type: ignore[misc]
@@ -33,8 +49,12 @@ class PoolscopeInstrumentor(BaseInstrumentor):  # type: ignore[misc]
         # What is raised here keeps the loader from instrumenting the packages that come after us.
         try:
             import poolscope
+            from poolscope.signals.options import sane
 
-            poolscope.instrument(**options)
+            right, complaints = sane(options)
+            for complaint in complaints:
+                sys.stderr.write(f"poolscope: {complaint}; the default is used\n")
+            poolscope.instrument(**right)
         except Exception as error:
             sys.stderr.write(f"poolscope: not instrumented: {type(error).__name__}: {str(error)!r}\n")
 

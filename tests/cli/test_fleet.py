@@ -118,10 +118,12 @@ def test_it_asks_only_for_metrics_and_labels_that_exist():
 
 def test_most_setup_first_and_unknown_is_not_zero():
     services = [
-        fleet.Service("b", requests=10, reused=5, setup_seconds=2.0, findings={"PS101": 3}),
+        fleet.Service(
+            "b", requests=10, reused=5, setup_seconds=2.0, building_seconds=0.5, findings={"PS101": 3}
+        ),
         fleet.Service("a"),
     ]
     shown = fleet.text(services, "1h").splitlines()
-    assert shown[3].split() == ["b", "2.000", "s", "50%", "10", "–", "–", "PS101", "×3"]
-    assert shown[4].split() == ["a", "–", "s", "–", "–", "–", "–", "none"]
+    assert shown[3].split() == ["b", "0.500", "s", "2.000", "s", "50%", "10", "–", "–", "PS101", "×3"]
+    assert shown[4].split() == ["a", "–", "s", "–", "s", "–", "–", "–", "–", "none"]
     assert json.loads(fleet.as_json(services, "1h"))["services"][0]["reuse_ratio"] == 0.5

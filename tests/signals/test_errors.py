@@ -15,7 +15,6 @@ from poolscope.facts import ERROR_TYPES, ErrorType
 from poolscope.signals.errors import WORDS
 from poolscope.story.failures import seen
 from tests.servers import Certificates, in_thread
-from tests.signals.telemetry import Telemetry
 from tests.truth import setup_failures as ways
 from tests.truth.probes import HTTPX, Probe
 from tests.truth.setup_failures import Cause
@@ -111,7 +110,7 @@ def _each() -> Iterator[Any]:
 
 @pytest.mark.parametrize(("type_", "name"), [*_each()])
 def test_a_failure_has_one_name(
-    type_: ErrorType, name: str, certificates: Certificates, telemetry: Telemetry
+    type_: ErrorType, name: str, certificates: Certificates, telemetry: Any
 ) -> None:
     row = ROWS[type_]
     with row.way(certificates) as cause, telemetry.instrumented():
@@ -131,9 +130,16 @@ def test_a_failure_has_one_name(
     } - {""}
 
 
-def _of_request(telemetry: Telemetry, points: Any, captured: Any, row: Row) -> Iterator[tuple[str, Any]]:
+def _of_request(telemetry: Any, points: Any, captured: Any, row: Row) -> Iterator[tuple[str, Any]]:
     yield "file", {each.error_type for each in captured.exchanges if each.error}
     if row.in_body:
+        (span,) = telemetry.requests
+        assert span.status.status_code.name == "UNSET", "it was over when the headers came"
+        (event,) = telemetry.events("poolscope.response.failed")
+        assert (event.trace_id, event.span_id) == (span.context.trace_id, span.context.span_id)
+        assert event.body.startswith("response 200: ")
+        yield "event of the response", {event.attributes["error.type"]}
+        yield "counter", _errors(points["poolscope.responses.failed"])
         return
     failed = [span for span in telemetry.requests if span.status.status_code.name == "ERROR"]
     yield "span", {span.attributes["error.type"] for span in failed}
@@ -147,7 +153,7 @@ def _of_request(telemetry: Telemetry, points: Any, captured: Any, row: Row) -> I
         assert span.attributes["poolscope.connection.id"] == failed_setup == captured.connections[0].id
 
 
-def _of_setup(telemetry: Telemetry, points: Any, captured: Any, phase: str) -> dict[str, Any]:
+def _of_setup(telemetry: Any, points: Any, captured: Any, phase: str) -> dict[str, Any]:
     (setup,) = telemetry.named("HTTP connection_setup")
     (broken,) = [
         span
@@ -175,7 +181,7 @@ def _of_setup(telemetry: Telemetry, points: Any, captured: Any, phase: str) -> d
     return told
 
 
-def _of_connection(telemetry: Telemetry, captured: Any, type_: ErrorType) -> dict[str, Any]:
+def _of_connection(telemetry: Any, captured: Any, type_: ErrorType) -> dict[str, Any]:
     if type_ == "pool_timeout":
         (wait,) = telemetry.named("HTTP wait_for_connection")
         return {"wait": {wait.attributes["error.type"]}}
@@ -199,9 +205,7 @@ def test_what_is_not_in_the_table_cannot_be_caused_here() -> None:
 @pytest.mark.parametrize("name", ["httpx-asyncio", "httpx2-trio"])
 @pytest.mark.parametrize("way", [ways.handshake_unanswered, ways.connect_unanswered, answering("/silence/1")])
 @LEAVES_SOCKETS
-def test_a_cancellation_is_no_error(
-    name: str, way: Any, certificates: Certificates, telemetry: Telemetry
-) -> None:
+def test_a_cancellation_is_no_error(name: str, way: Any, certificates: Certificates, telemetry: Any) -> None:
     from tests.truth.watching import until
 
     with way(certificates) as cause, telemetry.instrumented():
@@ -222,14 +226,15 @@ def test_a_cancellation_is_no_error(
     assert all(
         "error.type" not in each.log_record.attributes for each in telemetry.log_exporter.get_finished_logs()
     )
-    assert {each.error_type for each in (*captured.connections, *captured.exchanges)} == {None}
+    told: list[Any] = [*captured.connections, *captured.exchanges]
+    assert {each.error_type for each in told} == {None}
 
 
 @pytest.mark.parametrize(
     ("asked", "on_span", "as_log"), [("", True, False), ("logs", False, True), ("logs/dup", True, True)]
 )
 def test_an_exception_is_recorded_as_the_conventions_are_asked_to(
-    asked: str, on_span: bool, as_log: bool, monkeypatch: pytest.MonkeyPatch, telemetry: Telemetry
+    asked: str, on_span: bool, as_log: bool, monkeypatch: pytest.MonkeyPatch, telemetry: Any
 ) -> None:
     import requests
 

@@ -156,3 +156,21 @@ def test_a_rule_that_was_switched_off_is_reported(telemetry) -> None:
     client(program)
     program.stop()
     assert telemetry.total("poolscope.hooks.disabled") == 1
+
+
+def test_a_finding_is_in_a_trace_that_shows_it(telemetry, server) -> None:
+    import requests
+
+    def ask() -> None:
+        requests.get(server.url("/a"), timeout=5)
+
+    with telemetry.instrumented():
+        for _ in range(20):
+            ask()
+    (event, *_) = telemetry.events("poolscope.finding")
+    shown = [
+        span for span in telemetry.named("HTTP connection_setup") if span.context.span_id == event.span_id
+    ]
+    assert [span.context.trace_id for span in shown] == [event.trace_id]
+    assert event.attributes["code.line.number"] == shown[0].attributes["code.line.number"]
+    assert event.attributes["code.file.path"] == shown[0].attributes["code.file.path"] == __file__

@@ -56,10 +56,7 @@ def test_the_name_is_the_proxys(
         } == {("localhost", 1)}
         assert telemetry.total("poolscope.connections.opened") == 1
     (lookup,) = telemetry.named("DNS lookup")
-    assert (lookup.name, dict(lookup.attributes)) == (
-        "DNS lookup localhost",
-        {"dns.question.name": "localhost"},
-    )
+    assert lookup.attributes["dns.question.name"] == "localhost"
     (setup,) = telemetry.named("HTTP connection_setup")
     # urllib3's connection to a forwarding proxy serves every origin: it is the proxy's own.
     its_own = fetch is with_requests and proxy.startswith("http:")

@@ -62,14 +62,10 @@ def test_a_request_has_a_span_from_its_start_to_its_headers(door, telemetry) -> 
         "url.full": "http://shop.example/a?sig=REDACTED",
         "network.peer.address": "192.0.2.1",
         "network.peer.port": 80,
-        "network.type": "ipv4",
         "network.protocol.version": "1.1",
         "poolscope.connection.id": on.id,
-        "poolscope.connection.via": "direct",
         "poolscope.connection.reused": False,
         "poolscope.connection.request_number": 1,
-        "poolscope.connection.age": pytest.approx(sheet.headers_at - on.opened_at),
-        "poolscope.pool.wait_time": 0.0,
     }
     assert sheet.span == span.context
     assert sheet.live.span is None  # nothing is kept alive
@@ -85,7 +81,7 @@ def test_setup_and_its_phases_are_children_with_their_own_times(door, telemetry)
     )  # fmt: skip
     run(door, sheets.exchange(("https", "shop.example", None), started_at=at - 0.06), on)
     (request,) = telemetry.requests
-    (setup,) = telemetry.named("HTTP connection_setup shop.example:443")
+    (setup,) = telemetry.named("HTTP connection_setup")
     assert setup.kind is SpanKind.INTERNAL
     assert setup.parent == request.context
     assert on.span == setup.context
@@ -93,13 +89,13 @@ def test_setup_and_its_phases_are_children_with_their_own_times(door, telemetry)
     assert setup.attributes["url.scheme"] == "https"
     children = [span for span in telemetry.spans if span.parent == setup.context]
     assert {span.name: round((span.end_time - span.start_time) / 1e6) for span in children} == {
-        "DNS lookup shop.example": 10,
-        "socket connect 192.0.2.1:443": 10,
+        "DNS lookup": 10,
+        "socket connect": 10,
         "TLS context": 10,
-        "TLS client handshake shop.example": 20,
+        "TLS client handshake": 20,
     }
     assert request.start_time <= setup.start_time <= setup.end_time <= request.end_time
-    assert {key: value for key, value in request.attributes.items() if key.startswith("tls.")} == {
+    assert {key: value for key, value in setup.attributes.items() if key.startswith("tls.")} == {
         "tls.protocol.name": "tls",
         "tls.protocol.version": "1.3",
         "tls.cipher": "TLS_AES_128_GCM_SHA256",
@@ -111,7 +107,6 @@ def test_setup_and_its_phases_are_children_with_their_own_times(door, telemetry)
 def test_behind_a_proxy_the_name_looked_up_is_the_proxys(door, telemetry) -> None:
     run(door, on=sheets.connection(via="tunnel", dns_name=b"proxy.example"))
     (dns,) = telemetry.named("DNS lookup")
-    assert dns.name == "DNS lookup proxy.example"
     assert dict(dns.attributes) == {"dns.question.name": "proxy.example"}
 
 
@@ -183,7 +178,7 @@ def test_waiting_is_told_only_if_it_happened(door, telemetry, waited, told) -> N
     door.request_started(sheet, Request())
     on = sheets.connection()
     door.headers_received(sheets.answered(sheet, on, pool_wait=waited), None)
-    waits = telemetry.named("HTTP wait_for_connection shop.example:80")
+    waits = telemetry.named("HTTP wait_for_connection")
     assert len(waits) == told
     for span in waits:
         assert span.parent == telemetry.requests[0].context
@@ -234,11 +229,12 @@ class TestOwnership:
             _, on, headers = run(door)
             assert not headers
             run(door, on=on)
+            run(door, on=on)
         (span,) = telemetry.requests
         assert span.context == outer.get_span_context()
         assert span.attributes["network.peer.address"] == "192.0.2.1"
-        assert span.attributes["poolscope.connection.request_number"] == 2
-        assert span.attributes["poolscope.exchange.count"] == 2
+        assert span.attributes["poolscope.connection.request_number"] == 3
+        assert span.attributes["poolscope.exchange.count"] == 3
         assert "http.response.status_code" not in span.attributes
         (setup,) = telemetry.named("HTTP connection_setup")
         assert setup.parent == outer.get_span_context()

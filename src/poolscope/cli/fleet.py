@@ -25,6 +25,8 @@ QUESTIONS: Final[dict[str, str]] = {
     "failed": "sum by (service_name) (increase(poolscope_connections_failed_total[{since}]))",
     "setup_seconds": "sum by (service_name) (increase("
     'poolscope_connection_setup_duration_seconds_sum{{poolscope_setup_phase="total"}}[{since}]))',
+    "building_seconds": "sum by (service_name) (increase("
+    'poolscope_client_construction_duration_seconds_sum{{poolscope_setup_phase="total"}}[{since}]))',
     "dropped": "sum by (service_name) (increase(poolscope_facts_dropped_total[{since}]))",
     # A finding often comes once, in its series' first sample, where `increase` sees none: so what the processes
     # of the range counted since they started.
@@ -44,8 +46,16 @@ class Service:
     failed: float | None = None
     setup_seconds: float | None = None
     """Summed over threads and tasks; those of the few connections that were needed are among them."""
+    building_seconds: float | None = None
+    """Building clients, loading CA certificates for them included."""
     dropped: float | None = None
     findings: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def wasted_seconds(self) -> float | None:
+        """Building clients and setting connections up; None where neither was told."""
+        told = [seconds for seconds in (self.setup_seconds, self.building_seconds) if seconds is not None]
+        return sum(told) if told else None
 
     @property
     def reuse_ratio(self) -> float | None:
@@ -60,7 +70,7 @@ def _advice(prometheus: Prometheus) -> str:
 
 
 def read(url: str, since: str, patience: float = TOTAL_TIME) -> list[Service]:
-    """Ask the Prometheus at ``url`` about the last ``since`` (``15m``, ``1h``, ``7d``), the one with most setup seconds first."""
+    """Ask the Prometheus at ``url`` about the last ``since`` (``15m``, ``1h``, ``7d``), the one that wastes most seconds first."""
     if not url.startswith(("http://", "https://")):
         raise PrometheusError(f"{shown_url(url)!r} is no address: write it as http://host:9090")
     if not SINCE.fullmatch(since):
@@ -80,7 +90,7 @@ def read(url: str, since: str, patience: float = TOTAL_TIME) -> list[Service]:
         raise PrometheusError(
             f"the Prometheus at {prometheus.url} has nothing of poolscope's in the last {since}: {_advice(prometheus)}"
         )
-    return sorted(services.values(), key=lambda service: (-(service.setup_seconds or 0.0), service.name))
+    return sorted(services.values(), key=lambda service: (-(service.wasted_seconds or 0.0), service.name))
 
 
 def _tell(service: Service, number: str, labels: dict[str, str], value: float | None) -> None:
@@ -94,7 +104,10 @@ def _tell(service: Service, number: str, labels: dict[str, str], value: float | 
 
 def as_json(services: list[Service], since: str) -> str:
     """The report for programs; all numbers are estimates over the range."""
-    told = [{**asdict(service), "reuse_ratio": service.reuse_ratio} for service in services]
+    told = [
+        {**asdict(service), "wasted_seconds": service.wasted_seconds, "reuse_ratio": service.reuse_ratio}
+        for service in services
+    ]
     return json.dumps({"since": since, "services": told}, indent=2) + "\n"
 
 
@@ -106,9 +119,9 @@ def text(services: list[Service], since: str) -> str:
     """The report for people."""
     width = min(WIDEST, max(len("service"), *(len(service.name) for service in services)))
     lines = [
-        f"The last {since}, as Prometheus estimates it; most seconds of connection setup first.",
+        f"The last {since}, as Prometheus estimates it; most seconds of building clients and setting connections up first.",
         "",
-        f"{'service':<{width}}  {'setup':>10}  {'reuse':>6}  {'requests':>9}  {'opened':>8}  {'failed':>7}  findings",
+        f"{'service':<{width}}  {'building':>10}  {'setup':>10}  {'reuse':>6}  {'requests':>9}  {'opened':>8}  {'failed':>7}  findings",
     ]
     for service in services[:LISTED]:
         ratio = service.reuse_ratio
@@ -116,7 +129,8 @@ def text(services: list[Service], since: str) -> str:
             ", ".join(f"{code} ×{count:.0f}" for code, count in sorted(service.findings.items())) or "none"
         )
         lines.append(
-            f"{_fit(service.name, width)}  {_number(service.setup_seconds, '.3f'):>8} s  "
+            f"{_fit(service.name, width)}  {_number(service.building_seconds, '.3f'):>8} s  "
+            f"{_number(service.setup_seconds, '.3f'):>8} s  "
             f"{'–' if ratio is None else f'{ratio:.0%}':>6}  {_number(service.requests, ',.0f'):>9}  "
             f"{_number(service.opened, ',.0f'):>8}  {_number(service.failed, ',.0f'):>7}  {findings}"
         )

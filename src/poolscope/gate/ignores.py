@@ -7,8 +7,8 @@ from fnmatch import fnmatchcase
 
 from poolscope.findings.fingerprint import path_from, site_of
 from poolscope.gate.codes import code
+from poolscope.ledger.urls import matches
 from poolscope.recording.errors import UsageError
-from poolscope.recording.origins import matches
 from poolscope.records import CallSite, Finding
 
 

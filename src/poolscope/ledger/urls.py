@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -74,3 +75,10 @@ def _without_value(pair: str) -> str:
         name = HIDDEN if is_token(name) else name
         return f"{name}={HIDDEN}" if value else f"{name}="
     return HIDDEN if pair else ""  # a bare token may itself be the secret
+
+
+def matches(origin: str, pattern: str) -> bool:
+    """Whether ``pattern`` fits the origin, its host and port, or its host alone."""
+    authority = origin.partition("://")[2] or origin
+    host = authority.rpartition(":")[0] if ":" in authority.rpartition("]")[2] else authority
+    return any(fnmatchcase(part.lower(), pattern.lower()) for part in (origin, authority, host))

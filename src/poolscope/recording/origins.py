@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from fnmatch import fnmatchcase
 
 from poolscope import records
+from poolscope.ledger.urls import matches
 
 
 class OnlyOrigins:
@@ -55,10 +55,3 @@ class OnlyOrigins:
 def wanted(origin: str, patterns: Sequence[str]) -> bool:
     """Whether one of the patterns fits, or there are none."""
     return not patterns or any(matches(origin, pattern) for pattern in patterns)
-
-
-def matches(origin: str, pattern: str) -> bool:
-    """Whether ``pattern`` fits the origin, its host and port, or its host alone."""
-    authority = origin.partition("://")[2] or origin
-    host = authority.rpartition(":")[0] if ":" in authority.rpartition("]")[2] else authority
-    return any(fnmatchcase(part.lower(), pattern.lower()) for part in (origin, authority, host))

@@ -22,11 +22,14 @@ from poolscope import facts, records
 from poolscope.ledger import LONG_WAIT
 from poolscope.ledger.unusual import unusual
 from poolscope.ledger.urls import format_origin
+from poolscope.otel_version import VariableError
 from poolscope.queue import FACTS
-from poolscope.signals import errors, names
+from poolscope.signals import names
 from poolscope.signals.events import Events
 from poolscope.signals.metrics import SETTLE, Metrics
-from poolscope.signals.redaction import excluding
+from poolscope.signals.options import NAMES, Options, settle
+from poolscope.signals.redaction import excluding, excluding_servers
+from poolscope.signals.shown import Shown
 from poolscope.signals.spans import RequestHook, RequestSpans, ResponseHook
 from poolscope.signals.totals import Totals
 
@@ -77,29 +80,45 @@ class Signals:
         findings: Findings | None = None,
         *,
         apart: bool = False,
+        **settings: Any,
     ) -> None:
-        """``apart``: make every request's span, and leave those that others make as they are."""
+        """``apart``: make every request's span, and leave those that others make as they are.
+
+        ``settings`` are those of `poolscope.signals.options`.
+        """
         for name, hook in (("request_hook", request_hook), ("response_hook", response_hook)):
             if hook is not None and not callable(hook):
                 raise TypeError(f"{name} is not callable: {hook!r}")
         if excluded_urls is not None and not isinstance(excluded_urls, str):
             raise TypeError(f"excluded_urls is a comma-separated string, not {type(excluded_urls).__name__}")
-        excluded = excluding(excluded_urls)
-        record = errors.wanted_record()
+        unknown = set(settings) - set(NAMES)
+        if unknown:
+            raise TypeError(f"no such option: {', '.join(sorted(unknown))}")
+        chosen = settle(settings)
+        self.complaints = list(chosen.complaints)
+        """What was wrong with the environment."""
+        try:
+            excluded = excluding(excluded_urls)
+        except VariableError as error:
+            excluded = None
+            self.complaints.append(str(error))
+        options = chosen.options
         self._findings = findings
         self.tell_progress: Callable[[float, float], None] | None = None
         """Makes the ledger tell of requests that take long, at a time, for longer than so many seconds."""
+        self._shown = Shown()
         self._told: dict[tuple[Any, ...], int] = {}
         self._unasked = 0
         self._logger_provider = logger_provider
         self._exit_registered = False
         self._ticks = 0
-        self.totals, self.metrics = _instruments(meter_provider)
+        self.totals, self.metrics = _instruments(meter_provider, options)
         self._events = Events(
             _logs.get_logger(
                 names.SCOPE, poolscope.__version__, logger_provider, schema_url=names.SCHEMA_URL
             ),
-            record,
+            chosen.exceptions,
+            options.events,
         )
         self.spans = RequestSpans(
             trace.get_tracer(
@@ -111,7 +130,8 @@ class Signals:
             response_hook,
             self._tick,
             apart=apart,
-            record=record,
+            record=chosen.exceptions,
+            options=options,
         )
         """The live path's door."""
 
@@ -144,6 +164,7 @@ class Signals:
     def take(self, record: records.Record) -> None:
         """Take one record of the process's ledger, at drain time."""
         self.totals.take(record)
+        self._shown.take(record)
         if self._findings is not None:
             self._find(self._findings, record)
 
@@ -178,7 +199,7 @@ class Signals:
         # Once when it is recognised, then each time it has doubled: a finding is a habit, not an occurrence.
         if before is None or finding.count >= 2 * before:
             self._told[key] = finding.count
-            self.totals.found(finding, first=before is None)
+            self.totals.found(finding, first=before is None, span=self._shown.of(finding))
 
     def settle(self) -> None:
         """Drain, look at what takes long, and ask the rules."""
@@ -214,6 +235,7 @@ class Signals:
         self.totals.reset()
         self.metrics.after_fork()
         self._told.clear()
+        self._shown.forget()
 
 
 def _may_tell_more(record: records.Record) -> bool:
@@ -234,7 +256,7 @@ _GLOBAL: Final = _Global()
 _made: Final[WeakKeyDictionary[Any, tuple[Totals, Metrics]]] = WeakKeyDictionary()
 
 
-def _instruments(provider: MeterProvider | None) -> tuple[Totals, Metrics]:
+def _instruments(provider: MeterProvider | None, options: Options) -> tuple[Totals, Metrics]:
     """The instruments on ``provider``: one set however often we are switched on and off.
 
     The SDK keeps instruments for ever, so a second set would tell everything twice, and a first one that
@@ -245,5 +267,7 @@ def _instruments(provider: MeterProvider | None) -> tuple[Totals, Metrics]:
     if made is None:
         totals = Totals()
         meter = get_meter(names.SCOPE, poolscope.__version__, provider, schema_url=names.SCHEMA_URL)
-        made = _made[key] = (totals, Metrics(meter, totals))
+        made = _made[key] = (totals, Metrics(meter, totals, options))
+    made[0].phases = options.metric_buckets == "all"
+    made[0].limit, made[0].excludes = options.max_servers, excluding_servers(options.excluded_servers)
     return made

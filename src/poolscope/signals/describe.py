@@ -2,13 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final, NamedTuple
 
-from poolscope.facts import Connection, Exchange
+from poolscope.facts import Connection, Exchange, RawOrigin
 from poolscope.ledger.urls import text
 from poolscope.signals import names
+from poolscope.signals.redaction import server
+from poolscope.story.live import LIVE
 
 Attributes = dict[str, Any]
+MILLISECONDS: Final = 3
+"""Decimals."""
+WORTH_TELLING: Final = 0.001
+"""Seconds of idle time that a lean span tells."""
+
+
+class Constant(NamedTuple):
+    """What stays true for a connection's whole life, remembered on its sheet."""
+
+    lean: Attributes
+    """What every request's span is told."""
+    full: Attributes
+    """What its setup span is told."""
+
+
+def server_attributes(origin: RawOrigin) -> Attributes:
+    """Whom a request or a connection is for."""
+    host, port = server(origin)
+    if port is None:
+        return {names.SERVER_ADDRESS: host}
+    return {names.SERVER_ADDRESS: host, names.SERVER_PORT: port}
 
 
 def peer(raw: Any) -> Attributes:
@@ -37,33 +60,73 @@ def tls(connection: Connection) -> Attributes:
     return told
 
 
-def connection_facts(connection: Connection) -> Attributes:
-    """What stays true for the connection's whole life, remembered on its sheet once it is complete."""
-    told: Attributes | None = connection.live
+def _constant(connection: Connection) -> Constant:
+    told: Constant | None = connection.live
     if told is None:
-        told = {names.CONNECTION_ID: connection.id, **peer(connection.peer), **tls(connection)}
+        full: Attributes = {
+            names.CONNECTION_ID: connection.id,
+            **peer(connection.peer),
+            **tls(connection),
+        }
         if connection.via is not None:
-            told[names.VIA] = connection.via
+            full[names.VIA] = connection.via
         if connection.http_version is not None:
-            told[names.PROTOCOL_VERSION] = connection.http_version
-            connection.live = told
+            full[names.PROTOCOL_VERSION] = connection.http_version
+        told = Constant({key: full[key] for key in names.LEAN if key in full}, full)
+        if connection.http_version is not None:
+            connection.live = told  # nothing of it will change
     return told
 
 
-def exchange_facts(exchange: Exchange, connection: Connection) -> Attributes:
-    """What a request's span is told about the connection it got, as far as it was observed."""
-    told = connection_facts(connection).copy()
+def all_facts(connection: Connection) -> Attributes:
+    """All that stays true for the connection's whole life."""
+    return _constant(connection).full
+
+
+def call_site(connection: Connection) -> Attributes:
+    """The line that built the client whose connection it is: the program's own, else its SDK's."""
+    client = None if connection.client is None else LIVE.clients.get(connection.client)
+    site = None if client is None else client.call_site or client.sdk_call_site
+    if site is None:
+        return {}
+    code, line = site
+    return {names.CODE_FUNCTION: code.co_qualname, names.CODE_FILE: code.co_filename, names.CODE_LINE: line}
+
+
+def exchange_facts(exchange: Exchange, connection: Connection, *, lean: bool) -> Attributes:
+    """What a request's span is told about the connection it got, as far as it was observed.
+
+    A lean span has an idle time in milliseconds, where it is one at least: the rest is noise, and noise cannot be compressed.
+    """
+    constant = _constant(connection)
+    told = (constant.lean if lean else constant.full).copy()
     if exchange.reused is not None:
         told[names.REUSED] = exchange.reused
     if exchange.joined:
         told[names.JOINED] = True
     if exchange.request_number is not None:
         told[names.REQUEST_NUMBER] = exchange.request_number
-    if exchange.idle_time is not None:
-        told[names.IDLE_TIME] = exchange.idle_time
-    if exchange.pool_wait is not None:
-        told[names.WAIT_TIME] = exchange.pool_wait
-    at = exchange.headers_at or exchange.finished_at
+    idle = exchange.idle_time
+    if idle is not None and (not lean or idle >= WORTH_TELLING):
+        told[names.IDLE_TIME] = round(idle, MILLISECONDS) if lean else idle
+    waited = exchange.pool_wait
+    if waited or (waited is not None and not lean):
+        told[names.WAIT_TIME] = waited
+    if not lean:
+        _add_times(told, exchange, connection)
+    return told
+
+
+def _add_times(told: Attributes, exchange: Exchange, connection: Connection) -> None:
+    headers_at, sent_at = exchange.headers_at, exchange.sent_at
+    at = headers_at or exchange.finished_at
     if at is not None and connection.opened_at is not None and at >= connection.opened_at:
         told[names.AGE] = at - connection.opened_at
-    return told
+    if sent_at is not None:
+        begun = exchange.assigned_at
+        if connection.opened_by == exchange.id and connection.opened_at is not None:
+            begun = connection.opened_at
+        if begun is not None and sent_at >= begun:
+            told[names.SEND_TIME] = sent_at - begun
+        if headers_at is not None:
+            told[names.ANSWER_TIME] = headers_at - sent_at

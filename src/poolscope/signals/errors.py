@@ -5,11 +5,9 @@ Everything is put together from structured parts. An exception's own text is nev
 
 from __future__ import annotations
 
-import os
-from typing import Final, Literal
+from typing import Final
 
 from poolscope.facts import Connection, ErrorType, Failure, RawOrigin
-from poolscope.otel_version import VariableError
 from poolscope.signals.redaction import server
 
 WORDS: Final[dict[ErrorType, str]] = {
@@ -65,20 +63,3 @@ def place(host: str, port: int | None) -> str:
     """Host and port as in a URL: an IPv6 address in brackets."""
     shown = f"[{host}]" if ":" in host else host
     return shown if port is None else f"{shown}:{port}"
-
-
-Record = Literal["span", "logs", "logs/dup"]
-"""How an exception is recorded: as an event of the span, as a log record, or both."""
-
-
-def wanted_record() -> Record:
-    """What ``OTEL_SEMCONV_EXCEPTION_SIGNAL_OPT_IN`` asks for."""
-    variable = "OTEL_SEMCONV_EXCEPTION_SIGNAL_OPT_IN"
-    asked = os.environ.get(variable, "").strip()
-    if not asked:
-        return "span"
-    if asked == "logs":
-        return "logs"
-    if asked == "logs/dup":
-        return "logs/dup"
-    raise VariableError(f"{variable} is {asked!r}, not logs or logs/dup")

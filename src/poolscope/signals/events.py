@@ -15,8 +15,9 @@ from poolscope.facts import now
 from poolscope.ledger.urls import DEFAULT_PORTS
 from poolscope.signals import errors, names, table
 from poolscope.signals.describe import Attributes, peer
+from poolscope.signals.options import EventsTold, ExceptionRecord
 from poolscope.signals.redaction import method
-from poolscope.signals.totals import Closed, Failed, Unanswered
+from poolscope.signals.sums import Broken, Closed, Failed, Unanswered
 
 RATE: Final = 10.0
 """Events of one name per second, in the long run."""
@@ -51,8 +52,9 @@ class Limit:
 class Events:
     """Sends events to one logger."""
 
-    def __init__(self, logger: Logger, record: errors.Record = "span") -> None:
+    def __init__(self, logger: Logger, record: ExceptionRecord = "span", told: EventsTold = "all") -> None:
         self._logger = logger
+        self._told = told
         self._records_exceptions = record != "span"
         self._limits = {name: Limit() for name in table.EVENTS}
 
@@ -62,6 +64,8 @@ class Events:
     def closed(self, closed: Closed, context: Context) -> None:
         """A connection was closed; ``context`` is that of its setup."""
         record = closed.record
+        if self._told == "problems" and record.error_type is None:
+            return
         at = record.closed_at if record.closed_at is not None else now()
         about: Attributes = {
             **closed.server,
@@ -99,6 +103,22 @@ class Events:
         at = sheet.closed_at if sheet.closed_at is not None else now()
         body = f"connection {sheet.id}: {errors.sentence(failure, sheet.origin, sheet.failed_phase)}"
         self._send(names.SETUP_FAILED, at, about, context, SeverityNumber.WARN, body)
+
+    def broken(self, broken: Broken, context: Context) -> None:
+        """The rest of a response never came; ``context`` is that of its request."""
+        sheet, failure = broken.sheet, broken.failure
+        about: Attributes = {
+            **broken.server,
+            names.METHOD: method(sheet.method),
+            names.ERROR_TYPE: failure.type,
+        }
+        if sheet.status is not None:
+            about[names.STATUS] = sheet.status
+        if sheet.connection is not None:
+            about[names.CONNECTION_ID] = sheet.connection.id
+        at = sheet.finished_at if sheet.finished_at is not None else now()
+        body = f"response {sheet.status}: {errors.sentence(failure, sheet.origin)}"
+        self._send(names.RESPONSE_FAILED, at, about, context, SeverityNumber.WARN, body)
 
     def exception(self, unanswered: Unanswered, context: Context) -> None:
         """A request failed; ``context`` is that of its span."""
@@ -146,6 +166,8 @@ class Events:
         severity: SeverityNumber,
         body: str | None = None,
     ) -> None:
+        if self._told == "off" or about.get(names.SERVER_ADDRESS) == "other":
+            return
         limit = self._limits[name]
         if not limit.allows(at):
             return
@@ -167,11 +189,11 @@ class Events:
 def _closed(closed: Closed) -> str:
     """One line for people: log stores show the body, and without one an empty line."""
     record, server = closed.record, closed.server
-    port = f":{server[names.SERVER_PORT]}" if names.SERVER_PORT in server else ""
+    place = errors.place(server[names.SERVER_ADDRESS], server.get(names.SERVER_PORT))
     served = f"{record.requests} request{'' if record.requests == 1 else 's'}"
     by = f" by {record.closed_by}" if record.closed_by else ""
     reason = f" ({record.close_reason})" if record.close_reason else ""
-    return f"connection {record.id} to {server[names.SERVER_ADDRESS]}{port} closed{by}{reason} after {served}"
+    return f"connection {record.id} to {place} closed{by}{reason} after {served}"
 
 
 def _address(record: records.Connection) -> Any:

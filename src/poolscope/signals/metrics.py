@@ -13,29 +13,23 @@ from opentelemetry.context import Context
 from opentelemetry.metrics import CallbackOptions, Histogram, Meter, Observation
 from opentelemetry.trace import INVALID_SPAN, NonRecordingSpan, set_span_in_context
 
-from poolscope import facts, records
+from poolscope import facts
 from poolscope.facts import BEGUN, HookFailure, now
 from poolscope.queue import FACTS
 from poolscope.signals import names, table
 from poolscope.signals.events import Events
 from poolscope.signals.inherited import forget
+from poolscope.signals.options import Options
 from poolscope.signals.redaction import method
-from poolscope.signals.totals import (
-    Attributes,
-    Closed,
-    Failed,
-    Sample,
-    Server,
-    Totals,
-    Unanswered,
-    protocol_version,
-)
+from poolscope.signals.sums import Attributes, Broken, Closed, Failed, Pending, Sample, Server, Unanswered
+from poolscope.signals.totals import Totals, protocol_version
 
 LINGER: Final = 12
 """Collections for which a gauge's series is told as 0 before it vanishes."""
 SETTLE: Final = 1.0
 """Seconds a collection waits for a drain under way elsewhere."""
 
+_DEFAULT: Final = Options()
 _EMPTY: Final = set_span_in_context(INVALID_SPAN, Context())
 """Not simply `Context()`: the SDK takes a context without content for none given."""
 
@@ -43,8 +37,9 @@ _EMPTY: Final = set_span_in_context(INVALID_SPAN, Context())
 class Metrics:
     """Instruments on one meter, reading one `Totals`."""
 
-    def __init__(self, meter: Meter, totals: Totals) -> None:
+    def __init__(self, meter: Meter, totals: Totals, options: Options = _DEFAULT) -> None:
         self._totals = totals
+        few = options.metric_buckets == "few"
         self.events: Events | None = None
         self.settle: Callable[[], Any] = FACTS.settle
         """Drains the queue before a collection."""
@@ -59,7 +54,7 @@ class Metrics:
                     name,
                     unit=metric.unit,
                     description=metric.brief,
-                    explicit_bucket_boundaries_advisory=metric.buckets,
+                    explicit_bucket_boundaries_advisory=metric.few if few else metric.buckets,
                 )
                 continue
             create = {
@@ -108,7 +103,7 @@ class Metrics:
             except Exception as error:  # of somebody's exporter, view or processor: the next one may do
                 FACTS.put(BEGUN, HookFailure("signals.metrics", type(error).__name__, False))
 
-    def _pass_on(self, sample: Sample | Closed | Failed | Unanswered | records.Finding) -> None:
+    def _pass_on(self, sample: Pending) -> None:
         if isinstance(sample, Sample):
             histogram = self._histograms[sample.metric]
             histogram.record(sample.value, sample.attributes, context=_context(sample.span))
@@ -120,8 +115,10 @@ class Metrics:
             self.events.setup_failed(sample, _context(sample.span))
         elif isinstance(sample, Unanswered):
             self.events.exception(sample, _context(sample.span))
+        elif isinstance(sample, Broken):
+            self.events.broken(sample, _context(sample.span))
         else:
-            self.events.finding(sample, _EMPTY)
+            self.events.finding(sample.finding, _context(sample.span))
 
     # Readers: one per Observable, each yields absolute values.
 
@@ -138,6 +135,11 @@ class Metrics:
                 if error is not None:
                     about[names.ERROR_TYPE] = error
                 yield Observation(count, about)
+
+    def broken(self) -> Iterable[Observation]:
+        for at in self._servers():
+            for error, count in tuple(at.broken.items()):
+                yield Observation(count, {**at.attributes, names.ERROR_TYPE: error})
 
     def closed(self) -> Iterable[Observation]:
         for at in self._servers():
@@ -160,8 +162,10 @@ class Metrics:
     def idle_time(self) -> Iterable[Observation]:
         return (Observation(at.idle_time, at.attributes) for at in self._servers())
 
-    def idle_count(self) -> Iterable[Observation]:
-        return (Observation(at.idle_count, at.attributes) for at in self._servers())
+    def setup_time(self) -> Iterable[Observation]:
+        for at in self._servers():
+            for phase, seconds in tuple(at.phases.items()):
+                yield Observation(seconds, {**at.attributes, names.PHASE: phase})
 
     def clients_created(self) -> Iterable[Observation]:
         for kind, count in tuple(self._totals.clients_created.items()):
@@ -268,9 +272,10 @@ _READERS: Final[dict[str, Callable[[Metrics], Iterable[Observation]]]] = {
     names.OPENED: Metrics.opened,
     names.FAILED: Metrics.failed,
     names.CLOSED: Metrics.closed,
+    names.BROKEN: Metrics.broken,
     names.REQUESTS_DONE: Metrics.requests,
     names.REUSE_IDLE_TIME: Metrics.idle_time,
-    names.REUSE_COUNT: Metrics.idle_count,
+    names.SETUP_TIME: Metrics.setup_time,
     names.WAITING: Metrics.waiting,
     names.OLDEST_WAIT: Metrics.oldest_wait,
     names.CLIENTS_CREATED: Metrics.clients_created,

@@ -62,6 +62,8 @@ REQUESTS: Final = "poolscope.connection.requests"
 CLOSE_REASON: Final = "poolscope.connection.close_reason"
 CLOSED_BY: Final = "poolscope.connection.closed_by"
 WAIT_TIME: Final = "poolscope.pool.wait_time"
+SEND_TIME: Final = "poolscope.request.send_time"
+ANSWER_TIME: Final = "poolscope.request.answer_time"
 EXCHANGES: Final = "poolscope.exchange.count"
 PHASE: Final = "poolscope.setup.phase"
 CLIENT_KIND: Final = "poolscope.client.kind"
@@ -130,11 +132,20 @@ ATTRIBUTES: Final[dict[str, Attribute]] = {
     WAIT_TIME: Attribute(
         "double", "poolscope", "Seconds in the pool's queue, connection setup not included."
     ),
+    SEND_TIME: Attribute(
+        "double", "poolscope", "Seconds from having the connection to the last byte of the request sent."
+    ),
+    ANSWER_TIME: Attribute(
+        "double", "poolscope", "Seconds from the last byte of the request sent to the response headers."
+    ),
     EXCHANGES: Attribute(
         "int", "poolscope", "Exchanges so far under this span; the facts are the last one's."
     ),
     PHASE: Attribute(
-        "string", "poolscope", "dns, connect, proxy_tunnel, tls_context, tls or total.", ("dns", "tls")
+        "string",
+        "poolscope",
+        "dns, connect, proxy_tunnel, tls_context (loading CA certificates), tls or total.",
+        ("dns", "tls"),
     ),
     CLIENT_KIND: Attribute(
         "string",
@@ -161,8 +172,11 @@ TLS: Final = (TLS_PROTOCOL_NAME, TLS_PROTOCOL_VERSION, TLS_CIPHER, TLS_RESUMED, 
 PEER: Final = (PEER_ADDRESS, PEER_PORT, TRANSPORT, NETWORK_TYPE)
 ON_REQUEST: Final = (
     *PEER, PROTOCOL_VERSION, *TLS, CONNECTION_ID, VIA, REUSED, JOINED, REQUEST_NUMBER, IDLE_TIME, AGE, WAIT_TIME,
+    SEND_TIME, ANSWER_TIME,
 )  # fmt: skip
 """What a request's span is told of its connection, ours or somebody else's."""
+LEAN: Final = (PEER_ADDRESS, PEER_PORT, TRANSPORT, PROTOCOL_VERSION, CONNECTION_ID)
+"""What of a connection is told on each request's span, though it does not change."""
 
 OPEN_CONNECTIONS: Final = "http.client.open_connections"
 CONNECTION_DURATION: Final = "http.client.connection.duration"
@@ -173,13 +187,15 @@ DNS_DURATION: Final = "dns.lookup.duration"
 OPENED: Final = "poolscope.connections.opened"
 FAILED: Final = "poolscope.connections.failed"
 CLOSED: Final = "poolscope.connections.closed"
+BROKEN: Final = "poolscope.responses.failed"
 REQUESTS_DONE: Final = "poolscope.requests"
 SETUP_DURATION: Final = "poolscope.connection.setup.duration"
+SETUP_TIME: Final = "poolscope.connection.setup.time"
 REQUESTS_PER_CONNECTION: Final = "poolscope.connection.requests_served"
 REUSE_IDLE_TIME: Final = "poolscope.reuse.idle_time"
-REUSE_COUNT: Final = "poolscope.reuse.count"
 WAITING: Final = "poolscope.requests.waiting"
 OLDEST_WAIT: Final = "poolscope.requests.oldest_wait"
+CONSTRUCTION_DURATION: Final = "poolscope.client.construction.duration"
 CLIENTS_CREATED: Final = "poolscope.clients.created"
 CLIENTS_CLOSED: Final = "poolscope.clients.closed"
 CLIENTS_ALIVE: Final = "poolscope.clients.alive"
@@ -189,5 +205,6 @@ HOOKS_DISABLED: Final = "poolscope.hooks.disabled"
 
 CONNECTION_CLOSED: Final = "poolscope.connection.closed"
 SETUP_FAILED: Final = "poolscope.connection.setup_failed"
+RESPONSE_FAILED: Final = "poolscope.response.failed"
 EXCEPTION: Final = "http.client.request.exception"
 FINDING: Final = "poolscope.finding"

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Final
 
 from poolscope.facts import RawOrigin
-from poolscope.ledger.urls import DEFAULT_PORTS, format_origin, text
+from poolscope.ledger.urls import DEFAULT_PORTS, format_origin, matches, text
 from poolscope.otel_version import VariableError
 
 SIGNED_KEYS: Final = frozenset(
@@ -85,6 +86,23 @@ def _without_signatures(url: str) -> str:
         if equals and key in SIGNED_KEYS:
             pairs[index] = f"{key}={REDACTED}"
     return f"{head}{mark}{'&'.join(pairs)}{hash_}{fragment}"
+
+
+def excluding_servers(patterns: str | None) -> Callable[[RawOrigin], bool] | None:
+    """Whether a server is one of those that the comma-separated ``patterns`` fit; None without any."""
+    parts = [part.strip() for part in (patterns or "").split(",") if part.strip()]
+    if not parts:
+        return None
+
+    @lru_cache(maxsize=2_048)
+    def excluded(origin: RawOrigin) -> bool:
+        host, port = server(origin)
+        shown = (
+            f"{text(origin[0])}://[{host}]:{port}" if ":" in host else f"{text(origin[0])}://{host}:{port}"
+        )
+        return any(matches(known, part) for part in parts for known in (shown, format_origin(origin)))
+
+    return excluded
 
 
 def excluding(patterns: str | None) -> re.Pattern[str] | None:

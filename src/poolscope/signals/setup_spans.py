@@ -2,85 +2,105 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from opentelemetry.trace import Span, SpanContext, Status, StatusCode, Tracer, set_span_in_context
 
 from poolscope.facts import Connection, Exchange, Failure, now
 from poolscope.ledger.urls import text
-from poolscope.signals import errors, names
-from poolscope.signals.describe import Attributes, connection_facts, peer
+from poolscope.signals import errors, names, table
+from poolscope.signals.describe import Attributes, all_facts, call_site, peer, server_attributes
+from poolscope.signals.options import Options
 from poolscope.signals.redaction import server
 
 
-def setup_span(tracer: Tracer, parent: Span, connection: Connection, anchor: int) -> SpanContext:
-    """Tell a setup that succeeded or failed, with its phases, under ``parent``; ``anchor`` is epoch ns at 0.
+class SetupSpans:
+    """Makes them, as far as the options want them."""
 
-    Both ends are given explicitly, so nothing stays open when the setup is cut short.
-    """
-    host, port = server(connection.origin)
-    failed = connection.failed_phase
-    attributes = _server(host, port)
-    attributes[names.URL_SCHEME] = text(connection.origin[0]) or ""
-    attributes.update(connection_facts(connection))
-    failure = errors.of_setup(connection)
-    if failure is not None:
-        attributes[names.ERROR_TYPE] = failure.type
-    started, ended = _span_of(connection)
-    span = tracer.start_span(
-        f"HTTP connection_setup {host}:{port}",
-        context=set_span_in_context(parent),
-        attributes=attributes,
-        start_time=anchor + int(started * 1e9),
-    )
-    if span.is_recording():
+    def __init__(self, tracer: Tracer, options: Options) -> None:
+        self._tracer = tracer
+        self._successes = options.setup_spans == "full"
+        self._failures = options.setup_spans != "off"
+        self._long = options.span_names == "dotnet"
+
+    def __repr__(self) -> str:
+        return f"<SetupSpans by {self._tracer!r}>"
+
+    def setup(self, parent: Span, connection: Connection, anchor: int) -> SpanContext | None:
+        """Tell a setup that succeeded or failed, with its phases, under ``parent``; ``anchor`` is epoch ns at 0.
+
+        Both ends are given explicitly, so nothing stays open when the setup is cut short.
+        """
+        failure = errors.of_setup(connection)
+        if not (self._successes if failure is None else self._failures):
+            return None
+        attributes = server_attributes(connection.origin)
+        attributes[names.URL_SCHEME] = text(connection.origin[0]) or ""
+        attributes.update(all_facts(connection))
+        attributes.update(call_site(connection))
+        if failure is not None:
+            attributes[names.ERROR_TYPE] = failure.type
+        started, ended = _span_of(connection)
+        span = self._tracer.start_span(
+            self._named("setup", errors.place(*server(connection.origin))),
+            context=set_span_in_context(parent),
+            attributes=attributes,
+            start_time=anchor + int(started * 1e9),
+        )
+        if span.is_recording():
+            self._phases(span, connection, failure, anchor)
+            if failure is not None:
+                span.set_status(_status(failure, connection))
+        span.end(end_time=anchor + int(ended * 1e9))
+        context = span.get_span_context()
+        return context if context.is_valid else None
+
+    def _phases(self, span: Span, connection: Connection, failure: Failure | None, anchor: int) -> None:
         within = set_span_in_context(span)
         last = len(connection.phases) - 1
         for index, (phase, begun, over) in enumerate(connection.phases):
-            name, about = _phase(phase, connection, host, port)
-            broke = failure if failed == phase and index == last else None
+            about, detail = _phase(phase, connection)
+            broke = failure if connection.failed_phase == phase and index == last else None
             if broke is not None:
                 about[names.ERROR_TYPE] = errors.of_lookup(broke) if phase == "dns" else broke.type
-            child = tracer.start_span(
-                name, context=within, attributes=about, start_time=anchor + int(begun * 1e9)
+            child = self._tracer.start_span(
+                self._named(phase, detail),
+                context=within,
+                attributes=about,
+                start_time=anchor + int(begun * 1e9),
             )
             if broke is not None:
                 child.set_status(_status(broke, connection))
             child.end(end_time=anchor + int(over * 1e9))
+
+    def wait(self, parent: Span, exchange: Exchange, anchor: int, failure: Failure | None) -> None:
+        """Tell that ``exchange`` waited ``pool_wait`` seconds in the pool's queue."""
+        if not (self._successes if failure is None else self._failures):
+            return
+        attributes = server_attributes(exchange.origin)
         if failure is not None:
-            span.set_status(_status(failure, connection))
-    span.end(end_time=anchor + int(ended * 1e9))
-    return span.get_span_context()
+            attributes[names.ERROR_TYPE] = failure.type
+        start = exchange.started_at
+        span = self._tracer.start_span(
+            self._named("wait", errors.place(*server(exchange.origin))),
+            context=set_span_in_context(parent),
+            attributes=attributes,
+            start_time=anchor + int(start * 1e9),
+        )
+        if failure is not None:
+            span.set_status(Status(StatusCode.ERROR, errors.sentence(failure, exchange.origin)))
+        span.end(end_time=anchor + int((start + (exchange.pool_wait or 0.0)) * 1e9))
+
+    def _named(self, kind: str, detail: str | None) -> str:
+        name = _NAMES.get(kind, kind)
+        return f"{name} {detail}" if self._long and detail else name
+
+
+_NAMES: Final = {kind: span.name for kind, span in table.SPANS.items()}
 
 
 def _status(failure: Failure, connection: Connection) -> Status:
     return Status(StatusCode.ERROR, errors.sentence(failure, connection.origin, connection.failed_phase))
-
-
-def wait_span(tracer: Tracer, parent: Span, exchange: Exchange, anchor: int, failure: Failure | None) -> None:
-    """Tell that ``exchange`` waited ``pool_wait`` seconds in the pool's queue."""
-    host, port = server(exchange.origin)
-    attributes = _server(host, port)
-    if failure is not None:
-        attributes[names.ERROR_TYPE] = failure.type
-    start = exchange.started_at
-    span = tracer.start_span(
-        f"HTTP wait_for_connection {host}:{port}",
-        context=set_span_in_context(parent),
-        attributes=attributes,
-        start_time=anchor + int(start * 1e9),
-    )
-    if failure is not None:
-        span.set_status(Status(StatusCode.ERROR, errors.sentence(failure, exchange.origin)))
-    span.end(end_time=anchor + int((start + (exchange.pool_wait or 0.0)) * 1e9))
-
-
-def _server(host: str, port: int | None) -> Attributes:
-    return (
-        {names.SERVER_ADDRESS: host}
-        if port is None
-        else {names.SERVER_ADDRESS: host, names.SERVER_PORT: port}
-    )
 
 
 def _span_of(connection: Connection) -> tuple[float, float]:
@@ -97,28 +117,22 @@ def _span_of(connection: Connection) -> tuple[float, float]:
     return started, ended
 
 
-def _phase(phase: str, connection: Connection, host: str, port: int | None) -> tuple[str, Attributes]:
-    """Name and attributes of a phase's span. Behind a proxy the name looked up is the proxy's."""
+def _phase(phase: str, connection: Connection) -> tuple[Attributes, str | None]:
+    """Attributes of a phase's span, and what .NET has in its name. Behind a proxy the name looked up is the proxy's."""
     if phase == "dns":
         asked = text(connection.dns_name)
-        return ("DNS lookup", {}) if asked is None else (f"DNS lookup {asked}", {names.DNS_NAME: asked})
+        return ({} if asked is None else {names.DNS_NAME: asked}), asked
     if phase == "connect":
         about: dict[str, Any] = peer(connection.peer)
-        at = about.get(names.PEER_ADDRESS)
-        if at is None:
-            return "socket connect", about
-        return (
-            f"socket connect {at}:{about[names.PEER_PORT]}"
-            if names.PEER_PORT in about
-            else f"socket connect {at}",
-            about,
-        )
+        address = about.get(names.PEER_ADDRESS)
+        return about, None if address is None else errors.place(address, about.get(names.PEER_PORT))
     if phase == "proxy_tunnel":
-        return f"HTTP proxy_tunnel {host}:{port}", _server(host, port)
+        return server_attributes(connection.origin), errors.place(*server(connection.origin))
     if phase == "tls":
+        host = server(connection.origin)[0]
         about = {names.SERVER_ADDRESS: host}
         if connection.tls_version:
             about[names.TLS_PROTOCOL_NAME] = "tls"
             about[names.TLS_PROTOCOL_VERSION] = connection.tls_version.removeprefix("TLSv")
-        return f"TLS client handshake {host}", about
-    return "TLS context" if phase == "tls_context" else phase, {}
+        return about, host
+    return {}, None

@@ -16,21 +16,25 @@ from typing import Any, Final, TypeVar, cast
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace
-from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
+from opentelemetry.trace import Span, SpanContext, SpanKind, Status, StatusCode, Tracer
 
-from poolscope.facts import BEGUN, Connection, Exchange, Failure, HookFailure, now
+from poolscope.facts import BEGUN, Connection, Exchange, Failure, HookFailure, RawOrigin, now
 from poolscope.ledger.urls import text
 from poolscope.queue import FACTS, is_the_hosts
 from poolscope.signals import errors, names
-from poolscope.signals.describe import Attributes, exchange_facts
+from poolscope.signals.describe import Attributes, exchange_facts, server_attributes
+from poolscope.signals.options import ExceptionRecord, Options
 from poolscope.signals.owner import find_owner, is_traced
 from poolscope.signals.propagation import Propagation
-from poolscope.signals.redaction import method, server, url_full
-from poolscope.signals.setup_spans import setup_span, wait_span
+from poolscope.signals.redaction import excluding_servers, method, url_full
+from poolscope.signals.setup_spans import SetupSpans
 
 log = logging.getLogger("poolscope")
 
 FAILURES_ALLOWED: Final = 3
+BEGINNINGS: Final = 2_048
+"""Methods and origins for which a span's beginning is kept."""
+_DEFAULT: Final = Options()
 
 RequestHook = Callable[[Span, Any], None]
 ResponseHook = Callable[[Span, Any, Any], None]
@@ -97,9 +101,18 @@ class RequestSpans:
         tick: Callable[[], None] | None = None,
         *,
         apart: bool = False,
-        record: errors.Record = "span",
+        record: ExceptionRecord = "span",
+        options: Options = _DEFAULT,
     ) -> None:
         self._tracer = tracer
+        self._setups = SetupSpans(tracer, options)
+        self._links = options.span_links
+        self._lean = options.span_facts == "lean"
+        self._opener_lean = self._lean and options.setup_spans == "full"
+        """Without a span of the setup its facts stand on the span of the request that it was made for."""
+        self._excludes = excluding_servers(options.excluded_servers)
+        self._beginnings: dict[tuple[Any, RawOrigin], tuple[str, Attributes]] = {}
+        """Names and first attributes of spans, by method and origin."""
         self._apart = apart
         self._there = explicit
         self._excluded = excluded
@@ -123,6 +136,10 @@ class RequestSpans:
     @_harmless
     def _request_started(self, exchange: Exchange, request: Any) -> Iterable[tuple[str, str]] | None:
         url = None
+        if self._excludes is not None and self._excludes(exchange.origin):
+            exchange.live = live = Live()
+            live.excluded = True
+            return None
         if self._excluded is not None:
             url = url_full(exchange.origin, exchange.target)
             if self._excluded.search(url):
@@ -158,8 +175,7 @@ class RequestSpans:
         """Tell a setup as a child of the request that waited for it, if that one records."""
         live = None if exchange is None else exchange.live
         if live is not None and live.span is not None and connection.epoch == FACTS.epoch:
-            context = setup_span(self._tracer, live.span, connection, live.anchor)
-            connection.span = context if context.is_valid else None
+            connection.span = self._setups.setup(live.span, connection, live.anchor)
 
     @_harmless
     def headers_received(self, exchange: Exchange, response: Any) -> None:
@@ -225,18 +241,9 @@ class RequestSpans:
         return self._there
 
     def _start(self, exchange: Exchange, live: Live, url: str | None) -> Span:
-        name = method(exchange.method)
-        host, port = server(exchange.origin)
-        attributes: Attributes = {
-            names.METHOD: name,
-            names.SERVER_ADDRESS: host,
-            names.URL_FULL: url_full(exchange.origin, exchange.target) if url is None else url,
-        }
-        if port is not None:
-            attributes[names.SERVER_PORT] = port
-        if name == "_OTHER":
-            attributes[names.METHOD_ORIGINAL] = text(exchange.method) or ""
-            name = "HTTP"
+        name, known = self._beginnings.get((exchange.method, exchange.origin)) or self._beginning(exchange)
+        attributes = known.copy()
+        attributes[names.URL_FULL] = url_full(exchange.origin, exchange.target) if url is None else url
         if exchange.resends:
             attributes[names.RESEND_COUNT] = exchange.resends
         return self._tracer.start_span(
@@ -246,21 +253,40 @@ class RequestSpans:
             start_time=live.anchor + int(exchange.started_at * 1e9),
         )
 
-    def _facts(self, span: Any, live: Live, exchange: Exchange, failure: Failure | None = None) -> Attributes:
+    def _beginning(self, exchange: Exchange) -> tuple[str, Attributes]:
+        """Name and first attributes of a span for a request with this method to this origin."""
+        name = method(exchange.method)
+        attributes: Attributes = {names.METHOD: name, **server_attributes(exchange.origin)}
+        if name == "_OTHER":
+            attributes[names.METHOD_ORIGINAL] = text(exchange.method) or ""
+            name = "HTTP"
+        if len(self._beginnings) >= BEGINNINGS:
+            self._beginnings.clear()
+        self._beginnings[exchange.method, exchange.origin] = name, attributes
+        return name, attributes
+
+    def _facts(
+        self,
+        span: Any,
+        live: Live,
+        exchange: Exchange,
+        failure: Failure | None = None,
+    ) -> Attributes:
         """The connection's facts for ``span``; tells the wait and the link on the way."""
         connection = exchange.connection
         waited = exchange.pool_wait
         if waited:
             in_vain = failure if connection is None and failure and failure.connection is None else None
-            wait_span(self._tracer, span, exchange, live.anchor, in_vain)
+            self._setups.wait(span, exchange, live.anchor, in_vain)
         if not (live.own or live.described):
             return {}
         told: Attributes = {}
         if connection is not None:
-            told = exchange_facts(exchange, connection)
+            opener = connection.opened_by == exchange.id
+            told = exchange_facts(exchange, connection, lean=self._opener_lean if opener else self._lean)
             setup = connection.span
-            if setup is not None and setup.trace_flags.sampled and connection.opened_by != exchange.id:
-                span.add_link(setup)
+            if self._links and not opener and setup is not None and setup.trace_flags.sampled:
+                self._link(span, live, setup)
         else:
             if waited is not None:
                 told[names.WAIT_TIME] = waited
@@ -269,6 +295,12 @@ class RequestSpans:
         if not live.own:
             told[names.EXCHANGES] = (getattr(span, "attributes", None) or {}).get(names.EXCHANGES, 0) + 1
         return told
+
+    @staticmethod
+    def _link(span: Any, live: Live, setup: SpanContext) -> None:
+        # A span of somebody else's may cover several exchanges on one connection.
+        if live.own or not any(link.context == setup for link in getattr(span, "links", None) or ()):
+            span.add_link(setup)
 
     def _call(self, name: str, hook: Callable[..., None], *args: Any) -> None:
         try:

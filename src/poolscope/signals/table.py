@@ -16,6 +16,9 @@ class Metric(NamedTuple):
     brief: str
     attributes: tuple[str, ...]
     buckets: tuple[float, ...] | None = None
+    """Upper bounds that the conventions advise, or that are ours where they have none."""
+    few: tuple[float, ...] | None = None
+    """Those by default: a bucket is a series in Prometheus."""
 
     @property
     def required(self) -> tuple[str, ...]:
@@ -72,23 +75,23 @@ SPANS: Final[dict[str, Span]] = {
         (names.METHOD_ORIGINAL, names.RESEND_COUNT, names.STATUS, names.ERROR_TYPE, names.PHASE, *names.ON_REQUEST),
     ),
     "setup": Span(
-        "HTTP connection_setup {server.address}:{server.port}", "internal", "dotnet",
+        "HTTP connection_setup", "internal", "dotnet",
         "Making a connection usable, by the request that waits for it.",
         names.SERVER,
-        (names.URL_SCHEME, *names.PEER, names.PROTOCOL_VERSION, *names.TLS, names.CONNECTION_ID, names.VIA, names.ERROR_TYPE),
+        (names.URL_SCHEME, *names.PEER, names.PROTOCOL_VERSION, *names.TLS, names.CONNECTION_ID, names.VIA, names.CODE_FUNCTION, names.CODE_FILE, names.CODE_LINE, names.ERROR_TYPE),
     ),
     "wait": Span(
-        "HTTP wait_for_connection {server.address}:{server.port}", "internal", "dotnet",
+        "HTTP wait_for_connection", "internal", "dotnet",
         "Waiting in the pool's queue; only where a request really waited.",
         names.SERVER, (names.ERROR_TYPE,),
     ),
-    "dns": Span("DNS lookup {dns.question.name}", "internal", "dotnet", "Resolving a name.", (), (names.DNS_NAME, names.DNS_ANSWERS, names.ERROR_TYPE)),
+    "dns": Span("DNS lookup", "internal", "dotnet", "Resolving a name.", (), (names.DNS_NAME, names.DNS_ANSWERS, names.ERROR_TYPE)),
     "connect": Span(
-        "socket connect {network.peer.address}:{network.peer.port}", "internal", "dotnet",
+        "socket connect", "internal", "dotnet",
         "Connecting the socket, all addresses tried included.", (), (*names.PEER, names.ERROR_TYPE),
     ),
     "proxy_tunnel": Span(
-        "HTTP proxy_tunnel {server.address}:{server.port}", "internal", "poolscope",
+        "HTTP proxy_tunnel", "internal", "poolscope",
         "Asking a proxy for a tunnel.", names.SERVER, (names.ERROR_TYPE,),
     ),
     "tls_context": Span(
@@ -96,7 +99,7 @@ SPANS: Final[dict[str, Span]] = {
         "Loading CA certificates and keys: CPU of this process, not the network.", (), (names.ERROR_TYPE,),
     ),
     "tls": Span(
-        "TLS client handshake {server.address}", "internal", "dotnet",
+        "TLS client handshake", "internal", "dotnet",
         "The TLS handshake.", (names.SERVER_ADDRESS,), (names.TLS_PROTOCOL_NAME, names.TLS_PROTOCOL_VERSION, names.ERROR_TYPE),
     ),
 }  # fmt: skip
@@ -114,23 +117,23 @@ METRICS: Final[dict[str, Metric]] = {
     names.CONNECTION_DURATION: Metric(
         "histogram", "s", "semconv-dev",
         "The duration of the successfully established outbound HTTP connections.",
-        (*names.SERVER, names.PROTOCOL_VERSION), _CONNECTION_SECONDS,
+        (*names.SERVER, names.PROTOCOL_VERSION), _CONNECTION_SECONDS, (),
     ),
     names.ACTIVE_REQUESTS: Metric(
         "updowncounter", "{request}", "semconv-dev", "Number of active HTTP requests.", (names.METHOD, *names.SERVER),
     ),
     names.REQUEST_DURATION: Metric(
         "histogram", "s", "semconv", "Duration of HTTP client requests.",
-        (names.METHOD, names.STATUS, *names.SERVER, names.ERROR_TYPE, names.PROTOCOL_VERSION), _REQUEST_SECONDS,
+        (names.METHOD, names.STATUS, *names.SERVER, names.ERROR_TYPE, names.PROTOCOL_VERSION), _REQUEST_SECONDS, _REQUEST_SECONDS,
     ),
     names.TIME_IN_QUEUE: Metric(
         "histogram", "s", "dotnet",
         "The amount of time requests spent on a queue waiting for an available connection.",
-        (names.METHOD, *names.SERVER, names.PROTOCOL_VERSION), _REQUEST_SECONDS,
+        (names.METHOD, *names.SERVER, names.PROTOCOL_VERSION), _REQUEST_SECONDS, (0.01, 0.1, 1.0),
     ),
     names.DNS_DURATION: Metric(
         "histogram", "s", "semconv-dev", "Measures the time taken to perform a DNS lookup.",
-        (names.DNS_NAME, names.ERROR_TYPE), _REQUEST_SECONDS,
+        (names.DNS_NAME, names.ERROR_TYPE), _REQUEST_SECONDS, (),
     ),
     names.OPENED: Metric("counter", "{connection}", "poolscope", "Connections that became usable.", names.SERVER),
     names.FAILED: Metric("counter", "{connection}", "poolscope", "Connection setups that failed.", (*names.SERVER, names.PHASE, names.ERROR_TYPE)),
@@ -138,26 +141,35 @@ METRICS: Final[dict[str, Metric]] = {
         "counter", "{connection}", "poolscope", "Connections that were closed, by reason.",
         (*names.SERVER, names.CLOSE_REASON, names.CLOSED_BY),
     ),
+    names.BROKEN: Metric(
+        "counter", "{response}", "poolscope", "Responses whose headers came and the rest of them never did.",
+        (*names.SERVER, names.ERROR_TYPE),
+    ),
     names.REQUESTS_DONE: Metric(
         "counter", "{request}", "poolscope", "Finished requests that had a connection, on a reused one or not.",
         (*names.SERVER, names.REUSED, names.ROUTE),
     ),
     names.SETUP_DURATION: Metric(
-        "histogram", "s", "poolscope", "Duration of the phases of connection setup, and of all of it.",
-        (*names.SERVER, names.PHASE, names.ERROR_TYPE), _REQUEST_SECONDS,
+        "histogram", "s", "poolscope", "Duration of connection setup; with all buckets, of its phases as well.",
+        (*names.SERVER, names.PHASE, names.ERROR_TYPE), _REQUEST_SECONDS, (0.1,),
+    ),
+    names.SETUP_TIME: Metric(
+        "counter", "s", "poolscope", "Time spent in each phase of connection setup, whether it succeeded or not.",
+        (*names.SERVER, names.PHASE),
     ),
     names.REQUESTS_PER_CONNECTION: Metric(
-        "histogram", "{request}", "poolscope", "Requests a connection had served when it was closed.", names.SERVER, _COUNTS,
+        "histogram", "{request}", "poolscope", "Requests a connection had served when it was closed.", names.SERVER, _COUNTS, (1.0,),
     ),
     names.REUSE_IDLE_TIME: Metric(
         "counter", "s", "poolscope", "Summed idle time of connections before they were reused.", names.SERVER,
     ),
-    names.REUSE_COUNT: Metric(
-        "counter", "{request}", "poolscope", "Reuses whose idle time is in the sum.", names.SERVER,
-    ),
     names.WAITING: Metric("updowncounter", "{request}", "poolscope", "Requests without a connection right now.", names.SERVER),
     names.OLDEST_WAIT: Metric(
         "gauge", "s", "poolscope", "How long the oldest of the requests without a connection has waited.", names.SERVER,
+    ),
+    names.CONSTRUCTION_DURATION: Metric(
+        "histogram", "s", "poolscope", "Duration of building clients, and of loading CA certificates for them.",
+        (names.CLIENT_KIND, names.PHASE), _REQUEST_SECONDS, (),
     ),
     names.CLIENTS_CREATED: Metric("counter", "{client}", "poolscope", "Clients built.", (names.CLIENT_KIND,)),
     names.CLIENTS_CLOSED: Metric(
@@ -179,6 +191,10 @@ EVENTS: Final[dict[str, Event]] = {
     names.SETUP_FAILED: Event(
         "poolscope", "A connection could not be set up.",
         (*names.SERVER, names.CONNECTION_ID, names.PHASE, names.ERROR_TYPE), (names.VIA, *names.PEER, names.WITHHELD),
+    ),
+    names.RESPONSE_FAILED: Event(
+        "poolscope", "The rest of a response never came.",
+        (*names.SERVER, names.METHOD, names.ERROR_TYPE), (names.STATUS, names.CONNECTION_ID, names.WITHHELD),
     ),
     names.EXCEPTION: Event(
         "semconv-dev", "A request failed without an answer.",

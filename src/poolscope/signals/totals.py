@@ -9,7 +9,8 @@ waits for the drain.
 from __future__ import annotations
 
 from collections import deque
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable
+from typing import Any, Final
 
 from poolscope import facts, records
 from poolscope.facts import BEGUN, ENDED, OPENED
@@ -19,103 +20,35 @@ from poolscope.ledger.urls import raw_origin, text
 from poolscope.queue import FACTS
 from poolscope.signals import errors, names
 from poolscope.signals.redaction import method, server
+from poolscope.signals.sums import (
+    Attributes,
+    Broken,
+    Closed,
+    Failed,
+    Found,
+    Pending,
+    Sample,
+    Server,
+    Unanswered,
+)
 from poolscope.story.live import LIVE
 
-ORIGINS: Final = 1_000
-"""Servers told apart in metrics; later ones share ``other``."""
 CLIENT_KINDS: Final = 100
 ROUTES: Final = 100
 """Routes told apart in metrics; later ones share ``other``."""
-EVERYDAY: Final = ("client_close", "connection_close_header", "gc", "pool_full", "server_closed_idle")
-"""Close reasons whose counters are there, as 0, from the first sight of a server on."""
-
-Attributes = dict[str, Any]
-
-
-class Sample(NamedTuple):
-    """One value for a histogram, with the SpanContext it belongs to."""
-
-    metric: str
-    value: float
-    attributes: Attributes
-    span: Any
-
-
-class Closed(NamedTuple):
-    """A connection's close, for the event."""
-
-    record: records.Connection
-    server: Attributes
-    span: Any
-
-
-class Failed(NamedTuple):
-    """A setup that failed, for the event."""
-
-    sheet: facts.Connection
-    failure: facts.Failure
-    server: Attributes
-    span: Any
-
-
-class Unanswered(NamedTuple):
-    """A request that failed without an answer, for the record of its exception."""
-
-    sheet: facts.Exchange
-    failure: facts.Failure
-    server: Attributes
-    span: Any
-
-
-class Server:
-    """Sums for one server."""
-
-    __slots__ = (
-        "attributes",
-        "closed",
-        "failed",
-        "fresh",
-        "idle_count",
-        "idle_time",
-        "methods",
-        "opened",
-        "reused",
-        "routes",
-    )
-
-    def __init__(self, attributes: Attributes) -> None:
-        self.attributes = attributes
-        self.opened = 0
-        self.failed: dict[tuple[str, facts.ErrorType | None], int] = {("connect", None): 0}
-        """By phase and error; the first is there, as 0, from the first sight of a server on."""
-        self.closed: dict[tuple[str, str | None], int] = {(reason, _BY[reason]): 0 for reason in EVERYDAY}
-        self.reused = 0
-        self.fresh = 0
-        self.idle_time = 0.0
-        self.idle_count = 0
-        self.methods: set[str] = set()
-        """Those of its requests: as many series of requests in progress, which are 0 most of the time."""
-        self.routes: dict[tuple[str, bool], int] = {}
-        """Requests by the route that they were sent for, on a reused connection or not; part of the sums above."""
-
-    def __repr__(self) -> str:
-        return f"<Server {self.attributes} opened={self.opened} reused={self.reused} fresh={self.fresh}>"
-
-
-_BY: Final[dict[str, str]] = {
-    "client_close": "client",
-    "connection_close_header": "server",
-    "gc": "gc",
-    "pool_full": "client",
-    "server_closed_idle": "server",
-}
 
 
 class Totals:
     """Everything the metrics are made of."""
 
     def __init__(self) -> None:
-        self.pending: deque[Sample | Closed | Failed | Unanswered | records.Finding] = deque()
+        self.limit = 1_000
+        """Servers told apart; later ones share ``other``."""
+        self.phases = False
+        """Whether each phase of setup is observed by itself."""
+        self.excludes: Callable[[facts.RawOrigin], bool] | None = None
+        """Whether a server is one that is not told by name."""
+        self.pending: deque[Pending] = deque()
         self.reset()
 
     def __repr__(self) -> str:
@@ -162,11 +95,11 @@ class Totals:
         if isinstance(record, records.Connection) and record.closed_at is not None:
             self._closed(record)
 
-    def found(self, finding: records.Finding, *, first: bool) -> None:
+    def found(self, finding: records.Finding, *, first: bool, span: Any = None) -> None:
         """Take a finding: a new one is counted, one that has grown is only told again."""
         if first:
             self.findings[finding.code] = self.findings.get(finding.code, 0) + 1
-        self.pending.append(finding)
+        self.pending.append(Found(finding, span))
 
     def begin(self) -> None:
         """What is live already is none of ours: nobody watched it."""
@@ -181,7 +114,7 @@ class Totals:
         key = server(origin)
         known = self.servers.get(key)
         if known is None:
-            if len(self.servers) >= ORIGINS:
+            if len(self.servers) >= self.limit or (self.excludes is not None and self.excludes(origin)):
                 key = ("other", 0)
                 known = self.servers.get(key)
             if known is None:
@@ -232,10 +165,17 @@ class Totals:
             built = sheet.created_at is not None
             self.clients_created[kind] = self.clients_created.get(kind, 0) + built
             self.clients_alive[kind] = self.clients_alive.get(kind, 0) + 1
+            self._construction(kind, sheet)
         elif self.clients_alive.get(kind):
             self.clients_alive[kind] -= 1
             key = (kind, sheet.close_kind or "close")
             self.clients_closed[key] = self.clients_closed.get(key, 0) + 1
+
+    def _construction(self, kind: str, sheet: facts.Client) -> None:
+        for phase, took in (("total", sheet.construction_time), ("tls_context", sheet.ca_time)):
+            if took:
+                about: Attributes = {names.CLIENT_KIND: kind, names.PHASE: phase}
+                self.pending.append(Sample(names.CONSTRUCTION_DURATION, took, about, None))
 
     def _connection(self, moment: facts.Moment, sheet: facts.Connection) -> None:
         if sheet.epoch != FACTS.epoch:
@@ -269,6 +209,10 @@ class Totals:
             self._phase("total", ended_at - sheet.setup_started_at, error, sheet, at)
 
     def _phase(self, phase: str, took: float, error: str | None, sheet: facts.Connection, at: Server) -> None:
+        if phase != "total":
+            at.phases[phase] = at.phases.get(phase, 0.0) + took
+            if not self.phases:
+                return
         about = {**at.attributes, names.PHASE: phase}
         if error is not None:
             about[names.ERROR_TYPE] = error
@@ -299,14 +243,18 @@ class Totals:
             at.reused += 1
             if sheet.idle_time is not None:
                 at.idle_time += sheet.idle_time
-                at.idle_count += 1
         elif sheet.reused is False:
             at.fresh += 1
         if sheet.route is not None and sheet.reused is not None:
             self._routed(sheet.route, sheet.reused, at)
         self._durations(sheet, at, live is not None and live.duration_told)
         failure = sheet.failure
-        if failure is not None and sheet.headers_at is None and (live is None or live.own is not False):
+        if failure is None:
+            return
+        if sheet.headers_at is not None:
+            at.broken[failure.type] = at.broken.get(failure.type, 0) + 1
+            self.pending.append(Broken(sheet, failure, at.attributes, sheet.span))
+        elif live is None or live.own is not False:
             self.pending.append(Unanswered(sheet, failure, at.attributes, sheet.span))
 
     def _routed(self, route: str, reused: bool, at: Server) -> None:

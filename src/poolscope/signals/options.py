@@ -1,0 +1,128 @@
+"""How much is told: each setting as a keyword of `instrument()`, an environment variable and a field of a file.
+
+A wrong keyword raises. A wrong variable or field is one line on stderr that names it, and the default is used.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Final, Literal, get_args, get_type_hints
+
+SetupSpans = Literal["full", "errors", "off"]
+SpanFacts = Literal["lean", "full"]
+SpanNames = Literal["short", "dotnet"]
+EventsTold = Literal["all", "problems", "off"]
+Buckets = Literal["few", "all"]
+ExceptionRecord = Literal["span", "logs", "logs/dup"]
+
+PREFIX: Final = "OTEL_PYTHON_POOLSCOPE_"
+EXCEPTIONS: Final = "OTEL_SEMCONV_EXCEPTION_SIGNAL_OPT_IN"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The settings, each with its default."""
+
+    setup_spans: SetupSpans = "full"
+    """Spans of a connection's setup and of waiting for a pool: all, those that failed, or none."""
+    span_facts: SpanFacts = "lean"
+    """What is constant on a connection: on its setup span, or on each request's span as well."""
+    span_links: bool = True
+    """Whether a request that reuses a connection links to the span of its setup."""
+    span_names: SpanNames = "short"
+    """``dotnet``: with the address or name that .NET puts into them."""
+    events: EventsTold = "all"
+    """``problems``: those of failures and findings only."""
+    metric_buckets: Buckets = "few"
+    """``all``: the buckets that the conventions advise, and buckets for each phase of setup."""
+    max_servers: int = 1_000
+    """Servers told apart in metrics; later ones share ``other``."""
+    excluded_servers: str | None = None
+    """Comma-separated patterns, ``*.internal`` or ``host:port``: no spans, no events; in metrics they share ``other``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What was chosen, and what was wrong with the rest."""
+
+    options: Options
+    exceptions: ExceptionRecord
+    complaints: tuple[str, ...] = ()
+
+
+NAMES: Final = tuple(field.name for field in fields(Options))
+_KINDS: Final = get_type_hints(Options)
+
+
+def settle(keywords: Mapping[str, Any]) -> Settings:
+    """The settings by keyword, else by environment variable, else by default; ValueError for a wrong keyword."""
+    chosen, complaints = _from_environment()
+    for name, value in keywords.items():
+        if value is not None:
+            chosen[name] = _checked(name, name, value)
+    record, complaint = _exceptions()
+    return Settings(Options(**chosen), record, (*complaints, *complaint))
+
+
+def sane(given: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Those of ``given`` that are right, with what to say about the others."""
+    right, complaints = {}, []
+    for name, value in given.items():
+        try:
+            right[name] = _checked(name, name, value) if name in NAMES and value is not None else value
+        except ValueError as error:
+            complaints.append(str(error))
+    return right, complaints
+
+
+def _from_environment() -> tuple[dict[str, Any], list[str]]:
+    chosen: dict[str, Any] = {}
+    complaints = []
+    for name in NAMES:
+        variable = PREFIX + name.upper()
+        text = os.environ.get(variable, "").strip()
+        if not text:
+            continue
+        try:
+            chosen[name] = _checked(name, variable, _READ.get(_KINDS[name], str)(text))
+        except ValueError as error:
+            complaints.append(str(error))
+    return chosen, complaints
+
+
+def _exceptions() -> tuple[ExceptionRecord, tuple[str, ...]]:
+    asked = os.environ.get(EXCEPTIONS, "").strip()
+    for known in get_args(ExceptionRecord):
+        if asked == known and known != "span":
+            return known, ()
+    return "span", (f"{EXCEPTIONS} is {asked!r}, not logs or logs/dup",) if asked else ()
+
+
+def _flag(text: str) -> bool | str:
+    return {"true": True, "false": False}.get(text.lower(), text)
+
+
+def _number(text: str) -> int | str:
+    return int(text) if text.isdecimal() else text
+
+
+_READ: Final[dict[Any, Callable[[str], Any]]] = {bool: _flag, int: _number}
+
+
+def _checked(name: str, called: str, value: Any) -> Any:
+    """``value``, if the setting ``name`` may have it; ``called`` is where it was said."""
+    kind = _KINDS[name]
+    if kind is bool:
+        right, wanted = isinstance(value, bool), "true or false"
+    elif kind is int:
+        right, wanted = type(value) is int and value > 0, "a whole number above 0"
+    elif get_args(kind) and str not in get_args(kind):
+        words = get_args(kind)
+        right, wanted = value in words, f"{', '.join(words[:-1])} or {words[-1]}"
+    else:
+        right, wanted = isinstance(value, str), "a comma-separated text"
+    if not right:
+        raise ValueError(f"{called} is {value!r}, not {wanted}")
+    return value

@@ -1,0 +1,166 @@
+"""How much is told: each setting by keyword, by variable and in a file, and what it changes."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from typing import Any
+
+import pytest
+import requests
+
+import poolscope
+from poolscope.otel import Configuration, PoolscopeInstrumentor
+from poolscope.signals.options import NAMES, PREFIX, Options, settle
+
+RIGHT: dict[str, tuple[Any, str]] = {
+    "setup_spans": ("errors", "errors"),
+    "span_facts": ("full", "full"),
+    "span_links": (False, "false"),
+    "span_names": ("dotnet", "dotnet"),
+    "events": ("problems", "problems"),
+    "metric_buckets": ("all", "all"),
+    "max_servers": (5, "5"),
+    "excluded_servers": ("*.internal", "*.internal"),
+}
+WRONG = {"excluded_servers": 3, "span_links": "maybe", "max_servers": 0}
+
+
+def test_every_setting_can_be_made_in_three_ways(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert set(RIGHT) == set(NAMES)
+    assert set(NAMES) <= set(inspect.signature(poolscope.instrument).parameters)
+    assert set(NAMES) < {field.name for field in dataclasses.fields(Configuration)}
+    for name, (value, text) in RIGHT.items():
+        assert getattr(settle({name: value}).options, name) == value
+        monkeypatch.setenv(PREFIX + name.upper(), text)
+    chosen = settle({})
+    assert chosen.complaints == ()
+    assert {name: getattr(chosen.options, name) for name in NAMES} == {
+        name: value for name, (value, _) in RIGHT.items()
+    }
+    assert settle({"max_servers": 9}).options.max_servers == 9, "a keyword goes before a variable"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_wrong_keyword_is_refused(name: str) -> None:
+    options: dict[str, Any] = {name: WRONG.get(name, "nonsense")}
+    with pytest.raises(ValueError, match=name):
+        poolscope.instrument(**options)
+    assert not poolscope.instrumentor.INSTRUMENTOR.active
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "excluded_servers"])
+def test_a_wrong_variable_is_one_line_and_the_rest_works(
+    name: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    telemetry: Any,
+    server: Any,
+) -> None:
+    variable = PREFIX + name.upper()
+    monkeypatch.setenv(variable, "nonsense")
+    with telemetry.instrumented():
+        requests.get(server.url("/a"), timeout=5)
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.startswith(f"poolscope: {variable} is 'nonsense', not ")
+    assert len(telemetry.requests) == 1
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_wrong_field_of_a_file_is_one_line_and_the_rest_works(
+    name: str, capfd: pytest.CaptureFixture[str], telemetry: Any, server: Any
+) -> None:
+    instrumentor = PoolscopeInstrumentor()
+    instrumentor.instrument(**telemetry.providers, **{name: WRONG.get(name, "nonsense")})
+    try:
+        requests.get(server.url("/a"), timeout=5)
+    finally:
+        instrumentor.uninstrument()
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.startswith(f"poolscope: {name} is ")
+    assert len(telemetry.requests) == 1
+
+
+def use(telemetry: Any, server: Any, **options: Any) -> None:
+    with telemetry.instrumented(**options), requests.Session() as session:
+        for path in ("/a", "/b"):
+            session.get(server.url(path))
+        with pytest.raises(requests.ConnectionError):
+            session.get("http://127.0.0.1:1/")
+
+
+@pytest.mark.parametrize(("chosen", "setups"), [("full", 2), ("errors", 1), ("off", 0)])
+def test_spans_of_setup(chosen: Any, setups: int, telemetry: Any, server: Any) -> None:
+    use(telemetry, server, setup_spans=chosen)
+    assert len(telemetry.named("HTTP connection_setup")) == setups
+    first, second, failed = telemetry.requests
+    # A failed setup can always be seen: on its request, in an event and in a counter.
+    assert failed.attributes["error.type"] == "connection_refused"
+    assert failed.attributes["poolscope.connection.id"] == first.attributes["poolscope.connection.id"] + 1
+    assert len(telemetry.events("poolscope.connection.setup_failed")) == 1
+    assert len(second.links) == (chosen == "full")
+    # Without a span of its own, what is constant stands on the request that the connection was made for.
+    assert ("poolscope.connection.via" in first.attributes) == (chosen != "full")
+    assert "poolscope.connection.via" not in second.attributes
+
+
+def test_all_facts_on_every_request(telemetry: Any, server: Any) -> None:
+    use(telemetry, server, span_facts="full", span_links=False)
+    for span in telemetry.requests[:2]:
+        assert span.attributes["poolscope.connection.via"] == "direct"
+        assert span.attributes["poolscope.connection.age"] >= 0
+        assert span.attributes["poolscope.request.send_time"] >= 0
+        assert span.attributes["poolscope.request.answer_time"] > 0
+        assert not span.links
+
+
+def test_names_as_in_dotnet(telemetry: Any, server: Any) -> None:
+    use(telemetry, server, span_names="dotnet")
+    own = {span.name for span in telemetry.spans}
+    assert {
+        f"HTTP connection_setup 127.0.0.1:{server.port}",
+        f"socket connect 127.0.0.1:{server.port}",
+    } <= own
+
+
+@pytest.mark.parametrize(("chosen", "closed", "failed"), [("all", 1, 1), ("problems", 0, 1), ("off", 0, 0)])
+def test_events(chosen: Any, closed: int, failed: int, telemetry: Any, server: Any) -> None:
+    use(telemetry, server, events=chosen)
+    assert len(telemetry.events("poolscope.connection.closed")) == closed
+    assert len(telemetry.events("poolscope.connection.setup_failed")) == failed
+    assert telemetry.total("poolscope.connections.closed") == 1
+
+
+def test_all_buckets(telemetry: Any, server: Any) -> None:
+    use(telemetry, server, metric_buckets="all")
+    (lived,) = telemetry.points("http.client.connection.duration")
+    assert len(lived.explicit_bounds) == 14
+    phases = {
+        p.attributes["poolscope.setup.phase"] for p in telemetry.points("poolscope.connection.setup.duration")
+    }
+    assert phases == {"connect", "total"}
+
+
+def test_servers_that_are_not_told_by_name(telemetry: Any, server: Any) -> None:
+    use(telemetry, server, excluded_servers=f"127.0.0.1:{server.port}, *.internal")
+    assert [span.attributes["server.port"] for span in telemetry.requests] == [1]
+    opened = {
+        (point.attributes["server.address"], point.value)
+        for point in telemetry.points("poolscope.connections.opened")
+    }
+    assert opened == {("other", 1), ("127.0.0.1", 0)}
+    assert telemetry.total("http.client.request.duration") == 1
+    assert telemetry.events("poolscope.connection.closed") == []
+    assert server.traceparents == [None, None]
+
+
+def test_servers_told_apart(telemetry: Any, server: Any) -> None:
+    use(telemetry, server, max_servers=1)
+    opened = {
+        point.attributes["server.address"] for point in telemetry.points("poolscope.connections.opened")
+    }
+    assert opened == {"127.0.0.1", "other"}
+
+
+def test_the_defaults_are_the_documented_ones() -> None:
+    assert settle({}).options == Options()
