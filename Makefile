@@ -13,11 +13,11 @@ TESTS ?= tests
 # Tests run side by side, in as many processes as there are cores: JOBS=0 for one, as a debugger wants it.
 JOBS ?= auto
 PYTEST := $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
-FAST := not processes and not load and not long and not stack and not caddy and not root and not browser and not validators
+FAST := not processes and not load and not long and not stack and not caddy and not root and not browser and not validators and not python314
 SUITES ?= httpx httpcore requests aiohttp urllib3
 VERSIONS ?= oldest older old
 
-.PHONY: help print-python demo test test-fast test-all test-caddy test-stack components truth long regress lint format types mypy check hooks bench bench-ir upstream versions readme stack stack-local screenshots panels dashboards clean test-browser test-validators pictures dist package release-files
+.PHONY: help print-python demo test test-fast test-all test-caddy test-stack components truth long regress lint format types mypy check hooks bench bench-ir upstream versions readme stack stack-local screenshots panels dashboards clean test-browser test-validators test-attach pictures dist package release-files
 
 help:
 	@echo 'make demo      the report of the seed programs, against an embedded server'
@@ -25,6 +25,7 @@ help:
 	@echo 'make test      every test that needs nothing but Python: under five minutes on two cores'
 	@echo 'make test-all  everything: the stack, Caddy, the libraries'"'"' own suites, their old versions, 10,000 exchanges each'
 	@echo 'make test-browser  the HTML page and traces in a real Chromium'
+	@echo 'make test-attach   poolscope attach, under a real Python 3.14'
 	@echo 'make long      the tests that take minutes, each with its reason'
 	@echo 'make regress   the tests of mended faults over the code that had them: each must fail there and pass here'
 	@echo 'make lint      ruff; make format mends what it can'
@@ -91,10 +92,14 @@ long: $(VENV)/dev.stamp
 test-fast: $(VENV)/dev.stamp
 	$(PYTEST) -m '$(FAST)' --durations=5 --durations-min=1 $(TESTS)
 
-test-all: test test-caddy test-stack test-browser test-validators truth long regress upstream versions
+test-all: test test-caddy test-stack test-browser test-validators test-attach truth long regress upstream versions
 
 test-caddy: $(VENV)/dev.stamp
 	$(PYTEST) -m 'caddy and not stack' tests/real_service
+
+# Python 3.14 comes from .ci/newer_pythons.py where the system has none.
+test-attach: $(VENV)/dev.stamp
+	$(BIN)/python -m pytest -m python314 tests/look
 
 # In one process: these tests share a browser.
 test-browser: $(VENV)/dev.stamp

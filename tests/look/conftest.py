@@ -32,7 +32,7 @@ streaming = pool_of_one.stream("GET", "{url}".replace("fixed", "size/400000"))
 answer = streaming.__enter__()
 
 def waits():
-    pool_of_one.get("{url}" + "waiting")
+    pool_of_one.get("{url}" + "waiting?token=canary")
 
 threading.Thread(target=waits).start()
 for _ in range(5):

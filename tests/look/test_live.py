@@ -38,6 +38,7 @@ def test_a_look_names_who_holds_the_pool_and_who_waits_each_with_its_line(watche
     totals = look["totals"]
     assert (totals["open"], totals["active"], totals["waiting"]) == (1, 1, 1)
     assert totals["opened"] == 6
+    assert "canary" not in json.dumps(look), "no path and no query leaves the process"
     assert [one["program"] for one in look["processes"]] == ["program.py"]
 
 
@@ -115,6 +116,7 @@ def test_json_follows_until_the_process_ends(watched) -> None:
         stderr=subprocess.PIPE,
         text=True,
     )
+    assert following.stdout is not None
     first, second = (json.loads(following.stdout.readline()) for _ in range(2))
     assert first["taken_at"] < second["taken_at"]
     process.terminate()

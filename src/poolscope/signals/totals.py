@@ -25,7 +25,6 @@ ORIGINS: Final = 1_000
 """Servers told apart in metrics; later ones share ``other``."""
 CLIENT_KINDS: Final = 100
 ROUTES: Final = 100
-"""Routes told apart in metrics; later ones share ``other``."""
 EVERYDAY: Final = ("client_close", "connection_close_header", "gc", "pool_full", "server_closed_idle")
 """Close reasons whose counters are there, as 0, from the first sight of a server on."""
 
@@ -96,7 +95,7 @@ class Server:
         self.methods: set[str] = set()
         """Those of its requests: as many series of requests in progress, which are 0 most of the time."""
         self.routes: dict[tuple[str, bool], int] = {}
-        """Requests by the route that they were sent for, on a reused connection or not; part of the sums above."""
+        """Requests by the route that they were sent for, and whether reused: a part of the sums above."""
 
     def __repr__(self) -> str:
         return f"<Server {self.attributes} opened={self.opened} reused={self.reused} fresh={self.fresh}>"
@@ -310,8 +309,7 @@ class Totals:
             self.pending.append(Unanswered(sheet, failure, at.attributes, sheet.span))
 
     def _routed(self, route: str, reused: bool, at: Server) -> None:
-        if route not in self.routes and len(self.routes) >= ROUTES:
-            route = "other"
+        route = route if route in self.routes or len(self.routes) < ROUTES else "other"
         self.routes[route] = None
         at.routes[route, reused] = at.routes.get((route, reused), 0) + 1
 
