@@ -97,21 +97,27 @@ class Watched(Program):
 
     def look_when(self, condition: Any, *pids: int) -> dict[str, Any]:
         """The first look that fits, in this process: a command takes half a second to start."""
+        watching: list[Watch] = []
         looks: list[dict[str, Any]] = []
 
-        def fits() -> bool:
+        def found() -> bool:
             try:
-                watch = Watch(pids)
+                watching.append(Watch(pids))
             except CannotLookError:
                 return False
-            try:
-                eventually(lambda: watch.read() is not None and watch.complete)
-                looks.append(json.loads(to_json(together(watch.looks()))))
-            finally:
-                watch.close()
-            return bool(condition(looks[-1]))
+            return True
 
-        eventually(fits)
+        def fits() -> bool:
+            watching[0].read()
+            if watching[0].complete:
+                looks.append(json.loads(to_json(together(watching[0].looks()))))
+            return bool(looks) and bool(condition(looks[-1]))
+
+        eventually(found)
+        try:
+            eventually(fits)
+        finally:
+            watching[0].close()
         return looks[-1]
 
 

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from poolscope.cli import top
+from poolscope.look import asking
 from poolscope.look.places import LONGEST, is_private
 from tests.cli.conftest import POOLSCOPE
 from tests.cli.waiting import eventually
@@ -158,16 +160,17 @@ def test_a_process_that_is_not_there(watched) -> None:
     assert (answer.returncode, answer.stderr) == (2, "poolscope: there is no process 4000000\n")
 
 
-def test_a_process_that_is_stopped_does_not_answer(watched) -> None:
+def test_a_process_that_is_stopped_does_not_answer(watched, monkeypatch) -> None:
     process = watched.starts(HELD)
     watched.look_when(lambda look: True, process.pid)
     process.send_signal(signal.SIGSTOP)
-    answer = watched.top("--json", str(process.pid))
+    monkeypatch.setattr(asking, "PATIENCE", 0.2)
+    notes: list[str] = []
+    with pytest.raises(asking.CannotLookError, match="nobody answered"):
+        top.lines([process.pid], None, print, notes.append)
     process.send_signal(signal.SIGCONT)
-    assert answer.returncode == 2
-    first, second = answer.stderr.splitlines()
-    assert first.startswith(f"poolscope: process {process.pid} does not answer")
-    assert second == "poolscope: nobody answered"
+    [note] = notes
+    assert note.startswith(f"process {process.pid} does not answer: it is stopped, or has forked")
 
 
 def test_a_folder_that_others_can_write_is_not_used(watched) -> None:
