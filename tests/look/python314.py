@@ -10,7 +10,7 @@ from pathlib import Path
 
 CACHE = Path.home() / ".cache" / "poolscope-python"
 HOW = "python3 .ci/newer_pythons.py ~/.cache/poolscope-python 3.14 fetches one (Debian, as root)"
-PACKAGES = ("httpx", "requests", "uvicorn", "gunicorn")
+PACKAGES = ("httpx", "requests", "uvicorn", "gunicorn", "celery")
 
 
 def interpreter() -> str:

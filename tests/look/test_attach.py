@@ -214,6 +214,30 @@ def test_a_worker_of_gunicorn(target: Target) -> None:
     os.kill(worker, signal.SIGKILL)
 
 
+TASKS = """
+import httpx
+from celery import Celery
+app = Celery("program", broker="filesystem://")
+app.conf.broker_transport_options = {"data_folder_in": "queue", "data_folder_out": "queue", "control_folder": "control"}
+app.conf.worker_hijack_root_logger = False
+@app.task
+def fetch():
+    httpx.get("{url}")
+"""
+ASKED = "from program import fetch; [fetch.delay() for _ in range(100)]"
+
+
+def test_a_worker_of_celery(target: Target) -> None:
+    (target.directory / "queue").mkdir()
+    words = ("--pool", "solo", "--loglevel", "critical", "--without-mingle", "--without-gossip")
+    target.starts(TASKS, "-W", "ignore", "-m", "celery", "--quiet", "-A", "program", "worker", *words)
+    subprocess.run([target.python, "-c", ASKED], cwd=target.directory, check=True)
+    eventually(lambda: len(os.listdir(target.directory / "queue")) < 90)
+    seen = json.loads(target.attach("--for", "3s", "--json").stdout)
+    assert seen["totals"]["requests"] > 2
+    assert seen["findings"][0]["code"] == "PS101"
+
+
 def answers(port: int) -> bool:
     try:
         return urllib3.request("GET", f"http://127.0.0.1:{port}/", retries=False, timeout=5).status == 200
