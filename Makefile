@@ -13,7 +13,7 @@ TESTS ?= tests
 # Tests run side by side, in as many processes as there are cores: JOBS=0 for one, as a debugger wants it.
 JOBS ?= auto
 PYTEST := $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
-NEEDS_MORE := long or stack or caddy or root or browser or validators or sdks
+NEEDS_MORE := long or stack or caddy or root or browser or validators or sdks or python314
 FAST := not (processes or load or $(NEEDS_MORE))
 MEASURED := not (load or $(NEEDS_MORE))
 SUITES ?= httpx httpcore requests aiohttp urllib3
@@ -21,7 +21,7 @@ VERSIONS ?= oldest older old
 
 .PHONY: help print-python hooks clean
 .PHONY: lint format types mypy check test test-fast test-all truth long regress coverage upstream versions
-.PHONY: test-root test-caddy test-stack test-browser test-validators sdks pairs
+.PHONY: test-root test-caddy test-stack test-browser test-validators test-attach sdks pairs
 .PHONY: bench bench-ir bench-volume components stack stack-local screenshots panels dashboards
 .PHONY: demo readme pictures docs docs-serve dist package release-files workflows
 
@@ -33,6 +33,7 @@ help:
 	@echo 'make test-root  as root: other users, small disks, containers'
 	@echo 'make coverage  which lines and branches no test runs, processes and threads included'
 	@echo 'make test-browser  the HTML page and traces in a real Chromium'
+	@echo 'make test-attach   poolscope attach, under a real Python 3.14'
 	@echo 'make long      the tests that take minutes, each with its reason'
 	@echo 'make regress   the tests of mended faults over the code that had them: each must fail there and pass here'
 	@echo 'make lint      ruff; make format mends what it can'
@@ -104,7 +105,7 @@ long: $(VENV)/dev.stamp
 test-fast: $(VENV)/dev.stamp
 	$(PYTEST) -m '$(FAST)' --durations=5 --durations-min=1 $(TESTS)
 
-test-all: test test-root sdks test-caddy test-stack test-browser test-validators truth long regress upstream versions
+test-all: test test-root sdks test-caddy test-stack test-browser test-validators test-attach truth long regress upstream versions
 
 test-root: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -m 'root and not stack' tests/cli tests/stack
@@ -121,6 +122,9 @@ pairs: $(VENV)/dev.stamp
 
 sdks: $(VENV)/sdks.stamp
 	$(BIN)/python -m pytest -m sdks tests/findings
+# Python 3.14 comes from .ci/newer_pythons.py where the system has none.
+test-attach: $(VENV)/dev.stamp
+	$(BIN)/python -m pytest -m python314 tests/look
 
 # In one process: these tests share a browser.
 test-browser: $(VENV)/dev.stamp

@@ -23,7 +23,7 @@ shared = requests.Session()
 def cart(_, number):
     for _ in range(3):
         requests.get(url)  # a session and a connection for each request: this is the habit
-    return HttpResponse(f"<p>cart {number}</p>")
+    return HttpResponse(f"<p>cart {number}</p>".encode())
 
 
 def health(_):

@@ -32,7 +32,7 @@ streaming = pool_of_one.stream("GET", "{url}".replace("fixed", "size/400000"))
 answer = streaming.__enter__()
 
 def waits():
-    pool_of_one.get("{url}" + "waiting")
+    pool_of_one.get("{url}" + "waiting?token=canary")
 
 threading.Thread(target=waits).start()
 for _ in range(5):
@@ -97,21 +97,27 @@ class Watched(Program):
 
     def look_when(self, condition: Any, *pids: int) -> dict[str, Any]:
         """The first look that fits, in this process: a command takes half a second to start."""
+        watching: list[Watch] = []
         looks: list[dict[str, Any]] = []
 
-        def fits() -> bool:
+        def found() -> bool:
             try:
-                watch = Watch(pids)
+                watching.append(Watch(pids))
             except CannotLookError:
                 return False
-            try:
-                eventually(lambda: watch.read() is not None and watch.complete)
-                looks.append(json.loads(to_json(together(watch.looks()))))
-            finally:
-                watch.close()
-            return bool(condition(looks[-1]))
+            return True
 
-        eventually(fits)
+        def fits() -> bool:
+            watching[0].read()
+            if watching[0].complete:
+                looks.append(json.loads(to_json(together(watching[0].looks()))))
+            return bool(looks) and bool(condition(looks[-1]))
+
+        eventually(found)
+        try:
+            eventually(fits)
+        finally:
+            watching[0].close()
         return looks[-1]
 
 

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from poolscope.cli import top
+from poolscope.look import asking
 from poolscope.look.places import LONGEST, is_private
 from tests.cli.conftest import POOLSCOPE
 from tests.cli.waiting import eventually
@@ -38,6 +40,7 @@ def test_a_look_names_who_holds_the_pool_and_who_waits_each_with_its_line(watche
     totals = look["totals"]
     assert (totals["open"], totals["active"], totals["waiting"]) == (1, 1, 1)
     assert totals["opened"] == 6
+    assert "canary" not in json.dumps(look), "no path and no query leaves the process"
     assert [one["program"] for one in look["processes"]] == ["program.py"]
 
 
@@ -115,6 +118,7 @@ def test_json_follows_until_the_process_ends(watched) -> None:
         stderr=subprocess.PIPE,
         text=True,
     )
+    assert following.stdout is not None
     first, second = (json.loads(following.stdout.readline()) for _ in range(2))
     assert first["taken_at"] < second["taken_at"]
     process.terminate()
@@ -156,16 +160,17 @@ def test_a_process_that_is_not_there(watched) -> None:
     assert (answer.returncode, answer.stderr) == (2, "poolscope: there is no process 4000000\n")
 
 
-def test_a_process_that_is_stopped_does_not_answer(watched) -> None:
+def test_a_process_that_is_stopped_does_not_answer(watched, monkeypatch) -> None:
     process = watched.starts(HELD)
     watched.look_when(lambda look: True, process.pid)
     process.send_signal(signal.SIGSTOP)
-    answer = watched.top("--json", str(process.pid))
+    monkeypatch.setattr(asking, "PATIENCE", 0.2)
+    notes: list[str] = []
+    with pytest.raises(asking.CannotLookError, match="nobody answered"):
+        top.lines([process.pid], None, print, notes.append)
     process.send_signal(signal.SIGCONT)
-    assert answer.returncode == 2
-    first, second = answer.stderr.splitlines()
-    assert first.startswith(f"poolscope: process {process.pid} does not answer")
-    assert second == "poolscope: nobody answered"
+    [note] = notes
+    assert note.startswith(f"process {process.pid} does not answer: it is stopped, or has forked")
 
 
 def test_a_folder_that_others_can_write_is_not_used(watched) -> None:

@@ -145,6 +145,7 @@ def test_ten_thousand_connections_cost_the_process_less_than_a_hundredth_of_a_co
         stdout=subprocess.PIPE,
         text=True,
     )
+    assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
     top = on_a_terminal(watched, 200, 60, str(process.pid))
     screen = top.shows("9,900 open: 4,950 busy, 4,950 idle", within=60)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from poolscope import __version__
+from poolscope.cli.duration import Duration
 from poolscope.cli.gated import gate_options, wishes_of
 from poolscope.recording.errors import UsageError
 from poolscope.recording.gating import FAILED
@@ -219,6 +220,48 @@ def top(pids: tuple[int, ...], as_json: bool, every: float | None) -> None:
             showing.lines(pids, every, say, lambda text: _say([text]))
         else:
             showing.show(pids, lambda text: _say([text]))
+    except CannotLookError as error:
+        _say([str(error)])
+        raise SystemExit(2) from None
+
+
+@commands.command(short_help="Record a running process for a while.")
+@click.argument("pid", type=click.IntRange(1))
+@click.option(
+    "--for", "seconds", type=Duration(), default="30s", show_default=True, metavar="TIME", help="How long."
+)
+@click.option(
+    "--wait",
+    type=Duration(),
+    default="10s",
+    show_default=True,
+    metavar="TIME",
+    help="How long its main thread may take to run Python again.",
+)
+@click.option("--top", "on_screen", is_flag=True, help="Show `poolscope top` meanwhile, instead of a report.")
+@click.option(
+    "--save", type=click.Path(), metavar="FILE", help="Write every record to FILE, for `poolscope view`."
+)
+@click.option("--json", "as_json", is_flag=True, help="The report as JSON.")
+@click.option("--no-color", is_flag=True, help="No colours; the NO_COLOR variable does the same.")
+def attach(
+    pid: int, seconds: float, wait: float, on_screen: bool, save: str | None, as_json: bool, no_color: bool
+) -> None:
+    """Record the process PID, which was started without poolscope, and report what was seen.
+
+    The process must run on Python 3.14 or later. Ctrl-C ends the recording early. What was open before is observed,
+    and its past is not known.
+    """
+    from poolscope.cli import attach as attaching
+    from poolscope.look.asking import CannotLookError
+
+    note = lambda text: _say([text])  # noqa: E731
+    try:
+        if on_screen:
+            attaching.screen(pid, seconds, wait, note)
+        else:
+            color = not as_json and attaching.wants_color(not no_color)
+            attaching.report(pid, seconds, wait, save, "json" if as_json else "text", color, note)
     except CannotLookError as error:
         _say([str(error)])
         raise SystemExit(2) from None

@@ -18,10 +18,16 @@ STEP: Final = 0.05
 
 def show(pids: Sequence[int], note: Callable[[str], None]) -> None:
     """The screen, until the user leaves it; `CannotLookError` where there can be none."""
+    check()
+    run(Watch(pids), note)
+
+
+def check() -> None:
+    """`CannotLookError` where there can be no screen."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise CannotLookError("top needs a terminal; for scripts: poolscope top --json")
     try:
-        from poolscope.top.app import Top, too_small
+        from poolscope.top.app import too_small
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != "textual":
             raise
@@ -30,13 +36,18 @@ def show(pids: Sequence[int], note: Callable[[str], None]) -> None:
     message = too_small(size.columns, size.lines)
     if message is not None:
         raise CannotLookError(message)
-    watch = Watch(pids)
+
+
+def run(watch: Watch, note: Callable[[str], None]) -> None:
+    """The screen of a watch."""
+    from poolscope.top.app import Top
+
     try:
         Top(watch).run()
+        for text in watch.read():
+            note(text)
     finally:
         watch.close()
-    for text in watch.read():
-        note(text)
 
 
 def lines(

@@ -194,7 +194,7 @@ def _removed(place: Place) -> str:
 
 
 def _places(pids: Iterable[int]) -> list[Place]:
-    users = {user for pid in pids if (user := _owner(pid)) is not None} or {os.geteuid()}
+    users = {user for pid in pids if (user := owner_of(pid)) is not None} or {os.geteuid()}
     found = {place.path: place for user in users for place in sockets(user)}
     for pid in pids:
         if not any(place.pid == pid for place in found.values()):
@@ -204,7 +204,7 @@ def _places(pids: Iterable[int]) -> list[Place]:
 
 def _in_its_container(pid: int) -> list[Place]:
     """The socket of a process with a file system, and perhaps a number, of its own."""
-    user = _owner(pid)
+    user = owner_of(pid)
     if user is None:
         return []
     inner = pid
@@ -213,7 +213,8 @@ def _in_its_container(pid: int) -> list[Place]:
     return [Place(place.path, pid) for place in sockets(user, f"/proc/{pid}/root") if place.pid == inner]
 
 
-def _owner(pid: int) -> int | None:
+def owner_of(pid: int) -> int | None:
+    """The user that a process belongs to; None where there is none."""
     try:
         return os.stat(f"/proc/{pid}").st_uid
     except OSError:
@@ -232,19 +233,22 @@ def _is_alive(pid: int) -> bool:
 
 def _expect(pid: int) -> None:
     """Say why a process that was named cannot be looked into."""
-    user = _owner(pid)
+    user = owner_of(pid)
     if user is None:
         for place in sockets(os.geteuid()):
             if place.pid == pid and is_stale(place.path):
                 raise CannotLookError(_removed(place))
         raise CannotLookError(f"there is no process {pid}")
     if os.geteuid() not in (0, user):
-        raise CannotLookError(f"process {pid} belongs to {_name(user)}: only they and root can look into it")
+        raise CannotLookError(
+            f"process {pid} belongs to {name_of(user)}: only they and root can look into it"
+        )
     if not any(place.pid == pid for place in _places([pid])):
         raise CannotLookError(f"process {pid} is not recorded live: it was started without --live")
 
 
-def _name(user: int) -> str:
+def name_of(user: int) -> str:
+    """What a user is called."""
     try:
         return pwd.getpwuid(user).pw_name
     except KeyError:

@@ -25,6 +25,7 @@ SHARE: Final = 0.008
 """Of a core, in the long run."""
 WATCHERS: Final = 16
 """Who look at the same time at most."""
+NOT_YET: Final = "-"
 PATIENCE: Final = 10.0
 """Seconds after which a reader that takes nothing is left."""
 
@@ -114,10 +115,12 @@ class LiveSocket:
         path = os.path.join(folder, f"{os.getpid()}-{os.urandom(4).hex()}{ENDING}")
         listening.setblocking(False)
         os.fchmod(listening.fileno(), 0o600)
-        listening.bind(path)
-        self.path = path
-        os.chmod(path, 0o600)
+        # Before it listens it looks like the socket of a killed process, which anybody may remove.
+        listening.bind(path + NOT_YET)
+        os.chmod(path + NOT_YET, 0o600)
         listening.listen(WATCHERS)
+        os.rename(path + NOT_YET, path)
+        self.path = path
 
     def _give_up(self, error: Exception) -> None:
         self.close()
@@ -159,10 +162,9 @@ class LiveSocket:
             return
         began = thread_time()
         with FACTS.settled(1.0) as settled:
-            if settled:
-                look = self._taker.take(picture, INSTRUMENTOR.ledger.since, self._wait)
-        if not settled:
-            return
+            if not settled:
+                return
+            look = self._taker.take(picture, INSTRUMENTOR.ledger.since, self._wait)
         frame = to_json(look).encode() + b"\n"
         if len(frame) <= LONGEST:
             self._frame = frame

@@ -11,7 +11,7 @@ from poolscope.story.served import SERVED, Served
 
 Environ: TypeAlias = dict[str, Any]
 StartResponse: TypeAlias = Callable[..., Any]
-Application: TypeAlias = Callable[[Environ, StartResponse], Iterable[bytes]]
+Application: TypeAlias = Callable[..., Any]
 
 
 class WSGI:

@@ -54,19 +54,19 @@ def _activate() -> None:
     if value:
         options, directory = following.followed(value)
         if not has_spool(directory):
-            session.Session(options, _program(), directory).start()
+            session.Session(options, program_name(), directory).start()
     elif asked:
         from poolscope.recording.options import parse_variable
 
         options = parse_variable(os.environ[VARIABLE])
         if not options.follow:  # then none of its children must take itself for the first
             del os.environ[VARIABLE]
-        first = session.Session(options, _program())
+        first = session.Session(options, program_name())
         first.silent_if_nothing = True
         first.start()
 
 
-def _program() -> str:
+def program_name() -> str:
     """The command, without its arguments: they may hold secrets."""
     words = iter(sys.orig_argv[1:])
     for word in words:
@@ -85,7 +85,7 @@ def _program() -> str:
 
 def _is_poolscope() -> bool:
     """Whether this is our own command, which begins a recording itself if it wants one."""
-    return _program() in ("poolscope", "poolscope.__main__")
+    return program_name() in ("poolscope", "poolscope.__main__")
 
 
 def _is_helper() -> bool:

@@ -258,8 +258,7 @@ class Totals:
             self.pending.append(Unanswered(sheet, failure, at.attributes, sheet.span))
 
     def _routed(self, route: str, reused: bool, at: Server) -> None:
-        if route not in self.routes and len(self.routes) >= ROUTES:
-            route = "other"
+        route = route if route in self.routes or len(self.routes) < ROUTES else "other"
         self.routes[route] = None
         at.routes[route, reused] = at.routes.get((route, reused), 0) + 1
 

@@ -1,0 +1,214 @@
+"""On the side that attaches: have the process run our script, and read what it sends.
+
+Only an interpreter of the same minor version can ask for that, so the process's own one is started for it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from typing import Any, Final
+
+import poolscope
+from poolscope.attach.injected import script
+from poolscope.look.asking import CannotLookError, name_of, owner_of
+from poolscope.recording.reader import parse
+from poolscope.records import Record
+
+NEEDED: Final = (3, 14)
+LONGEST_LINE: Final = 1_000_000
+ASK: Final = "import sys; sys.remote_exec(int(sys.argv[1]), sys.argv[2])"
+WHICH: Final = "import sys; print(*sys.version_info[:2])"
+STEP: Final = 0.2
+
+
+class Visit:
+    """A process that we are attached to."""
+
+    def __init__(self, pid: int, seconds: float, wait: float, *, live: bool) -> None:
+        """Attach; `CannotLookError` where that cannot be, or takes longer than ``wait`` seconds."""
+        self.pid = pid
+        user = owner_of(pid)
+        if user is None:
+            raise CannotLookError(f"there is no process {pid}")
+        if os.geteuid() not in (0, user):
+            raise CannotLookError(
+                f"process {pid} belongs to {name_of(user)}: only they and root can attach to it"
+            )
+        self._python = _Python(pid, user)
+        self._home = tempfile.mkdtemp(prefix="poolscope-attach-")
+        self._connected: socket.socket | None = None
+        self._rest = b""
+        self.complete = False
+        """Whether it told everything up to its summary."""
+        try:
+            self._attach(seconds, wait, live, user)
+        except BaseException:
+            self.close()
+            raise
+        finally:
+            self._remove_socket()
+
+    def __repr__(self) -> str:
+        return f"<Visit to {self.pid}>"
+
+    def _attach(self, seconds: float, wait: float, live: bool, user: int) -> None:
+        path = os.path.join(self._home, "socket")
+        with socket.socket(socket.AF_UNIX) as listening:
+            listening.bind(path)
+            listening.listen(1)
+            listening.settimeout(STEP)
+            name = os.path.join(self._home, "script.py")
+            settings = {
+                "script": name,
+                "socket": path,
+                "seconds": seconds,
+                "live": live,
+                "version": poolscope.__version__,
+                "home": os.path.dirname(os.path.abspath(poolscope.__file__)),
+            }
+            with open(name, "w", encoding="utf-8") as file:
+                file.write(script(settings))
+            for place in (name, path, self._home) if os.geteuid() == 0 else ():
+                os.chown(place, user, -1)
+            self._python.run(name)
+            self._connected = self._wait_for(listening, wait)
+        self._expect_hello()
+
+    def _wait_for(self, listening: socket.socket, wait: float) -> socket.socket:
+        deadline = time.monotonic() + wait
+        while time.monotonic() < deadline:
+            try:
+                return listening.accept()[0]
+            except TimeoutError:
+                if owner_of(self.pid) is None:
+                    raise CannotLookError(f"process {self.pid} has ended") from None
+        raise CannotLookError(
+            f"process {self.pid} has run no Python in its main thread for {wait:g} s: it sleeps, joins a thread or is"
+            " in a long call. Nothing was changed there; --wait SECONDS waits longer"
+        )
+
+    def _expect_hello(self) -> None:
+        line = next(self._lines(), None)
+        told: Any = {} if line is None else json.loads(line)
+        if "hello" not in told:
+            trouble = str(told.get("trouble", "it ended"))
+            raise CannotLookError(
+                f"process {self.pid} cannot be recorded: {trouble}. Where poolscope cannot be read or imported,"
+                " install it in that program's environment"
+            )
+
+    def records(self) -> Iterator[Record]:
+        """What it sends, until its time is over or `stop` was called."""
+        for line in self._lines():
+            record = parse(line)
+            self.complete = record.type == "summary"
+            yield record
+
+    def _lines(self) -> Iterator[str]:
+        assert self._connected is not None
+        while True:
+            line, found, rest = self._rest.partition(b"\n")
+            if found:
+                self._rest = rest
+                yield line.decode("utf-8", "replace")
+                continue
+            if len(line) > LONGEST_LINE:
+                raise CannotLookError(f"process {self.pid} sends what no poolscope would")
+            try:
+                piece = self._connected.recv(262_144)
+            except ConnectionResetError:
+                return
+            if not piece:
+                return
+            self._rest += piece
+
+    def stop(self) -> None:
+        """Have it leave now; what it has seen comes all the same."""
+        if self._connected is not None:
+            self._connected.shutdown(socket.SHUT_WR)
+
+    def close(self) -> None:
+        """Hang up."""
+        if self._connected is not None:
+            self._connected.close()
+
+    def _remove_socket(self) -> None:
+        """The script stays where it has not run yet: without one the interpreter would complain on its stderr."""
+        if self._connected is not None or not os.path.exists(os.path.join(self._home, "script.py")):
+            shutil.rmtree(self._home, ignore_errors=True)
+            return
+        os.unlink(os.path.join(self._home, "socket"))
+
+
+class _Python:
+    """The interpreter that a process runs."""
+
+    def __init__(self, pid: int, user: int) -> None:
+        self._pid = pid
+        self._user = user if user != os.geteuid() else None
+        """Root runs nobody else's interpreter as root."""
+        self._path = f"/proc/{pid}/exe"
+        try:
+            name = os.readlink(self._path)
+        except PermissionError:
+            raise CannotLookError(f"process {pid} does not let others look into it: attach as root") from None
+        except OSError:
+            raise CannotLookError(f"there is no process {pid}, or no /proc") from None
+        if not os.path.basename(name).startswith("python"):
+            raise CannotLookError(
+                f"process {pid} runs {os.path.basename(name)}, which is no Python interpreter"
+            )
+        self._path = name if os.path.exists(name) else self._path
+        self._check_version()
+
+    def __repr__(self) -> str:
+        return f"<_Python {self._path}>"
+
+    def _check_version(self) -> None:
+        done = self._start(WHICH)
+        version = tuple(map(int, done.stdout.split())) if done.returncode == 0 else ()
+        if version < NEEDED:
+            named = (
+                f"Python {'.'.join(map(str, version))}"
+                if version
+                else "an interpreter that cannot be started"
+            )
+            raise CannotLookError(
+                f"process {self._pid} runs {named}, and attaching needs 3.14 or later: restart it with POOLSCOPE=--live,"
+                " then `poolscope top`"
+            )
+
+    def run(self, path: str) -> None:
+        """Have the process run a script when its main thread next runs Python."""
+        done = self._start(ASK, str(self._pid), path)
+        if done.returncode:
+            raise CannotLookError(_why(self._pid, done.stderr))
+
+    def _start(self, code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        who: dict[str, Any] = {} if self._user is None else {"user": self._user, "extra_groups": []}
+        environment = {
+            name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "POOLSCOPE"))
+        }
+        command = [self._path, "-I", "-S", "-c", code, *arguments]
+        return subprocess.run(  # noqa: S603  (the very interpreter that the process runs)
+            command, env=environment, capture_output=True, text=True, timeout=30, check=False, cwd="/", **who
+        )
+
+
+def _why(pid: int, complaint: str) -> str:
+    last = complaint.strip().splitlines()[-1] if complaint.strip() else "no reason given"
+    if "PermissionError" in last or "not permitted" in last:
+        return (
+            f"no right to attach to process {pid}: it takes the same user and ptrace (kernel.yama.ptrace_scope = 0),"
+            " or root with CAP_SYS_PTRACE"
+        )
+    if "emote debugging is not enabled" in last or "emote debugging" in last:
+        return f"process {pid} does not allow it: it was started with PYTHON_DISABLE_REMOTE_DEBUG or -X disable-remote-debug"
+    return f"process {pid} cannot be attached to: {last}"

@@ -1,0 +1,110 @@
+"""``poolscope attach``: a running process is recorded for a while; then a report, a file, or meanwhile the screen."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from poolscope.attach.outside import Visit
+from poolscope.look.asking import CannotLookError, Watch
+from poolscope.recording.own_file import OwnFile, claim
+from poolscope.recording.stderr import colored, say, width
+from poolscope.records import Finding, Record, Summary, to_json
+from poolscope.reports.picture import Picture
+from poolscope.reports.renderer import Format, Look, renderer
+
+Note = Callable[[str], None]
+SOCKET_WITHIN: Final = 10.0
+"""Seconds in which a process that we are attached to lets us look in."""
+
+
+def report(
+    pid: int, seconds: float, wait: float, save: str | None, format_: Format, color: bool, note: Note
+) -> None:
+    """Attach, and show what was seen."""
+    visit = Visit(pid, seconds, wait, live=False)
+    file = None if save is None else _claimed(save, visit)
+    rendering = renderer(
+        format_, lambda text: say(text, nl=False, color=color), Look(columns=width(), color=color)
+    )
+    for record in _with_findings(_until_stopped(visit)):
+        if file is not None:
+            file.write(f"{to_json(record)}\n".encode())
+        rendering.add(record)
+    if file is None:
+        rendering.finish()
+    else:
+        note(f"poolscope view {file.path} shows what was seen")
+        file.release()
+    if not visit.complete:
+        note(f"process {pid} ended before its time was over")
+
+
+def _claimed(save: str, visit: Visit) -> OwnFile:
+    try:
+        return claim(save)
+    except OSError as error:
+        visit.close()
+        raise CannotLookError(f"can't write --save {save!r}: {error.strerror}") from None
+
+
+def _until_stopped(visit: Visit) -> Iterator[Record]:
+    """The records; Ctrl-C ends the visit early."""
+    records = visit.records()
+    while True:
+        try:
+            record = next(records, None)
+        except KeyboardInterrupt:
+            visit.stop()
+            records = visit.records()
+            continue
+        if record is None:
+            visit.close()
+            return
+        yield record
+
+
+def _with_findings(stream: Iterator[Record]) -> Iterator[Record]:
+    """As a saved file has them: before the summary."""
+    picture = Picture()
+    for record in stream:
+        picture.add(record)
+        if isinstance(record, Summary):
+            found: list[Finding] = picture.findings()
+            yield from found
+        yield record
+
+
+def screen(pid: int, seconds: float, wait: float, note: Note) -> None:
+    """Attach, and show `poolscope top` meanwhile."""
+    from poolscope.cli.top import check, run
+
+    check()
+    visit = Visit(pid, seconds, wait, live=True)
+    reading = threading.Thread(target=lambda: list(visit.records()), daemon=True)
+    reading.start()
+    try:
+        run(_watch(pid), note)
+    finally:
+        visit.stop()
+        reading.join(SOCKET_WITHIN)
+        visit.close()
+
+
+def _watch(pid: int) -> Watch:
+    deadline = time.monotonic() + SOCKET_WITHIN
+    while True:
+        try:
+            return Watch([pid])
+        except CannotLookError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+
+
+def wants_color(wanted: bool) -> bool:
+    """Whether stdout takes colours."""
+    return colored(wanted, sys.stdout)
