@@ -122,6 +122,7 @@ pairs: $(VENV)/dev.stamp
 
 sdks: $(VENV)/sdks.stamp
 	$(BIN)/python -m pytest -m sdks tests/findings
+
 # Python 3.14 comes from .ci/newer_pythons.py where the system has none.
 test-attach: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -m python314 tests/look
