@@ -199,7 +199,7 @@ def test_one_session_and_one_connector_for_all_are_no_waste(server: Running) -> 
 
 
 @pytest.mark.parametrize("limit", [{"limit": 1}, {"limit_per_host": 1}])
-def test_a_wait_for_a_connection(server: Running, limit: dict[str, int]) -> None:
+def test_a_wait_for_a_connection(server: Running, limit: dict[str, Any]) -> None:
     async def main() -> None:
         async with Session(connector=aiohttp.TCPConnector(**limit)) as session:
             await asyncio.gather(*(ask(session, server.url(f"/slow/50/{number}")) for number in range(3)))
