@@ -134,14 +134,14 @@ def worker(library: str, variant: str, scenario: str, url: str, count: int) -> S
     if options is None:
         use_official(library, tracers, meters)
     else:
-        import poolscope
+        from poolscope import instrument
 
-        poolscope.instrument(
-            tracer_provider=tracers, meter_provider=meters, logger_provider=loggers, **options
-        )
+        instrument(tracer_provider=tracers, meter_provider=meters, logger_provider=loggers, **options)
     _ask(library, scenario, url, count)
     if options is not None:
-        poolscope.uninstrument()
+        from poolscope import uninstrument
+
+        uninstrument()
     for provider in (tracers, meters, loggers):
         provider.shutdown()
     return sent

@@ -44,14 +44,14 @@ class Findings:
             kind: tuple((rule, getattr(rule, name)) for rule in self.rules if _defines(rule, name))
             for kind, name in _READERS.items()
         }
-        self._watching = tuple((rule, rule.progress) for rule in self.rules if _defines(rule, _PROGRESS))
+        self._watching: tuple[_Reader, ...] = tuple((rule, rule.progress) for rule in self.rules if _defines(rule, _PROGRESS))
         self._needing = tuple(rule for rule in self.rules if _defines(rule, "needs"))
 
     def consume(self, record: Record) -> None:
         """Take in the next record of the stream."""
         self._clock.consume(record)
         self._known.consume(record)
-        readers = self._readers.get(type(record), ())
+        readers: tuple[_Reader, ...] = self._readers.get(type(record), ())
         if isinstance(record, Exchange) and record.state is not None:
             readers = self._watching
         for rule, read in readers:

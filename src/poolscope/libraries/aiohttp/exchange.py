@@ -171,7 +171,7 @@ def releasing(_connector: Any, protocol: Any, frame: FrameType) -> None:
     """A connection is given back, its answer read or not: all is written before it passes on."""
     held = watched(protocol)
     exchange: Exchange | None = None if held is None else held.exchange
-    if exchange is None or exchange.headers_at is None:
+    if held is None or exchange is None or exchange.headers_at is None:
         return  # what fails before the headers is told by what raises
     complete, payload = held.was_read(), held.payload
     held.payload = held.timer = None
