@@ -209,6 +209,8 @@ class Exchange:
     """Id of the connection that could not be set up for it."""
     state: str | None = None
     """How far it is while in progress: waiting, connecting, sending, awaiting_headers, reading; None when over."""
+    open_at_exit: bool = False
+    """It was in progress when the program, or the block that was watched, ended."""
     loop: int | None = None
     """A small number for the event loop it ran on; None outside of one."""
     holders: list[Holder] | None = None

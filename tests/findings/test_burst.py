@@ -50,6 +50,7 @@ def test_many_clients_at_once_are_no_burst_on_one() -> None:
     assert count("PS125", burst(1_000, pool_wait=0.0)) is None
 
 
+@pytest.mark.load
 @pytest.mark.parametrize(("at_once", "fires"), [(MIN_BURST, True), (50, False)])
 def test_a_real_burst(at_once: int, fires: bool) -> None:
     async def main() -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from poolscope.findings.unread_response import MIN_UNREAD
-from poolscope.records import CallSite
+from poolscope.records import CallSite, Exchange
 from tests.findings.rule import count, found
 from tests.reports.stories import Story
 
@@ -43,3 +46,36 @@ def test_the_habit_of_a_package_is_information() -> None:
 @pytest.mark.parametrize("reason", ["client_close", "timeout", "server_closed_mid_body"])
 def test_other_ends(reason: str) -> None:
     assert count("PS103", unread(10, reason)) is None
+
+
+def kept_open(number: int, at_exit: bool = True, **exchange: Any) -> Story:
+    story = Story()
+    client = story.client()
+    for each in range(number):
+        changes = {name: value(each) if callable(value) else value for name, value in exchange.items()}
+        known = {"thread": 1, "call_site": CALL, **changes}
+        story.exchange(
+            client, story.connect(client), state="reading", open_at_exit=at_exit, finished_at=None, **known
+        )
+    return story
+
+
+def test_responses_that_one_thread_left_open() -> None:
+    assert count("PS103", kept_open(MIN_UNREAD - 1)) is None
+    (finding,) = found("PS103", kept_open(MIN_UNREAD))
+    assert (finding.count, finding.call_site) == (MIN_UNREAD, CALL)
+    assert "3 open to the end" in finding.sentence
+
+
+def test_responses_that_somebody_may_be_reading() -> None:
+    assert count("PS103", kept_open(10, at_exit=False)) is None
+    assert count("PS103", kept_open(10, thread=lambda number: number)) is None
+    assert count("PS103", kept_open(10, task=lambda number: f"Task-{number}")) is None
+
+
+def test_responses_that_were_read_after_all() -> None:
+    story = kept_open(MIN_UNREAD)
+    last = story.records[-1]
+    assert isinstance(last, Exchange)
+    story.records.append(replace(last, state=None, open_at_exit=False, finished_at=story.now))
+    assert count("PS103", story) is None

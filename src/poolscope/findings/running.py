@@ -44,7 +44,9 @@ class Findings:
             kind: tuple((rule, getattr(rule, name)) for rule in self.rules if _defines(rule, name))
             for kind, name in _READERS.items()
         }
-        self._watching: tuple[_Reader, ...] = tuple((rule, rule.progress) for rule in self.rules if _defines(rule, _PROGRESS))
+        self._watching: tuple[_Reader, ...] = tuple(
+            (rule, rule.progress) for rule in self.rules if _defines(rule, _PROGRESS)
+        )
         self._needing = tuple(rule for rule in self.rules if _defines(rule, "needs"))
 
     def consume(self, record: Record) -> None:

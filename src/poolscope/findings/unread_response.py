@@ -1,7 +1,7 @@
 """PS103: answers that are dropped or closed before they were read to their end.
 
 It fires for a line and an origin where at least `MIN_UNREAD` connections were lost that way, or where one thread or
-task sent as many requests there whose responses are all open still: it cannot be reading them all. Of a client that a
+task sent as many requests there whose responses were all open at the end: it cannot have been reading them all. Of a client that a
 package built for itself it is information: a stream that is closed unread may be meant so.
 """
 
@@ -53,8 +53,8 @@ class UnreadResponse(Rule):
         self._reading: Bounded[tuple[int, int], Exchange] = Bounded()
 
     def progress(self, record: Exchange) -> None:
-        """Remember one with its response open."""
-        if record.state == "reading":
+        """Remember one with its response open at the end; before that somebody may be reading it."""
+        if record.state == "reading" and record.open_at_exit:
             self._reading.put((record.pid, record.id), record)
 
     def exchange(self, record: Exchange) -> None:
@@ -106,7 +106,7 @@ class UnreadResponse(Rule):
             for number, words in (
                 (seen.closed, f"{seen.closed:,} closed unread"),
                 (seen.dropped, f"{seen.dropped:,} dropped without a close"),
-                (seen.open, f"{seen.open:,} still open"),
+                (seen.open, f"{seen.open:,} open to the end"),
             )
             if number
         ]

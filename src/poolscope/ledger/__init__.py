@@ -161,27 +161,30 @@ class Ledger:
         if sheet.disabled and sheet.hook not in self.hooks_disabled:
             self.hooks_disabled.append(sheet.hook)
 
-    def tell_progress(self, at: float, longer_than: float) -> None:
-        """Yield the exchanges in progress since ``longer_than`` seconds before ``at``, each state of each once."""
+    def tell_progress(self, at: float, longer_than: float, *, last: bool = False) -> None:
+        """Yield the exchanges in progress since ``longer_than`` seconds before ``at``, each state of each once.
+
+        The ``last`` time all of them, as open at the end.
+        """
         if self.yield_record is None:
             return
         for sheet in list(LIVE.exchanges.values()):
             if sheet.id <= self._since.exchange or at - sheet.started_at < longer_than:
                 continue
             state = state_of(sheet)
-            if self._in_progress.get(sheet.id) != state:
+            if last or self._in_progress.get(sheet.id) != state:
                 self._in_progress[sheet.id] = state
                 if state == "waiting" and sheet.queued and at - sheet.started_at >= LONG_WAIT:
                     LIVE.look_for_holders(sheet, at)
-                self.yield_record(
-                    convert.exchange(sheet, self.pid, self.keep_query, state, keep_path=self.keep_path)
-                )
+                record = convert.exchange(sheet, self.pid, self.keep_query, state, keep_path=self.keep_path)
+                record.open_at_exit = last
+                self.yield_record(record)
 
     def close(self, at: float | None = None) -> None:
         """Yield what is in progress, the closes that wait for it, what is open and clients never closed."""
         if self.yield_record is None:
             return
-        self.tell_progress(facts.now() if at is None else at, 0.0)
+        self.tell_progress(facts.now() if at is None else at, 0.0, last=True)
         for connection in list(self._closing.values()):
             self._connection_ended(connection)
         for connection in list(LIVE.connections.values()):

@@ -51,7 +51,7 @@ def describe(waiter: Waiter, snapshot: Snapshot) -> str:
     waiting = sum(w.pool == waiter.pool for w in snapshot.waiters)
     limit = next((p.max_connections for p in snapshot.pools if p.id == waiter.pool), None)
     request = f"{waiter.method or 'a request'} {waiter.origin}"
-    allowed = "" if limit is None else f", {limit} connections allowed"
+    allowed = "" if limit is None else f", {limit} {'connection' if limit == 1 else 'connections'} allowed"
     lines = [
         f"poolscope: {request} has waited {waiter.waited:.0f} s for a connection ({waiting} waiting{allowed})",
         f"  asked at {waiter.call_site}" if waiter.call_site else "",
