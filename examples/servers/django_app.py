@@ -5,7 +5,7 @@ import os
 import requests
 from django.conf import settings
 from django.core.wsgi import get_wsgi_application
-from django.http import HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import path
 
 import poolscope.middleware
@@ -20,13 +20,13 @@ url = os.environ["DOWNSTREAM"]
 shared = requests.Session()
 
 
-def cart(_, number):
+def cart(_: HttpRequest, number: int) -> HttpResponse:
     for _ in range(3):
         requests.get(url)  # a session and a connection for each request: this is the habit
     return HttpResponse(f"<p>cart {number}</p>".encode())
 
 
-def health(_):
+def health(_: HttpRequest) -> JsonResponse:
     return JsonResponse({"downstream": shared.get(url).status_code})
 
 

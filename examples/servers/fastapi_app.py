@@ -14,7 +14,7 @@ shared = httpx.AsyncClient()
 
 
 @app.get("/cart/{number}", response_class=HTMLResponse)
-async def cart(number: int):
+async def cart(number: int) -> str:
     for _ in range(3):
         async with httpx.AsyncClient() as client:  # a client for each request: this is the habit
             await client.get(url)
@@ -22,7 +22,7 @@ async def cart(number: int):
 
 
 @app.get("/health")
-async def health():
+async def health() -> dict[str, int]:
     return {"downstream": (await shared.get(url)).status_code}
 
 

@@ -139,6 +139,32 @@ def test_a_busy_program_is_reported_and_is_afterwards_as_before(target: Target) 
     assert target.process.wait(30) == 0
 
 
+FORKS = BUSY.replace(
+    "    time.sleep(0.02)",
+    """    time.sleep(0.02)
+    if os.path.exists("fork"):
+        os.unlink("fork")
+        if os.fork() == 0:
+            break
+        os.wait()""",
+)
+
+
+def test_a_child_that_is_forked_meanwhile_is_left_alone(target: Target) -> None:
+    target.starts(FORKS, "-W", "ignore", "program.py")
+    target.says("ready")
+    saved = target.directory / "saved.jsonl"
+    attaching = threading.Thread(target=target.attach, args=("--for", "4s", "--save", str(saved)))
+    attaching.start()
+    eventually(lambda: "exchange" in read(saved))
+    (target.directory / "fork").touch()
+    target.says("[]")
+    attaching.join()
+    (target.directory / "stop").touch()
+    target.says("[]")
+    assert {records.from_json(line).pid for line in saved.read_text().splitlines()} == {target.process.pid}
+
+
 def test_if_the_side_that_attached_dies_the_program_is_left_alone(target: Target) -> None:
     target.starts(BUSY)
     target.says("ready")

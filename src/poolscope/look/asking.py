@@ -145,7 +145,13 @@ class Watch:
         """The newest look at each process that goes on; of the ended ones when all have."""
         shown = self._shown()
         going_on = [process for process in shown if not process.ended] or shown
-        return [process.look for process in going_on if process.look is not None]
+        by_pid: dict[int, Look] = {}
+        for look in (process.look for process in going_on if process.look is not None):
+            # One process may have two recordings, its own and one of who attached: the longer one has seen more.
+            known = by_pid.get(look.pid)
+            if known is None or known.up < look.up:
+                by_pid[look.pid] = look
+        return list(by_pid.values())
 
     @property
     def fresh(self) -> int:
