@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,6 +45,7 @@ class Target:
         self.python = python
         self.server = server
         self.complaints = directory / "stderr"
+        self.temporary = tempfile.mkdtemp(prefix="ps")
 
     def starts(self, text: str, *command: str, **environment: str) -> subprocess.Popen[str]:
         (self.directory / "program.py").write_text(text.replace("{url}", self.server.url("/fixed/")), "utf-8")
@@ -64,7 +66,7 @@ class Target:
 
     def attach(self, *words: str, pid: int | None = None) -> subprocess.CompletedProcess[str]:
         command = [*POOLSCOPE, "attach", str(pid or self.process.pid), *words]
-        environment = {**os.environ, "PYTHONPATH": SOURCE, "COLUMNS": "120"}
+        environment = {**os.environ, "PYTHONPATH": SOURCE, "COLUMNS": "120", "TMPDIR": self.temporary}
         return subprocess.run(
             command,
             cwd=self.directory,
@@ -83,6 +85,8 @@ def target(tmp_path: Path, python: str, server: Running) -> Iterator[Target]:
     made.process.kill()
     made.process.communicate()
     assert made.complaints.read_text() == "", "what attaches is never seen on the program's stderr"
+    assert not os.listdir(made.temporary), "nothing is left there"
+    os.rmdir(made.temporary)
 
 
 BUSY = """

@@ -57,6 +57,8 @@ def begin(settings):
 
     try:
         os.unlink(settings["script"])
+        if not os.path.exists(settings["socket"]):
+            os.rmdir(os.path.dirname(settings["script"]))
     except OSError:
         pass
     if not os.path.exists(settings["socket"]):

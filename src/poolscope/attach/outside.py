@@ -18,6 +18,7 @@ from typing import Any, Final
 import poolscope
 from poolscope.attach.injected import script
 from poolscope.look.asking import CannotLookError, name_of, owner_of
+from poolscope.look.places import LONGEST
 from poolscope.recording.reader import parse
 from poolscope.records import Record
 
@@ -42,9 +43,10 @@ class Visit:
                 f"process {pid} belongs to {name_of(user)}: only they and root can attach to it"
             )
         self._python = _Python(pid, user)
-        self._home = tempfile.mkdtemp(prefix="poolscope-attach-")
+        self._home = _folder()
         self._connected: socket.socket | None = None
         self._rest = b""
+        self._asked = False
         self.complete = False
         """Whether it told everything up to its summary."""
         try:
@@ -53,7 +55,7 @@ class Visit:
             self.close()
             raise
         finally:
-            self._remove_socket()
+            self._clean_up()
 
     def __repr__(self) -> str:
         return f"<Visit to {self.pid}>"
@@ -78,6 +80,7 @@ class Visit:
             for place in (name, path, self._home) if os.geteuid() == 0 else ():
                 os.chown(place, user, -1)
             self._python.run(name)
+            self._asked = True
             self._connected = self._wait_for(listening, wait)
         self._expect_hello()
 
@@ -139,12 +142,21 @@ class Visit:
         if self._connected is not None:
             self._connected.close()
 
-    def _remove_socket(self) -> None:
-        """The script stays where it has not run yet: without one the interpreter would complain on its stderr."""
-        if self._connected is not None or not os.path.exists(os.path.join(self._home, "script.py")):
+    def _clean_up(self) -> None:
+        """The script stays where it has yet to run: without it the interpreter would complain on its stderr."""
+        script_there = os.path.exists(os.path.join(self._home, "script.py"))
+        if self._asked and script_there and self._connected is None and owner_of(self.pid) is not None:
+            os.unlink(os.path.join(self._home, "socket"))
+        else:
             shutil.rmtree(self._home, ignore_errors=True)
-            return
-        os.unlink(os.path.join(self._home, "socket"))
+
+
+def _folder() -> str:
+    """A new folder for the socket, whose path must be short."""
+    shared = tempfile.gettempdir()
+    if len(os.fsencode(shared)) > LONGEST - 40:
+        shared = "/tmp"  # noqa: S108  (a folder of our own in it)
+    return tempfile.mkdtemp(prefix="poolscope-attach-", dir=shared)
 
 
 class _Python:
