@@ -21,7 +21,7 @@ shared = requests.Session()
 
 
 def cart(_: HttpRequest, number: int) -> HttpResponse:
-    for _ in range(3):
+    for _time in range(3):
         requests.get(url)  # a session and a connection for each request: this is the habit
     return HttpResponse(f"<p>cart {number}</p>".encode())
 

@@ -24,7 +24,7 @@ def health() -> dict[str, int]:
     return {"downstream": shared.get(url).status_code}
 
 
-app.wsgi_app = poolscope.middleware.WSGI(  # type: ignore[method-assign]
+app.wsgi_app = poolscope.middleware.WSGI(
     app.wsgi_app,
     allow_debug=lambda environ: (
         os.environ.get("DEVELOPMENT") == "1" and environ["REMOTE_ADDR"] == "127.0.0.1"
