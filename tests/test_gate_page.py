@@ -136,7 +136,7 @@ def test_the_hook_stops_a_push(project: Path) -> None:
         capture_output=True, text=True, check=False, timeout=60, **run,
     )  # type: ignore[call-overload]  # fmt: skip
     assert done.returncode == 1, done.stderr
-    assert "PS101 client per request  shop.py:9 in Shop.price" in done.stdout
+    assert "failed: PS101 client per request at shop.py:9 in Shop.price" in done.stdout
     assert "no new habits of HTTP connections" in done.stdout
 
 

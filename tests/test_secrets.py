@@ -106,6 +106,10 @@ with urllib3.PoolManager(headers={"Authorization": secret.urllib3header}) as man
     again = manager.request("GET", plain + "/fixed/14", fields={"token": secret.urllib3query})
     manager.request("GET", f"{plain}/fixed/22/{secret.urllib3path}")
     done += [answer.status, again.status]
+
+# A habit, for the formats that show findings only.
+for _ in range(5):
+    requests.get(plain + "/fixed/23?token=" + secret.requestsquery, headers={"X-Api-Key": secret.requestsheader})
 print(*sorted(set(planted)))
 print(*done)
 """
@@ -253,6 +257,8 @@ OUTPUTS = {
     "view --format har": of_format("har"),
     "view --format sarif": of_format("sarif"),
     "view --format github": of_format("github"),
+    "view --format gitlab": of_format("gitlab"),
+    "view --format markdown": of_format("markdown"),
     "diff": of_command("diff"),
     "diff --json": of_command("diff", "--json"),
     # Spans follow the conventions, which keep paths and all but a few query values.

@@ -55,6 +55,8 @@ READ: dict[str, Callable[[str], bool]] = {
     "har": is_har,
     "sarif": is_sarif,
     "github": is_github,
+    "gitlab": lambda text: [entry["check_name"] for entry in json.loads(text)] == ["PS101"],
+    "markdown": lambda text: text.startswith("### PS101 client per request\n\n```text\n"),
 }
 every_format = pytest.mark.parametrize("form", READ)
 drawn = pytest.mark.parametrize("form", ["html", "perfetto", "har", "sarif"])

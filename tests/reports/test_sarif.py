@@ -16,7 +16,7 @@ import pytest
 from poolscope.findings import RULES
 from poolscope.findings.fingerprint import Fingerprint
 from poolscope.records import CallSite, Finding
-from poolscope.reports import github, sarif
+from poolscope.reports import github, gitlab, markdown, sarif
 from poolscope.reports.renderer import Look, renderer
 from poolscope.reports.told import Told
 from tests.reports.stories import LINE, Story
@@ -146,6 +146,26 @@ def test_nothing_in_a_finding_ends_the_command_or_begins_another() -> None:
     head, _, message = line.removeprefix("::").partition("::")
     assert head == "warning file=a%2Cb%3Ac%25�%3A%3Aerror%3A%3A.py,line=12,title=PS101 client per request"
     assert message.startswith("100 %25�::error::x�%0AFix: ")
+
+
+def test_gitlab_gets_each_fingerprint_once_the_dearest_and_only_what_has_a_line() -> None:
+    found = [finding(), finding(origin="http://other.test", sentence="Again."), finding(code="PS104")]
+    told = [Told(one, LANES) for one in (*found, finding(call_site=None))]
+    entries = json.loads(gitlab.render(told, ROOT))
+    assert [entry["check_name"] for entry in entries] == ["PS101", "PS104"]
+    assert "Again." not in entries[0]["description"]
+    assert entries[0]["location"] == {"path": "load.py", "lines": {"begin": 12}}
+    assert entries[0]["fingerprint"] == Fingerprint.of(finding(), ROOT).digest()
+
+
+def test_nothing_in_a_finding_ends_the_block_of_markdown() -> None:
+    written = markdown.render([Told(finding(sentence="a ```` b\n# c", fix="`<b>`"), LANES)], ROOT)
+    lines = written.splitlines()
+    assert lines[0] == "### PS101 client per request"
+    assert (lines[2], lines[-1]) == ("`````text", "`````")
+    assert not [line for line in lines[1:] if line.startswith("#")]
+    assert LANES in lines
+    assert markdown.render([], ROOT) == "poolscope has no findings.\n"
 
 
 @pytest.fixture(scope="module")

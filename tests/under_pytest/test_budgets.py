@@ -60,7 +60,7 @@ def test_a_budget_fails_its_test_with_the_lines_and_whole_lanes(project: Project
     assert "0 % of 5 requests reused a connection, at least 80 % wanted\n" in outcome.output
     assert "of building, setup and closing, at most 1 µs allowed\n" in outcome.output
     assert "4 connections opened, at most 2 allowed: shop.py:9 in Shop.price opened 4\n" in outcome.output
-    assert outcome.output.count("✕ client close") == 2, "the lanes are there to their end"
+    assert outcome.output.count("✕ client close") >= 2, "the lanes are there to their end"
     assert "contextlib.py" not in outcome.output
     assert "for a reason of its own" in outcome.output
     assert "test_that_fails_by_itself\n0 conn" not in outcome.output

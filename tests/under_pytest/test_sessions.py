@@ -73,7 +73,7 @@ def test_with_xdist_the_controller_reports_and_sets_the_status(project: Project)
     outcome = project.pytest("--poolscope-fail-on=PS101", "-n", "2", plugins=("xdist",))
     fails_by_its_section(outcome)
     assert outcome.counts == {"passed": 4}
-    assert outcome.output.count(LINE) == 1
+    assert outcome.section.count(LINE) == 1
     assert {"test_shop.py::test_of_five", "test_shop.py::test_of_seven"} <= set(
         outcome.section.replace(",", " ").split()
     )
