@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import signal
 
+import pytest
+
 from poolscope import records
 from tests.cli.waiting import eventually
+
+pytestmark = pytest.mark.processes
 
 HELD = """
 import threading
 import httpx, requests
-
-pytestmark = pytest.mark.processes
 
 with_pool_of_one = httpx.Client(limits=httpx.Limits(max_connections=1), timeout=60)
 session = requests.Session()
