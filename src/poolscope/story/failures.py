@@ -244,7 +244,7 @@ def of_exchange(exchange: Exchange, what: Seen) -> Failure | None:
     kind, sheet = what.kind, exchange.connection
     if kind == "protocol" and sheet is not None and sheet.eof:
         kind = "ended"  # what came was cut off, and so was not valid
-    if kind == "ended" and sheet is not None and sheet.error == "ConnectionResetError":
+    if kind in ("ended", "protocol") and sheet is not None and sheet.error == "ConnectionResetError":
         kind = "reset"  # as the socket said before; aiohttp does not pass it on
     type_ = type_of(kind, _moment(exchange))
     return None if type_ is None else Failure(type_, what.code, what.said)
