@@ -185,6 +185,7 @@ def _of_setup(telemetry: Any, points: Any, captured: Any, phase: str) -> dict[st
 
 def _of_connection(telemetry: Any, captured: Any, type_: ErrorType) -> dict[str, Any]:
     if type_ == "pool_timeout":
+        assert telemetry.total("poolscope.pool.timeouts") == 1
         (wait,) = telemetry.named("HTTP wait_for_connection")
         return {"wait": {wait.attributes["error.type"]}}
     event, *_ = telemetry.events("poolscope.connection.closed")
@@ -219,6 +220,7 @@ def test_a_cancellation_is_no_error(name: str, way: Any, certificates: Certifica
             asked.cancel()
             until(lambda: telemetry.total("http.client.request.duration"))
         metrics = telemetry.everything()
+    gc.collect()
     assert {span.status.status_code.name for span in telemetry.spans} == {"UNSET"}
     assert not any("error.type" in span.attributes for span in telemetry.spans)
     for metric in metrics:

@@ -147,8 +147,9 @@ def _by_the_standard_library(error: BaseException) -> Seen | None:
         for cls, kind in _BY_CLASS:
             if isinstance(error, cls):
                 return Seen(kind, *_of_errno(error.errno))
-        if error.errno in errno.errorcode:
-            return Seen(_BY_ERRNO.get(error.errno, "socket"), *_of_errno(error.errno))
+        number = error.errno
+        if number is not None and number in errno.errorcode:
+            return Seen(_BY_ERRNO.get(number, "socket"), *_of_errno(number))
     return None
 
 
@@ -245,7 +246,7 @@ def of_exchange(exchange: Exchange, what: Seen) -> Failure | None:
     if kind == "protocol" and sheet is not None and sheet.eof:
         kind = "ended"  # what came was cut off, and so was not valid
     if kind in ("ended", "protocol") and sheet is not None and sheet.error == "ConnectionResetError":
-        kind = "reset"  # as the socket said before; aiohttp does not pass it on
+        kind = "reset"  # as the socket said before; not every library passes it on
     type_ = type_of(kind, _moment(exchange))
     return None if type_ is None else Failure(type_, what.code, what.said)
 
