@@ -346,3 +346,18 @@ def test_an_unsampled_exchange_gives_no_exemplar(program, telemetry) -> None:
     with telemetry.tracer.start_as_current_span("drainer"):
         (point,) = telemetry.points("http.client.request.duration")
     assert not point.exemplars
+
+
+def test_how_full_a_pool_is(telemetry, server) -> None:
+    import httpx
+
+    limits = httpx.Limits(max_connections=7, max_keepalive_connections=3)
+    kind = {"poolscope.client.kind": "httpx.Client"}
+    with telemetry.instrumented(), httpx.Client(trust_env=False, limits=limits) as client:
+        client.get(server.url("/a"))
+        with client.stream("GET", server.url("/b")) as response:
+            assert gauge(telemetry, "poolscope.pool.connections.max", **kind) == [7]
+            assert gauge(telemetry, "poolscope.pool.connections.idle.max", **kind) == [3]
+            assert gauge(telemetry, "poolscope.pool.connections.count", **kind) == [1, 0]
+            response.read()
+        assert gauge(telemetry, "poolscope.pool.connections.count", **kind) == [0, 1]

@@ -13,7 +13,7 @@ import requests
 import yaml
 from opentelemetry.sdk.metrics.export import Gauge, Histogram, Sum
 
-from poolscope.facts import BEGUN, ENDED, OPENED, Failure, HookFailure
+from poolscope.facts import BEGUN, ENDED, OPENED, Failure, HookFailure, now
 from poolscope.queue import FACTS
 from poolscope.signals import names, table
 from poolscope.story.door import ENTRANCE
@@ -115,6 +115,7 @@ def busy(telemetry: Telemetry, server: Any, monkeypatch: pytest.MonkeyPatch) -> 
                 session.request("BREW", "http://127.0.0.1:1/")
         with httpx.Client(trust_env=False) as client:
             client.get(f"http://localhost:{server.port}/")
+            assert telemetry.points(names.POOL_MAX)
         waiter = sheets.exchange()
         door: Any = ENTRANCE.door
         door.request_started(waiter, None)
@@ -129,6 +130,11 @@ def busy(telemetry: Telemetry, server: Any, monkeypatch: pytest.MonkeyPatch) -> 
         LIVE.begins(waiter)
         waiter.finished_at = waiter.headers_at
         FACTS.put(ENDED, waiter)
+        late = sheets.exchange(
+            error="httpcore.PoolTimeout", failure=Failure("pool_timeout"), finished_at=now()
+        )
+        LIVE.begins(late)
+        FACTS.put(ENDED, late)
         cut = sheets.answered(sheets.exchange(), on)
         LIVE.begins(cut)
         cut.error, cut.failure, cut.finished_at = "builtins.Exception", Failure("body_cut"), cut.headers_at

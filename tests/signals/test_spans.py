@@ -110,6 +110,37 @@ def test_behind_a_proxy_the_name_looked_up_is_the_proxys(door, telemetry) -> Non
     assert dict(dns.attributes) == {"dns.question.name": "proxy.example"}
 
 
+def test_the_handshake_with_a_proxy_has_the_proxys_name(door, telemetry) -> None:
+    at = now()
+    on = sheets.connection(
+        ("https", "shop.example", None), via="tunnel", dns_name=b"proxy.example", tls_version="TLSv1.3",
+        phases=[("connect", at, at), ("tls", at, at), ("proxy_tunnel", at, at), ("tls", at, at)],
+    )  # fmt: skip
+    run(door, sheets.exchange(("https", "shop.example", None)), on)
+    assert [dict(span.attributes) for span in telemetry.named("TLS client handshake")] == [
+        {"server.address": "proxy.example"},
+        {"server.address": "shop.example", "tls.protocol.name": "tls", "tls.protocol.version": "1.3"},
+    ]
+
+
+@pytest.mark.parametrize(("host", "network"), [("192.0.2.7", "ipv4"), ("2001:db8::7", "ipv6")])
+def test_an_address_that_refused_is_told(door, telemetry, host, network) -> None:
+    sheet = sheets.exchange(("http", host, 8080))
+    door.request_started(sheet, Request())
+    at = now()
+    on = sheets.connection(
+        ("http", host, 8080), opened_at=None, closed_at=at, failed_phase="connect", error="ConnectionRefusedError",
+        opened_by=sheet.id, failure=REFUSED, phases=[("connect", at, at)], peer=None,
+    )  # fmt: skip
+    door.setup_ended(on, sheet)
+    (connect,) = telemetry.named("socket connect")
+    assert connect.attributes["network.peer.address"] == host
+    assert connect.attributes["network.peer.port"] == 8080
+    assert connect.attributes["network.type"] == network
+    shown = f"[{host}]" if network == "ipv6" else host
+    assert connect.status.description == f"connection refused [ECONNREFUSED] ({shown}:8080, in connect)"
+
+
 def test_later_exchanges_link_to_the_setup(door, telemetry) -> None:
     _, on, _ = run(door)
     run(door, on=on, idle_time=0.25)

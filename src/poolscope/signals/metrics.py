@@ -20,6 +20,7 @@ from poolscope.signals import names, table
 from poolscope.signals.events import Events
 from poolscope.signals.inherited import forget
 from poolscope.signals.options import Options
+from poolscope.signals.pools import PoolSums, limited_pools
 from poolscope.signals.redaction import method
 from poolscope.signals.sums import Attributes, Broken, Closed, Failed, Pending, Sample, Server, Unanswered
 from poolscope.signals.totals import Totals, protocol_version
@@ -182,6 +183,30 @@ class Metrics:
         for kind, count in tuple(self._totals.clients_alive.items()):
             yield Observation(count, {names.CLIENT_KIND: kind})
 
+    def pool_max(self) -> Iterable[Observation]:
+        return self._of_pools(names.POOL_MAX, lambda sums: [((), sums.most)])
+
+    def pool_idle_max(self) -> Iterable[Observation]:
+        return self._of_pools(names.POOL_IDLE_MAX, lambda sums: [((), sums.most_idle)])
+
+    def pool_count(self) -> Iterable[Observation]:
+        return self._of_pools(
+            names.POOL_COUNT, lambda sums: [(("active",), sums.active), (("idle",), sums.idle)]
+        )
+
+    def _of_pools(
+        self, metric: str, read: Callable[[PoolSums], list[tuple[tuple[str, ...], int]]]
+    ) -> Iterable[Observation]:
+        counts: dict[tuple[Any, ...], tuple[Attributes, float]] = {}
+        for kind, sums in limited_pools().items():
+            for state, value in read(sums):
+                about = {names.CLIENT_KIND: kind, **dict(zip((names.STATE,), state, strict=False))}
+                counts[kind, *state] = (about, value)
+        return self._linger(metric, counts)
+
+    def pool_timeouts(self) -> Iterable[Observation]:
+        return (Observation(at.timeouts, at.attributes) for at in self._servers() if at.timeouts)
+
     def findings(self) -> Iterable[Observation]:
         for code, count in tuple(self._totals.findings.items()):
             yield Observation(count, {names.FINDING_CODE: code})
@@ -281,6 +306,10 @@ _READERS: Final[dict[str, Callable[[Metrics], Iterable[Observation]]]] = {
     names.CLIENTS_CREATED: Metrics.clients_created,
     names.CLIENTS_CLOSED: Metrics.clients_closed,
     names.CLIENTS_ALIVE: Metrics.clients_alive,
+    names.POOL_MAX: Metrics.pool_max,
+    names.POOL_IDLE_MAX: Metrics.pool_idle_max,
+    names.POOL_COUNT: Metrics.pool_count,
+    names.POOL_TIMEOUTS: Metrics.pool_timeouts,
     names.FINDINGS: Metrics.findings,
     names.FACTS_DROPPED: Metrics.facts_dropped,
     names.HOOKS_DISABLED: Metrics.hooks_disabled,

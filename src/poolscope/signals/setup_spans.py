@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 from opentelemetry.trace import Span, SpanContext, Status, StatusCode, Tracer, set_span_in_context
@@ -59,7 +60,7 @@ class SetupSpans:
         within = set_span_in_context(span)
         last = len(connection.phases) - 1
         for index, (phase, begun, over) in enumerate(connection.phases):
-            about, detail = _phase(phase, connection)
+            about, detail = _phase(phase, connection, to_proxy=_speaks_to_proxy(connection, index))
             broke = failure if connection.failed_phase == phase and index == last else None
             if broke is not None:
                 about[names.ERROR_TYPE] = errors.of_lookup(broke) if phase == "dns" else broke.type
@@ -117,21 +118,43 @@ def _span_of(connection: Connection) -> tuple[float, float]:
     return started, ended
 
 
-def _phase(phase: str, connection: Connection) -> tuple[Attributes, str | None]:
+def _speaks_to_proxy(connection: Connection, index: int) -> bool:
+    """Whether the phase at ``index`` is with the proxy, not with whom lies behind it."""
+    if connection.via == "forward":
+        return True
+    before = (phase for phase, _, _ in connection.phases[:index])
+    return connection.via == "tunnel" and "proxy_tunnel" not in before
+
+
+def _connected_to(connection: Connection) -> Attributes:
+    """The peer; where the connect failed, the address that it was for, if no name had to be looked up."""
+    about = peer(connection.peer)
+    asked = text(connection.dns_name)
+    if about or connection.via != "direct" or asked is None or not _ADDRESS.fullmatch(asked):
+        return about
+    return peer((asked, server(connection.origin)[1] or 0))
+
+
+_ADDRESS: Final = re.compile(r"[0-9.]+|[0-9a-fA-F.]*:[0-9a-fA-F:.]+")
+
+
+def _phase(phase: str, connection: Connection, *, to_proxy: bool) -> tuple[Attributes, str | None]:
     """Attributes of a phase's span, and what .NET has in its name. Behind a proxy the name looked up is the proxy's."""
     if phase == "dns":
         asked = text(connection.dns_name)
         return ({} if asked is None else {names.DNS_NAME: asked}), asked
     if phase == "connect":
-        about: dict[str, Any] = peer(connection.peer)
+        about: dict[str, Any] = _connected_to(connection)
         address = about.get(names.PEER_ADDRESS)
         return about, None if address is None else errors.place(address, about.get(names.PEER_PORT))
     if phase == "proxy_tunnel":
         return server_attributes(connection.origin), errors.place(*server(connection.origin))
     if phase == "tls":
         host = server(connection.origin)[0]
+        if to_proxy:
+            host = text(connection.dns_name) or host
         about = {names.SERVER_ADDRESS: host}
-        if connection.tls_version:
+        if connection.tls_version and not (to_proxy and connection.via == "tunnel"):
             about[names.TLS_PROTOCOL_NAME] = "tls"
             about[names.TLS_PROTOCOL_VERSION] = connection.tls_version.removeprefix("TLSv")
         return about, host

@@ -176,6 +176,22 @@ METRICS: Final[dict[str, Metric]] = {
         "counter", "{client}", "poolscope", "Clients closed or garbage-collected.", (names.CLIENT_KIND, names.CLOSE_KIND),
     ),
     names.CLIENTS_ALIVE: Metric("updowncounter", "{client}", "poolscope", "Clients built and not closed.", (names.CLIENT_KIND,)),
+    names.POOL_MAX: Metric(
+        "updowncounter", "{connection}", "poolscope",
+        "Connections that live pools with a limit open at most.", (names.CLIENT_KIND,),
+    ),
+    names.POOL_IDLE_MAX: Metric(
+        "updowncounter", "{connection}", "poolscope",
+        "Idle connections that live pools with a limit keep at most.", (names.CLIENT_KIND,),
+    ),
+    names.POOL_COUNT: Metric(
+        "updowncounter", "{connection}", "poolscope",
+        "Connections that live pools with a limit hold; one that is being set up is active.",
+        (names.CLIENT_KIND, names.STATE),
+    ),
+    names.POOL_TIMEOUTS: Metric(
+        "counter", "{timeout}", "poolscope", "Requests that got no connection from their pool in time.", names.SERVER,
+    ),
     names.FINDINGS: Metric("counter", "{finding}", "poolscope", "Findings, by code.", (names.FINDING_CODE,)),
     names.FACTS_DROPPED: Metric("counter", "{fact}", "poolscope", "Facts lost because the queue was full.", ()),
     names.HOOKS_DISABLED: Metric("updowncounter", "{hook}", "poolscope", "Hooks that switched themselves off.", (names.HOOK,)),

@@ -251,6 +251,7 @@ class Totals:
         failure = sheet.failure
         if failure is None:
             return
+        at.timeouts += failure.type == "pool_timeout"
         if sheet.headers_at is not None:
             at.broken[failure.type] = at.broken.get(failure.type, 0) + 1
             self.pending.append(Broken(sheet, failure, at.attributes, sheet.span))

@@ -63,7 +63,19 @@ _CANCELLATIONS: Final = frozenset(
     )
 )
 _CANCELLED_BY: Final = frozenset(name.rpartition(".")[2] for name in _CANCELLATIONS) - {"Timeout"}
-_RESETS: Final = (ConnectionResetError, BrokenPipeError, ConnectionAbortedError)
+_BY_ERRNO: Final[dict[int, Kind]] = {
+    errno.ECONNREFUSED: "refused",
+    errno.ECONNRESET: "reset",
+    errno.EPIPE: "reset",
+    errno.ECONNABORTED: "reset",
+    errno.ETIMEDOUT: "timeout",
+}
+_BY_CLASS: Final[tuple[tuple[type[OSError], Kind], ...]] = (
+    (ConnectionRefusedError, "refused"),
+    (ConnectionResetError, "reset"),
+    (BrokenPipeError, "reset"),
+    (ConnectionAbortedError, "reset"),
+)
 _DEPTH: Final = 12
 
 
@@ -132,9 +144,12 @@ def _by_the_standard_library(error: BaseException) -> Seen | None:
     if isinstance(error, UnicodeError):
         return Seen("unresolved")
     if isinstance(error, OSError):
-        refused, reset = isinstance(error, ConnectionRefusedError), isinstance(error, _RESETS)
-        if refused or reset or error.errno is not None:
-            return Seen("refused" if refused else "reset" if reset else "socket", *_of_errno(error.errno))
+        for cls, kind in _BY_CLASS:
+            if isinstance(error, cls):
+                return Seen(kind, *_of_errno(error.errno))
+        number = error.errno
+        if number is not None and number in errno.errorcode:
+            return Seen(_BY_ERRNO.get(number, "socket"), *_of_errno(number))
     return None
 
 
@@ -187,7 +202,7 @@ _WITH_CONNECTION: Final[dict[str, ErrorType]] = {
     "timeout": "read_timeout",
 }
 _IN_EXCHANGE: Final[dict[str, dict[str, ErrorType]]] = {
-    "waiting": {},
+    "waiting": {"timeout": "pool_timeout"},
     "sending": {**_WITH_CONNECTION, "timeout": "write_timeout"},
     "awaiting": _WITH_CONNECTION,
     "reading": {**_WITH_CONNECTION, "ended": "body_cut"},
@@ -230,6 +245,8 @@ def of_exchange(exchange: Exchange, what: Seen) -> Failure | None:
     kind, sheet = what.kind, exchange.connection
     if kind == "protocol" and sheet is not None and sheet.eof:
         kind = "ended"  # what came was cut off, and so was not valid
+    if kind in ("ended", "protocol") and sheet is not None and sheet.error == "ConnectionResetError":
+        kind = "reset"  # as the socket said before; not every library passes it on
     type_ = type_of(kind, _moment(exchange))
     return None if type_ is None else Failure(type_, what.code, what.said)
 
