@@ -253,6 +253,8 @@ OUTPUTS = {
     "view --format har": of_format("har"),
     "view --format sarif": of_format("sarif"),
     "view --format github": of_format("github"),
+    "view --format gitlab": of_format("gitlab"),
+    "view --format markdown": of_format("markdown"),
     "diff": of_command("diff"),
     "diff --json": of_command("diff", "--json"),
     # Spans follow the conventions, which keep paths and all but a few query values.
