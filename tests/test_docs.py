@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from poolscope.cli.demo import EXAMPLES
+from poolscope.facts import CloseTrigger
+from poolscope.ledger import closing
 from poolscope.ledger.closing import REASONS
 from poolscope.recording.options import OPTIONS
 
@@ -56,6 +59,12 @@ def test_every_close_reason_is_explained() -> None:
     )
     explained = {name for row in rows for name in row.split(", ")}
     assert {reason.replace("_", " ") for reason in REASONS} <= explained
+
+
+def test_every_close_trigger_is_explained() -> None:
+    assert set(re.findall(r"^- ``(\w+)``: ", closing.__doc__ or "", re.MULTILINE)) == set(
+        get_args(CloseTrigger)
+    )
 
 
 def test_every_option_is_listed() -> None:

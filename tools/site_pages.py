@@ -52,9 +52,13 @@ REFERENCE = {
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """List a page for each finding, so that a new one is only a new file."""
+    """List a page for each finding, and at the end every page that the menu in mkdocs.yml does not place."""
     (findings,) = (part["Findings"] for part in config.nav or () if "Findings" in part)
     findings += [f"findings/{path.name}" for path in sorted(HOUSE.glob("docs/findings/*.md"))]
+    menu = str(config.nav)
+    rest = [path.name for path in sorted(HOUSE.glob("docs/*.md")) if f"'{path.name}'" not in menu]
+    if rest:
+        config.nav = [*(config.nav or ()), {"More": rest}]
     return config
 
 

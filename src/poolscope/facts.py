@@ -43,6 +43,15 @@ ENDED: Final = "ended"
 """A client or connection was closed (or its setup failed), an exchange finished or failed."""
 
 Moment: TypeAlias = Literal["begun", "opened", "ended"]
+Via: TypeAlias = Literal["direct", "forward", "tunnel", "socks", "uds"]
+"""The way to a server: straight, through a proxy (by its forwarding, a tunnel, SOCKS), or by a unix socket."""
+Relation: TypeAlias = Literal["redirect", "retry", "auth"]
+"""Why one exchange follows another."""
+CloseTrigger: TypeAlias = Literal[
+    "checkout", "checkin", "checkin_closed", "maintenance", "mistake", "eviction", "client", "manager_eviction",
+    "response", "exchange", "gc", "program",
+]  # fmt: skip
+"""Who called close: `ledger/closing.py` explains each."""
 RawCallSite: TypeAlias = tuple[CodeType, int]
 RawOrigin: TypeAlias = "tuple[bytes | str, bytes | str, int | None]"
 """(scheme, host, port); port is None when the scheme's default applies."""
@@ -151,7 +160,7 @@ class Connection(_Sheet):
         self.origin = origin
         self.client: int | None = None
         self.pool: int | None = None
-        self.via: str | None = None
+        self.via: Via | None = None
         """direct, forward, tunnel, socks or uds."""
         self.local: Any = None
         """What ``getsockname()`` said."""
@@ -201,7 +210,7 @@ class Connection(_Sheet):
         """Idle connections that its pool kept when it closed this one as one too many."""
         self.active_at_close = 0
         """Exchanges it was serving when its close began."""
-        self.close_trigger: str | None = None
+        self.close_trigger: CloseTrigger | None = None
         """Who called close: see ledger/closing.py."""
         self.keepalive_expiry: float | None = None
         self.server_keepalive: float | None = None
@@ -283,7 +292,7 @@ class Exchange(_Sheet):
         """Id of the exchange before it in the same call (redirect, retry, auth)."""
         self.resends = 0
         """How many exchanges came before it in the same call."""
-        self.relation: str | None = None
+        self.relation: Relation | None = None
         """``redirect``, ``retry`` or ``auth``; None where the reason is not visible."""
         self.thread: int | None = None
         self.task: str | None = None

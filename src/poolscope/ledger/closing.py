@@ -7,7 +7,8 @@ case in `classify`.
 Triggers, stated by hooks:
 
 - ``checkout``: taken out of the pool and found dropped (urllib3 ``_get_conn``)
-- ``checkin``: given back to a pool that was full or closed (urllib3 ``_put_conn``)
+- ``checkin``: given back to a pool that was full (urllib3 ``_put_conn``)
+- ``checkin_closed``: given back to a pool that was closed (urllib3 ``_put_conn``)
 - ``maintenance``: closed by the pool's own housekeeping (httpcore)
 - ``mistake``: closed by that housekeeping in spite of a request running on it (httpcore)
 - ``eviction``: closed by the pool to make room for another connection (httpcore)
@@ -21,7 +22,7 @@ Triggers, stated by hooks:
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 from poolscope.facts import Connection
 
@@ -55,6 +56,7 @@ REASONS: Final[dict[str, str]] = {
 }
 """Every close reason, and its sentence for people."""
 
+ClosedBy: TypeAlias = Literal["client", "server", "network", "gc"]
 SERVER: Final = "server"
 CLIENT: Final = "client"
 NETWORK: Final = "network"
@@ -66,7 +68,7 @@ _PROTOCOL: Final = ("RemoteProtocolError", "LocalProtocolError", "BadStatusLine"
                     "BadHttpMethod", "TransferEncodingError", "ContentLengthError", "HttpProcessingError")  # fmt: skip
 
 
-def classify(connection: Connection) -> tuple[str, str | None]:
+def classify(connection: Connection) -> tuple[str, ClosedBy | None]:
     """(close reason, closed by) of a connection that was closed."""
     trigger = connection.close_trigger
     if trigger == "gc":
@@ -96,7 +98,7 @@ def classify(connection: Connection) -> tuple[str, str | None]:
     return _with_exchange(connection)
 
 
-def _maintenance(connection: Connection) -> tuple[str, str | None]:
+def _maintenance(connection: Connection) -> tuple[str, ClosedBy | None]:
     idle_since, closed_at, expiry = connection.idle_since, connection.closed_at, connection.keepalive_expiry
     if connection.error is not None or connection.eof:
         return _with_exchange(connection)  # a broken connection that housekeeping swept up later
@@ -112,7 +114,7 @@ def _maintenance(connection: Connection) -> tuple[str, str | None]:
     return "max_keepalive_surplus", CLIENT
 
 
-def _with_exchange(connection: Connection) -> tuple[str, str | None]:
+def _with_exchange(connection: Connection) -> tuple[str, ClosedBy | None]:
     if connection.eof and connection.last_status is None:
         return "server_closed_no_response", SERVER
     unread = connection.body_complete is False
@@ -133,7 +135,7 @@ def _with_exchange(connection: Connection) -> tuple[str, str | None]:
     return "unknown", None
 
 
-def _error(name: str) -> tuple[str, str]:
+def _error(name: str) -> tuple[str, ClosedBy]:
     if "Timeout" in name or name == "timeout":
         return "timeout", CLIENT
     if "Cancel" in name or name == "GeneratorExit":

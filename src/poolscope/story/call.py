@@ -7,14 +7,13 @@ chain of redirects, retries and auth steps. A ContextVar, because it must follow
 from __future__ import annotations
 
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
-from poolscope.facts import Exchange, RawCallSite
+from poolscope.facts import Exchange, RawCallSite, Relation
 
 if TYPE_CHECKING:
     from poolscope.story.client import ClientFacts
 
-Relation = Literal["redirect", "retry", "auth"]
 
 REDIRECTS: Final = frozenset((301, 302, 303, 307, 308))
 CHALLENGES: Final = frozenset((401, 407))

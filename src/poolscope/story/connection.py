@@ -10,7 +10,18 @@ takes the sheet out of `LIVE` states the end. `closing` and `collected` may run 
 
 from __future__ import annotations
 
-from poolscope.facts import BEGUN, ENDED, OPENED, Connection, Exchange, Pool, RawOrigin, now
+from poolscope.facts import (
+    BEGUN,
+    ENDED,
+    OPENED,
+    CloseTrigger,
+    Connection,
+    Exchange,
+    Pool,
+    RawOrigin,
+    Via,
+    now,
+)
 from poolscope.queue import FACTS
 from poolscope.story import failures
 from poolscope.story.door import ENTRANCE
@@ -72,7 +83,7 @@ class ConnectionMark:
 
     # Setup
 
-    def begins(self, origin: RawOrigin, via: str, exchange: Exchange | None, silent: bool) -> Setup:
+    def begins(self, origin: RawOrigin, via: Via, exchange: Exchange | None, silent: bool) -> Setup:
         """The setup of a new socket begins, in the task of ``exchange`` if it is anybody's."""
         at = now()
         sheet = self.sheet = Connection(origin, FACTS.epoch)
@@ -126,7 +137,7 @@ class ConnectionMark:
         if ENTRANCE.door is not None and not self.silent:
             ENTRANCE.tell("setup_ended", sheet, exchange)
 
-    def found_open(self, origin: RawOrigin, via: str, pool: Pool | None) -> Connection:
+    def found_open(self, origin: RawOrigin, via: Via, pool: Pool | None) -> Connection:
         """A socket that was open before we looked: its past is unknown."""
         sheet = self.sheet = Connection(origin, FACTS.epoch)
         sheet.via = via
@@ -192,7 +203,7 @@ class ConnectionMark:
 
     # The end
 
-    def closing(self, trigger: str, at: float | None = None) -> Connection | None:
+    def closing(self, trigger: CloseTrigger, at: float | None = None) -> Connection | None:
         """Somebody begins to close it: the sheet for the caller who comes first, else None."""
         sheet = self.sheet
         if sheet is None or sheet.closed_at is not None:

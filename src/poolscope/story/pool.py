@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from poolscope.facts import BEGUN, Pool
+from poolscope.facts import BEGUN, CloseTrigger, Pool
 from poolscope.queue import FACTS
 from poolscope.story.client import ClientFacts
 from poolscope.story.live import LIVE
@@ -23,7 +23,7 @@ class PoolMark:
         self.shared = False
         """Several clients use it: it is nobody's."""
         self.sheet: Pool | None = None
-        self.ending: str | None = None
+        self.ending: CloseTrigger | None = None
         """The close trigger of the connections it holds, once it was closed or evicted."""
 
     def __repr__(self) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from contextvars import ContextVar
 from typing import Any, Final
 
-from poolscope.facts import Exchange, now
+from poolscope.facts import Exchange, Via, now
 from poolscope.libraries import held
 from poolscope.libraries.errors import name_on_the_wire, on_the_wire
 from poolscope.libraries.marks import mark_on, set_mark
@@ -97,8 +97,8 @@ def creating(connector: Any, req: Any) -> Held | None:
         return None
     tls, proxy = req.is_ssl(), req.proxy
     held = Held(exchange._pool.era, tls if proxy is None else proxy.scheme == "https")
-    direct = "uds" if hasattr(connector, "_path") else "direct"
-    via = direct if proxy is None else "tunnel" if tls else "forward"
+    direct: Via = "uds" if hasattr(connector, "_path") else "direct"
+    via: Via = direct if proxy is None else "tunnel" if tls else "forward"
     story.assigned(exchange, held.mark)
     setup = held.mark.begins(exchange.origin, via, exchange, exchange.silent)
     setup.sheet.keepalive_expiry = connector._keepalive_timeout

@@ -10,7 +10,7 @@ from functools import partial
 from types import FrameType
 from typing import Any, Final
 
-from poolscope.facts import Connection, Exchange, Pool, RawOrigin, now
+from poolscope.facts import CloseTrigger, Connection, Exchange, Pool, RawOrigin, now
 from poolscope.libraries import asking, callsite, keepalive
 from poolscope.libraries.aiohttp import connection as at
 from poolscope.libraries.errors import class_name, handled_in, name_on_the_wire
@@ -204,7 +204,7 @@ def closing(protocol: Any, frame: FrameType) -> tuple[at.Held, Connection] | Non
     return None if sheet is None else (held, sheet)
 
 
-def _trigger(held: at.Held, sheet: Connection, protocol: Any, frame: FrameType) -> str:
+def _trigger(held: at.Held, sheet: Connection, protocol: Any, frame: FrameType) -> CloseTrigger:
     if not str(frame.f_globals.get("__name__")).startswith("aiohttp."):
         return "program"
     if callsite.is_finalizer(frame):
@@ -216,7 +216,7 @@ def _trigger(held: at.Held, sheet: Connection, protocol: Any, frame: FrameType) 
     return "response" if held.mark.exchange is None or held.mark.exchange.error is None else "exchange"
 
 
-def _left_idle(sheet: Connection) -> str:
+def _left_idle(sheet: Connection) -> CloseTrigger:
     """Who ends an idle connection that the server has closed; the newest request may have asked for that."""
     if sheet.request_closes:
         return "exchange"

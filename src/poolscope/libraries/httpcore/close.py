@@ -6,7 +6,7 @@ import sys
 from types import FrameType
 from typing import Any, Final, NamedTuple
 
-from poolscope.facts import Connection, Failure, now
+from poolscope.facts import CloseTrigger, Connection, Failure, now
 from poolscope.libraries.httpcore import errors, names
 from poolscope.libraries.httpcore.marks import CLOSER, Wire, let_go, wire_of
 from poolscope.libraries.point import Point
@@ -16,12 +16,12 @@ from poolscope.story.exchange import CURRENT
 _LIBRARIES: Final = frozenset(("httpcore", "httpcore2"))
 
 
-def pool_closes() -> str:
+def pool_closes() -> CloseTrigger:
     """What is closed in a pool's close is closed by the program."""
     return "client"
 
 
-def pool_tidies() -> str | None:
+def pool_tidies() -> CloseTrigger | None:
     """What is closed in a connection's own close is the pool's housekeeping, unless the pool itself is closed."""
     return None if CLOSER.get() == "client" else "maintenance"
 
@@ -61,7 +61,7 @@ def closed(stream: Any, token: Closing) -> None:
     let_go(stream)
 
 
-def _trigger(wire: Wire, sheet: Connection, stream: Any, protocol: Any, caller: str) -> str:
+def _trigger(wire: Wire, sheet: Connection, stream: Any, protocol: Any, caller: str) -> CloseTrigger:
     """Who is closing the connection; ``caller`` is the module that called its stream's close."""
     if sheet.last_status != 101 and caller.partition(".")[0] not in _LIBRARIES:
         return "program"  # an upgraded one is the program's to close
@@ -79,7 +79,7 @@ def _trigger(wire: Wire, sheet: Connection, stream: Any, protocol: Any, caller: 
     return "exchange" if ours or (running is not None and running.finished_at is None) else "response"
 
 
-def _housekeeping(wire: Wire, sheet: Connection, stream: Any, protocol: Any) -> str:
+def _housekeeping(wire: Wire, sheet: Connection, stream: Any, protocol: Any) -> CloseTrigger:
     if sheet.in_flight:
         return "mistake"
     if names.speaks_http2(protocol):

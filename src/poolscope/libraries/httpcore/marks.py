@@ -10,7 +10,7 @@ from contextvars import ContextVar
 from typing import Any, Final
 from weakref import ref
 
-from poolscope.facts import Exchange, Pool, RawOrigin
+from poolscope.facts import CloseTrigger, Exchange, Pool, RawOrigin
 from poolscope.libraries.guarding import guard
 from poolscope.libraries.httpcore import names
 from poolscope.libraries.marks import mark_on, set_mark
@@ -19,7 +19,7 @@ from poolscope.story.exchange import dropped
 from poolscope.story.pool import PoolMark
 from poolscope.story.sight import NEVER
 
-CLOSER: Final[ContextVar[str | None]] = ContextVar("poolscope_httpcore_closer", default=None)
+CLOSER: Final[ContextVar[CloseTrigger | None]] = ContextVar("poolscope_httpcore_closer", default=None)
 """The close trigger of whatever is closed in this context."""
 
 

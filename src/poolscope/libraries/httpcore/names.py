@@ -7,14 +7,12 @@ guess.
 from __future__ import annotations
 
 import sys
-from typing import Any, Final, Literal
+from typing import Any, Final
 
-from poolscope.facts import Connection, Pool, RawOrigin
+from poolscope.facts import Connection, Pool, RawOrigin, Via
 from poolscope.libraries.errors import handled_in, name_of
 from poolscope.libraries.tls import note_tls as note_tls_of
 from poolscope.queue import is_the_hosts
-
-Via = Literal["direct", "forward", "tunnel", "socks", "uds"]
 
 DEFAULT_PORTS: Final = {b"http": 80, b"https": 443, b"ws": 80, b"wss": 443}
 VERSIONS: Final = {b"HTTP/1.0": "1.0", b"HTTP/1.1": "1.1", b"HTTP/2": "2"}

@@ -11,7 +11,7 @@ import sys
 from types import FrameType
 from typing import Any, Final
 
-from poolscope.facts import Connection, now
+from poolscope.facts import CloseTrigger, Connection, now
 from poolscope.genuine import poll
 from poolscope.libraries.errors import class_name
 from poolscope.libraries.urllib3.errors import note_error, seen
@@ -66,7 +66,7 @@ def _is_librarys(frame: FrameType) -> bool:
 
 def _trigger(
     held: Held, sheet: Connection, connection: Any, frame: FrameType | None, at: float
-) -> str | None:
+) -> CloseTrigger | None:
     if frame is None or not _is_librarys(frame):
         return "program"
     name = frame.f_code.co_name
@@ -105,7 +105,9 @@ def _is_readable(connection: Any) -> bool:
         return False
 
 
-def _of_pool(held: Held, sheet: Connection, connection: Any, frame: FrameType, at: float) -> str | None:
+def _of_pool(
+    held: Held, sheet: Connection, connection: Any, frame: FrameType, at: float
+) -> CloseTrigger | None:
     """Its pool was closed, evicted or collected: the pool's mark says which. None at the very end."""
     ending = held.pool.ending if held.pool is not None else None
     if ending is not None:  # a response kept the pool's connections a while longer
@@ -143,7 +145,7 @@ def _passing_through(frame: FrameType) -> BaseException | None:
     return None
 
 
-def _in_body(mark: ConnectionMark, sheet: Connection, at: float) -> str:
+def _in_body(mark: ConnectionMark, sheet: Connection, at: float) -> CloseTrigger:
     """Reading the body failed, or the generator that reads it was dropped half way."""
     error = sys.exc_info()[1]
     if error is None or isinstance(error, GeneratorExit):
@@ -154,7 +156,7 @@ def _in_body(mark: ConnectionMark, sheet: Connection, at: float) -> str:
     return "exchange"
 
 
-def _by_owner(held: Held, sheet: Connection, frame: FrameType, at: float) -> str:
+def _by_owner(held: Held, sheet: Connection, frame: FrameType, at: float) -> CloseTrigger:
     owner = _first(frame)
     if hasattr(owner, "ConnectionCls"):  # up to 1.26.15 pools close their connections themselves
         return (held.pool.ending if held.pool is not None else None) or "client"

@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from types import FrameType
 from typing import Any, Final
 
-from poolscope.facts import now
+from poolscope.facts import CloseTrigger, now
 from poolscope.libraries import callsite, clients
 from poolscope.libraries.clients import mark_of
 from poolscope.libraries.marks import mark_on, set_mark
@@ -96,7 +96,7 @@ def _own(manager: Any, pool: Any) -> None:
         set_mark(pool, PoolMark(era, facts, None if instead is None else instead.facts))
 
 
-def _end_pool(pool: Any, trigger: str) -> None:
+def _end_pool(pool: Any, trigger: CloseTrigger) -> None:
     mark: PoolMark | None = mark_on(pool)
     if mark is not None and mark.ending is None:
         mark.ending = trigger

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextvars import ContextVar
 from typing import Any, Final
 
-from poolscope.facts import Connection, RawOrigin, now
+from poolscope.facts import Connection, RawOrigin, Via, now
 from poolscope.libraries import tls
 from poolscope.libraries.point import Point
 from poolscope.libraries.urllib3.errors import has_ended, name_on_the_wire, on_the_wire, seen
@@ -36,9 +36,10 @@ def begins(connection: Any) -> Setup | None:
     return mark.begins(*place_of(connection), exchange, silent)
 
 
-def place_of(connection: Any) -> tuple[RawOrigin, str]:
+def place_of(connection: Any) -> tuple[RawOrigin, Via]:
     """Where a connection leads, and by which way."""
-    host, port, via = connection.host, connection.port, "direct"
+    via: Via = "direct"
+    host, port = connection.host, connection.port
     tunnel = getattr(connection, "_tunnel_host", None)
     if hasattr(connection, "_socks_options"):
         via = "socks"

@@ -10,7 +10,7 @@ from contextvars import ContextVar
 from functools import partial
 from typing import Any, Final, NamedTuple
 
-from poolscope.facts import Connection, Exchange, Pool, RawOrigin, now
+from poolscope.facts import CloseTrigger, Connection, Exchange, Pool, RawOrigin, now
 from poolscope.libraries import held, keepalive
 from poolscope.libraries.errors import class_name
 from poolscope.libraries.marks import in_sight, set_mark, watched
@@ -168,7 +168,7 @@ def was_read(held: Held) -> bool | None:
     return False
 
 
-def close_begins(held: Held, trigger: str, at: float) -> Connection | None:
+def close_begins(held: Held, trigger: CloseTrigger, at: float) -> Connection | None:
     """A socket's close begins, and ends the exchange that is still on it; its sheet, unless somebody came first."""
     mark = held.mark
     sheet = mark.closing(trigger, at)
@@ -186,7 +186,7 @@ def close_begins(held: Held, trigger: str, at: float) -> Connection | None:
     return sheet
 
 
-def gone(held: Held, trigger: str, at: float) -> None:
+def gone(held: Held, trigger: CloseTrigger, at: float) -> None:
     """A socket's close is told, which nobody called just now."""
     sheet = close_begins(held, trigger, at)
     if sheet is not None:
