@@ -29,6 +29,10 @@ Act = Callable[[Probe, Cause], Any]
 
 
 def asks(probe: Probe, cause: Cause) -> None:
+    assert probe.get(cause.url) is not None
+
+
+def loses_patience(probe: Probe, cause: Cause) -> None:
     assert probe.get(cause.url, timeout=PATIENCE) is not None
 
 
@@ -81,7 +85,7 @@ class Row:
 ROWS: dict[ErrorType, Row] = {
     "dns_error": Row(ways.name_not_resolved, "dns"),
     "connection_refused": Row(ways.refused, "connect"),
-    "connect_timeout": Row(ways.connect_unanswered, "connect"),
+    "connect_timeout": Row(ways.connect_unanswered, "connect", loses_patience),
     "tls_certificate": Row(ways.untrusted, "tls"),
     "tls_error": Row(ways.speaks_plain, "tls"),
     "proxy_error": Row(ways.tunnel_forbidden, "proxy_tunnel"),
@@ -89,7 +93,7 @@ ROWS: dict[ErrorType, Row] = {
     "pool_timeout": Row(with_a_small_pool, None, asks_beside_another,
                         libraries=tuple(name for name in LIBRARIES if name != "requests")),
     "write_timeout": Row(not_reading, None, sends_much),
-    "read_timeout": Row(answering("/silence/1")),
+    "read_timeout": Row(answering("/silence/1"), None, loses_patience),
     "response_ended": Row(answering("/drop/1")),
     "protocol_error": Row(answering("/garbage/1")),
     "body_cut": Row(answering("/cut/1"), in_body=True),
