@@ -27,7 +27,7 @@ def test_the_loader_finds_what_it_looks_for() -> None:
     ]
     assert extras["instruments"] == [], "all of these would have to be installed"
     named = {requirement.partition(">")[0] for requirement in extras["instruments-any"]}
-    assert named == {"httpx", "httpx2", "requests", "urllib3"}
+    assert named == {"httpx", "httpx2", "requests", "urllib3", "aiohttp"}
 
 
 @pytest.mark.parametrize("version", ["1.37.0", "1.4.0", "0.99", "1.37.99.dev1"])

@@ -13,7 +13,7 @@ from tests.cli.waiting import eventually
 pytestmark = pytest.mark.processes
 
 HELD = """
-import threading
+import threading, time
 import httpx, requests
 
 with_pool_of_one = httpx.Client(limits=httpx.Limits(max_connections=1), timeout=60)
@@ -27,8 +27,10 @@ def hangs():
 def waits():
     with_pool_of_one.get("{url}" + "waiting")
 
-for target in (hangs, waits):
-    threading.Thread(target=target).start()
+threading.Thread(target=hangs).start()
+while not with_pool_of_one._transport._pool.connections:
+    time.sleep(0.01)
+threading.Thread(target=waits).start()
 """
 LINES = {"open": 8, "hung": 11, "waiting": 14}
 STATES = {"open": "reading", "hung": "awaiting_headers", "waiting": "waiting"}

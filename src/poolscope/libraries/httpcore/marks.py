@@ -10,7 +10,7 @@ from contextvars import ContextVar
 from typing import Any, Final
 from weakref import ref
 
-from poolscope.facts import CloseTrigger, Exchange, Pool, RawOrigin
+from poolscope.facts import CloseTrigger, Exchange, Pool, RawOrigin, Via
 from poolscope.libraries.guarding import guard
 from poolscope.libraries.httpcore import names
 from poolscope.libraries.marks import mark_on, set_mark
@@ -62,7 +62,7 @@ class Wire(ConnectionMark):
         super().__init__()
         self.pool = mark
         self.origin: RawOrigin = names.remote_origin_of(connection)
-        self.via = names.via_of(connection, pool)
+        self.via: Via = names.via_of(connection, pool)
         self.plan = names.phases_of(connection, self.via, self.origin)
         """The phases of its setup, in order."""
         self.step = 0
