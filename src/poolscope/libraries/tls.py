@@ -35,7 +35,7 @@ def note_tls(tls: Any, connection: Connection) -> None:
     if hasattr(tls, "version"):
         connection.tls_version = tls.version()
         cipher = tls.cipher()
-        connection.cipher = cipher[0] if cipher else None
+        connection.cipher = cipher[0] if isinstance(cipher, tuple) else None  # a test's own object has any
         connection.resumed = getattr(tls, "session_reused", None)
 
 

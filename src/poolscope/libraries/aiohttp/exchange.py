@@ -5,12 +5,12 @@ An answer's body is over when its last byte has arrived, whether the program has
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from types import FrameType
 from typing import Any, Final
 
-from poolscope.facts import CloseTrigger, Connection, Exchange, Pool, RawOrigin, now
+from poolscope.facts import CloseTrigger, Connection, Exchange, Pool, now
 from poolscope.libraries import asking, callsite, keepalive
 from poolscope.libraries.aiohttp import connection as at
 from poolscope.libraries.errors import class_name, handled_in, name_on_the_wire
@@ -18,7 +18,6 @@ from poolscope.libraries.guarding import guard
 from poolscope.libraries.marks import in_sight, watched
 from poolscope.libraries.point import Point
 from poolscope.story import exchange as story
-from poolscope.story import failures
 from poolscope.story.call import CURRENT_CALL
 from poolscope.story.client import ClientFacts
 from poolscope.story.pool import PoolMark
@@ -36,7 +35,7 @@ def asks(connector: Any, req: Any, frames: Callable[[int], FrameType]) -> Exchan
     pool, url, call = in_sight(connector, PoolMark), req.url, CURRENT_CALL.get()
     if pool is None:
         return None
-    origin: RawOrigin = url.scheme, url.raw_host or "", None if url.is_default_port() else url.port
+    origin = url.scheme, url.raw_host or "", None if not url.absolute or url.is_default_port() else url.port
     describe, target = partial(_describe, connector), url.raw_path_qs
     exchange = asking.begins(pool, describe, origin, req.method, target, frames, asynchronous=True)
     if not exchange.silent:
@@ -66,7 +65,8 @@ def _identify(client: ClientFacts, connector: Any, req: Any) -> None:
     own = [type(connector).__qualname__, *(getattr(connector, name, None) for name in _SETTINGS)]
     client.identity.is_set_up("connector", own, resolver, proxy, req.ssl, req.server_hostname)
     body = getattr(req.body, "_value", req.body)
-    client.sheet.settings = client.identity.sends(req.headers.items(), req.url.raw_path_qs, body)
+    if isinstance(req.headers, Mapping):  # which a test's own object is not
+        client.sheet.settings = client.identity.sends(req.headers.items(), req.url.raw_path_qs, body)
 
 
 def waits() -> None:
@@ -101,7 +101,7 @@ def failed(token: Exchange, error: BaseException, req: Any) -> None:
     what = at.seen(error)
     if mark is None:
         story.waited(token, now())
-        what = failures.Seen("pool") if what.kind == "timeout" else what
+        what = what._replace(kind="pool") if what.kind == "timeout" else what
     elif mark.setup is not None:
         mark.setup_failed(name_on_the_wire(error, "aiohttp"), what)
     story.failed(token, error, class_name(error), what=what)
