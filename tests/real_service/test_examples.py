@@ -157,7 +157,9 @@ def test_a_burst_opens_connections_again_and_again(target: Target, path: str) ->
     # A machine that is slow enough finds idle connections older than the five seconds that they are kept.
     assert burst.closes.keys() <= {"client_close", "max_keepalive_surplus", "keepalive_expired"}
     assert burst.closes["client_close"] <= 20
-    assert only_the_client_in_its_loop(seen)
+    found = {(finding.code, finding.severity) for finding in seen.findings}
+    assert ("PS111", "info") in found  # httpcore counts all its connections as idle
+    assert found <= {("PS111", "info"), ("PS126", "info")}
 
 
 @pytest.mark.parametrize("scheme", ["http"])

@@ -145,7 +145,7 @@ def test_the_operators_folder_is_enough(tmp_path):
     )
     assert ran.returncode == 0, ran.stderr
     assert '"name": "GET"' in ran.stdout
-    assert '"name": "HTTP connection_setup 127.0.0.1:' in ran.stdout
+    assert '"name": "HTTP connection_setup"' in ran.stdout
     # Ours of this folder, not the one that this environment has anyway.
     asked = [sys.executable, "-c", "import poolscope; print(poolscope.__file__)"]
     where = subprocess.run(asked, env=environment, capture_output=True, text=True, timeout=100).stdout
