@@ -101,9 +101,9 @@ def are_reused(scope: Scope) -> Row:
             ),
             Panel(
                 "Age of closed connections",
-                "Median time from open to close of the connections closed lately.",
+                "Average time from open to close of the connections closed lately.",
                 "s",
-                (ask(centile(0.5, names.CONNECTION_DURATION, servers, by)),),
+                (ask(average(names.CONNECTION_DURATION, servers, by)),),
             ),
             Panel(
                 "Clients built",
@@ -145,10 +145,10 @@ def is_the_pool_large_enough(scope: Scope) -> Row:
             ),
             Panel(
                 "Waiting for a connection",
-                "95th centile of the pool wait of requests that had to wait, and how long the oldest has waited so far.",
+                "How long requests that had to wait waited on average, and how long the oldest has waited so far.",
                 "s",
                 (
-                    ask(centile(0.95, names.TIME_IN_QUEUE, servers, by), "waited", exemplars=True),
+                    ask(average(names.TIME_IN_QUEUE, servers, by), "waited"),
                     ask(f"max by ({by}) ({metric(names.OLDEST_WAIT)}{{{servers}}})", "oldest"),
                 ),
                 base="green",

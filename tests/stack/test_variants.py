@@ -239,7 +239,7 @@ def test_scraped_metrics_have_the_same_names(served):
 
 
 def is_setup(name: str) -> bool:
-    return name.startswith("HTTP connection_setup ")
+    return name.startswith("HTTP connection_setup")
 
 
 class VendorServer(ThreadingHTTPServer):
