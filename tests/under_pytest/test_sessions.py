@@ -192,7 +192,6 @@ def test_ignores_and_a_baseline(project: Project, tmp_path: Path) -> None:
     assert "no findings" in accepted.section
 
 
-@pytest.mark.regress
 @pytest.mark.parametrize(
     ("more", "options"),
     [("", ["--collect-only"]), ("\n\ndef test_z():\n    raise KeyboardInterrupt\n", []),
@@ -210,7 +209,6 @@ def test_a_baseline_is_not_replaced_by_a_part_of_the_tests(
     assert (tmp_path / "known.json").read_text() == kept
 
 
-@pytest.mark.regress
 @pytest.mark.parametrize(
     "option",
     [
