@@ -73,6 +73,19 @@ def test_parallel_requests_of_an_event_loop_are_told_apart(url: str) -> None:
     assert len({each.served for each in seen.exchanges}) == 2
 
 
+def test_a_request_is_not_lost_because_the_program_finds_no_route(url: str) -> None:
+    def application(_: Any, start_response: Any) -> list[bytes]:
+        requests.get(url)
+        start_response("200 OK", [])
+        return [b"ok"]
+
+    served_by = WSGI(application, route=lambda environ: environ["of.no.such.name"])
+    with capture() as seen:
+        for _ in range(5):  # a hook that fails three times is switched off
+            assert call(served_by) == b"ok"
+    assert [each.route for each in seen.exchanges] == ["GET (no route)"] * 5
+
+
 def test_what_is_no_request_passes_through() -> None:
     seen: list[Any] = []
 
