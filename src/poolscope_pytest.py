@@ -47,7 +47,11 @@ def pytest_configure(config: pytest.Config) -> None:
         f"{MARKER}(max_connections=None, min_reuse=None, max_cost=None): how many HTTP connections the test may open,"
         " the share of requests that reuse one, and the seconds that building, setup and closing may cost",
     )
-    if any(config.getoption(name) for name in ("poolscope", "poolscope_across_tests", *OPTIONS)):
+    # An empty value is one: a gate must not be off because a variable of CI was empty.
+    if any(
+        config.getoption(name) not in (None, False)
+        for name in ("poolscope", "poolscope_across_tests", *OPTIONS)
+    ):
         from poolscope.under_pytest import start
 
         start(config)

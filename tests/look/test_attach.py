@@ -9,12 +9,14 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import urllib3
 
+import poolscope
 from poolscope import records
 from stack.running import free_port
 from tests.cli.conftest import POOLSCOPE, SOURCE
@@ -360,5 +362,68 @@ def test_the_screen_of_a_program_that_nobody_prepared(target: Target) -> None:
     top.types("q")
     assert top.ends() == 0
     eventually(lambda: tasks(target.process.pid) == 1)
+    (target.directory / "stop").touch()
+    target.says("[]")
+
+
+LIAR = """
+import sys, time, types
+from pathlib import Path
+
+def module(name, **names):
+    made = sys.modules[name] = types.ModuleType(name)
+    made.__path__ = []
+    vars(made).update(names)
+
+def visit(connected, settings):
+    connected.sendall(Path("says").read_bytes())
+    connected.recv(1)
+
+module("poolscope", __version__=sys.argv[1])
+module("poolscope.attach")
+module("poolscope.attach.inside", visit=visit)
+print("ready", flush=True)
+while True:
+    time.sleep(0.05)
+"""
+
+
+def test_a_process_that_sends_nonsense_is_one_line(target: Target) -> None:
+    target.starts(LIAR, "program.py", poolscope.__version__)
+    target.says("ready")
+    hello = b'{"hello": ""}\n'
+    for said in (
+        b"[1]\n",
+        b"5\n",
+        b"\xff\n",
+        b"[" * 99_999 + b"\n",
+        hello + b"no\n",
+        hello + b'{"type": "exchange"}\n',
+    ):
+        (target.directory / "says").write_bytes(said)
+        seen = target.attach("--for", "1s")
+        words = f"poolscope: process {target.process.pid} sends what no poolscope would\n"
+        assert (seen.returncode, seen.stderr) == (2, words), said
+
+
+def test_a_process_that_is_stopped_meanwhile_can_be_left(target: Target) -> None:
+    target.starts(BUSY)
+    target.says("ready")
+    saved = target.directory / "saved.jsonl"
+    words = [*POOLSCOPE, "attach", str(target.process.pid), "--for", "60s", "--save", str(saved)]
+    environment = {**os.environ, "PYTHONPATH": SOURCE, "TMPDIR": target.temporary}
+    with subprocess.Popen(words, env=environment, stderr=subprocess.PIPE, text=True) as attaching:
+        eventually(lambda: saved.exists() and saved.read_text().count('"exchange"') > 3)
+        target.process.send_signal(signal.SIGSTOP)
+        try:
+            attaching.send_signal(signal.SIGINT)
+            time.sleep(0.3)  # two signals of a kind that come together are one
+            attaching.send_signal(signal.SIGINT)
+            _, errors = attaching.communicate(timeout=5)
+        finally:
+            target.process.send_signal(signal.SIGCONT)
+    assert attaching.returncode == 0, errors
+    assert "shows what was seen" in errors
+    assert "Traceback" not in errors
     (target.directory / "stop").touch()
     target.says("[]")

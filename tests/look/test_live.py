@@ -8,13 +8,14 @@ import signal
 import stat
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from poolscope.cli import top
 from poolscope.look import asking
-from poolscope.look.places import LONGEST, is_private
+from poolscope.look.places import ENDING, LONGEST, folders, is_private, sockets
 from tests.cli.conftest import POOLSCOPE
 from tests.cli.waiting import eventually
 from tests.look.conftest import HELD
@@ -67,7 +68,7 @@ def test_nobody_can_look_unless_asked(watched) -> None:
     assert answer.returncode == 2
     assert (
         answer.stderr
-        == f"poolscope: process {os.getpid()} is not recorded live: it was started without --live\n"
+        == f"poolscope: process {os.getpid()} is not recorded live: it was started without --live, or with another XDG_RUNTIME_DIR\n"
     )
 
 
@@ -100,6 +101,34 @@ def test_the_variable_watches_a_family_and_shows_it_as_one(watched, installed) -
     child = next(one for one in look["processes"] if one["parent"])
     alone = watched.look(child["pid"])
     assert alone["totals"]["requests"] == 3
+
+
+def test_what_was_found_before_anybody_looked_has_no_age(watched) -> None:
+    done = watched.path.with_name("done")
+    process = watched.starts(f"{HELD}open({str(done)!r}, 'w').close()")
+    eventually(done.exists)
+    first = json.loads(watched.top("--json", str(process.pid)).stdout)
+    assert [finding["seen"] for finding in first["findings"]] == [None]
+
+
+def test_where_sockets_are_does_not_depend_on_the_temporary_folder_of_a_shell(monkeypatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", "/scratch")
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    assert list(folders(5)) == ["/run/user/5/poolscope", "/tmp/poolscope-5", "/scratch/poolscope-5"]
+
+
+def test_a_socket_with_a_number_that_is_none_is_no_socket(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    (tmp_path / "poolscope").mkdir(mode=0o700)
+    (tmp_path / "poolscope" / f"²-x{ENDING}").touch()
+    assert not [place for place in sockets(os.geteuid()) if place.path.startswith(str(tmp_path))]
+
+
+@pytest.mark.parametrize("wrong", ["nan", "0", "-1", "inf", "1e9", "soon"])
+def test_an_interval_is_a_number_of_seconds(watched, wrong: str) -> None:
+    answer = watched.top("--json", "--every", wrong)
+    assert answer.returncode == 2
+    assert "Invalid value for '--every'" in answer.stderr
 
 
 def test_only_the_servers_that_were_asked_for_are_shown(watched) -> None:

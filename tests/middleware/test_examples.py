@@ -94,7 +94,7 @@ def test_in_development_a_request_tells_its_own_report(name: str, downstream: Ru
 
         page = get(f"{url}/-/poolscope")
         assert page.headers["Content-Type"] == "text/html; charset=utf-8"
-        assert "connections: 0 active, 1 idle" in page.data.decode()
+        assert "1 connection: 0 active, 1 idle" in page.data.decode()
         live = json.loads(get(f"{url}/-/poolscope?json").data)
         assert [connection["state"] for connection in live["connections"]] == ["idle"]
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from io import BytesIO
 from typing import Any
+from wsgiref.handlers import SimpleHandler
+from wsgiref.util import FileWrapper
 
 import httpx
 import pytest
@@ -70,6 +73,19 @@ def test_parallel_requests_of_an_event_loop_are_told_apart(url: str) -> None:
     assert len({each.served for each in seen.exchanges}) == 2
 
 
+def test_a_request_is_not_lost_because_the_program_finds_no_route(url: str) -> None:
+    def application(_: Any, start_response: Any) -> list[bytes]:
+        requests.get(url)
+        start_response("200 OK", [])
+        return [b"ok"]
+
+    served_by = WSGI(application, route=lambda environ: environ["of.no.such.name"])
+    with capture() as seen:
+        for _ in range(5):  # a hook that fails three times is switched off
+            assert call(served_by) == b"ok"
+    assert [each.route for each in seen.exchanges] == ["GET (no route)"] * 5
+
+
 def test_what_is_no_request_passes_through() -> None:
     seen: list[Any] = []
 
@@ -111,6 +127,128 @@ def test_routes_are_bounded() -> None:
     assert routes[-1] == served.OTHER
     assert Served("GET", lambda: "/" + "long" * 100).route == served.OTHER
     assert Served("BREW", lambda: None).route in {"_OTHER (no route)", served.OTHER}
+
+
+class Pieces:
+    """A body with a length, as some frameworks make them."""
+
+    def __init__(self, *pieces: bytes) -> None:
+        self.pieces = pieces
+
+    def __len__(self) -> int:
+        return len(self.pieces)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self.pieces)
+
+
+def test_a_server_asks_for_the_length_of_a_body_as_it_does_without_us() -> None:
+    def answer_to(application: Any) -> bytes:
+        environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/", "SERVER_PROTOCOL": "HTTP/1.1"}
+        sent = BytesIO()
+        SimpleHandler(BytesIO(), sent, BytesIO(), environ).run(application)
+        return b"".join(line for line in sent.getvalue().splitlines(True) if not line.startswith(b"Date:"))
+
+    def application(_: Any, start_response: Any) -> Pieces:
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return Pieces(b"hello")
+
+    def endless(_: Any, start_response: Any) -> Iterator[bytes]:
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return iter([b"hello"])
+
+    for each in (application, endless):
+        assert answer_to(WSGI(each)) == answer_to(each)
+    assert b"Content-Length: 5" in answer_to(WSGI(application))
+    body: Any = WSGI(endless)({"REQUEST_METHOD": "GET"}, lambda *_: None)
+    assert not hasattr(body, "__len__"), "servers ask by hasattr, too"
+
+
+def test_a_file_that_the_server_sends_by_itself_stays_what_it_was() -> None:
+    def application(environ: Any, start_response: Any) -> Any:
+        start_response("200 OK", [])
+        return environ["wsgi.file_wrapper"](BytesIO(b"a file"))
+
+    environ = {"REQUEST_METHOD": "GET", "wsgi.file_wrapper": FileWrapper}
+    assert type(WSGI(application)(environ, lambda *_: None)) is FileWrapper
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "body", "method"),
+    [
+        ("304 Not Modified", {}, b"", "GET"),
+        ("204 No Content", {}, b"", "GET"),
+        ("206 Partial Content", {"Content-Range": "bytes 0-1/10"}, b"ab", "GET"),
+        ("200 OK", {"Content-Encoding": "gzip"}, b"packed", "GET"),
+        ("200 OK", {"Content-Length": "100"}, b"", "HEAD"),
+    ],
+)
+def test_an_answer_that_cannot_hold_a_report_stays_as_it_was(
+    status: str, headers: dict[str, str], body: bytes, method: str
+) -> None:
+    given = [("Content-Type", "text/html"), *headers.items()]
+
+    def application(_: Any, start_response: Any) -> list[bytes]:
+        start_response(status, given)
+        return [body]
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        raw = [(name.lower().encode(), value.encode()) for name, value in given]
+        await send({"type": "http.response.start", "status": int(status[:3]), "headers": raw})
+        await send({"type": "http.response.body", "body": body})
+
+    told: list[Any] = []
+    wrapped: Any = WSGI(application, allow_debug=lambda _: True)
+    environ = {"REQUEST_METHOD": method, "PATH_INFO": "/", "QUERY_STRING": "poolscope"}
+    assert b"".join(wrapped(environ, lambda *start: told.append(start))) == body
+    assert told == [(status, given)]
+
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    asked: Any = {"type": "http", "method": method, "path": "/", "query_string": b"poolscope"}
+    asgi: Any = ASGI(app, allow_debug=lambda _: True)
+    asyncio.run(asgi(asked, None, send))
+    assert sent[0]["headers"] == [(name.lower().encode(), value.encode()) for name, value in given]
+    assert b"".join(message["body"] for message in sent[1:]) == body
+
+
+@pytest.mark.parametrize("charset", ["utf-16-le", "iso-8859-1", "UTF-8", '"utf-8"'])
+def test_a_report_has_the_charset_of_its_answer(charset: str) -> None:
+    name = charset.strip('"')
+
+    def application(_: Any, start_response: Any) -> list[bytes]:
+        start_response("200 OK", [("Content-Type", f"text/html; charset={charset}")])
+        return ["<p>é</p>".encode(name)]
+
+    body = call(WSGI(application, allow_debug=lambda _: True), QUERY_STRING="poolscope").decode(name)
+    assert body.startswith("<p>é</p>\n<pre>poolscope  no HTTP connection was opened")
+
+
+def test_a_file_is_held_back_like_any_answer() -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send(
+            {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]}
+        )
+        if "http.response.pathsend" in scope["extensions"]:
+            await send({"type": "http.response.pathsend", "path": __file__})
+        else:
+            await send({"type": "http.response.body", "body": b"a file"})
+
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    asked: Any = {
+        "type": "http", "method": "GET", "path": "/", "query_string": b"poolscope",
+        "extensions": {"http.response.pathsend": {}},
+    }  # fmt: skip
+    asgi: Any = ASGI(app, allow_debug=lambda _: True)
+    asyncio.run(asgi(asked, None, send))
+    assert sent[1]["body"].startswith(b"a file\npoolscope  no HTTP connection was opened")
 
 
 def test_a_debug_page_is_nobodys_unless_it_is_allowed() -> None:

@@ -160,6 +160,20 @@ def test_servers_told_apart(telemetry: Any, server: Any) -> None:
         point.attributes["server.address"] for point in telemetry.points("poolscope.connections.opened")
     }
     assert opened == {"127.0.0.1", "other"}
+    # Events have no series to save: each names its server.
+    told = [e.attributes["server.port"] for e in telemetry.events("poolscope.connection.setup_failed")]
+    assert told == [1]
+
+
+@pytest.mark.parametrize(("excluded", "told"), [("127.*", 0), (None, 1)])
+def test_a_finding_of_an_excluded_server_is_no_event(
+    excluded: str | None, told: int, telemetry: Any, server: Any
+) -> None:
+    with telemetry.instrumented(excluded_servers=excluded):
+        for _ in range(5):
+            requests.get(server.url("/a"))
+    assert telemetry.total("poolscope.findings") == 1
+    assert len(telemetry.events("poolscope.finding")) == told
 
 
 def test_the_defaults_are_the_documented_ones() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -49,6 +50,16 @@ def look(pid: int = 7, **changed: Any) -> Look:
         ],
     }  # fmt: skip
     return Look(**whole | changed)
+
+
+def test_of_several_processes_a_saving_is_one_process_s_and_an_age_that_is_unknown_stays_so() -> None:
+    findings = [
+        replace(look().findings[0], saving=saving, seen=seen) for saving, seen in ((0.5, 5.0), (0.2, None))
+    ]
+    processes = [look(pid, findings=[finding]) for pid, finding in enumerate(findings, 1)]
+    [merged] = together(processes).findings
+    assert (merged.item.count, merged.item.cost, merged.item.saving) == (6, 2.0, 0.5)
+    assert merged.item.seen is None
 
 
 class Fed:

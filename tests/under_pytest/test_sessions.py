@@ -192,6 +192,38 @@ def test_ignores_and_a_baseline(project: Project, tmp_path: Path) -> None:
     assert "no findings" in accepted.section
 
 
+@pytest.mark.parametrize(
+    ("more", "options"),
+    [("", ["--collect-only"]), ("\n\ndef test_z():\n    raise KeyboardInterrupt\n", []),
+     ("\n\ndef test_z():\n    assert False\n", ["-x"]), ("", ["-k", "nothing_of_that_name"])],
+    ids=["listed", "interrupted", "stopped", "none chosen"],
+)  # fmt: skip
+def test_a_baseline_is_not_replaced_by_a_part_of_the_tests(
+    project: Project, tmp_path: Path, more: str, options: list[str]
+) -> None:
+    kept = '{"version": 1, "accepted": []}'
+    project.write("test_shop.py", SICK + more).write("known.json", kept)
+    outcome = project.pytest("--poolscope-write-baseline=known.json", *options)
+    assert outcome.status != 0
+    assert "no baseline is written to 'known.json': the tests did not all run" in outcome.output
+    assert (tmp_path / "known.json").read_text() == kept
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        "--poolscope-fail-on=",
+        "--poolscope-baseline=",
+        "--poolscope-write-baseline=",
+        "--poolscope-baseline= ",
+    ],
+)
+def test_an_option_with_nothing_in_it_does_not_switch_the_gate_off(project: Project, option: str) -> None:
+    outcome = project.write("test_shop.py", SICK).pytest(option)
+    assert outcome.status == 4
+    assert f"poolscope: {option.partition('=')[0]}: " in outcome.errors
+
+
 def test_comments_of_which_one_is_not_needed(project: Project, tmp_path: Path) -> None:
     shop = (tmp_path / "shop.py").read_text()
     project.write("shop.py", shop.replace("timeout=10).text", "timeout=10).text  # poolscope: ignore[PS101]"))

@@ -13,6 +13,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, Final
 
 import poolscope
@@ -27,6 +28,8 @@ LONGEST_LINE: Final = 1_000_000
 ASK: Final = "import sys; sys.remote_exec(int(sys.argv[1]), sys.argv[2])"
 WHICH: Final = "import sys; print(*sys.version_info[:2])"
 STEP: Final = 0.2
+PATIENCE: Final = 10.0
+"""Seconds that a process may take to tell what is left, once its time is over."""
 
 
 class Visit:
@@ -47,8 +50,11 @@ class Visit:
         self._connected: socket.socket | None = None
         self._rest = b""
         self._asked = False
+        self._until = time.monotonic() + wait + seconds + PATIENCE
         self.complete = False
         """Whether it told everything up to its summary."""
+        self.silent = False
+        """Whether it did not tell the rest in time."""
         try:
             self._attach(seconds, wait, live, user)
         except BaseException:
@@ -99,7 +105,7 @@ class Visit:
 
     def _expect_hello(self) -> None:
         line = next(self._lines(), None)
-        told: Any = {} if line is None else json.loads(line)
+        told = {} if line is None else self._table(line)
         if "hello" not in told:
             trouble = str(told.get("trouble", "it ended"))
             raise CannotLookError(
@@ -107,10 +113,25 @@ class Visit:
                 " install it in that program's environment"
             )
 
+    def _table(self, line: str) -> dict[str, Any]:
+        try:
+            table = json.loads(line)
+        except (ValueError, RecursionError):
+            table = None
+        if not isinstance(table, dict):
+            raise self._nonsense()
+        return table
+
+    def _nonsense(self) -> CannotLookError:
+        return CannotLookError(f"process {self.pid} sends what no poolscope would")
+
     def records(self) -> Iterator[Record]:
         """What it sends, until its time is over or `stop` was called."""
         for line in self._lines():
-            record = parse(line)
+            try:
+                record = parse(line)
+            except ValueError:
+                raise self._nonsense() from None
             self.complete = record.type == "summary"
             yield record
 
@@ -123,19 +144,32 @@ class Visit:
                 yield line.decode("utf-8", "replace")
                 continue
             if len(line) > LONGEST_LINE:
-                raise CannotLookError(f"process {self.pid} sends what no poolscope would")
-            try:
-                piece = self._connected.recv(262_144)
-            except ConnectionResetError:
-                return
+                raise self._nonsense()
+            piece = self._piece()
             if not piece:
                 return
             self._rest += piece
 
+    def _piece(self) -> bytes:
+        """What comes next; nothing where the process has hung up, or is silent for too long."""
+        assert self._connected is not None
+        while time.monotonic() < self._until:
+            self._connected.settimeout(STEP)
+            try:
+                return self._connected.recv(262_144)
+            except TimeoutError:
+                continue
+            except ConnectionResetError:
+                return b""
+        self.silent = True
+        return b""
+
     def stop(self) -> None:
         """Have it leave now; what it has seen comes all the same."""
+        self._until = min(self._until, time.monotonic() + PATIENCE)
         if self._connected is not None:
-            self._connected.shutdown(socket.SHUT_WR)
+            with suppress(OSError):  # it has hung up already
+                self._connected.shutdown(socket.SHUT_WR)
 
     def close(self) -> None:
         """Hang up."""

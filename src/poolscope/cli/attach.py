@@ -39,7 +39,9 @@ def report(
     else:
         note(f"poolscope view {file.path} shows what was seen")
         file.release()
-    if not visit.complete:
+    if visit.silent:
+        note(f"process {pid} has not told the rest: it is stopped, or too busy")
+    elif not visit.complete:
         note(f"process {pid} ended before its time was over")
 
 
@@ -52,12 +54,17 @@ def _claimed(save: str, visit: Visit) -> OwnFile:
 
 
 def _until_stopped(visit: Visit) -> Iterator[Record]:
-    """The records; Ctrl-C ends the visit early."""
+    """The records; Ctrl-C ends the visit early, and a second one does not wait for what is left."""
     records = visit.records()
+    stopped = False
     while True:
         try:
             record = next(records, None)
         except KeyboardInterrupt:
+            if stopped:
+                visit.close()
+                return
+            stopped = True
             visit.stop()
             records = visit.records()
             continue

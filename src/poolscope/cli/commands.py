@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from poolscope import __version__
-from poolscope.cli.duration import Duration
+from poolscope.cli.duration import Duration, Seconds
 from poolscope.cli.gated import gate_options, wishes_of
 from poolscope.recording.errors import UsageError
 from poolscope.recording.gating import FAILED
@@ -200,7 +200,7 @@ def demo(delay: float, count: int, only_list: bool, names: tuple[str, ...]) -> N
 @click.option("--json", "as_json", is_flag=True, help="Print one look as a line of JSON; needs no terminal.")
 @click.option(
     "--every",
-    type=click.FloatRange(0.1, 86_400),
+    type=Seconds(),
     metavar="SECONDS",
     help="With --json: a line every SECONDS, until the processes end.",
 )
@@ -274,7 +274,7 @@ def attach(
 )
 @click.option(
     "--timeout",
-    type=click.FloatRange(0.1, 86_400),
+    type=Seconds(),
     default=60.0,
     show_default=True,
     metavar="SECONDS",

@@ -47,6 +47,8 @@ class Gate:
 
     def __init__(self, settings: Settings, wishes: Wishes) -> None:
         prefix = wishes.prefix
+        _is_named(wishes.baseline, f"{prefix}baseline")
+        _is_named(wishes.write_baseline, f"{prefix}write-baseline")
         self.root = settings.root
         self.fail_on = (
             FailOn() if wishes.fail_on is None else FailOn.parse(wishes.fail_on, f"{prefix}fail-on")
@@ -74,8 +76,10 @@ class Gate:
     def _is_accepted(self, finding: Finding) -> bool:
         return Fingerprint.of(finding, self.root) in self._baseline
 
-    def judge(self, findings: Sequence[Finding], reached: Iterable[CallSite]) -> Verdict:
-        """All that a run has found, and the lines that it came by."""
+    def judge(
+        self, findings: Sequence[Finding], reached: Iterable[CallSite], *, whole: bool = True
+    ) -> Verdict:
+        """All that a run has found, and the lines that it came by; of a part of one no baseline is made."""
         verdict = Verdict()
         for finding in findings:
             if self._is_ignored(finding):
@@ -87,7 +91,12 @@ class Gate:
         reached = list(reached)
         verdict.unused = self._unused(findings, reached)
         verdict.errors = list(self._comments.errors.values())
-        self._write_baseline(findings, verdict)
+        if whole:
+            self._write_baseline(findings, verdict)
+        elif self._new_baseline is not None:
+            verdict.errors.append(
+                f"no baseline is written to {self._new_baseline!r}: the tests did not all run"
+            )
         return verdict
 
     def _unused(self, findings: Sequence[Finding], reached: list[CallSite]) -> list[str]:
@@ -117,6 +126,11 @@ class Gate:
             baseline.write(self._new_baseline, kept)
         except UsageError as error:
             verdict.errors.append(str(error))
+
+
+def _is_named(path: str | None, place: str) -> None:
+    if path is not None and not path.strip():
+        raise UsageError(f"{place}: no file is named")
 
 
 def gate_for(wishes: Wishes, directory: str | None = None) -> Gate:

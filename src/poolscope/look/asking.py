@@ -250,7 +250,9 @@ def _expect(pid: int) -> None:
             f"process {pid} belongs to {name_of(user)}: only they and root can look into it"
         )
     if not any(place.pid == pid for place in _places([pid])):
-        raise CannotLookError(f"process {pid} is not recorded live: it was started without --live")
+        raise CannotLookError(
+            f"process {pid} is not recorded live: it was started without --live, or with another XDG_RUNTIME_DIR"
+        )
 
 
 def name_of(user: int) -> str:

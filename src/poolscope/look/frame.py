@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field, fields
+from math import inf
 from typing import Any, ClassVar, Final, Literal, TypeAlias
 
 from poolscope.recording.checking import checked
@@ -139,7 +140,7 @@ class LaneNow:
 
 @dataclass(slots=True)
 class FindingNow:
-    """A finding, and how long ago it was seen first."""
+    """A finding, and how long ago it was seen first; None where nobody looked when it came."""
 
     code: str
     title: str
@@ -151,7 +152,11 @@ class FindingNow:
     saving: float | None
     sentence: str
     fix: str
-    seen: float
+    seen: float | None
+
+    def age(self) -> float:
+        """By what findings are sorted: one that was there before anybody looked comes last."""
+        return inf if self.seen is None else self.seen
 
 
 @dataclass(slots=True)

@@ -31,7 +31,8 @@ def folders(user: int, root: str = "") -> Iterator[str]:
     if os.path.isabs(runtime) and user == os.geteuid() and not root:
         yield os.path.join(runtime, "poolscope")
     yield f"{root}/run/user/{user}/poolscope"
-    for shared in dict.fromkeys((tempfile.gettempdir(), "/tmp")):  # noqa: S108  (a folder of our own in it)
+    # /tmp first: who looks has another TMPDIR than a service, more often than not.
+    for shared in dict.fromkeys(("/tmp", tempfile.gettempdir())):  # noqa: S108  (a folder of our own in it)
         yield f"{root}{shared}/poolscope-{user}"
 
 
@@ -66,7 +67,7 @@ def sockets(user: int, root: str = "") -> list[Place]:
             if is_private(folder, user):
                 for name in os.listdir(folder):
                     number = name.partition("-")[0]
-                    if name.endswith(ENDING) and number.isdigit():
+                    if name.endswith(ENDING) and number.isdecimal():
                         found.setdefault(name, Place(os.path.join(folder, name), int(number)))
     return sorted(found.values(), key=lambda place: place.pid)
 

@@ -45,6 +45,8 @@ HELD: Final = 50
 POOLS: Final = 50
 LANES: Final = 60
 FINDINGS: Final = 20
+GAP: Final = 10.0
+"""Seconds between two looks, after which nobody knows when a finding came in."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -63,7 +65,8 @@ class Taker:
 
     def __init__(self, watched: Watched) -> None:
         self._watched = watched
-        self._first_seen: dict[tuple[str, str | None, CallSite | None], float] = {}
+        self._first_seen: dict[tuple[str, str | None, CallSite | None], float | None] = {}
+        self._looked_at: float | None = None
 
     def __repr__(self) -> str:
         return f"<Taker of {self._watched.program}>"
@@ -100,10 +103,14 @@ class Taker:
     def _findings(self, picture: Picture, at: float) -> list[FindingNow]:
         found = picture.findings()
         keys = [(finding.code, finding.origin, finding.call_site) for finding in found]
-        self._first_seen = {key: self._first_seen.get(key, at) for key in keys}
-        seen = [at - self._first_seen[key] for key in keys]
-        newest = sorted(zip(seen, range(len(found)), strict=True))[:FINDINGS]
-        return [_finding(found[number], ago) for ago, number in newest]
+        just_now = None if self._looked_at is None or at - self._looked_at > GAP else at
+        self._looked_at = at
+        self._first_seen = {key: self._first_seen.get(key, just_now) for key in keys}
+        told = [
+            _finding(one, None if (first := self._first_seen[key]) is None else at - first)
+            for one, key in zip(found, keys, strict=True)
+        ]
+        return nsmallest(FINDINGS, told, key=FindingNow.age)
 
 
 class _Live:
@@ -277,7 +284,7 @@ def _lane(sheet: facts.Connection, at: float) -> LaneNow:
     )
 
 
-def _finding(finding: Finding, ago: float) -> FindingNow:
+def _finding(finding: Finding, ago: float | None) -> FindingNow:
     return FindingNow(
         code=finding.code,
         title=finding.title,

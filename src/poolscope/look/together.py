@@ -100,13 +100,16 @@ def _both(one: RouteNow, other: RouteNow) -> RouteNow:
 
 
 def _findings(looks: Sequence[Look]) -> list[Of[FindingNow]]:
-    """One each, however many processes have the same habit; in the words of the one with most of it."""
+    """One each, however many processes have the same habit; in the words of the one with most of it.
+
+    As in a report, the saving is of one: they run side by side.
+    """
     merged: dict[Any, Of[FindingNow]] = {}
     for of in sorted(_all(looks, lambda look: look.findings), key=lambda of: -of.item.count):
         key = (of.item.code, of.item.origin, of.item.call_site)
         first = merged.get(key)
         merged[key] = of if first is None else Of(first.pid, _added(first.item, of.item))
-    return sorted(merged.values(), key=lambda of: of.item.seen)
+    return sorted(merged.values(), key=lambda of: of.item.age())
 
 
 def _added(one: FindingNow, other: FindingNow) -> FindingNow:
@@ -114,8 +117,8 @@ def _added(one: FindingNow, other: FindingNow) -> FindingNow:
         one,
         count=one.count + other.count,
         cost=_sum(one.cost, other.cost),
-        saving=_sum(one.saving, other.saving),
-        seen=max(one.seen, other.seen),
+        saving=max((each for each in (one.saving, other.saving) if each is not None), default=None),
+        seen=None if one.seen is None or other.seen is None else max(one.seen, other.seen),
     )
 
 

@@ -41,8 +41,11 @@ class ASGI:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        is_debugged = self._allow_debug is not None and _asks(scope) and self._allow_debug(scope)
+        if is_debugged:  # a server's own ways to answer, as by the path of a file, cannot be held back
+            scope = {**scope, "extensions": {}}
         served = Served(str(scope.get("method", "")), lambda: self._route(scope))
-        if self._allow_debug is not None and _asks(scope) and self._allow_debug(scope):
+        if is_debugged:
             await self._debugged(scope, receive, send, served)
             return
         token = SERVED.set(served)
@@ -94,6 +97,8 @@ async def _send_whole(answer: Answer, send: Send) -> None:
 
 
 def _asks(scope: Scope) -> bool:
+    if scope.get("method") == "HEAD":  # its answer has no body
+        return False
     names = scope.get("query_string", b"").split(b"&")
     return scope["path"] == PAGE or any(name.partition(b"=")[0] == QUERY.encode() for name in names)
 

@@ -13,13 +13,15 @@ from poolscope.ledger.snapshot import Snapshot
 from poolscope.records import Client, Connection, Exchange, Pool, Record
 from poolscope.reports.printable import page
 from poolscope.reports.renderer import Look, renderer
-from poolscope.reports.words import seconds
+from poolscope.reports.words import count, seconds
 from poolscope.story.served import Served
 
 PAGE: Final = "/-/poolscope"
 """The path of the debug page; with ``?json`` it is the snapshot."""
 QUERY: Final = "poolscope"
 COLUMNS: Final = 100
+WITHOUT_MORE: Final = ("204", "206", "304")
+"""Statuses of answers that have no body, or a part of one."""
 
 
 class Answer(NamedTuple):
@@ -90,12 +92,36 @@ class Watched:
 
 
 def appended(answer: Answer, report: str) -> Answer:
-    """The answer with the report at its end, where it is text that nobody has packed."""
-    kind = answer.header("content-type").partition(";")[0].strip().lower()
-    if kind not in ("text/html", "text/plain") or answer.header("content-encoding"):
+    """The answer with the report at its end, where it is a whole text that nobody has packed."""
+    kind, _, rest = answer.header("content-type").partition(";")
+    kind = kind.strip().lower()
+    if kind not in ("text/html", "text/plain") or not _is_whole(answer):
         return answer
     more = f"\n<pre>{escape(report)}</pre>\n" if kind == "text/html" else f"\n{report}"
-    return answer.with_body(answer.body + more.encode())
+    coded = _coded(more, _charset(rest), "xmlcharrefreplace" if kind == "text/html" else "replace")
+    return answer if coded is None else answer.with_body(answer.body + coded)
+
+
+def _is_whole(answer: Answer) -> bool:
+    if answer.header("content-encoding"):
+        return False
+    return answer.status[:3] not in WITHOUT_MORE
+
+
+def _charset(parameters: str) -> str:
+    for parameter in parameters.split(";"):
+        name, _, value = parameter.partition("=")
+        if name.strip().lower() == "charset":
+            return value.strip().strip('"')
+    return "utf-8"
+
+
+def _coded(text: str, charset: str, errors: str) -> bytes | None:
+    """In the answer's own charset; None where Python does not know it."""
+    try:
+        return text.encode(charset, errors)
+    except (LookupError, ValueError):
+        return None
 
 
 def page_for(query: str) -> Answer:
@@ -119,13 +145,13 @@ def _answer(kind: str, body: str) -> Answer:
 def _lines(live: Snapshot) -> Iterable[str]:
     states = [connection.state for connection in live.connections]
     counts = ", ".join(f"{states.count(state)} {state}" for state in ("active", "idle", "connecting"))
-    yield f"{len(live.clients)} clients · {len(live.connections)} connections: {counts}"
+    yield f"{count(len(live.clients), 'client')} · {count(len(live.connections), 'connection')}: {counts}"
     yield ""
-    yield f"{len(live.waiters)} requests without a connection"
+    yield f"{count(len(live.waiters), 'request')} without a connection"
     for waiter in sorted(live.waiters, key=lambda each: -each.waited):
         yield f"  {seconds(waiter.waited):>8}  {waiter.method} {waiter.origin}  {waiter.call_site or ''}"
     yield ""
-    yield f"{len(live.holders)} requests that hold a connection"
+    yield f"{count(len(live.holders), 'request')} with a connection"
     for holder in sorted(live.holders, key=lambda each: -each.held):
         yield (
             f"  {seconds(holder.held):>8}  #{holder.connection} {holder.state}  "

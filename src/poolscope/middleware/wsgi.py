@@ -42,10 +42,12 @@ class WSGI:
             return self._debugged(environ, start_response, served)
         token = SERVED.set(served)
         try:
-            body = self._application(environ, start_response)
+            body: Iterable[bytes] = self._application(environ, start_response)
         finally:
             SERVED.reset(token)
-        return body if isinstance(body, list | tuple) else _Body(body, served)
+        if isinstance(body, list | tuple) or _is_a_file(body, environ):
+            return body
+        return _SizedBody(body, served) if hasattr(body, "__len__") else _Body(body, served)
 
     def _debugged(self, environ: Environ, start_response: StartResponse, served: Served) -> Iterable[bytes]:
         if environ.get("PATH_INFO") == PAGE:
@@ -59,6 +61,8 @@ class WSGI:
 
 
 def _asks(environ: Environ) -> bool:
+    if environ.get("REQUEST_METHOD") == "HEAD":  # its answer has no body
+        return False
     names = str(environ.get("QUERY_STRING", "")).split("&")
     return environ.get("PATH_INFO") == PAGE or any(name.partition("=")[0] == QUERY for name in names)
 
@@ -91,9 +95,6 @@ class _Body:
         self._body = body
         self._served = served
         self._pieces: Iterator[bytes] | None = None
-        length = getattr(body, "__len__", None)
-        if length is not None:
-            self.__len__ = length
 
     def __repr__(self) -> str:
         return f"<_Body of {self._served!r}>"
@@ -113,6 +114,20 @@ class _Body:
     def close(self) -> None:
         """What WSGI servers call at the end."""
         _close(self._body)
+
+
+class _SizedBody(_Body):
+    """One that a server may ask for its length: with a length of 1 it sets Content-Length by itself."""
+
+    def __len__(self) -> int:
+        size: int = len(self._body)  # type: ignore[arg-type]
+        return size
+
+
+def _is_a_file(body: Any, environ: Environ) -> bool:
+    """Whether the server itself sends it, perhaps by sendfile: nothing of the program runs meanwhile."""
+    wrapper = environ.get("wsgi.file_wrapper")
+    return isinstance(wrapper, type) and isinstance(body, wrapper)
 
 
 def _close(body: Any) -> None:

@@ -166,7 +166,7 @@ class Events:
         severity: SeverityNumber,
         body: str | None = None,
     ) -> None:
-        if self._told == "off" or about.get(names.SERVER_ADDRESS) == "other":
+        if self._told == "off":
             return
         limit = self._limits[name]
         if not limit.allows(at):

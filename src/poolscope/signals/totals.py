@@ -99,7 +99,8 @@ class Totals:
         """Take a finding: a new one is counted, one that has grown is only told again."""
         if first:
             self.findings[finding.code] = self.findings.get(finding.code, 0) + 1
-        self.pending.append(Found(finding, span))
+        if finding.origin is None or not self._is_excluded(raw_origin(finding.origin)):
+            self.pending.append(Found(finding, span))
 
     def begin(self) -> None:
         """What is live already is none of ours: nobody watched it."""
@@ -114,15 +115,20 @@ class Totals:
         key = server(origin)
         known = self.servers.get(key)
         if known is None:
-            if len(self.servers) >= self.limit or (self.excludes is not None and self.excludes(origin)):
+            if len(self.servers) >= self.limit or self._is_excluded(origin):
                 key = ("other", 0)
                 known = self.servers.get(key)
             if known is None:
-                attributes: Attributes = {names.SERVER_ADDRESS: key[0]}
-                if key[1] is not None:
-                    attributes[names.SERVER_PORT] = key[1]
-                known = self.servers[key] = Server(attributes)
+                known = self.servers[key] = Server(_attributes(key))
         return known
+
+    def _tell(self, origin: facts.RawOrigin, event: Callable[[Attributes], Pending]) -> None:
+        """An event names its server beyond the limit as well; of an excluded one there is none."""
+        if not self._is_excluded(origin):
+            self.pending.append(event(_attributes(server(origin))))
+
+    def _is_excluded(self, origin: facts.RawOrigin) -> bool:
+        return self.excludes is not None and self.excludes(origin)
 
     def meet(self) -> None:
         """Know the servers of requests in progress: their counters are told as 0 from then on."""
@@ -189,7 +195,7 @@ class Totals:
             if failure is not None:  # else the caller changed its mind
                 key = (sheet.failed_phase, failure.type)
                 at.failed[key] = at.failed.get(key, 0) + 1
-                self.pending.append(Failed(sheet, failure, at.attributes, sheet.span))
+                self._tell(sheet.origin, lambda server: Failed(sheet, failure, server, sheet.span))
             self._setup(sheet, at, sheet.closed_at)
 
     def _setup(self, sheet: facts.Connection, at: Server, ended_at: float | None) -> None:
@@ -232,7 +238,7 @@ class Totals:
             self.pending.append(
                 Sample(names.REQUESTS_PER_CONNECTION, record.requests, at.attributes, record.span)
             )
-        self.pending.append(Closed(record, at.attributes, record.span))
+        self._tell(raw_origin(record.origin), lambda server: Closed(record, server, record.span))
 
     def _exchange(self, moment: facts.Moment, sheet: facts.Exchange) -> None:
         live = sheet.live
@@ -254,9 +260,9 @@ class Totals:
         at.timeouts += failure.type == "pool_timeout"
         if sheet.headers_at is not None:
             at.broken[failure.type] = at.broken.get(failure.type, 0) + 1
-            self.pending.append(Broken(sheet, failure, at.attributes, sheet.span))
+            self._tell(sheet.origin, lambda server: Broken(sheet, failure, server, sheet.span))
         elif live is None or live.own is not False:
-            self.pending.append(Unanswered(sheet, failure, at.attributes, sheet.span))
+            self._tell(sheet.origin, lambda server: Unanswered(sheet, failure, server, sheet.span))
 
     def _routed(self, route: str, reused: bool, at: Server) -> None:
         route = route if route in self.routes or len(self.routes) < ROUTES else "other"
@@ -285,6 +291,15 @@ class Totals:
         self.pending.append(
             Sample(names.REQUEST_DURATION, max(ended - sheet.started_at, 0.0), about, sheet.span)
         )
+
+
+def _attributes(key: tuple[str, int | None]) -> Attributes:
+    address, port = key
+    return (
+        {names.SERVER_ADDRESS: address}
+        if port is None
+        else {names.SERVER_ADDRESS: address, names.SERVER_PORT: port}
+    )
 
 
 def _connects(sheet: facts.Connection) -> bool:

@@ -47,8 +47,14 @@ class Served:
     def route(self) -> str:
         """``GET /cart/{id}``; frameworks know it only once they have begun to serve."""
         if self._route is None:
-            self._route = self._find()
+            self._route = self._found()
         return _bounded(f"{self._method} {self._route or NO_ROUTE}")
+
+    def _found(self) -> str | None:
+        try:
+            return self._find()
+        except Exception:  # the program's own: a request is not lost for that
+            return None
 
     def found_by(self, find_route: Callable[[], str | None]) -> None:
         """Somebody further in knows the route better."""

@@ -82,7 +82,7 @@ COLUMNS: Final[dict[Name, tuple[Column, ...]]] = {
         Column("SERVER", lambda asked: asked.origin),
     ),
     "findings": (
-        Column("SEEN", lambda of: of.item.seen, right=True),
+        Column("SEEN", lambda of: of.item.age(), right=True),
         Column("FINDING", lambda of: of.item.code),
         Column("TIMES", lambda of: -of.item.count, right=True),
         Column("COST", lambda of: -(of.item.cost or 0.0), right=True),

@@ -18,6 +18,8 @@ from poolscope.under_pytest.watching import ATTRIBUTE, OUTPUT
 NAMED: Final = 3
 """Tests that are named with a finding."""
 PREFIX: Final = "--poolscope-"
+WHOLE: Final = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
+"""How a session ends in which the tests ran."""
 
 
 class Habit(NamedTuple):
@@ -81,7 +83,8 @@ class Reporter:
         """The gate: a finding that fails makes the session fail, and nothing else of it changes."""
         self._take(session.config.stash.get(OUTPUT, None))
         judged = self._shown()
-        self._verdict = self._gate.judge([habit.dearest.finding for habit in judged], self._lines)
+        found = [habit.dearest.finding for habit in judged]
+        self._verdict = self._gate.judge(found, self._lines, whole=_is_whole(session))
         self._outputs.write([habit.dearest for habit in judged if self._shows(habit)], self._gate.root)
         passed = (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
         if self._verdict.errors and session.exitstatus in passed:
@@ -127,6 +130,13 @@ class Reporter:
                 yield f"only several tests together, which does not fail (--poolscope-across-tests): {named(shown.finding, self._gate.root)}"
         for text in self._blind:
             yield f"not seen: {text}"
+
+
+def _is_whole(session: pytest.Session) -> bool:
+    """Whether every test that was chosen ran: not after Ctrl-C, ``-x``, or where tests were only listed."""
+    if session.shouldstop or session.shouldfail or session.config.getoption("collectonly"):
+        return False
+    return session.exitstatus in WHOLE
 
 
 def _cost(shown: Shown) -> float:
