@@ -31,7 +31,7 @@ class Configuration:
     metric_buckets: str | None = None
     """``few`` or ``all``."""
     max_servers: int | None = None
-    """Servers told apart in metrics."""
+    """How many servers the metrics distinguish."""
     excluded_servers: str | None = None
     """Comma-separated patterns of servers without spans, events and series of their own."""
 

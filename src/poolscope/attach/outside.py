@@ -48,7 +48,7 @@ class Visit:
         self._rest = b""
         self._asked = False
         self.complete = False
-        """Whether it told everything up to its summary."""
+        """Whether it sent everything up to its summary."""
         try:
             self._attach(seconds, wait, live, user)
         except BaseException:
@@ -94,14 +94,14 @@ class Visit:
                     raise CannotLookError(f"process {self.pid} has ended") from None
         raise CannotLookError(
             f"process {self.pid} has run no Python in its main thread for {wait:g} s: it sleeps, joins a thread or is"
-            " in a long call. Nothing was changed there; --wait SECONDS waits longer"
+            " in a long call. Nothing was changed there; a longer --wait may help"
         )
 
     def _expect_hello(self) -> None:
         line = next(self._lines(), None)
-        told: Any = {} if line is None else json.loads(line)
-        if "hello" not in told:
-            trouble = str(told.get("trouble", "it ended"))
+        greeting: Any = {} if line is None else json.loads(line)
+        if "hello" not in greeting:
+            trouble = str(greeting.get("trouble", "it ended"))
             raise CannotLookError(
                 f"process {self.pid} cannot be recorded: {trouble}. Where poolscope cannot be read or imported,"
                 " install it in that program's environment"
@@ -123,7 +123,7 @@ class Visit:
                 yield line.decode("utf-8", "replace")
                 continue
             if len(line) > LONGEST_LINE:
-                raise CannotLookError(f"process {self.pid} sends what no poolscope would")
+                raise CannotLookError(f"process {self.pid} sends data that is not poolscope's")
             try:
                 piece = self._connected.recv(262_144)
             except ConnectionResetError:
@@ -175,7 +175,7 @@ class _Python:
             raise CannotLookError(f"there is no process {pid}, or no /proc") from None
         if not os.path.basename(name).startswith("python"):
             raise CannotLookError(
-                f"process {pid} runs {os.path.basename(name)}, which is no Python interpreter"
+                f"process {pid} runs {os.path.basename(name)}, which is not a Python interpreter"
             )
         self._path = name if os.path.exists(name) else self._path
         self._check_version()
@@ -218,7 +218,7 @@ def _why(pid: int, complaint: str) -> str:
     last = complaint.strip().splitlines()[-1] if complaint.strip() else "no reason given"
     if "PermissionError" in last or "not permitted" in last:
         return (
-            f"no right to attach to process {pid}: it takes the same user and ptrace (kernel.yama.ptrace_scope = 0),"
+            f"no right to attach to process {pid}: this needs the same user and ptrace (kernel.yama.ptrace_scope = 0),"
             " or root with CAP_SYS_PTRACE"
         )
     if "emote debugging is not enabled" in last or "emote debugging" in last:

@@ -37,10 +37,10 @@ def report(
     if file is None:
         rendering.finish()
     else:
-        note(f"poolscope view {file.path} shows what was seen")
+        note(f"poolscope view {file.path} shows the recording")
         file.release()
     if not visit.complete:
-        note(f"process {pid} ended before its time was over")
+        note(f"process {pid} ended before the recording was over")
 
 
 def _claimed(save: str, visit: Visit) -> OwnFile:

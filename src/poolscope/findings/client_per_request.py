@@ -51,8 +51,8 @@ class ClientPerRequest(Rule):
     code: ClassVar[str] = "PS101"
     title: ClassVar[str] = "client per request"
     explanation: ClassVar[str] = (
-        "A client holds its connections, its TLS context and its CA certificates. One that is thrown away after a "
-        "request throws them away, and the next request pays for all of it again."
+        "A client holds its connections, its TLS context and its CA certificates. A client per request throws them away "
+        "after each request, and the next request pays for all of them again."
     )
 
     def __init__(self) -> None:
@@ -208,7 +208,7 @@ def _parts(churns: list[Churn]) -> dict[str, float]:
 
 
 def _counts(client: Client) -> bool:
-    """Whether its whole life was seen, and all that tells it from others is known."""
+    """Whether its whole life was seen and its settings are known."""
     seen_whole = client.created_at is not None and client.closed_at is not None
     return seen_whole and client.settings is not None
 

@@ -91,14 +91,14 @@ class Gate:
         return verdict
 
     def _unused(self, findings: Sequence[Finding], reached: list[CallSite]) -> list[str]:
-        """Of lines that were not reached nothing is known; nor of one that shares a finding with others of its file."""
+        """Unneeded ignores; an unreached line is unknown, and so is a line that shares a finding with others of its file."""
         unused = []
         there = {(finding.code, site.file) for finding in findings if (site := site_of(finding))}
         for comment in self._comments.reached(reached):
             for code in comment.codes:
                 if (code, comment.file) not in there:
                     place = f"{path_from(self.root, comment.file)}:{comment.line}"
-                    unused.append(f"{place}: # poolscope: ignore[{code}] is not needed any more")
+                    unused.append(f"{place}: # poolscope: ignore[{code}] is no longer needed")
         for ignore in self._ignores:
             came_by = any(ignore.reaches(site, self.root) for site in reached)
             if (
@@ -106,7 +106,7 @@ class Gate:
                 and came_by
                 and not any(ignore.covers(finding, self.root) for finding in findings)
             ):
-                unused.append(f"{ignore.place} is not needed any more")
+                unused.append(f"{ignore.place} is no longer needed")
         return unused
 
     def _write_baseline(self, findings: Sequence[Finding], verdict: Verdict) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Final
 LIMIT: Final = 1_000
 _DEPTH: Final = 8
 _SIZE: Final = 200
-"""Values of one setting that are looked at; what lies deeper or comes later counts by identity."""
+"""How many values of one setting are looked at; deeper or later ones count by identity."""
 _PLAIN: Final = (bool, int, float, str, bytes)
 _serials: dict[int, tuple[weakref.ref[Any], int]] = {}
 _serial_ids: Final = itertools.count(1)
@@ -101,7 +101,7 @@ def _state(part: Any, kind: type) -> dict[str, Any] | None:
 
 
 def serial_of(part: Any) -> tuple[str, int]:
-    """A number that stands for the very object, as its id would if ids were not used again."""
+    """A number for this very object, as its id would be if ids were not reused."""
     known = _serials.get(id(part))
     if known is not None and known[0]() is part:
         return "object", known[1]

@@ -31,7 +31,7 @@ LIBRARIES: Final[dict[str, str]] = {
     "trio": "poolscope.libraries.resolver",
     "ssl": "poolscope.libraries.tls",
 }
-"""Library → the file of ours that knows it; each has ``points(module)``."""
+"""Library → poolscope's module for it; each has ``points(module)``."""
 
 
 class Activation:

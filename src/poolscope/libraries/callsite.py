@@ -16,15 +16,15 @@ from typing import Any, Final, NamedTuple
 
 from poolscope.facts import RawCallSite
 
-LIBRARY: Final = 0  # the one that is false: most frames above a request are of this kind
+LIBRARY: Final = 0  # 0, so that it is false: most frames above a request are of this kind
 """httpx, requests, urllib3, aiohttp and what they are built of; poolscope itself."""
 PACKAGE: Final = 1
 """Anything else from site-packages."""
 USER: Final = 2
 STANDARD: Final = 4
-"""The standard library, and tools that wrap every call: nobody's line, wherever they stand."""
+"""The standard library, and tools that wrap every call: never a user's line, wherever they are in the stack."""
 RUNNER: Final = 3
-"""What ``poolscope run`` starts the program from, and event loops their tasks: what lies further out has not called."""
+"""What ``poolscope run`` starts the program from, and event loops their tasks: frames further out did not make the call."""
 
 _PATHS: Final = sysconfig.get_paths()
 _INSTALLED: Final = tuple(
@@ -73,7 +73,7 @@ def site_of(code: CodeType, frame: FrameType) -> RawCallSite:
 
 
 def kind_of(filename: str) -> int:
-    """LIBRARY, PACKAGE, USER or RUNNER, by where the file lies."""
+    """LIBRARY, PACKAGE, USER or RUNNER, by the file's place."""
     kind = _kinds.get(filename)
     if kind is None:
         if len(_kinds) >= _MOST:

@@ -67,7 +67,7 @@ def in_sight(
 
 
 def observe(client: Any, kind: str, leave: Callable[[Any, ClientMark], object]) -> ClientMark:
-    """Observe ``client`` by itself; ``leave`` puts a mark on one that has none."""
+    """Observe only ``client``; ``leave`` puts a mark on a client without one."""
     mark = mark_of(client)
     if mark is None:
         mark = observed_by_itself(client, kind)

@@ -1,4 +1,4 @@
-"""What keeps a body of ours harmless in somebody's method: its failures stay with us, its frames out of tracebacks."""
+"""Keeps hook bodies harmless: their failures never reach the program, their frames stay out of tracebacks."""
 
 from __future__ import annotations
 

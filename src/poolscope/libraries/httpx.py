@@ -1,6 +1,6 @@
 """httpx and httpx2: clients' birth, use and close. Everything below is httpcore's.
 
-The pools inside a client are marked as its own when it is built; one that several clients share is nobody's.
+The pools inside a client are marked as its own when it is built; a pool that several clients share belongs to none of them.
 """
 
 from __future__ import annotations

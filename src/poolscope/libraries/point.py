@@ -66,7 +66,7 @@ class Point:
         self.var = var
         """Holds what ``before`` returned while the original runs."""
         self.takes = takes
-        """The library's first parameters after ``self``, in its order, for whatever stands there without names."""
+        """The library's first parameters after ``self``, in its order, for originals without parameter names."""
         self.rewrites = rewrites
         """The parameter that is replaced by the token's ``instead``, where that is not None."""
         self.at_call = at_call

@@ -1,6 +1,6 @@
-"""What stands where we want to weave: a function of the library's own, or anything that somebody put there.
+"""What a class holds at a hook point: the library's own function, or something that another tool put there.
 
-Only the library's own plain function is wrapped with its own signature. Whatever else stands there gets all arguments
+Only the library's own plain function is wrapped with its own signature. Anything else gets all arguments
 as they came, bound as Python would bind it: it may have defaults of its own, or parameters that we do not know.
 """
 
@@ -21,7 +21,7 @@ COROUTINE: Final = 0x80
 
 
 class Stands(NamedTuple):
-    """What stands at a point, as far as it matters to who wraps it."""
+    """What a class holds at a point, as far as its wrapper needs to know."""
 
     positional: tuple[str, ...]
     """Parameters after ``self``; those that may be given by keyword only are in ``keyword``."""
@@ -34,7 +34,7 @@ class Stands(NamedTuple):
     """The name of its first parameter; empty for a function of a module."""
     mode: Mode
     exact: bool = False
-    """Whether the wrapper has the very parameters of what stands there."""
+    """Whether the wrapper has the same parameters as the original."""
 
 
 def stands(point: Point, owner: Any, there: Any, inherited: bool) -> Stands:

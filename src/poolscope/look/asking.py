@@ -59,7 +59,7 @@ class Process:
             while piece := self._socket.recv(262_144):
                 self._received += piece
                 if len(self._received) > 2 * LONGEST:
-                    return self._end("sends what no poolscope would")
+                    return self._end("sends data that is not poolscope's")
                 self._take_whole_lines()
         except BlockingIOError:
             return self._patience()
@@ -82,7 +82,7 @@ class Process:
         if self.silent or time.monotonic() - self._since < wait:
             return None
         self.silent = True
-        return f"process {self.pid} does not answer: it is stopped, or has forked and asked for nothing since"
+        return f"process {self.pid} does not answer: it is stopped, or has forked and made no request since"
 
     def _end(self, how: str) -> str:
         self.close()
@@ -101,7 +101,7 @@ class Watch:
     """The processes that were asked for, and their children; all of this user's where none was named."""
 
     def __init__(self, pids: Sequence[int]) -> None:
-        """`CannotLookError` where one that was named cannot be looked into."""
+        """`CannotLookError` if a named process cannot be looked into."""
         self._asked = list(pids)
         self._processes: dict[str, Process] = {}
         self._known: set[str] = set()

@@ -203,7 +203,7 @@ def from_json(line: str | bytes) -> Look:
     try:
         data = json.loads(line)
         if data["type"] != Look.type or data["schema"] > SCHEMA:
-            raise ValueError("another poolscope's look: use the same version on both sides")
+            raise ValueError("it comes from another version of poolscope: use the same version on both sides")
         parts = {name: _list(kind, data.get(name, [])) for name, kind in _LISTS.items()}
         parts["totals"] = _one(Counts, data["totals"])
         look: Look = _one(Look, data, parts)

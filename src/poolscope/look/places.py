@@ -19,14 +19,14 @@ LONGEST: Final = 100
 
 
 class Place(NamedTuple):
-    """A socket, and the process that its name tells of."""
+    """A socket, and the process in its name."""
 
     path: str
     pid: int
 
 
 def folders(user: int, root: str = "") -> Iterator[str]:
-    """Where a user's processes put their sockets, the best place first; ``root`` stands before each."""
+    """Where a user's processes put their sockets, the best place first; each below ``root``."""
     runtime = os.environ.get("XDG_RUNTIME_DIR", "")
     if os.path.isabs(runtime) and user == os.geteuid() and not root:
         yield os.path.join(runtime, "poolscope")
@@ -37,7 +37,7 @@ def folders(user: int, root: str = "") -> Iterator[str]:
 
 def make_folder() -> str:
     """The folder for this process's socket, made if need be; OSError where there is none of our own."""
-    trouble = OSError("there is no place for it")
+    trouble = OSError("there is no folder for its socket")
     for folder in folders(os.geteuid()):
         if len(os.fsencode(folder)) + 40 > LONGEST or not os.path.isdir(os.path.dirname(folder)):
             continue

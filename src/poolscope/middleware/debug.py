@@ -42,7 +42,7 @@ class Answer(NamedTuple):
 
 
 class Watched:
-    """Records a block, of which only what was sent for one served request is told."""
+    """Records a block, but reports only what was sent for one served request."""
 
     def __init__(self, served: Served) -> None:
         self._served = served

@@ -93,7 +93,7 @@ def _is_helper() -> bool:
 
 
 def _is_main_interpreter() -> bool:
-    """A subinterpreter reads the same .pth, and the program that ends it would find a thread of ours in it."""
+    """A subinterpreter reads the same .pth, and the program that ends it would find poolscope's thread in it."""
     for name in ("_interpreters", "_xxsubinterpreters"):  # from 3.13 on, and before
         try:
             interpreters = importlib.import_module(name)

@@ -47,7 +47,7 @@ def parse_endpoint(value: str) -> Endpoint:
     except ValueError:
         host, port, parts = None, None, urlsplit("")
     if "@" in parts.netloc:
-        raise UsageError("--otlp: credentials belong into OTEL_EXPORTER_OTLP_HEADERS, not into the endpoint")
+        raise UsageError("--otlp: credentials belong in OTEL_EXPORTER_OTLP_HEADERS, not in the endpoint")
     clean = host and not any(letter.isspace() for letter in text) and not parts.query and not parts.fragment
     if not clean or port == 0 or parts.scheme not in ("http", "https"):
         raise UsageError(

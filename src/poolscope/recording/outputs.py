@@ -40,7 +40,7 @@ class Outputs:
         self.beside: str | None = (
             saved.path if "--save" in self._claimed and saved and saved.regular else None
         )
-        """The saved file, where others can stand beside it."""
+        """The saved file, if other files can be created beside it."""
         if by_hand:
             self.tell()
 
@@ -62,14 +62,14 @@ class Outputs:
             return create(path)
         except OSError as error:
             raise UsageError(
-                f"can't write {path!r}, where records are kept meanwhile: {error.strerror}"
+                f"can't write {path!r}, the temporary file for records: {error.strerror}"
             ) from None
 
     def _oddities(self) -> Iterator[str]:
         for option, file in self._claimed.items():
             asked = self._asked[option]
             if asked is not None and file.path != expanded(asked):
-                why = "is there already" if "%p" in asked else _WHY[is_live(asked)]
+                why = "already exists" if "%p" in asked else _WHY[is_live(asked)]
                 yield f"{option} {expanded(asked)!r} {why}, so this one writes {file.path!r}"
 
     def tell(self) -> None:

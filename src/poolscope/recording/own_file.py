@@ -1,8 +1,8 @@
-"""A file that no other process writes: the one that was asked for, or one beside it.
+"""A file that no other process writes: the requested file, or one beside it.
 
 The writer holds a lock (`flock`) on the file while it lives, and the kernel lets go of it however the process
 ends. The lock belongs to the file, not to a process number, so it is seen from other containers on the same kernel.
-Where a file system has no locks, a recording without an end is taken for one that is still being written.
+Where a file system has no locks, a recording without an end counts as still being written.
 """
 
 from __future__ import annotations

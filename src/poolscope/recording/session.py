@@ -146,7 +146,7 @@ class Session:
             self._collector.first_request()
 
     def _beat(self) -> None:
-        """Once a second, in a thread of ours: drain, flush, and print what was asked for."""
+        """Once a second, in poolscope's thread: drain, flush, and print the requested reports."""
         self._termination.wake()
         with FACTS.settled(1.0) as settled:
             if settled:
@@ -317,7 +317,7 @@ class Session:
             self._stream.put(self._stream.summary(self.exit_code, self._not_followed))
             file.flush()
             if file.error is not None:
-                note(f"what process {self._pid} saw is not complete: {file.error}")
+                note(f"the records of process {self._pid} are not complete: {file.error}")
 
     def _finish_first(self) -> None:
         picture = self._stream.draw()

@@ -148,7 +148,7 @@ def make(directory: str) -> None:
             os.mkdir(path, 0o700)
         except FileExistsError:
             if path != directory and not _is_ours(os.lstat(path)):
-                raise PermissionError(errno.EPERM, f"{path} is somebody else's") from None
+                raise PermissionError(errno.EPERM, f"{path} belongs to another user") from None
             continue
         if shared:
             os.chmod(path, mode)
@@ -209,7 +209,7 @@ def open_spools(
                 if _is_a_spool(os.fstat(descriptor), os.fstat(folder)):
                     yield spool
                 else:
-                    failures.append(f"{name} was left out: no child of ours wrote it")
+                    failures.append(f"{name} was left out: it was not written by a child of this run")
 
 
 def _is_a_spool(status: os.stat_result, folder: os.stat_result) -> bool:
@@ -245,7 +245,7 @@ def _readable(spool: IO[bytes]) -> Iterator[tuple[str, records.Record]]:
 
 
 def written(path: str) -> Iterator[records.Record]:
-    """The records in a file of ours, up to the first line that is not whole."""
+    """The records in one of poolscope's files, up to the first incomplete line."""
     with open(path, "rb") as file:
         yield from (record for _, record in _readable(file))
 
@@ -264,7 +264,7 @@ def picture_of(file: LineFile | None) -> Picture:
 
 
 def has_spool(directory: str) -> bool:
-    """Whether a process of our number has written one: its records could not be told from ours."""
+    """Whether a process with our id has written a file: its records could not be distinguished from ours."""
     try:
         return any(name.endswith(f"-{os.getpid():010d}{ENDING}") for name in os.listdir(directory))
     except OSError:

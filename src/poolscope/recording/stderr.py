@@ -48,7 +48,7 @@ def print_text(text: str, *, on_stdout: bool = False) -> bool:
 
 
 def write_patiently(descriptor: int, data: bytes) -> None:
-    """Write to whoever reads slowly, or gives up reading; OSError if that cannot be.
+    """Write even if the reader is slow or gives up; OSError if that is impossible.
 
     A program may have given SIGPIPE its deadly default back; our writing must not be what triggers it.
     """
@@ -108,7 +108,7 @@ def say(text: str, *, nl: bool = True, color: bool | None = None) -> None:
 
 
 def note(text: str) -> None:
-    """One line of ours on stderr."""
+    """Print one line of poolscope on stderr."""
     print_text(page([f"poolscope: {text}"]))
 
 

@@ -87,7 +87,7 @@ def nothing_collected() -> Iterator[None]:
         yield
     finally:
         if collecting:
-            # Objects of ours that stay must not make the collector run any sooner.
+            # Objects that poolscope keeps must not make the collector run any sooner.
             first, *others = gc.get_threshold()
             if first:
                 gc.set_threshold(first + max(0, gc.get_count()[0] - before), *others)

@@ -174,7 +174,7 @@ class ConnectionMark:
         if not exchange.silent:
             exchange.connection = sheet
             if sheet.epoch != FACTS.epoch and sheet.id not in LIVE.connections:
-                # A fork lies between: its parent told how it was opened, and tells what it asked for.
+                # There was a fork: the parent reports how it was opened, and the requests that the parent sent.
                 LIVE.connections[sheet.id] = sheet
                 sheet.unsettled.clear()
             sheet.unsettled.add(exchange.id)

@@ -7,7 +7,7 @@
 
 The functions are called in the exchange's own task, except `ended`, which also runs where a response is closed
 by another thread or dropped to the garbage collector: it queues one fact, takes no lock and tells no door.
-From `asks` to its end an exchange is in `LIVE`; whoever takes it out of its peers is the one who ends it.
+From `asks` to its end an exchange is in `LIVE`; the hook that takes it out of `LIVE` is the one that ends it.
 """
 
 from __future__ import annotations

@@ -115,7 +115,7 @@ def _chain(error: BaseException, meanings: Meanings) -> Iterator[BaseException]:
 
 
 def _kept_by(error: BaseException) -> Any:
-    """Where PySocks keeps its cause, and httpcore, which strikes out the one that Python keeps."""
+    """Where PySocks and httpcore keep the cause; httpcore removes Python's own."""
     beneath = getattr(error, "socket_err", None)
     return error.args[0] if beneath is None and error.args else beneath
 

@@ -18,7 +18,7 @@ FORGIVEN_AFTER: Final = 60.0
 
 
 class Hook:
-    """One place of ours in the host's way: its recent failures, and whether it is still on."""
+    """One hook in the host's code path: its recent failures, and whether it is still on."""
 
     __slots__ = ("_recent", "disabled", "name", "switch_off", "switch_on")
 

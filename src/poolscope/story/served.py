@@ -19,7 +19,7 @@ OTHER_METHOD: Final = "_OTHER"
 LONGEST: Final = 200
 """Characters of a route at most."""
 MOST: Final = 200
-"""Routes told apart in a process; later ones are ``other``."""
+"""How many routes a process distinguishes; later ones are ``other``."""
 NO_ROUTE: Final = "(no route)"
 OTHER: Final = "other"
 

@@ -1,6 +1,6 @@
 """aiohttp: sessions' birth, use and close.
 
-A session's connector is marked as its own; one that several sessions share is nobody's.
+A session's connector is marked as its own; a connector that several sessions share belongs to none of them.
 """
 
 from __future__ import annotations

@@ -97,7 +97,7 @@ def makes_room(pool: Any) -> bool:
 
 
 def remote_origin_of(connection: Any) -> RawOrigin:
-    """Where a connection of a pool leads, whatever proxy stands between."""
+    """Where a connection of a pool leads, even if there is a proxy in between."""
     origin = getattr(connection, "_remote_origin", None)
     return origin_of(connection._origin if origin is None else origin)
 
@@ -153,7 +153,7 @@ def speaks_http2(protocol: Any) -> bool:
 
 
 def is_new(protocol: Any) -> bool:
-    """Whether no request went out on it before the one that is going out now."""
+    """Whether the request that is being sent is its first."""
     return getattr(protocol, "_request_count", None) == 1
 
 
@@ -164,7 +164,7 @@ def is_full(protocol: Any) -> bool:
 
 
 def heard_goaway(protocol: Any) -> bool:
-    """Whether an HTTP2Connection was told that it will not be served any more."""
+    """Whether the server told an HTTP2Connection that it will serve no more requests."""
     return getattr(protocol, "_connection_terminated", None) is not None
 
 
@@ -181,7 +181,7 @@ def met_the_end(protocol: Any, error: BaseException | None) -> bool:
         return False
     if state.trailing_data[1]:
         return True
-    # Without an answer httpcore raises before h11 is told.
+    # Without an answer httpcore raises before it informs h11.
     unanswered = getattr(state.their_state, "__name__", None) == "SEND_RESPONSE"
     return unanswered and error is not None and class_of(error).__name__ == "RemoteProtocolError"
 

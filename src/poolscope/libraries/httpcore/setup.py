@@ -1,6 +1,6 @@
 """How a connection is set up: the backend connects, a proxy may be spoken to, TLS takes the stream's place.
 
-The connecting task is the requesting task, so the current exchange tells which connection it is. Its setup follows
+The connecting task is the requesting task, so the current exchange shows which connection it is. Its setup follows
 a plan of phases that the library's own rules fix beforehand; whatever phase it is in when the task gives up is
 the one that failed.
 """

@@ -188,4 +188,4 @@ CONNECTION: Final = (
     Point("response.HTTPResponse", "_init_length", before=headers_before_body),
 )
 CHUNKS: Final = _sending("request_chunked")
-"""1.26 sends them itself; 2.x calls ``request`` and warns at its caller, where no frame of ours should be."""
+"""1.26 sends them itself; 2.x calls ``request`` and warns at its caller, which must not be a frame of poolscope."""

@@ -91,5 +91,5 @@ def _read_a_false_chunk_size(error: BaseException | None) -> bool:
     traceback = None if error is None else error.__traceback__
     while traceback is not None and traceback.tb_next is not None:
         traceback = traceback.tb_next
-    # http.client makes the same exception of both; only the line that it could not read tells them apart.
+    # http.client makes the same exception of both; only the unreadable line distinguishes them.
     return traceback is not None and bool(traceback.tb_frame.f_locals.get("line"))

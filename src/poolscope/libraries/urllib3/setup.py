@@ -86,7 +86,7 @@ class _TimedOptions(list[Any]):
 
 
 class Lookup:
-    """A ``_new_conn`` under way, with socket options of ours."""
+    """A ``_new_conn`` in progress, with poolscope's own socket options."""
 
     __slots__ = ("began_at", "options", "setup", "timed")
 
@@ -122,7 +122,7 @@ def _setup_of(connection: Any) -> Setup | None:
 
 
 def lookup_begins(connection: Any) -> Lookup | None:
-    """Name resolution is told from connecting."""
+    """Separates name resolution from connecting."""
     setup = _setup_of(connection)
     if setup is None or not hasattr(connection, "socket_options"):
         return None
@@ -164,7 +164,7 @@ def not_connected(connection: Any, token: Lookup, error: BaseException) -> None:
 
 
 def negotiates() -> None:
-    """PySocks' talk with a SOCKS5 proxy is told from connecting to it: both happen in one ``connect``."""
+    """Separates PySocks' talk with a SOCKS5 proxy from connecting to it: both happen in one ``connect``."""
     setup = CURRENT_SETUP.get()
     if setup is not None:
         setup.enters("proxy_tunnel")
@@ -184,7 +184,7 @@ def tunnel_made(token: Setup) -> None:
 
 
 def handshake_begins() -> Setup | None:
-    """The TLS handshake is told from making its context and loading CA certificates before it."""
+    """Separates the TLS handshake from making its context and loading CA certificates before it."""
     setup = CURRENT_SETUP.get()
     if setup is not None:
         setup.sheet.ca_time = tls.loaded_since(setup.since)
@@ -199,7 +199,7 @@ def handshake_done(token: Setup) -> None:
 
 
 def describe_socket(sheet: Connection, sock: Any) -> None:
-    """Write down addresses and TLS parameters of an open socket, as far as it tells them."""
+    """Write down addresses and TLS parameters of an open socket, as far as they are known."""
     if hasattr(sock, "selected_alpn_protocol"):
         sheet.tls_version = _ask(sock, "version")
         cipher = _ask(sock, "cipher")
@@ -213,7 +213,7 @@ def describe_socket(sheet: Connection, sock: Any) -> None:
 
 
 def _peer(sock: Any) -> Any:
-    """The real peer: PySocks answers with what lies behind the proxy."""
+    """The real peer: PySocks answers with the address behind the proxy."""
     if not hasattr(sock, "get_proxy_peername"):
         return _ask(sock, "getpeername")
     try:

@@ -45,7 +45,7 @@ class PoolMark(pools.PoolMark):
     ) -> None:
         super().__init__(era, client)
         self.stand_in = stand_in
-        """Whose it is when no call tells."""
+        """Its client, unless a call says otherwise."""
         self.origin: RawOrigin = ("", "", None)
         """Where its connections lead, once it was used."""
 
@@ -159,7 +159,7 @@ def was_read(held: Held) -> bool | None:
     answer = held.answer
     if answer is None:
         return None
-    if not answer.length:  # none left, or told by chunks or by the close
+    if not answer.length:  # none left, or its length is known only from chunks or the close
         return True if answer.length == 0 or answer.isclosed() else None
     if not answer.isclosed():
         return None
@@ -179,7 +179,7 @@ def close_begins(held: Held, trigger: CloseTrigger, at: float) -> Connection | N
         sheet.request_closes = _asks_to_close(held.headers)
     exchange = held.exchange
     if exchange is not None and exchange.connection is sheet:
-        # Without a pool nobody tells that the body was read; with one, it would have been given back.
+        # Without a pool nothing shows that the body was read; with one, the connection would have been given back.
         unread = None if exchange.headers_at is None else False
         complete = was_read(held) if exchange.pool is None else unread
         exchanges.ended(exchange, complete, at=at)
@@ -187,7 +187,7 @@ def close_begins(held: Held, trigger: CloseTrigger, at: float) -> Connection | N
 
 
 def gone(held: Held, trigger: CloseTrigger, at: float) -> None:
-    """A socket's close is told, which nobody called just now."""
+    """Report a socket's close that no call is asking for right now."""
     sheet = close_begins(held, trigger, at)
     if sheet is not None:
         held.mark.closed(sheet, None)
