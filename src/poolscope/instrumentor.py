@@ -168,7 +168,7 @@ def instrument(
     With ``opentelemetry-api`` installed, spans, metrics and events go to the global providers, or to those
     given as ``tracer_provider``, ``meter_provider``, ``logger_provider``; ``excluded_urls``,
     ``request_hook`` and ``response_hook`` are those of the official packages. The others say how much is sent
-    (docs/opentelemetry.md, "Choose how much is sent"). ``signals=False`` leaves OpenTelemetry out. Only a wrong option raises. Where signals cannot be had for another reason, a line on
+    (docs/opentelemetry.md, "Choose how much is sent"). ``signals=False`` leaves OpenTelemetry out. Only a wrong option raises. If signals are impossible for another reason, a line on
     stderr says so, and the connections are watched without them.
     """
     named = {
@@ -286,7 +286,7 @@ def _signals_with(options: dict[str, Any], reason: str | None) -> Any:
 
 
 def uninstrument() -> None:
-    """Take the hooks out again, restoring only what is still ours; connections alive go on unobserved.
+    """Take the hooks out again, restoring only methods that are still poolscope's; open connections go on unobserved.
 
     Transports, adapters and clients observed one by one go on; without `instrument()` before it, this call
     silences those.

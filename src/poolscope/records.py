@@ -214,7 +214,7 @@ class Exchange:
     loop: int | None = None
     """A small number for the event loop it ran on; None outside of one."""
     holders: list[Holder] | None = None
-    """Who held its pool's slots when it gave up waiting for one, or had waited for long; None where nobody looked."""
+    """The holders of its pool's slots when it gave up, or had waited for long; None if poolscope did not look."""
     route: str | None = None
     """The route of the program's own server that it was sent for, with its method: ``GET /cart/{id}``."""
     served: int | None = None

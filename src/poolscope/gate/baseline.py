@@ -46,7 +46,7 @@ def _entry(entry: Any, place: str) -> Fingerprint:
 
 
 def write(path: str, fingerprints: Iterable[Fingerprint]) -> None:
-    """Replace a file by what is there today, sorted so that its diffs read well; UsageError if it cannot be."""
+    """Replace a file by today's findings, sorted so that its diffs read well; UsageError if it cannot be written."""
     accepted = [fingerprint._asdict() for fingerprint in sorted(set(fingerprints))]
     text = json.dumps({"version": VERSION, "accepted": accepted}, indent=2) + "\n"
     try:

@@ -1,4 +1,4 @@
-"""What is to be ignored: ``PS101``, ``PS101:scripts/*.py``, ``PS101@*.internal``, each written in one way everywhere."""
+"""Findings to ignore, written the same way everywhere: ``PS101``, ``PS101:scripts/*.py``, ``PS101@*.internal``."""
 
 from __future__ import annotations
 

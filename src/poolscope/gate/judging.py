@@ -63,7 +63,7 @@ class Gate:
         return f"<Gate {self.fail_on}: {len(self._ignores)} ignores, {len(self._baseline)} accepted>"
 
     def shows(self, finding: Finding) -> bool:
-        """Whether nobody has said that this finding is to be left alone."""
+        """Whether neither an ignore nor the baseline excludes this finding."""
         return not self._is_ignored(finding) and not self._is_accepted(finding)
 
     def _is_ignored(self, finding: Finding) -> bool:
@@ -120,7 +120,7 @@ class Gate:
 
 
 def gate_for(wishes: Wishes, directory: str | None = None) -> Gate:
-    """The gate of the project around ``directory``, or where we are; UsageError that names what is wrong."""
+    """The gate of the project around ``directory``, or the current one; UsageError names what is wrong."""
     return Gate(settings_for(directory or os.getcwd()), wishes)
 
 

@@ -26,7 +26,7 @@ class Settings:
 
 
 def settings_for(directory: str) -> Settings:
-    """Those of the nearest pyproject.toml at or above ``directory``; UsageError that names what is wrong in it."""
+    """The settings of the nearest pyproject.toml at or above ``directory``; UsageError names a wrong one."""
     path = _nearest(os.path.abspath(directory))
     if path is None:
         return Settings(os.path.abspath(directory))

@@ -22,7 +22,7 @@ WATCHED: Final = "_poolscope_watched"
 
 
 def value_of(part: Any) -> Any:
-    """``part`` as plain values; an object that has none of its own counts as itself, which is: as different."""
+    """``part`` as plain values; an object without plain values counts as itself, so it differs from all others."""
     return _Values().of(part)
 
 

@@ -181,7 +181,7 @@ def of_construction(frame: FrameType | None, thing: Any) -> Site:
 
 
 def _outside_of_init(frame: FrameType | None) -> RawCallSite | None:
-    """The user's line that builds the object in the ``__init__`` of which ``frame`` is, if it is in one."""
+    """If ``frame`` is in an ``__init__``: the user's line that builds that object."""
     outer: RawCallSite | None = None
     while frame is not None and frame.f_code.co_name == "__init__":
         _, frame = _find(frame.f_back)
@@ -196,14 +196,14 @@ def _initialises(frame: FrameType, thing: Any) -> bool:
 
 
 class Line:
-    """The program's line that made a coroutine of an asynchronous client's: it may run as a task of its own."""
+    """The program's line that made a coroutine of an asynchronous client, which may run as a separate task."""
 
     __slots__ = ("site", "used")
 
     def __init__(self, site: RawCallSite | None) -> None:
         self.site = site
         self.used = False
-        """Whether a call was made from it: what comes later, in a hook of the client's, has a line of its own."""
+        """Whether a call was made from it; later calls, in a hook of the client, have their own line."""
 
     def __repr__(self) -> str:
         return f"<Line {self.site}>"

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, NamedTuple
 from poolscope.libraries.point import Point
 
 Mode = Literal["sync", "async", "at call", "unknown"]
-"""``unknown``: only what comes back shows whether it is a coroutine's."""
+"""``unknown``: only the returned value shows whether it is a coroutine."""
 
 VARARGS: Final = 0x04
 VARKEYWORDS: Final = 0x08
@@ -71,7 +71,7 @@ def _super_call(point: Point, call: str) -> str:
 
 
 def _is_own_function(owner: Any, name: str, there: Any) -> bool:
-    """Whether ``there`` is what the body of its class (or module) defines: no decorator, nobody's wrapper."""
+    """Whether ``there`` is defined in the body of its class (or module): no decorator, no wrapper."""
     if type(there) is not FunctionType or hasattr(there, "__wrapped__"):
         return False
     if isinstance(owner, type):
@@ -132,7 +132,7 @@ def _mode(point: Point, there: Any, exact: bool) -> Mode:
 
 
 def argument(name: str, takes: tuple[str, ...], at: Stands) -> str:
-    """How a wrapper reads the library's parameter ``name``; None where it does not get it."""
+    """How a wrapper reads the library's parameter ``name``; None if it does not get that."""
     if name in at.positional or name in at.keyword or name in (at.varargs, at.varkeywords):
         return name
     place = takes.index(name) if name in takes else None

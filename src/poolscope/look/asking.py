@@ -131,7 +131,7 @@ class Watch:
         return all(process.look or process.ended or process.silent for process in self._processes.values())
 
     def read(self) -> list[str]:
-        """Take in what came; lines about what is odd."""
+        """Take in the looks that arrived; returns lines about anything odd."""
         if time.monotonic() - self._searched > LOOK_FOR_NEW:
             self._search()
         for process in list(self._processes.values()):
@@ -209,7 +209,7 @@ def _places(pids: Iterable[int]) -> list[Place]:
 
 
 def _in_its_container(pid: int) -> list[Place]:
-    """The socket of a process with a file system, and perhaps a number, of its own."""
+    """The socket of a process in another file system, perhaps with another process id there."""
     user = owner_of(pid)
     if user is None:
         return []

@@ -1,4 +1,4 @@
-"""What a request may see where it is allowed to: a page of what is live now, and a report of its own connections."""
+"""What an allowed request can see: a page of everything live, and a report of its own connections."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class Watched:
 
 
 def appended(answer: Answer, report: str) -> Answer:
-    """The answer with the report at its end, where it is text that nobody has packed."""
+    """The answer with the report at its end, if it is uncompressed text."""
     kind = answer.header("content-type").partition(";")[0].strip().lower()
     if kind not in ("text/html", "text/plain") or answer.header("content-encoding"):
         return answer

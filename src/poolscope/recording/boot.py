@@ -48,7 +48,7 @@ def _activate() -> None:
         return
     value = os.environ.get(following.FOLLOW)
     if value and following.is_first(value):
-        # Nobody is left to read our spool: with the variable we begin anew, without it we go unobserved.
+        # No process is left to read this spool: with the variable recording starts again, without it there is none.
         del os.environ[following.FOLLOW]
         value = None
     if value:

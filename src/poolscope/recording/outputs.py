@@ -26,7 +26,7 @@ class Outputs:
     """The saved file and the report's, if they were asked for."""
 
     def __init__(self, options: Options, *, by_hand: bool) -> None:
-        """Claim them; UsageError if one cannot be written. ``by_hand``: somebody watches this very program start."""
+        """Claim them; UsageError if one cannot be written. ``by_hand``: a person is starting this program and watches."""
         self._options = options
         self._by_hand = by_hand
         self._asked = {"--save": options.save, "-o": options.output if options.output != STDOUT else None}

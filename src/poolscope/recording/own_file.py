@@ -34,7 +34,7 @@ class OwnFile:
         status = os.fstat(self._kept)
         self._identity = (status.st_dev, status.st_ino)
         self.regular = stat.S_ISREG(status.st_mode)
-        """Not a pipe or a terminal: those are opened once, and somebody may read slowly."""
+        """Not a pipe or a terminal: those are opened once, and their reader may be slow."""
 
     def __repr__(self) -> str:
         return f"<OwnFile {self.path}>"
@@ -55,12 +55,12 @@ class OwnFile:
             return os.fstat(descriptor).st_size
 
     def cut(self, size: int) -> None:
-        """Take off what was written since it was ``size`` long."""
+        """Cut the file back to ``size``."""
         with self._borrowed() as descriptor:
             os.ftruncate(descriptor, size)
 
     def empty(self) -> None:
-        """Begin anew: what follows replaces what was written. OSError if that cannot be."""
+        """Start again: what follows replaces what was written. OSError if that is impossible."""
         if self.regular:
             descriptor = self._private()
             try:

@@ -29,7 +29,7 @@ class Reading:
     """Read this instead; ``path`` is what it is called then."""
 
     def records(self) -> Iterator[records.Record]:
-        """The records up to the first line that is none. OSError if the file cannot be read."""
+        """The records up to the first line that is not a record. OSError if the file cannot be read."""
         with open(self.path, "rb") if self.source is None else nullcontext(self.source) as file:
             for number, line in self._lines(file):
                 try:

@@ -49,7 +49,7 @@ def place_for(save: str | None) -> str:
 
 
 def _is_ours(status: os.stat_result, owner: int | None = None) -> bool:
-    """Whether it is a folder of our own in which nobody else can plant a thing."""
+    """Whether it is our own folder, and nobody else can plant a file in it."""
     owned = status.st_uid == (os.geteuid() if owner is None else owner)
     return stat.S_ISDIR(status.st_mode) and owned and not status.st_mode & 0o022
 
@@ -86,7 +86,7 @@ class Spools:
         return LineFile(path, open_file)
 
     def read(self, picture: Picture) -> None:
-        """Read every spool as far as it is written; a line that is not whole or not ours ends that spool."""
+        """Read every spool as far as it is written; an incomplete or foreign line ends that spool."""
         for spool in open_spools(self._home, [], only=self._run):
             for _ in self._drawn(spool, picture, goes_on=is_held(spool)):
                 pass
@@ -117,7 +117,7 @@ class Spools:
             yield line
 
     def records(self) -> Iterator[records.Record]:
-        """What the children have written so far, of those whose spools are still here."""
+        """What the children have written so far, if their spools are still here."""
         for spool in open_spools(self._home, [], only=self._run):
             yield from (record for _, record in _readable(spool))
 
@@ -158,7 +158,7 @@ def make(directory: str) -> None:
 def _folders(
     home: str, failures: list[str], *, only: str | None = None, owner: int | None = None
 ) -> Iterator[list[tuple[int, str]]]:
-    """(descriptor, name) of the runs' folders in ``home``; nothing where that is a link or somebody else's."""
+    """(descriptor, name) of the runs' folders in ``home``; nothing if that is a link or belongs to another user."""
     descriptors: list[int] = []
 
     def opened(name: str, above: int | None = None) -> int:
@@ -176,7 +176,7 @@ def _folders(
                     if os.fstat(folder).st_uid == status.st_uid:
                         found.append((folder, name))
     except PermissionError as error:
-        # Root that has become somebody else cannot list it any more; the name is enough.
+        # After root has become another user, it cannot list the folder any more; the name is enough.
         with suppress(OSError):
             if only is not None:
                 found.append((opened(os.path.join(home, only)), only))
@@ -213,7 +213,7 @@ def open_spools(
 
 
 def _is_a_spool(status: os.stat_result, folder: os.stat_result) -> bool:
-    # Into root's folder the children write that have become somebody else: its name is their pass.
+    # Children that have become another user still write into root's folder, because they know its name.
     expected = folder.st_uid in (status.st_uid, 0)
     return stat.S_ISREG(status.st_mode) and status.st_nlink == 1 and expected
 

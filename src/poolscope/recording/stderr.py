@@ -20,7 +20,7 @@ from poolscope.genuine import poll
 from poolscope.reports.printable import page
 
 PATIENCE: Final = 5.0
-"""Seconds to wait for somebody to read a full pipe, after which the rest is given up."""
+"""Seconds to wait for the reader of a full pipe before the rest is given up."""
 PLAINLY: Final = "poolscope.plainly"
 _IN_ASCII: Final = {
     "·": "-", "–": "-", "−": "-", "─": "-", "━": "=", "┄": "~", "█": "#", "▒": "%", "∥": "|",

@@ -160,7 +160,7 @@ def _nothing(*_: Any) -> None:
 
 
 def _is_worker() -> bool:
-    """Whether this is a process of multiprocessing's: of a fork just now, or of an interpreter of its own."""
+    """Whether multiprocessing made this process: by a fork just now, or as a new interpreter."""
     if any("multiprocessing.spawn" in word or "multiprocessing.forkserver" in word for word in sys.orig_argv):
         return True
     frame = sys._getframe()

@@ -1,4 +1,4 @@
-"""What a connection goes through: its setup in phases, then exchanges, then a close that somebody called.
+"""What a connection goes through: its setup in phases, then exchanges, then a close.
 
     begins ── phases ──► opened ──► taken ⇄ given back ──► closing ──► closed
         └──► setup failed                              └──► collected
@@ -36,7 +36,7 @@ class Setup:
     def __init__(self, sheet: Connection, exchange: Exchange | None, at: float) -> None:
         self.sheet = sheet
         self.exchange = exchange
-        """Whose task sets it up; None where nobody's request does."""
+        """The exchange that sets it up in its task; None if no request does."""
         self.phase = "connect"
         """What a failure would now belong to."""
         self.since = at

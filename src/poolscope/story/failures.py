@@ -99,7 +99,7 @@ def seen(error: BaseException, meanings: Meanings = NONE_OF_ITS_OWN) -> Seen:
 
 
 def _chain(error: BaseException, meanings: Meanings) -> Iterator[BaseException]:
-    """``error`` and what is under it; of a group, its first member."""
+    """``error`` and its causes; of a group, its first member."""
     beneath: Any = error
     for _ in range(_DEPTH):
         if isinstance(beneath, BaseExceptionGroup):
@@ -121,7 +121,7 @@ def _kept_by(error: BaseException) -> Any:
 
 
 def by_name(name: str) -> Seen:
-    """What is known of an exception by its name alone."""
+    """What the name alone says about an exception."""
     return Seen("cancelled" if name.rpartition(".")[2] in _CANCELLED_BY else "other")
 
 

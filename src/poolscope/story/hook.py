@@ -1,4 +1,4 @@
-"""How our own failures stay ours: counted, stated, and after three within a minute the hook that failed goes off.
+"""Keeps poolscope's own failures away from the host: a hook that fails three times within a minute is switched off.
 
 The idea is trio's: an instrument that raises is removed, the host is unaffected.
 """

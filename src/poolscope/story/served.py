@@ -1,4 +1,4 @@
-"""Which request of its own a program is serving, where a middleware says so.
+"""Which incoming request a program is serving, if a middleware says so.
 
 What is sent meanwhile in the same context belongs to it. Only its route is kept: a template such as
 ``/cart/{id}``, never a path that somebody asked for.

@@ -1,4 +1,4 @@
-"""Where tests run: each test is watched like a run of its own, and so is the session as a whole.
+"""Where tests run: each test is watched like a separate run, and so is the whole session.
 
 A habit of one test is a habit of the program. What only several tests together show may be the tests' doing: each of
 them builds what a program builds once.

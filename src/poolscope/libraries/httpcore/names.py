@@ -34,7 +34,7 @@ def origin_of(url: Any) -> RawOrigin:
 
 
 def class_of(error: BaseException) -> type[BaseException]:
-    """An exception's class; of a group whose members are all of one class, theirs."""
+    """An exception's class; of a group with members of one class, that class."""
     # anyio on trio wraps even the cancellation of a single connect in groups.
     while isinstance(error, BaseExceptionGroup) and len(set(map(type, error.exceptions))) == 1:
         error = error.exceptions[0]
@@ -103,7 +103,7 @@ def remote_origin_of(connection: Any) -> RawOrigin:
 
 
 def via_of(connection: Any, pool: Any) -> Via:
-    """What is between the two ends of a connection."""
+    """How a connection reaches its server: directly, through a proxy, or over a unix socket."""
     name = type(connection).__name__.removeprefix("Async")
     if name == "ForwardHTTPConnection":
         return "forward"
@@ -218,7 +218,7 @@ def _stream_was_read(inner: Any) -> bool | None:
 
 
 def request_of(inner: Any) -> Any:
-    """The request whose answer the stream ``inner`` reads."""
+    """The request that the stream ``inner`` reads the answer of."""
     return getattr(inner, "_request", None)
 
 
@@ -238,7 +238,7 @@ def asks_to_close(headers: Any) -> bool:
 
 
 def note_tls(stream: Any, connection: Connection) -> None:
-    """What was negotiated, as far as the TLS object says."""
+    """The negotiated values that the TLS object provides."""
     note_tls_of(stream.get_extra_info("ssl_object"), connection)
 
 

@@ -170,5 +170,5 @@ def _by_owner(held: Held, sheet: Connection, frame: FrameType, at: float) -> Clo
         if held.mark.exchange is not None:
             exchanges.ended(held.mark.exchange, False, "urllib3.exceptions.ProtocolError", at, what)
         return "exchange"
-    # io.IOBase sets this before it closes what is being finalized.
+    # io.IOBase sets this before it closes a finalized object.
     return "gc" if getattr(owner, "_finalizing", False) else "response"

@@ -124,7 +124,7 @@ def request_failed(connection: Any, token: Held, headers: Any, error: BaseExcept
 
 
 def _was_sent(connection: Any) -> bool:
-    """Whether the head of a request whose sending failed had been handed to the socket."""
+    """Whether the head of a request was handed to the socket before sending failed."""
     return getattr(connection, "_HTTPConnection__state", None) not in ("Idle", "Request-started")
 
 

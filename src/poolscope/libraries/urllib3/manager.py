@@ -85,7 +85,7 @@ def pool_made(manager: Any, result: Any) -> None:
 
 
 def _own(manager: Any, pool: Any) -> None:
-    """Write down whose pool it is, unless that is known."""
+    """Write down the pool's client, unless it is known."""
     mark: PoolMark | None = mark_on(pool)
     if mark is not None and mark.era.goes_on:
         return
@@ -103,7 +103,7 @@ def _end_pool(pool: Any, trigger: CloseTrigger) -> None:
 
 
 def cleared(manager: Any) -> None:
-    """Closing a manager only drops its pools; they close their connections when nobody needs them."""
+    """Closing a manager only drops its pools; the pools close their connections when they are no longer needed."""
     for pool in _pools_of(manager):
         _end_pool(pool, "client")
     for mark in (mark_of(manager), mark_on(manager, _STAND_IN)):

@@ -20,7 +20,7 @@ from poolscope.story.connection import Setup
 from poolscope.story.suppression import suppressed
 
 CURRENT_SETUP: Final[ContextVar[Setup | None]] = ContextVar("poolscope_urllib3_setup", default=None)
-"""The setup whose ``connect`` we are in."""
+"""The setup of the ``connect`` that is running."""
 
 
 def begins(connection: Any) -> Setup | None:
@@ -29,7 +29,7 @@ def begins(connection: Any) -> Setup | None:
     if held is None or held.mark.setup is not None:
         return None
     mark = held.mark
-    if mark.sheet is not None:  # connected anew without a close: nobody holds the old socket now
+    if mark.sheet is not None:  # connected again without a close, so nothing holds the old socket now
         gone(held, "gc", now())
     exchange = exchange_on(mark)
     silent = suppressed() if exchange is None else exchange.silent
@@ -134,7 +134,7 @@ def lookup_begins(connection: Any) -> Lookup | None:
 
 
 def _host_looked_up(connection: Any) -> str:
-    """What is connected to; PySocks asks for the proxy's address only, or for the origin's much later."""
+    """The address to connect to; PySocks resolves only the proxy's address, or the origin's much later."""
     socks = getattr(connection, "_socks_options", None)
     return connection.host if socks is None else str(socks.get("proxy_host"))
 

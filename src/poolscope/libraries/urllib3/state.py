@@ -22,7 +22,7 @@ from poolscope.story.connection import ConnectionMark
 from poolscope.story.sight import SIGHT, Era
 
 CURRENT: Final[ContextVar[Exchange | None]] = ContextVar("poolscope_urllib3_exchange", default=None)
-"""The exchange whose ``urlopen`` we are in."""
+"""The exchange of the ``urlopen`` that is running."""
 
 VERSIONS: Final = {9: "0.9", 10: "1.0", 11: "1.1", 20: "2"}
 
@@ -61,7 +61,7 @@ class PoolMark(pools.PoolMark):
 
 
 def mark_of_pool(pool: Any) -> PoolMark | None:
-    """The mark on a pool, made where everybody is observed; None where it is none of our business."""
+    """The mark on a pool, made now if everything is observed; None if the pool is not observed."""
     mark: PoolMark | None = in_sight(pool, PoolMark)
     return mark
 
@@ -88,7 +88,7 @@ class Held(held.Held):
         """The headers that a request without a pool goes on with."""
 
     def collected(self) -> None:
-        """The collector takes the connection, whose socket or request nobody has ended."""
+        """The collector takes the connection before its socket or request was ended."""
         if self.mark.sheet is not None:
             gone(self, "gc" if self.ending_since is None else "response", now())
         elif self.mark.exchange is not None:
@@ -96,7 +96,7 @@ class Held(held.Held):
 
 
 def held_by(connection: Any) -> Held | None:
-    """What a connection carries; None where it is none of our business, or was not so far."""
+    """The mark on a connection; None if it is not observed, or has not been so far."""
     held: Held | None = watched(connection)
     return held
 
@@ -117,7 +117,7 @@ def given_to(connection: Any, era: Era | None = None) -> Held | None:
 
 
 def exchange_on(mark: ConnectionMark) -> Exchange | None:
-    """The exchange that owns a connection now: the one we are in, if it has no other and nobody else has this."""
+    """The exchange that owns a connection now: the current exchange, if it has no other connection and this one is free."""
     exchange = mark.exchange
     if exchange is not None and exchange.finished_at is None:
         return exchange
@@ -169,7 +169,7 @@ def was_read(held: Held) -> bool | None:
 
 
 def close_begins(held: Held, trigger: CloseTrigger, at: float) -> Connection | None:
-    """A socket's close begins, and ends the exchange that is still on it; its sheet, unless somebody came first."""
+    """A socket's close begins, and ends the exchange that is still on it; returns its sheet, unless already closed."""
     mark = held.mark
     sheet = mark.closing(trigger, at)
     mark.sheet = held.ending_since = None
