@@ -16,7 +16,7 @@ OPTIONS = {
         "ignore PS106, PS101:scripts/*.py or PS106@*.partner.example; may be repeated",
     ),
     "poolscope_baseline": ("FILE", "accept the findings that FILE lists"),
-    "poolscope_write_baseline": ("FILE", "write the findings of today to FILE, and accept them"),
+    "poolscope_write_baseline": ("FILE", "write today's findings to FILE, and accept them"),
     "poolscope_report": (
         "FORMAT[:FILE]",
         "write the findings for a review: github, sarif:FILE, gitlab:FILE, markdown:FILE; may be repeated",
@@ -29,7 +29,9 @@ MARKER = "poolscope_budget"
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("poolscope", "HTTP connections (poolscope)")
     group.addoption(
-        "--poolscope", action="store_true", help="print what tests do wrong with their HTTP connections"
+        "--poolscope",
+        action="store_true",
+        help="print the findings of the tests: what they do wrong with HTTP connections",
     )
     for name, (metavar, words) in OPTIONS.items():
         action = "append" if name in REPEATED else "store"
@@ -37,7 +39,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--poolscope-across-tests",
         action="store_true",
-        help="let findings fail that only several tests together show, as if the session were one run",
+        help="also fail for findings that only several tests together show, as if the session were one run",
     )
 
 

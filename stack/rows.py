@@ -34,7 +34,7 @@ def are_reused(scope: Scope) -> Row:
         (
             Panel(
                 "Reuse ratio",
-                "Share of requests that found a ready connection; a healthy client is near 1.",
+                "Share of requests that reused a connection; a healthy client is near 1.",
                 "percentunit",
                 (ask(reuse(servers, by)),),
                 base="red",
@@ -42,7 +42,7 @@ def are_reused(scope: Scope) -> Row:
             ),
             Panel(
                 "Connections opened against requests",
-                "Both lines on one another: a connection per request.",
+                "If both lines coincide, every request opens a connection.",
                 "reqps",
                 (
                     ask(rate(names.OPENED, servers, by), "opened"),
@@ -51,13 +51,13 @@ def are_reused(scope: Scope) -> Row:
             ),
             Panel(
                 "Requests per connection",
-                "Average of the connections closed lately; nothing where none was closed.",
+                "Average of the connections closed lately; empty if none was closed.",
                 "short",
                 (ask(average(names.REQUESTS_PER_CONNECTION, servers, by)),),
             ),
             Panel(
                 "Connections used once",
-                "Share of the connections closed lately that served one request or none.",
+                "Share of the recently closed connections that served at most one request.",
                 "percentunit",
                 (ask(used_once(servers, by)),),
                 base="green",
@@ -65,7 +65,7 @@ def are_reused(scope: Scope) -> Row:
             ),
             Panel(
                 "Why connections were closed",
-                "Reason, and who did it.",
+                "The reason, and who closed them.",
                 "cps",
                 (
                     # Every usual reason is told as 0 from the start: only those that happen are shown.
@@ -86,7 +86,7 @@ def are_reused(scope: Scope) -> Row:
             ),
             Panel(
                 "Idle time at reuse",
-                "Average rest before a reuse; at httpx's limit of 5 s the connection is dropped instead.",
+                "Average idle time before a reuse; at httpx's limit of 5 s the connection is closed instead.",
                 "s",
                 (
                     ask(
@@ -107,7 +107,7 @@ def are_reused(scope: Scope) -> Row:
             ),
             Panel(
                 "Clients built",
-                "A client per request shows here as a rate like the requests'.",
+                "With a client per request, this rate is as high as that of the requests.",
                 "cps",
                 (
                     scope.of_service(
@@ -168,7 +168,7 @@ def is_the_pool_large_enough(scope: Scope) -> Row:
             ),
             Panel(
                 "Requests in progress",
-                "Requests that have begun and have no response headers or body yet.",
+                "Requests that have begun and are still waiting for response headers or body.",
                 "short",
                 (ask(now(names.ACTIVE_REQUESTS, servers, by)),),
             ),
@@ -203,7 +203,7 @@ def what_does_setup_cost(scope: Scope) -> Row:
             ),
             Panel(
                 "Setup time by phase",
-                "Seconds of each second, over all threads and tasks; tls_context is this process's own CPU.",
+                "Seconds in each second, over all threads and tasks; tls_context is this process's own CPU.",
                 "s",
                 (ask(rate(names.SETUP_TIME, servers, f"{by}, {PHASE}"), named(PHASE)),),
             ),
@@ -215,7 +215,7 @@ def what_does_setup_cost(scope: Scope) -> Row:
             ),
             Panel(
                 "DNS lookups",
-                "By name: what resolving it took on average.",
+                "By name: the average time to resolve it.",
                 "s",
                 (
                     scope.of_service(
@@ -279,7 +279,7 @@ def what_did_poolscope_find(scope: Scope) -> Row:
             ),
             Panel(
                 "Facts lost",
-                "Not 0: the numbers above are too small by as many facts.",
+                "If this is not 0, the numbers above are too small by as many facts.",
                 "short",
                 (scope.of_service(now(names.FACTS_DROPPED, scope.service, scope.service_by)),),
                 "number",
@@ -288,7 +288,7 @@ def what_did_poolscope_find(scope: Scope) -> Row:
             ),
             Panel(
                 "Hooks switched off",
-                "A hook that failed three times: what it saw is missing above.",
+                "A hook that failed three times; its facts are missing above.",
                 "short",
                 (
                     # Told only once there is one; a process that tells of its facts has none until then.
@@ -303,7 +303,7 @@ def what_did_poolscope_find(scope: Scope) -> Row:
             ),
             Panel(
                 "Processes that report",
-                "Instances whose metrics arrive; fewer than run means that some tell nothing.",
+                "Instances that send metrics; if more are running, some send nothing.",
                 "short",
                 (
                     scope.of_service(

@@ -16,7 +16,7 @@ Span = dict[str, Any]
 
 @dataclass(frozen=True)
 class Search:
-    """One saved search; an operation that starts with this word is told apart here, for Jaeger wants whole names."""
+    """One saved search. ``operation`` may be the start of a name: it is compared here, because Jaeger wants whole names."""
 
     asks: str
     service: str
@@ -50,8 +50,8 @@ class Search:
 
 SEARCHES = (
     Search("Which requests opened a connection?", SICK, {names.REUSED: "false"}),
-    Search("The same, of the healthy service", HEALTHY, {names.REUSED: "false"}),
-    Search("Which were served by a connection that was ready?", HEALTHY, {names.REUSED: "true"}),
+    Search("The same, for the healthy service", HEALTHY, {names.REUSED: "false"}),
+    Search("Which ones reused a connection?", HEALTHY, {names.REUSED: "true"}),
     Search("Who waited for the pool?", SICK, operation=table.SPANS["wait"].name.split("{")[0]),
     # Not by error=true, which Jaeger's memory never finds: it compares a boolean with this word.
     Search(

@@ -20,7 +20,7 @@ _KIND = "requests.adapters.HTTPAdapter"
 
 
 class AdapterMixin:
-    """Observes the connections of the requests adapter it is mixed into; stand it before that class."""
+    """Observes the connections of a requests adapter; name it before that class among the bases."""
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
         """As in requests; also called when an adapter is unpickled."""

@@ -33,7 +33,7 @@ class Budget:
 
     @classmethod
     def parse(cls, values: Mapping[str, Any], place: str) -> Budget:
-        """From keyword arguments; ValueError that names ``place`` and the one that is wrong."""
+        """Make it from keyword arguments; ValueError names ``place`` and the wrong argument."""
         for name in values:
             if name not in cls.__slots__:
                 raise ValueError(f"{place}: there is no {name} (there are {', '.join(cls.__slots__)})")
@@ -68,7 +68,7 @@ class Budget:
         kept = [exchange for exchange in seen.exchanges if exchange.reused is not None]
         reused = sum(bool(exchange.reused or exchange.joined) for exchange in kept)
         if not kept:
-            return f"no request was seen, and at least {self.min_reuse * 100:g} % were to reuse a connection"
+            return f"no request was seen, and at least {self.min_reuse * 100:g} % should reuse a connection"
         if reused >= self.min_reuse * len(kept):
             return None
         return (

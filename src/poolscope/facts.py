@@ -178,7 +178,7 @@ class Connection(_Sheet):
         self.ca_time: float | None = None
         """Seconds of its setup that loading CA certificates took."""
         self.lost_time: float | None = None
-        """Seconds spent on addresses that failed before the one that answered; None where that cannot be seen."""
+        """Seconds spent on addresses that failed before another one answered; None if that cannot be seen."""
         self.loop: int | None = None
         """A small number for the event loop it was opened on; None outside of one."""
         self.failed_phase: str | None = None
@@ -196,7 +196,7 @@ class Connection(_Sheet):
         self.in_flight: set[int] = set()
         """Ids of the exchanges it is serving (a set: add and discard are atomic)."""
         self.unsettled: set[int] = set()
-        """Ids of its exchanges that the ledger has not seen the end of: its close is told after them."""
+        """Ids of its exchanges that the ledger has not yet seen end: its close is reported after them."""
         self.span: Any = None
         """SpanContext of the setup span, set on the live path; never a Context."""
         self.live: Any = None
@@ -334,7 +334,7 @@ class Exchange(_Sheet):
 
 
 class HookFailure(_Sheet):
-    """A hook of ours raised: queued BEGUN each time, with ``disabled`` set once it switched itself off."""
+    """A hook raised: queued BEGUN each time, with ``disabled`` set once it switched itself off."""
 
     __slots__ = ("disabled", "error", "hook")
 

@@ -1,4 +1,4 @@
-"""Python's own clock and threads, whoever has replaced them.
+"""Python's own clock and threads, even if another package has replaced them.
 
 freezegun replaces every module attribute that is `time.perf_counter` itself, gevent what `_thread` and `select`
 hold. A second instance of such a module has the same C functions in objects of its own: nobody else knows them,

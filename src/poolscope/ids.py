@@ -19,7 +19,7 @@ class Count:
         return f"<Count {self.value}>"
 
     def up(self) -> int:
-        """Raise it by one; the new value, which nobody else gets."""
+        """Raise it by one and return the new value, which no other call gets."""
         return next(self._left) + 1
 
     @property

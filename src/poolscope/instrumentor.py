@@ -111,7 +111,7 @@ class Instrumentor:
         self._tell_listeners()
 
     def _tell_listeners(self) -> None:
-        """Making a record of every exchange costs as much as observing it: the ledger is told who needs one."""
+        """Making a record of every exchange costs as much as observing it: the ledger knows who needs one."""
         needs = tuple(need for _, need in self._listeners if need is not None)
         self.ledger.yield_record = self._tell if self._listeners else None
         if len(needs) < len(self._listeners):
@@ -167,8 +167,8 @@ def instrument(
 
     With ``opentelemetry-api`` installed, spans, metrics and events go to the global providers, or to those
     given as ``tracer_provider``, ``meter_provider``, ``logger_provider``; ``excluded_urls``,
-    ``request_hook`` and ``response_hook`` are those of the official packages. The others say how much is told
-    (docs/opentelemetry.md, "How much is told"). ``signals=False`` leaves OpenTelemetry out. Only a wrong option raises. Where signals cannot be had for another reason, a line on
+    ``request_hook`` and ``response_hook`` are those of the official packages. The others say how much is sent
+    (docs/opentelemetry.md, "Choose how much is sent"). ``signals=False`` leaves OpenTelemetry out. Only a wrong option raises. If signals are impossible for another reason, a line on
     stderr says so, and the connections are watched without them.
     """
     named = {
@@ -224,14 +224,14 @@ def _refused() -> bool:
 
 
 def _switch(signals: Any) -> None:
-    """Make ``signals`` (or None) the ones that are told everything, instead of those before."""
+    """Send everything to ``signals`` (or to none), instead of the previous ones."""
     global _signals
     before, _signals = _signals, signals
     _change_door(before, signals)
 
 
 def carry(signals: Any) -> None:
-    """Let ``signals`` be told everything beside the program's own, whose are the requests' spans if it has any."""
+    """Send everything to ``signals`` as well; the program's own signals keep the requests' spans."""
     global _carried
     _carried = (*_carried, signals)
     _change_door(None, signals)
@@ -263,7 +263,7 @@ def _signals_for(options: dict[str, Any], wanted: bool) -> Any:
     if version is not None:
         return _signals_with(options, too_old(version))
     if options:
-        raise TypeError(f"without OpenTelemetry there is no use for {', '.join(sorted(options))}")
+        raise TypeError(f"these options need OpenTelemetry: {', '.join(sorted(options))}")
     return None
 
 
@@ -286,7 +286,7 @@ def _signals_with(options: dict[str, Any], reason: str | None) -> Any:
 
 
 def uninstrument() -> None:
-    """Take the hooks out again, restoring only what is still ours; connections alive go on unobserved.
+    """Take the hooks out again, restoring only methods that are still poolscope's; open connections go on unobserved.
 
     Transports, adapters and clients observed one by one go on; without `instrument()` before it, this call
     silences those.

@@ -17,7 +17,7 @@ class Configuration:
     """What a declarative configuration file (``OTEL_CONFIG_FILE``) may say about poolscope."""
 
     excluded_urls: str | None = None
-    """Comma-separated regular expressions; requests whose URL one of them finds get no span and no metric."""
+    """Comma-separated regular expressions; a request with a matching URL gets no span and no metric."""
     setup_spans: str | None = None
     """``full``, ``errors`` or ``off``."""
     span_facts: str | None = None
@@ -31,7 +31,7 @@ class Configuration:
     metric_buckets: str | None = None
     """``few`` or ``all``."""
     max_servers: int | None = None
-    """Servers told apart in metrics."""
+    """How many servers the metrics distinguish."""
     excluded_servers: str | None = None
     """Comma-separated patterns of servers without spans, events and series of their own."""
 
@@ -46,7 +46,7 @@ class PoolscopeInstrumentor(BaseInstrumentor):  # type: ignore[misc]
         return ()
 
     def _instrument(self, **options: Any) -> None:
-        # What is raised here keeps the loader from instrumenting the packages that come after us.
+        # An exception here would keep the loader from instrumenting the packages that come after poolscope.
         try:
             import poolscope
             from poolscope.signals.options import sane

@@ -27,7 +27,7 @@ _OWN: Final = os.path.join(os.path.dirname(os.path.abspath(__file__)), "")
 
 
 def is_the_hosts(error: BaseException) -> bool:
-    """Whether a signal handler raised ``error``, which interrupted code of ours by chance: it must pass.
+    """Whether a signal handler raised ``error``, which happened to interrupt poolscope's code: it must pass.
 
     A handler is told by what no other function gets: the very frame it was called from, as an argument.
     """
@@ -50,7 +50,7 @@ class FactQueue:
     def __init__(self, capacity: int = CAPACITY) -> None:
         self.capacity = capacity
         self.epoch = 0
-        """How many forks lie between this process and the one that imported us."""
+        """How many forks there were since the process that imported poolscope."""
         self.consumers: tuple[Consumer, ...] = ()
         self.at_fork: tuple[Callable[[], None], ...] = ()
         """Called in a forked child after the queue itself was emptied."""

@@ -148,7 +148,7 @@ class Connection:
     loop: int | None = None
     """A small number for the event loop it was opened on; None outside of one."""
     lost_time: float | None = None
-    """Seconds spent on addresses that failed before the one that answered; None where that cannot be seen."""
+    """Seconds spent on addresses that failed before another one answered; None if that cannot be seen."""
     span: Any = field(default=None, repr=False, compare=False, metadata={"saved": False})
     """SpanContext of its setup span, in the process that saw it."""
 
@@ -214,7 +214,7 @@ class Exchange:
     loop: int | None = None
     """A small number for the event loop it ran on; None outside of one."""
     holders: list[Holder] | None = None
-    """Who held its pool's slots when it gave up waiting for one, or had waited for long; None where nobody looked."""
+    """The holders of its pool's slots when it gave up, or had waited for long; None if poolscope did not look."""
     route: str | None = None
     """The route of the program's own server that it was sent for, with its method: ``GET /cart/{id}``."""
     served: int | None = None
@@ -254,7 +254,7 @@ class Finding:
 
 @dataclass(slots=True)
 class Summary:
-    """One per process, last: how it ended and what could not be told."""
+    """One per process, last: how it ended and what could not be reported."""
 
     type: ClassVar[str] = "summary"
     pid: int
@@ -301,7 +301,7 @@ _encode = json.JSONEncoder(default=_plain, separators=(",", ":")).encode
 
 
 def from_json(line: str | bytes) -> Record:
-    """The record of one line; ValueError if it is not one of ours. Unknown fields are ignored."""
+    """The record of one line; ValueError if it is not a record of poolscope. Unknown fields are ignored."""
     data = json.loads(line)
     if not isinstance(data, dict):
         raise ValueError("not a JSON object")

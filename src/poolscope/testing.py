@@ -29,7 +29,7 @@ COLUMNS: Final = 72
 class Capture:
     """What happened in the block; everything is settled when it ends.
 
-    A thing that is still open then is listed as it stood at the end of the block.
+    Anything that is still open then is listed in its state at the end of the block.
     """
 
     def __init__(self, keep_query: bool = False, keep_path: bool = False) -> None:

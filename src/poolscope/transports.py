@@ -1,6 +1,6 @@
-"""Observed transports for httpx and httpx2, and `trace` for what exists already: only these are observed.
+"""Observed transports for httpx and httpx2, and `trace` for existing clients: only these are observed.
 
-`HTTPTransport` and `AsyncHTTPTransport` are httpx's, or httpx2's where only that is installed; the names
+`HTTPTransport` and `AsyncHTTPTransport` are httpx's, or httpx2's if only that is installed; the names
 ending in 2 are always httpx2's. Spans, metrics and events go where `poolscope.instrument` sends them, or to
 the global providers if that was not called. Together with it nothing is counted twice.
 """
@@ -25,7 +25,7 @@ __all__ = ["AsyncHTTPTransport", "AsyncHTTPTransport2", "HTTPTransport", "HTTPTr
 _T = TypeVar("_T")
 
 _BELOW_HTTPX: Final = ("httpx", "httpx2", "httpcore", "httpcore2", "anyio", "trio")
-"""The packages in which these objects are seen, as far as the program has imported them."""
+"""The packages to hook for these objects, if the program has imported them."""
 
 
 def trace(client: _T) -> _T:

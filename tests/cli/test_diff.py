@@ -60,13 +60,14 @@ def test_what_was_promised_and_what_came() -> None:
     assert (
         "PS101 client per request  /srv/.../app/load.py:12 in fetch: gone, cost 250 ms, a saving of" in shown
     )
-    assert shown.splitlines()[-1] == "promised: at least 225 ms less; came: 225 ms less"
+    assert shown.splitlines()[-1] == "promised: at least 225 ms less; measured: 225 ms less"
 
 
 def test_a_promise_that_was_not_kept() -> None:
     slower = shared(wall_time=1.0, ended_at=1.0)
     assert (
-        compared(per_call(), slower).splitlines()[-1] == "promised: at least 225 ms less; came: 650 ms more"
+        compared(per_call(), slower).splitlines()[-1]
+        == "promised: at least 225 ms less; measured: 650 ms more"
     )
 
 

@@ -86,9 +86,9 @@ def test_the_demo_shows_the_seed_program_as_two_rows(program: Program) -> None:
     assert "The server counted 51 connections and 100 requests." in done.stdout
     assert "100 requests · 51 connections · 51 clients" in done.stdout
     assert "PS101" in done.stdout
-    assert "dns, connect, tls context and building are not made longer" in done.stdout
+    assert "this does not make dns, connect, tls context and building longer" in done.stdout
     assert "PS101 client per request  seed.py:19 in with_get" in done.stdout
-    assert "→ CONNECTIONS: one for each request in the first row" in done.stdout
+    assert "→ CONNECTIONS: one per request in the first row" in done.stdout
     assert done.stdout.endswith("poolscope run your_program.py\n")
 
 

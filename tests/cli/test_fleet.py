@@ -64,7 +64,7 @@ def test_nobody_listens():
 
 def test_another_server():
     with answering(200, b"<html>") as url:
-        refused(report("--prometheus", url), "is no Prometheus")
+        refused(report("--prometheus", url), "is not a Prometheus")
 
 
 def test_a_wrong_path():
@@ -75,15 +75,15 @@ def test_a_wrong_path():
 @pytest.mark.parametrize("body", [{"status": "success"}, [], {"data": {"result": None}}])
 def test_json_of_something_else(body):
     with answering(200, json.dumps(body).encode()) as url:
-        refused(report("--prometheus", url), "is no Prometheus")
+        refused(report("--prometheus", url), "is not a Prometheus")
 
 
 def test_an_empty_range():
     with answering(200, json.dumps({"data": {"result": []}}).encode()) as url:
         refused(
             report("--prometheus", url, "--since", "5m"),
-            "nothing of poolscope's in the last 5m",
-            "take a longer --since",
+            "no metrics of poolscope from the last 5m",
+            "try a longer --since",
         )
 
 
@@ -99,11 +99,11 @@ def test_a_prometheus_without_the_receiver(flag, advice):
 
 @pytest.mark.parametrize("since", ["", "0m", "1", "h", "1h]", "-1h"])
 def test_a_range_that_is_none(since):
-    refused(report("--prometheus", "http://127.0.0.1:9", "--since", since), "is no time range")
+    refused(report("--prometheus", "http://127.0.0.1:9", "--since", since), "is not a time range")
 
 
 def test_an_address_that_is_none():
-    refused(report("--prometheus", "localhost:9090"), "is no address")
+    refused(report("--prometheus", "localhost:9090"), "is not an address")
 
 
 def test_it_asks_only_for_metrics_and_labels_that_exist():

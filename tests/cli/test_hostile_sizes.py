@@ -226,7 +226,7 @@ def test_a_server_that_drips_is_left_in_time(beginning: bytes, drop: bytes, prog
     with dripping(beginning, drop) as url:
         done = program.poolscope("report", "--prometheus", url, "--timeout", "1")
     assert done.returncode == 2
-    assert done.stderr == f"poolscope: no answer from {url} within 1 s in all\n"
+    assert done.stderr == f"poolscope: no answer from {url} within 1 s in total\n"
     assert time.monotonic() - began < 20
 
 

@@ -50,7 +50,7 @@ def test_a_client_per_request_says_that_sharing_hides_it() -> None:
         story.close(client)
     assert count("PS116", story) is None
     (finding,) = found("PS101", story)
-    assert any(note.startswith("The change hides this, and does not mend it") for note in finding.notes)
+    assert any(note.startswith("The change hides this, but does not fix it") for note in finding.notes)
 
 
 @pytest.fixture

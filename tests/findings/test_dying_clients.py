@@ -53,5 +53,5 @@ def test_a_server_that_would_not_have_kept_the_connections() -> None:
 
 def test_it_says_what_became_of_them() -> None:
     (finding,) = found("PS122", batches(4))
-    assert "16 clients (httpx.Client) were collected" in finding.sentence
+    assert "16 clients (httpx.Client) were garbage-collected" in finding.sentence
     assert f"after {MOST_CALLS} requests each" in finding.sentence

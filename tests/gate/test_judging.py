@@ -72,11 +72,11 @@ def test_one_that_is_not_needed_is_named_only_where_the_run_came_by(tmp_path: Pa
     root = project(tmp_path, "  # poolscope: ignore[PS101]", 'ignore = ["PS101:shop/*"]')
     assert gate(root).judge([], []).unused == []
     assert gate(root).judge([], [line(root, 1)]).unused == [
-        f"{root / 'pyproject.toml'} [tool.poolscope] ignore[0] 'PS101:shop/*' is not needed any more"
+        f"{root / 'pyproject.toml'} [tool.poolscope] ignore[0] 'PS101:shop/*' is no longer needed"
     ]
     assert gate(root).judge([], [line(root)]).unused == [
-        "shop/prices.py:3: # poolscope: ignore[PS101] is not needed any more",
-        f"{root / 'pyproject.toml'} [tool.poolscope] ignore[0] 'PS101:shop/*' is not needed any more",
+        "shop/prices.py:3: # poolscope: ignore[PS101] is no longer needed",
+        f"{root / 'pyproject.toml'} [tool.poolscope] ignore[0] 'PS101:shop/*' is no longer needed",
     ]
 
 

@@ -34,7 +34,7 @@ def test_a_project_that_says_nothing_ignores_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("table", "says"),
     [
-        ("[tool.poolscope\n", "is no TOML"),
+        ("[tool.poolscope\n", "is not TOML"),
         ("tool = 3\n", None),
         ("[tool]\npoolscope = 3\n", "is a table"),
         ("[tool.poolscope]\nignores = []\n", "no setting 'ignores'"),

@@ -125,7 +125,7 @@ def test_a_busy_program_is_reported_and_is_afterwards_as_before(target: Target) 
     saved = target.directory / "saved.jsonl"
     seen = target.attach("--for", "2s", "--save", str(saved))
     assert seen.returncode == 0, seen.stderr
-    assert seen.stderr == f"poolscope: poolscope view {saved} shows what was seen\n"
+    assert seen.stderr == f"poolscope: poolscope view {saved} shows the recording\n"
 
     lines = [records.from_json(line) for line in saved.read_text().splitlines()]
     assert isinstance(lines[0], records.Header)
@@ -314,7 +314,7 @@ def test_a_main_thread_that_runs_no_python_is_waited_for_with_a_limit(text: str,
     assert late.returncode == 2
     assert late.stderr == (
         f"poolscope: process {target.process.pid} has run no Python in its main thread for 1 s: it sleeps, joins a"
-        " thread or is in a long call. Nothing was changed there; --wait SECONDS waits longer\n"
+        " thread or is in a long call. Nothing was changed there; a longer --wait may help\n"
     )
     target.says("awake")
     assert target.process.wait(30) == 0
@@ -347,7 +347,7 @@ def test_what_is_no_python(target: Target) -> None:
     target.starts("echo ready; sleep 5")
     target.says("ready")
     refused = target.attach()
-    assert "which is no Python interpreter" in refused.stderr
+    assert "which is not a Python interpreter" in refused.stderr
     assert target.attach(pid=4_000_000).stderr == "poolscope: there is no process 4000000\n"
 
 

@@ -195,7 +195,7 @@ def test_a_process_that_is_stopped_does_not_answer(watched, monkeypatch) -> None
     process.send_signal(signal.SIGSTOP)
     monkeypatch.setattr(asking, "PATIENCE", 0.2)
     notes: list[str] = []
-    with pytest.raises(asking.CannotLookError, match="nobody answered"):
+    with pytest.raises(asking.CannotLookError, match="no process answered"):
         top.lines([process.pid], None, print, notes.append)
     process.send_signal(signal.SIGCONT)
     [note] = notes

@@ -315,7 +315,7 @@ def test_time_between_phases_is_explained_where_it_is_shown() -> None:
     total = {"connect": Phase(0.0, 0.01), "total": Phase(0.0, 0.04)}
     story.exchange(client, story.connect(client, setup=total))
     assert "connect 10 ms · other 30 ms" in report(story.records)
-    assert line_with(r"^other  ", report(story.records)).startswith("other  is what lies between the phases")
+    assert line_with(r"^other  ", report(story.records)).startswith("other  is the time between the phases")
     assert "\nother  " not in report(seed(3).records)
 
 

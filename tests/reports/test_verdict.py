@@ -133,7 +133,9 @@ def test_a_server_that_closes_is_nothing_to_change_here() -> None:
         story.exchange(client, connection)
         story.disconnect(connection, "connection_close_header", closed_by="server", requests=1)
     said = verdict(story.records)
-    assert said.endswith("; nothing to change here, but at the server or on the way to it.")
+    assert said.endswith(
+        "; nothing to change in the program; the change is at the server or on the way to it."
+    )
 
 
 def test_waiting_for_a_connection_is_part_of_it() -> None:

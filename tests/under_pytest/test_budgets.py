@@ -86,7 +86,7 @@ def test_curl():
 """
     outcome = project.write("pycurl.py", "").write("test_x.py", text).pytest()
     assert outcome.status == 1, outcome
-    assert "pycurl: imported here, and not observed by poolscope" in outcome.output
+    assert "pycurl: imported here, but not observed by poolscope" in outcome.output
 
 
 def test_a_version_that_does_not_fit_is_named(project: Project) -> None:

@@ -96,7 +96,7 @@ def test_what_only_several_tests_together_show_fails_only_if_asked(project: Proj
     project.write("test_one.py", SINGLE)
     apart = project.pytest("--poolscope-fail-on=PS101")
     assert apart.status == 0, apart
-    assert "only several tests together" in apart.section
+    assert "only by several tests together" in apart.section
     fails_by_its_section(project.pytest("--poolscope-fail-on=PS101", "--poolscope-across-tests"))
 
 
@@ -232,7 +232,7 @@ def test_comments_of_which_one_is_not_needed(project: Project, tmp_path: Path) -
     project.write("shop.py", shop.replace("timeout=10).text", "timeout=10).text  # poolscope: ignore[PS103]"))
     unneeded = project.pytest("--poolscope")
     assert unneeded.status == 0
-    assert "shop.py:9: # poolscope: ignore[PS103] is not needed any more" in unneeded.section
+    assert "shop.py:9: # poolscope: ignore[PS103] is no longer needed" in unneeded.section
 
 
 def test_for_the_review(project: Project, tmp_path: Path) -> None:
@@ -252,7 +252,7 @@ def test_for_the_review(project: Project, tmp_path: Path) -> None:
     ("option", "says"),
     [
         ("--poolscope-fail-on=PS9", "--poolscope-fail-on: no finding has the code 'PS9'"),
-        ("--poolscope-report=pdf", "--poolscope-report: no report is called 'pdf'"),
+        ("--poolscope-report=pdf", "--poolscope-report: there is no report 'pdf'"),
     ],
 )
 def test_an_option_that_cannot_be_read_is_one_line(project: Project, option: str, says: str) -> None:

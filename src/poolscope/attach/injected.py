@@ -1,7 +1,7 @@
 """What a process runs that somebody attaches to: a script that starts a thread and is over.
 
 The interpreter runs it in the main thread, with names of its own. It says nothing and raises nothing: what goes
-wrong is told to the side that attaches, over its socket.
+wrong is reported to the attaching side, over its socket.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def begin(settings):
                 raise
         import poolscope
         if poolscope.__version__ != settings["version"]:
-            raise RuntimeError(f"poolscope {poolscope.__version__} is there, {settings['version']} is here: use one")
+            raise RuntimeError(f"it has poolscope {poolscope.__version__}, and this is {settings['version']}: use the same version")
 
     def work():
         try:

@@ -1,6 +1,6 @@
 """In the process that somebody attaches to: record for a while, send the records, leave nothing behind.
 
-All of it runs in a thread of ours. It leaves at its time limit, and as soon as the other side hangs up.
+All of it runs in poolscope's thread. It leaves at its time limit, and as soon as the other side hangs up.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ MOST_WAITING: Final = 64_000_000
 IN_PROGRESS_AFTER: Final = 1.0
 
 
-class Gone(Exception):  # noqa: N818  (it is no error of ours)
+class Gone(Exception):  # noqa: N818  (it is not a fault of poolscope)
     """Nobody reads any more."""
 
 

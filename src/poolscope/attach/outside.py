@@ -100,7 +100,7 @@ class Visit:
                     raise CannotLookError(f"process {self.pid} has ended") from None
         raise CannotLookError(
             f"process {self.pid} has run no Python in its main thread for {wait:g} s: it sleeps, joins a thread or is"
-            " in a long call. Nothing was changed there; --wait SECONDS waits longer"
+            " in a long call. Nothing was changed there; a longer --wait may help"
         )
 
     def _expect_hello(self) -> None:
@@ -209,7 +209,7 @@ class _Python:
             raise CannotLookError(f"there is no process {pid}, or no /proc") from None
         if not os.path.basename(name).startswith("python"):
             raise CannotLookError(
-                f"process {pid} runs {os.path.basename(name)}, which is no Python interpreter"
+                f"process {pid} runs {os.path.basename(name)}, which is not a Python interpreter"
             )
         self._path = name if os.path.exists(name) else self._path
         self._check_version()
@@ -252,7 +252,7 @@ def _why(pid: int, complaint: str) -> str:
     last = complaint.strip().splitlines()[-1] if complaint.strip() else "no reason given"
     if "PermissionError" in last or "not permitted" in last:
         return (
-            f"no right to attach to process {pid}: it takes the same user and ptrace (kernel.yama.ptrace_scope = 0),"
+            f"no right to attach to process {pid}: this needs the same user and ptrace (kernel.yama.ptrace_scope = 0),"
             " or root with CAP_SYS_PTRACE"
         )
     if "emote debugging is not enabled" in last or "emote debugging" in last:

@@ -37,7 +37,7 @@ def report(
     if file is None:
         rendering.finish()
     else:
-        note(f"poolscope view {file.path} shows what was seen")
+        note(f"poolscope view {file.path} shows the recording")
         file.release()
     if visit.silent:
         note(f"process {pid} has not told the rest: it is stopped, or too busy")

@@ -44,7 +44,7 @@ def _run_help() -> click.Command:
         "run",
         params=options,
         help="Run a program unchanged and print what happened to its connections.\n\n"
-        "Options stand before SCRIPT, -m MODULE or -c CODE; what follows is the program's own.\n\n"
+        "Options come before SCRIPT, -m MODULE or -c CODE; everything after that belongs to the program.\n\n"
         "The variable POOLSCOPE does the same for a program that is started in another way: POOLSCOPE=1, or"
         " options as in POOLSCOPE='--save calls.jsonl --every 60'.",
         short_help="Run a program and report its connections.",
@@ -114,7 +114,7 @@ def view(
 @click.argument("after", type=click.Path())
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def diff(before: str, after: str, as_json: bool) -> None:
-    """Compare two files that `run --save` wrote: what connections cost, by line, and what a fix was to save."""
+    """Compare two files that `run --save` wrote: the cost of connections, by line, and the saving that was promised."""
     from poolscope.cli import diff as differing
     from poolscope.cli import view as viewing
     from poolscope.reports import picture
@@ -137,7 +137,7 @@ def diff(before: str, after: str, as_json: bool) -> None:
 @click.argument("code", required=False)
 @click.option("--no-color", is_flag=True, help="No colours; the NO_COLOR variable does the same.")
 def explain(code: str | None, no_color: bool) -> None:
-    """Print what a finding means, how poolscope knows, and how to mend it; without CODE, list them all."""
+    """Print what a finding means, how poolscope knows, and how to fix it; without CODE, list them all."""
     from poolscope.cli import explain as explaining
 
     try:
@@ -153,9 +153,9 @@ def explain(code: str | None, no_color: bool) -> None:
 @commands.command(short_help="Say whether every hook fits the installed libraries.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def doctor(as_json: bool) -> None:
-    """Say which libraries are here, whether the hooks fit, and what would be missing.
+    """Say which libraries are installed, whether the hooks fit, and what would be missing.
 
-    Ends with 1 if an installed library has no place for one of the hooks.
+    Exits with 1 if a hook does not fit an installed library.
     """
     from poolscope.cli import doctor as examining
 
@@ -174,12 +174,12 @@ def doctor(as_json: bool) -> None:
     help="How long the server waits before each TLS handshake and each answer.",
 )
 @click.option(
-    "--requests", "count", default=1000, show_default=True, help="Requests each way in the seed program."
+    "--requests", "count", default=1000, show_default=True, help="Requests in each way of the seed program."
 )
 @click.option("--list", "only_list", is_flag=True, help="Name the examples and what each shows.")
 @click.argument("names", nargs=-1)
 def demo(delay: float, count: int, only_list: bool, names: tuple[str, ...]) -> None:
-    """Run the examples against an embedded server, print each one's report and what to see in it.
+    """Run the examples against an embedded server, print their reports and what to look for in them.
 
     NAMES picks some of them; --list names them all.
     """
@@ -207,8 +207,8 @@ def demo(delay: float, count: int, only_list: bool, names: tuple[str, ...]) -> N
 def top(pids: tuple[int, ...], as_json: bool, every: float | None) -> None:
     """Show what the connections of running processes do now, and who holds them.
 
-    The processes were started with `poolscope run --live` or with POOLSCOPE=--live. Without PID all of yours are
-    shown as one; with PID only that process and its children.
+    The processes were started with `poolscope run --live` or with POOLSCOPE=--live. Without PID all your
+    processes are shown together; with PID only that process and its children.
     """
     from poolscope.cli import top as showing
     from poolscope.look.asking import CannotLookError
@@ -228,7 +228,13 @@ def top(pids: tuple[int, ...], as_json: bool, every: float | None) -> None:
 @commands.command(short_help="Record a running process for a while.")
 @click.argument("pid", type=click.IntRange(1))
 @click.option(
-    "--for", "seconds", type=Duration(), default="30s", show_default=True, metavar="TIME", help="How long."
+    "--for",
+    "seconds",
+    type=Duration(),
+    default="30s",
+    show_default=True,
+    metavar="TIME",
+    help="How long to record.",
 )
 @click.option(
     "--wait",
@@ -236,21 +242,21 @@ def top(pids: tuple[int, ...], as_json: bool, every: float | None) -> None:
     default="10s",
     show_default=True,
     metavar="TIME",
-    help="How long its main thread may take to run Python again.",
+    help="How long to wait until its main thread runs Python again.",
 )
 @click.option("--top", "on_screen", is_flag=True, help="Show `poolscope top` meanwhile, instead of a report.")
 @click.option(
     "--save", type=click.Path(), metavar="FILE", help="Write every record to FILE, for `poolscope view`."
 )
-@click.option("--json", "as_json", is_flag=True, help="The report as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @click.option("--no-color", is_flag=True, help="No colours; the NO_COLOR variable does the same.")
 def attach(
     pid: int, seconds: float, wait: float, on_screen: bool, save: str | None, as_json: bool, no_color: bool
 ) -> None:
     """Record the process PID, which was started without poolscope, and report what was seen.
 
-    The process must run on Python 3.14 or later. Ctrl-C ends the recording early. What was open before is observed,
-    and its past is not known.
+    The process must run on Python 3.14 or later. Ctrl-C ends the recording early. Clients and connections that
+    were open before are observed, but their past is not known.
     """
     from poolscope.cli import attach as attaching
     from poolscope.look.asking import CannotLookError
@@ -268,7 +274,7 @@ def attach(
 
 
 @commands.command(short_help="Rank the services of a fleet, as Prometheus knows them.")
-@click.option("--prometheus", metavar="URL", help="Where Prometheus answers: http://host:9090.  [required]")
+@click.option("--prometheus", metavar="URL", help="Address of Prometheus: http://host:9090.  [required]")
 @click.option(
     "--since", default="1h", show_default=True, metavar="RANGE", help="How far to look back: 15m, 1h, 7d."
 )
@@ -278,7 +284,7 @@ def attach(
     default=60.0,
     show_default=True,
     metavar="SECONDS",
-    help="How long all questions together may take.",
+    help="How long all queries together may take.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.argument("files", type=click.Path(), nargs=-1, metavar="")

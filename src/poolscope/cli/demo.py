@@ -45,7 +45,7 @@ EXAMPLES: Final = (
         "seed",
         "requests",
         "both ways: 1,000 requests on 1,000 connections, and on one",
-        "CONNECTIONS: one for each request in the first row, 1 in the second for as many. The finding names the"
+        "CONNECTIONS: one per request in the first row, a single one in the second. The finding names the"
         " line to change. (response.elapsed contains the setup, so there it looks like a slow server.)",
     ),
     Example(
@@ -53,7 +53,7 @@ EXAMPLES: Final = (
         "requests",
         "what a connection for every request costs with TLS",
         "cost: with https every new connection also loads the CA certificates (tls context, the client's own CPU)"
-        " and shakes hands (tls). On a network each of its round trips would come on top.",
+        " and makes a TLS handshake (tls). On a network every round trip would add to it.",
         scheme="https",
     ),
     Example(
@@ -61,50 +61,50 @@ EXAMPLES: Final = (
         "httpx",
         "httpx.get, a client in a function, and one client",
         "cost (building): httpx.Client() loads the CA certificates, for plain http as well, so a client for every call"
-        " costs more than its connection. `with httpx.Client()` belongs around the loop, not into the function.",
+        " costs more than its connection. `with httpx.Client()` belongs around the loop, not inside the function.",
     ),
     Example(
         "httpx_shared",
         "httpx",
         "one AsyncClient for parallel requests",
-        "CONNECTIONS: as many as requests run at a time (10), however many requests there are. No finding. (WAITING:"
-        " httpcore may give a connection that is free again to several requests; those that come too late wait on.)",
+        "CONNECTIONS: as many as requests run at once (10), however many requests there are. No finding. (WAITING:"
+        " httpcore may give a free connection to several requests; those that come too late wait again.)",
     ),
     Example(
         "httpx_all_at_once",
         "httpx",
         "one by one, all at once, and 20 at a time",
-        "WAITING and CONNECTIONS of all_at_once: for every request that comes or ends, the pool looks at all that"
-        " wait and at all its connections, with the client's CPU. It keeps 20, so most connections are closed after"
-        " a request (max keepalive surplus) and opened again. 20 at a time need 20.",
+        "WAITING and CONNECTIONS of all_at_once: each time a request starts or ends, the pool scans every waiting"
+        " request and every connection, in your process. It keeps 20, so most connections are closed after one"
+        " request (max keepalive surplus) and others opened. Sending 20 at a time needs only 20.",
         count=300,
     ),
     Example(
         "debug_log",
         "requests",
-        "what urllib3's DEBUG log tells",
+        "what urllib3's DEBUG log shows",
         'The log has one "Starting new HTTP connection" for every connection in the report: it counts them, but'
-        " does not say whose they are, what they cost, or why they were closed.",
+        " does not say which client opened them, what they cost, or why they were closed.",
     ),
     Example(
         "unread_body",
         "requests",
         "responses that are not read to the end",
-        "closed: a connection whose response was not read cannot be used again. Read it; where the headers are enough, ask with HEAD and without stream.",
+        "closed: a connection with an unread response cannot be used again. Read it; if you need only the headers, send HEAD without stream.",
     ),
     Example(
         "pool_too_small",
         "requests",
         "more threads than the pool keeps connections",
-        "closed: 20 threads, but the pool keeps 10, so each connection given back to a full pool is closed"
+        "closed: 20 threads, but the pool keeps 10, so each connection returned to a full pool is closed"
         " (pool full). HTTPAdapter(pool_maxsize=20) keeps them all.",
     ),
     Example(
         "server_closes",
         "requests",
         "a server that does not keep connections",
-        "closed: the server said `Connection: close`. The client's code is right; ask those who run the server or"
-        " the proxy before it.",
+        "closed: the server sent `Connection: close`. The client's code is right; ask the operator of the server or"
+        " of the proxy in front of it.",
     ),
 )
 
@@ -135,20 +135,20 @@ def show(names: Sequence[str], delay: float, count: int) -> None:
         wanted = " and ".join(sorted({example.library for example in chosen}))
         raise NotPossibleError(f"the demo needs {wanted}, not installed here: {INSTALL}")
     with tempfile.TemporaryDirectory() as keep, Server(delay, keep) as server:
-        # A copy: what lies inside the installed package would pass for a library, not for a program.
+        # A copy: a file inside the installed package would count as a library, not as a program.
         shutil.copytree(directory(), os.path.join(keep, "examples"))
         say(reach(delay, tls="https" in server.ports))
         for example in chosen:
             _show(replace(example, count=count) if example.name == "seed" else example, server)
-    say(click.style("\nNext, a program of yours:", bold=True) + "  poolscope run your_program.py")
+    say(click.style("\nNext, try a program of your own:", bold=True) + "  poolscope run your_program.py")
 
 
 def reach(delay: float, *, tls: bool) -> str:
     """Which phases the server's delay reaches, and which it cannot."""
     handshake = " before every TLS handshake (phase tls) and" if tls else ""
     return (
-        f"A server of our own on this machine answers. It waits {delay * 1000:g} ms{handshake} before every answer;\n"
-        "dns, connect, tls context and building are not made longer by that."
+        f"The requests go to an embedded server on this machine. It waits {delay * 1000:g} ms{handshake} before every answer;\n"
+        "this does not make dns, connect, tls context and building longer."
     )
 
 

@@ -23,7 +23,7 @@ from poolscope.reports.words import NOTHING, count, seconds, share
 SHOWN: Final = 20
 """Origins, and lines of code, that get a block of their own in the text."""
 MANIFOLD: Final = 100
-"""From so many times as much on, the ratio tells nothing that the two numbers do not."""
+"""Above this factor the ratio adds nothing to the two numbers."""
 WIDTH: Final = 100
 UNLIKE: Final = 0.1
 """Recordings whose numbers of requests differ by more than this share are not of the same work."""
@@ -235,7 +235,7 @@ def _short(file: str) -> str:
 
 
 def _promises(before: Recording, after: Recording) -> list[str]:
-    """What the findings of before promised, and what came of it."""
+    """What the findings before the fix promised, and what the fix saved."""
     lines = [_promise(found, after.has(found)) for found in before.findings]
     new = [found for found in after.findings if not before.has(found)]
     lines += [f"{found.finding.code} {found.finding.title}{_at(found)}: new" for found in new]
@@ -244,10 +244,10 @@ def _promises(before: Recording, after: Recording) -> list[str]:
     if before.wall_time is not None and after.wall_time is not None and promised:
         came = before.wall_time - after.wall_time
         less = f"{seconds(abs(came))} {'less' if came >= 0 else 'more'}"
-        lines.append(f"promised: at least {seconds(promised)} less; came: {less}")
+        lines.append(f"promised: at least {seconds(promised)} less; measured: {less}")
         if not _alike(before.total.requests, after.total.requests):
             lines.append(
-                "The two recordings are of different numbers of requests, so their times say little."
+                "The two recordings have different numbers of requests, so comparing their times says little."
             )
     return lines
 

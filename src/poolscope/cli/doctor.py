@@ -35,11 +35,11 @@ TESTED: Final = {
 }
 """From the first version to the last series that the tests run with."""
 NOTHING_HERE: Final = (
-    "None of these libraries is here, so there is nothing to watch. Install poolscope where your program's",
-    "libraries are, or one of them here: pip install 'poolscope[requests]', [httpx], [urllib3], [aiohttp]; [demo] for the demo.",
+    "None of these libraries is installed here, so there is nothing to watch. Install poolscope beside your program's",
+    "libraries, or one of them here: pip install 'poolscope[requests]', [httpx], [urllib3], [aiohttp]; [demo] for the demo.",
 )
 MEANING: Final = (
-    (r"(^|\.)(_get_conn|handle_(async_)?request)$", "exchanges, their waits and which connection they got"),
+    (r"(^|\.)(_get_conn|handle_(async_)?request)$", "exchanges, their waits, and which connection they got"),
     (r"\.urlopen$|\.request(_chunked)?$|\.getresponse$", "exchanges and their times"),
     (r"\._send_request_headers$", "which connection an exchange got, and its number there"),
     (r"\._send_request_body$", "when requests were sent"),
@@ -112,16 +112,16 @@ def _try_hooks(name: str, version: str | None, module: ModuleType) -> Finding:
         points = tuple(importlib.import_module(LIBRARIES[name]).points(module))
         lost = missing(points, module)
     except Exception as error:  # what the guard would catch in a program
-        note = f"the hooks do not fit ({type(error).__name__}: {error}); nothing of it would be seen"
+        note = f"the hooks do not fit ({type(error).__name__}: {error}); this library would not be observed"
         return Finding(name, version, "broken", note=note)
     if not points:
         return Finding(name, version, "incomplete", 0, [f"nothing to hook was found: {_NO_LOOKUPS}"])
     # Without socksio httpcore has no SOCKS proxies, only classes of that name that refuse.
     optional = ("SOCKSProxy", "AsyncSOCKSProxy") if find_spec("socksio") is None else ()
-    told = [f"{point}: {meaning_of(point)}" for point in lost if point.split(".")[-2] not in optional]
+    unfit = [f"{point}: {meaning_of(point)}" for point in lost if point.split(".")[-2] not in optional]
     untested = None if version is None else _untested(name, version)
-    status = "incomplete" if told else "untested" if untested else "fits"
-    return Finding(name, version, status, len(points) - len(lost), told, untested)
+    status = "incomplete" if unfit else "untested" if untested else "fits"
+    return Finding(name, version, status, len(points) - len(lost), unfit, untested)
 
 
 def meaning_of(point: str) -> str:
@@ -163,7 +163,7 @@ def opentelemetry() -> dict[str, str | None]:
     found = {part: _version(f"opentelemetry-{part}") for part in ("api", "sdk", "instrumentation")}
     version = found["api"]
     if version is None:
-        note: str | None = "not installed: no signals, which the extra poolscope[otel] brings"
+        note: str | None = "not installed: no signals; the extra poolscope[otel] brings it"
     else:
         note = too_old(version)
         if note is None and found["sdk"] is None:
@@ -206,10 +206,10 @@ def _hooks(number: int) -> str:
 
 
 def _opentelemetry_line() -> str:
-    told = opentelemetry()
-    parts = [f"{part} {told[part] or 'not installed'}" for part in ("sdk", "instrumentation")]
-    words = [told["note"] or "signals fit", *(parts if told["api"] else [])]
-    return f"  {'opentelemetry-api':<22}{told['api'] or '–':<12}{', '.join(words)}"
+    versions = opentelemetry()
+    parts = [f"{part} {versions[part] or 'not installed'}" for part in ("sdk", "instrumentation")]
+    words = [versions["note"] or "signals fit", *(parts if versions["api"] else [])]
+    return f"  {'opentelemetry-api':<22}{versions['api'] or '–':<12}{', '.join(words)}"
 
 
 def _surroundings() -> list[str]:

@@ -1,4 +1,4 @@
-"""The fleet's report: what many processes told Prometheus, put together. No state is kept here."""
+"""The fleet's report: the metrics of many processes in Prometheus, added up. No state is kept here."""
 
 from __future__ import annotations
 
@@ -53,9 +53,9 @@ class Service:
 
     @property
     def wasted_seconds(self) -> float | None:
-        """Building clients and setting connections up; None where neither was told."""
-        told = [seconds for seconds in (self.setup_seconds, self.building_seconds) if seconds is not None]
-        return sum(told) if told else None
+        """Building clients and setting connections up; None if neither is known."""
+        parts = [seconds for seconds in (self.setup_seconds, self.building_seconds) if seconds is not None]
+        return sum(parts) if parts else None
 
     @property
     def reuse_ratio(self) -> float | None:
@@ -65,16 +65,16 @@ class Service:
 
 def _advice(prometheus: Prometheus) -> str:
     if prometheus.takes_otlp() is False:
-        return "its OTLP receiver is off, so start it with --web.enable-otlp-receiver, or let it scrape the Collector"
-    return "take a longer --since, or see whether the services export metrics to it"
+        return "its OTLP receiver is off; start it with --web.enable-otlp-receiver, or let it scrape the Collector"
+    return "try a longer --since, or check whether the services export metrics to it"
 
 
 def read(url: str, since: str, patience: float = TOTAL_TIME) -> list[Service]:
-    """Ask the Prometheus at ``url`` about the last ``since`` (``15m``, ``1h``, ``7d``), the one that wastes most seconds first."""
+    """Ask the Prometheus at ``url`` about the last ``since`` (``15m``, ``1h``, ``7d``), the most wasteful service first."""
     if not url.startswith(("http://", "https://")):
-        raise PrometheusError(f"{shown_url(url)!r} is no address: write it as http://host:9090")
+        raise PrometheusError(f"{shown_url(url)!r} is not an address: write it as http://host:9090")
     if not SINCE.fullmatch(since):
-        raise PrometheusError(f"{since!r} is no time range: write it as 15m, 1h or 7d")
+        raise PrometheusError(f"{since!r} is not a time range: write it as 15m, 1h or 7d")
     prometheus = Prometheus(url, patience)
     services: dict[str, Service] = {}
     for number, question in QUESTIONS.items():
@@ -88,7 +88,7 @@ def read(url: str, since: str, patience: float = TOTAL_TIME) -> list[Service]:
             _tell(services.setdefault(name, Service(name)), number, labels, value)
     if not services:
         raise PrometheusError(
-            f"the Prometheus at {prometheus.url} has nothing of poolscope's in the last {since}: {_advice(prometheus)}"
+            f"the Prometheus at {prometheus.url} has no metrics of poolscope from the last {since}: {_advice(prometheus)}"
         )
     return sorted(services.values(), key=lambda service: (-(service.wasted_seconds or 0.0), service.name))
 
@@ -104,11 +104,11 @@ def _tell(service: Service, number: str, labels: dict[str, str], value: float | 
 
 def as_json(services: list[Service], since: str) -> str:
     """The report for programs; all numbers are estimates over the range."""
-    told = [
+    rows = [
         {**asdict(service), "wasted_seconds": service.wasted_seconds, "reuse_ratio": service.reuse_ratio}
         for service in services
     ]
-    return json.dumps({"since": since, "services": told}, indent=2) + "\n"
+    return json.dumps({"since": since, "services": rows}, indent=2) + "\n"
 
 
 def _number(value: float | None, form: str) -> str:
@@ -119,7 +119,7 @@ def text(services: list[Service], since: str) -> str:
     """The report for people."""
     width = min(WIDEST, max(len("service"), *(len(service.name) for service in services)))
     lines = [
-        f"The last {since}, as Prometheus estimates it; most seconds of building clients and setting connections up first.",
+        f"The last {since}, as Prometheus estimates it; services that spend the most seconds on clients and connection setup come first.",
         "",
         f"{'service':<{width}}  {'building':>10}  {'setup':>10}  {'reuse':>6}  {'requests':>9}  {'opened':>8}  {'failed':>7}  findings",
     ]

@@ -75,7 +75,9 @@ class Prometheus:
 
     def _no_prometheus(self, error: Exception) -> PrometheusError:
         why = f"{type(error).__name__}: {str(error)[:LONGEST_NAME]}"
-        return PrometheusError(f"{self.url} is no Prometheus: what it answered is not its API's JSON ({why})")
+        return PrometheusError(
+            f"{self.url} is not a Prometheus: its answer is not the JSON of Prometheus's API ({why})"
+        )
 
     def _fetched(self, path: str) -> bytes:
         """The body of an answer. In a thread of its own: only so does the time hold for names, headers and all."""
@@ -84,7 +86,7 @@ class Prometheus:
         try:
             answer = done.get(timeout=max(0.0, self._deadline - now()))
         except Empty:
-            raise PrometheusError(f"no answer from {self.url} within {self._patience:g} s in all") from None
+            raise PrometheusError(f"no answer from {self.url} within {self._patience:g} s in total") from None
         if isinstance(answer, Exception):
             raise self._told(answer) from None
         if len(answer) > LARGEST_ANSWER:

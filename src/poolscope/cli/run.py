@@ -105,7 +105,7 @@ def _show_without_us(error: BaseException, main: program.Main) -> None:
 
 
 def _without_head(traceback: TracebackType | None) -> TracebackType | None:
-    """What lies below `program`'s frames: above them are whoever started us, and we."""
+    """The frames below those of `program`; above are poolscope and the code that started it."""
     while traceback is not None and traceback.tb_frame.f_code.co_filename != program.__file__:
         traceback = traceback.tb_next
     while traceback is not None and traceback.tb_frame.f_code.co_filename == program.__file__:

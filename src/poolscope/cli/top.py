@@ -66,7 +66,7 @@ def lines(
     finally:
         watch.close()
     if not watch.looks():
-        raise CannotLookError("nobody answered")
+        raise CannotLookError("no process answered")
 
 
 def _read(watch: Watch, note: Callable[[str], None], until: Callable[[], bool]) -> None:

@@ -18,7 +18,7 @@ from poolscope.reports.renderer import Renderer
 from poolscope.reports.words import count
 
 STDIN: Final = "-"
-_NOT_OURS: Final = "is no poolscope record"
+_NOT_OURS: Final = "is not a poolscope record"
 _BEYOND_PIDS: Final = 10_000_000
 """No system numbers its processes that high."""
 
@@ -29,7 +29,7 @@ class UnreadableError(Exception):
     def __init__(self, text: str, status: int) -> None:
         super().__init__(text)
         self.status = status
-        """What the command ends with: 2 for a file that is not there, 1 for one that is not ours."""
+        """The command's exit status: 2 for a missing file, 1 for a file that is not a recording."""
 
 
 class Watching:
@@ -115,7 +115,7 @@ class _Processes:
         self._numbers: dict[int, int] = {}
 
     def apart(self, record: records.Record) -> records.Record:
-        """The record; under another number if its process is not the one that had it in an earlier file."""
+        """The record; with another process id if a different process had the same id in an earlier file."""
         pid = self.number_of(record.pid)
         return record if pid == record.pid else replace(record, pid=pid)
 
@@ -183,7 +183,7 @@ _WHY: Final = {
     True: "the program is still running",
     False: "the program was killed, or could not write to its end",
 }
-"""By whether its file is held."""
+"""By whether a process still holds its file."""
 
 
 class _Children:

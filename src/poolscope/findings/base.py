@@ -11,8 +11,8 @@ from poolscope.records import Client, Connection, Exchange, Finding, Pool, Sever
 class Rule:
     """One finding's detector. It keeps bounded state, has no clock, and never guesses.
 
-    The same records in the same order give the same findings, so a saved file tells what the live
-    process told. A rule defines those of `client`, `pool`, `connection`, `exchange` and `progress` that it
+    The same records in the same order give the same findings, so a saved file shows what the live
+    process showed. A rule defines those of `client`, `pool`, `connection`, `exchange` and `progress` that it
     needs; the others are never called. In a live process it sees only exchanges that are out of the ordinary
     (`poolscope.ledger.unusual`) and those that it, or another rule, says it `needs`.
     """

@@ -37,7 +37,7 @@ class BlockingConstruction(Rule):
         self._places: Bounded[Place, _Blocked] = Bounded()
 
     def client(self, record: Client) -> None:
-        """Take note of one that took long, when it is built."""
+        """Note a client that took long to build."""
         if record.close_kind is not None or record.loop is None or record.construction_time is None:
             return
         if record.construction_time < MIN_BLOCKED:

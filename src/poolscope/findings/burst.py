@@ -31,15 +31,15 @@ class Burst(Rule):
     title: ClassVar[str] = "burst on one client"
     by_cost: ClassVar[bool] = False
     explanation: ClassVar[str] = (
-        "httpcore 1 looks through all its requests and connections whenever one begins or ends. With very many "
-        "requests in one pool that is most of the work, and on an event loop nothing else runs meanwhile."
+        "httpcore 1 scans all its requests and connections whenever a request begins or ends. With very many requests "
+        "in one pool that is most of the work, and on an event loop nothing else runs meanwhile."
     )
 
     def __init__(self) -> None:
         self._queues: Bounded[tuple[int, int], _Queue] = Bounded()
 
     def exchange(self, record: Exchange) -> None:
-        """Count one that queued beside very many others."""
+        """Count an exchange that queued beside very many others."""
         at_once = record.in_flight or 0
         if at_once < MIN_BURST - MIN_QUEUED or not record.pool_wait or not record.pool:
             return
@@ -59,7 +59,7 @@ class Burst(Rule):
             queue.place,
             queue.queued,
             f"Up to {queue.peak:,} requests to {queue.place.origin} were in flight on one {queue.place.kind}, and "
-            f"{queue.queued:,} of them queued in its pool, which costs more for each the more there are.",
+            f"{queue.queued:,} of them queued in its pool; the more requests queue, the more CPU each one costs.",
             "Start fewer at once: a few workers that take from one list, or an asyncio.Semaphore with as many places "
             "as the client has connections.",
         )

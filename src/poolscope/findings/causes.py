@@ -1,4 +1,4 @@
-"""One cause, one finding: what another finding explains stands as a sentence inside that one."""
+"""One cause, one finding: a finding that another explains becomes a sentence of the other."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ EXPLAINS: Final[dict[str, tuple[str, ...]]] = {
 """Code → the codes of what goes away with it, where both name one place."""
 
 HIDES: Final[dict[str, tuple[str, ...]]] = {"PS101": ("PS116",)}
-"""Code → the codes of what its fix hides without mending it, where both name one origin."""
+"""Code → the codes of what its fix hides without fixing it, where both name one origin."""
 
 
 def one_each(findings: Iterable[Finding]) -> list[Finding]:
-    """Those that stand for themselves, each with the sentences of those that it explains."""
+    """The findings that no other explains, each with the sentences of those that it explains."""
     found = list(findings)
     return [
         replace(finding, notes=[*finding.notes, *_sentences(finding, found)])
@@ -33,13 +33,15 @@ def one_each(findings: Iterable[Finding]) -> list[Finding]:
 
 
 def _sentences(finding: Finding, found: list[Finding]) -> list[str]:
-    mended = [f"The same change mends this: {other.sentence}" for other in found if _explains(finding, other)]
+    fixed = [
+        f"The same change also fixes this: {other.sentence}" for other in found if _explains(finding, other)
+    ]
     hidden = [
-        f"The change hides this, and does not mend it: {other.sentence}"
+        f"The change hides this, but does not fix it: {other.sentence}"
         for other in found
         if _hides(finding, other)
     ]
-    return mended + hidden
+    return fixed + hidden
 
 
 def _hides(cause: Finding, other: Finding) -> bool:

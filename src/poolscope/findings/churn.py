@@ -23,7 +23,7 @@ class ShortLife(NamedTuple):
     built_at: float
     construction: float
     setup: float
-    """Seconds, as construction; setup lies within the exchange that waited for it."""
+    """Seconds, like construction; setup is part of the exchange that waited for it."""
     parts: dict[str, float]
     """What the setup consisted of."""
     closes: tuple[tuple[float, float], ...]

@@ -6,15 +6,15 @@ It fires for one call site, in one process and loop, on one origin, with equal s
   `MOST_CALLS`, where building took more time than they did), and closed,
 - at least `MIN_AVOIDABLE` of them began a request within the keep-alive time after another such request
   there had ended well, so that a kept connection would have been free,
-- and that many connections are left when the peak in flight is subtracted,
+- at least as many connections remain when the peak in flight is subtracted,
 - clients used for more are at most one in ten, and
-- the server keeps connections alive: it did not end more of them than it left to us, and closed at most one in ten
-  of them right after its answer without saying so.
+- the server keeps connections alive: it did not end more of them than it left open, and silently closed at most one
+  in ten of them right after its answer.
 
 The keep-alive time is the shortest of the pool's own, the server's ``Keep-Alive: timeout``, and what the server
-was seen to do with idle connections. Only clients that were closed or garbage-collected count: one that is still
-held, even at exit, may be meant to live long. A client whose settings are not known counts for nothing, nor does
-one that met an error.
+was seen to do with idle connections. Only clients that were closed or garbage-collected count: a client that is
+still held, even at exit, may be meant to live long. Clients with unknown settings do not count, and neither do clients
+that met an error.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ class ClientPerRequest(Rule):
     code: ClassVar[str] = "PS101"
     title: ClassVar[str] = "client per request"
     explanation: ClassVar[str] = (
-        "A client holds its connections, its TLS context and its CA certificates. One that is thrown away after a "
-        "request throws them away, and the next request pays for all of it again."
+        "A client holds its connections, its TLS context and its CA certificates. A client per request throws them away "
+        "after each request, and the next request pays for all of them again."
     )
 
     def __init__(self) -> None:
@@ -208,7 +208,7 @@ def _parts(churns: list[Churn]) -> dict[str, float]:
 
 
 def _counts(client: Client) -> bool:
-    """Whether its whole life was seen, and all that tells it from others is known."""
+    """Whether its whole life was seen and its settings are known."""
     seen_whole = client.created_at is not None and client.closed_at is not None
     return seen_whole and client.settings is not None
 

@@ -27,7 +27,7 @@ class CutWhileWaiting(Rule):
     by_cost: ClassVar[bool] = False
     explanation: ClassVar[str] = (
         "A load balancer, proxy or firewall closes connections on which nothing has moved for a while. A slow answer "
-        "looks like that to it, so the client is cut off each time after the same wait."
+        "looks just like that, so the client is cut off after the same wait each time."
     )
 
     def __init__(self) -> None:
@@ -35,7 +35,7 @@ class CutWhileWaiting(Rule):
         self._waits: Bounded[Place, list[float]] = Bounded()
 
     def exchange(self, record: Exchange) -> None:
-        """Remember one that got no answer for long."""
+        """Remember an exchange that waited long and got no answer."""
         if record.error is None or record.status is not None or record.connection is None:
             return
         wait = _wait(record)
@@ -63,7 +63,7 @@ class CutWhileWaiting(Rule):
             place,
             len(waits),
             f"{len(waits):,} requests to {place.origin} were cut off without an answer after {wait:.1f} s each time.",
-            f"Something on the way ends what is silent for {wait:.1f} s: raise its idle timeout, answer sooner, or send "
+            f"Something on the way closes connections that are silent for {wait:.1f} s: raise its idle timeout, answer sooner, or send "
             "something meanwhile (stream the answer, or poll for its result).",
             sum(waits),
             "waiting",

@@ -33,7 +33,7 @@ class DeadAddresses(Rule):
     title: ClassVar[str] = "addresses that fail before one answers"
     severity: ClassVar[Severity] = "info"
     explanation: ClassVar[str] = (
-        "A name may stand for several addresses, IPv6 first. urllib3 tries one after the other, and waits for each "
+        "A name may have several addresses, often IPv6 first. urllib3 tries one after the other, and waits for each "
         "until it refuses or times out."
     )
 
@@ -42,7 +42,7 @@ class DeadAddresses(Rule):
         self._counted: Bounded[tuple[int, int], bool] = Bounded()
 
     def connection(self, record: Connection) -> None:
-        """Count one that was opened after others had been tried; it comes again when it is closed."""
+        """Count a connection that was opened after other addresses had failed; its record comes again at its close."""
         if record.opened_at is None or not record.lost_time or (record.pid, record.id) in self._counted:
             return
         self._counted.put((record.pid, record.id), True)
@@ -69,7 +69,7 @@ class DeadAddresses(Rule):
             lost.connections,
             f"{lost.connections:,} connections to {lost.place.origin} tried {lost.tried:,} addresses that failed"
             f"{answered}.",
-            "Take the addresses that do not answer out of DNS, or open what keeps them from answering; where only IPv6 "
+            "Take the addresses that do not answer out of DNS, or repair them (route, firewall, host); if only IPv6 "
             "fails, urllib3.util.connection.HAS_IPV6 = False leaves it out.",
             lost.seconds,
             "addresses",

@@ -35,8 +35,8 @@ class DyingClients(Rule):
     title: ClassVar[str] = "clients die with their threads"
     severity: ClassVar[Severity] = "info"
     explanation: ClassVar[str] = (
-        "One client per thread is a good habit only while the threads live. With a new thread pool for each batch "
-        "every batch begins with new clients and new connections."
+        "One client per thread is a good habit only while the threads live. With a new thread pool for each batch, "
+        "every batch starts with new clients and new connections."
     )
 
     def __init__(self) -> None:
@@ -89,8 +89,8 @@ class DyingClients(Rule):
         return self.finding(
             place,
             dead.count,
-            f"{dead.count:,} clients ({place.kind}) were collected, unclosed, after {dead.requests / dead.count:.0f} "
-            f"requests each to {place.origin}, and others built in their place.",
+            f"{dead.count:,} clients ({place.kind}) were garbage-collected without a close, after "
+            f"{dead.requests / dead.count:.0f} requests each to {place.origin}, and others were built in their place.",
             "Keep the threads (one pool for all batches), or share one client among them.",
             dead.cost,
         )

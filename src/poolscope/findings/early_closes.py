@@ -31,8 +31,8 @@ class EarlyCloses(Rule):
     title: ClassVar[str] = "idle connections closed early"
     severity: ClassVar[Severity] = "info"
     explanation: ClassVar[str] = (
-        "httpcore 1 compares the limit for idle connections with the number of all. While more than that are busy, "
-        "every connection that becomes idle is closed."
+        "httpcore 1 compares the limit for idle connections with the number of all connections. While more than that are "
+        "busy, every connection that becomes idle is closed."
     )
 
     def __init__(self) -> None:
@@ -40,7 +40,7 @@ class EarlyCloses(Rule):
         self._opened_once: Bounded[tuple[int, int], bool] = Bounded()
 
     def connection(self, record: Connection) -> None:
-        """Count one that was closed early, or opened in the place of such a one."""
+        """Count a connection that was closed early, or one opened in its place."""
         if record.closed_at is None:
             self._opened(record)
             return
@@ -77,9 +77,9 @@ class EarlyCloses(Rule):
         return self.finding(
             place,
             early.closed,
-            f"{early.closed:,} connections to {place.origin} were closed as too many to keep, although fewer than "
+            f"{early.closed:,} connections to {place.origin} were closed as surplus, although fewer than "
             f"{early.limit:,} were idle; {early.reopened:,} were opened in their place.",
-            f"Pass limits={library}.Limits(max_keepalive_connections=…) with as many as max_connections, or use httpx2, "
-            "which counts the idle ones.",
+            f"Pass limits={library}.Limits(max_keepalive_connections=…) with the value of max_connections, or use "
+            "httpx2, which counts only idle connections.",
             early.cost,
         )

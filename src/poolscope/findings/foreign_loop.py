@@ -72,8 +72,8 @@ class ForeignLoop(Rule):
         return self.finding(
             place,
             used.count,
-            f"{used.count:,} {requests} to {place.origin} ran on another event loop than the one that {kind} has open "
-            f"connections of.{failed}",
+            f"{used.count:,} {requests} to {place.origin} ran on one event loop while {kind} had open "
+            f"connections from another.{failed}",
             "Build the client inside the loop that uses it (in the function that asyncio.run gets, in the server's "
             "startup), one for each loop, and close it there.",
         )

@@ -44,7 +44,7 @@ class BusyTime:
         return min(1.0, self.elapsed / self.summed) if self.summed > 0 else 1.0
 
     def add(self, start: float, end: float) -> None:
-        """Count one interval in; one that ends before it starts is not counted."""
+        """Count an interval in, unless it ends before it starts."""
         if end < start:
             return
         self.first = min(self.first, start)
@@ -85,7 +85,7 @@ class Moments:
             del self._moments[0]
 
     def any_before(self, moment: float, within: float) -> bool:
-        """Whether a remembered one lies at most ``within`` seconds before ``moment``, or at it."""
+        """Whether a remembered moment is at most ``within`` seconds before ``moment``, or equal to it."""
         at = bisect_left(self._moments, moment)
         if at < len(self._moments) and self._moments[at] == moment:
             return True

@@ -33,8 +33,8 @@ class KeepAliveClash(Rule):
     title: ClassVar[str] = "connections expire before reuse"
     severity: ClassVar[Severity] = "info"
     explanation: ClassVar[str] = (
-        "httpx keeps idle connections for 5 seconds unless told otherwise. A program that asks every 6 seconds pays "
-        "for a new connection each time."
+        "By default httpx keeps idle connections for 5 seconds. A program that sends a request every 6 seconds pays for a "
+        "new connection each time."
     )
 
     def __init__(self) -> None:
@@ -73,13 +73,13 @@ class KeepAliveClash(Rule):
         server = (
             f" The server keeps them for {seen.server:g} s: stay below that."
             if seen.server is not None
-            else " Stay below what the server keeps them for."
+            else " Stay below the time that the server keeps them."
         )
         return self.finding(
             place,
             seen.count,
-            f"{seen.count:,} connections to {place.origin} had expired, after {seen.expiry:g} s of idleness, when the "
-            f"next request came at most {seen.longest:.1f} s after the one before.",
+            f"{seen.count:,} connections to {place.origin} had expired after {seen.expiry:g} idle seconds when the "
+            f"next request came, at most {seen.longest:.1f} s after the previous one.",
             f"Pass {option} with more than {seen.longest:.0f} s to the client.{server}",
             seen.cost,
         )

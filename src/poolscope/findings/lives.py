@@ -14,7 +14,7 @@ DEFAULT_KEEPALIVE: Final = 5.0
 MAX_ORIGINS: Final = 16
 """Origins followed per client; a client that talks to more is no client per request."""
 MAX_NOTES: Final = 128
-"""Connections and exchanges noted of one client; one that has more is no client per request."""
+"""How many connections and exchanges of a client are noted; with more, it is no client per request."""
 
 AT_ONCE: Final = 1.0
 """Seconds of idle time up to which a close without a word is a refusal, and no timeout."""
@@ -110,7 +110,7 @@ class Life:
         self.uses: dict[str, Use] = {}
 
     def note(self) -> None:
-        """Count one more thing noted; past the limit the client counts as one that lives long."""
+        """Count one more thing noted; past the limit the client counts as long-lived."""
         self.notes += 1
         if self.notes > MAX_NOTES and self.calls <= MOST_CALLS:
             self.calls = MOST_CALLS + 1

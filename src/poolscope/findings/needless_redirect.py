@@ -30,8 +30,8 @@ class NeedlessRedirect(Rule):
     title: ClassVar[str] = "redirects open connections"
     severity: ClassVar[Severity] = "info"
     explanation: ClassVar[str] = (
-        "A redirect from http to https, or to a host with www, needs a connection for an answer that says only where "
-        "to ask instead."
+        "A redirect from http to https, or to a host with www, costs a connection for an answer that only names another "
+        "address."
     )
 
     def __init__(self) -> None:
@@ -39,7 +39,7 @@ class NeedlessRedirect(Rule):
         self._seen: Bounded[tuple[Place, str], _Redirected] = Bounded()
 
     def exchange(self, record: Exchange) -> None:
-        """Relate a request to the one that was redirected to it."""
+        """Connect a request with the one that was redirected to it."""
         before = None
         if record.previous is not None:
             before = self._redirected.pop((record.pid, record.previous), None)
@@ -62,7 +62,7 @@ class NeedlessRedirect(Rule):
                 place,
                 seen.count,
                 f"{seen.count:,} requests opened a connection to {place.origin} and were redirected to {target}.",
-                f"Ask {target} in the first place.",
+                f"Send the request to {target} directly.",
                 seen.cost,
             )
             for (place, target), seen in self._seen.items()

@@ -29,15 +29,15 @@ class NeverClosed(Rule):
     title: ClassVar[str] = "clients never closed"
     by_cost: ClassVar[bool] = False
     explanation: ClassVar[str] = (
-        "Each client that is kept keeps its connections, file descriptors and CA certificates (some megabytes). One "
-        "for the whole program is right; one per object, kept for ever, grows until something runs out."
+        "Each open client keeps its connections, file descriptors and CA certificates (some megabytes). One client for "
+        "the whole program is right; one client per object, kept for ever, uses more and more until something runs out."
     )
 
     def __init__(self) -> None:
         self._open: Bounded[tuple[Place, int | None], _Open] = Bounded()
 
     def client(self, record: Client) -> None:
-        """Count one that was open at the end, and had been used."""
+        """Count a used client that was open at the end."""
         if record.close_kind != "open_at_exit" or not record.requests or record.settings is None:
             return
         place = Place(record.pid, "", record.call_site, record.sdk_call_site, record.kind)
@@ -55,8 +55,8 @@ class NeverClosed(Rule):
         found = self.finding(
             place,
             seen.count,
-            f"{seen.count:,} clients ({place.kind}) with equal settings, built at one line, were all open at the end.",
-            f"Build one {place.kind} and share it, or close each where its work is done.",
+            f"{seen.count:,} clients ({place.kind}) with equal settings, built at one line, were all still open at the end.",
+            f"Build one {place.kind} and share it, or close each one when its work is done.",
             seen.cost,
             "construction",
         )

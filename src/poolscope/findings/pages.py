@@ -1,4 +1,4 @@
-"""The page of each finding, as it stands in docs/findings/: in the installed package, or beside ``src/``."""
+"""The page of each finding, as in docs/findings/: from the installed package, or beside ``src/``."""
 
 from __future__ import annotations
 

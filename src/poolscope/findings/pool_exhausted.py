@@ -39,9 +39,9 @@ _FIXES: Final = {
     ),
 }
 _LARGER: Final = {
-    "requests": "mount HTTPAdapter(pool_maxsize=…) with more",
-    "urllib3": "pass maxsize=… with more",
-    "aiohttp": "pass connector=aiohttp.TCPConnector(limit=…) with more",
+    "requests": "mount HTTPAdapter(pool_maxsize=…) with a higher number",
+    "urllib3": "pass a higher maxsize=…",
+    "aiohttp": "pass connector=aiohttp.TCPConnector(limit=…) with a higher limit",
 }
 
 
@@ -79,8 +79,8 @@ class PoolExhausted(Rule):
     title: ClassVar[str] = "pool exhausted"
     by_cost: ClassVar[bool] = False
     explanation: ClassVar[str] = (
-        "A pool has a limited number of connections. When all are held, the next request waits: for a slow answer, "
-        "or for ever where somebody holds on to a response."
+        "A pool has a limited number of connections. When all are in use, the next request waits: for a slow answer, "
+        "or for ever if a response is never read or closed."
     )
 
     def __init__(self) -> None:
@@ -99,7 +99,7 @@ class PoolExhausted(Rule):
             known.ids.discard(record.id)
 
     def exchange(self, record: Exchange) -> None:
-        """Count one that waited long, or in vain."""
+        """Count an exchange that waited long, or in vain."""
         wait = record.pool_wait
         if not wait or record.pool is None:
             return
@@ -251,7 +251,7 @@ def _fix(main: Holder | None, kind: str) -> str:
     if main is not None and main.state in _FIXES:
         return _FIXES[main.state]
     if main is not None and main.stream:
-        return "Let fewer requests run at once, or use one client more for those that take long."
-    larger = _LARGER.get(library, f"pass limits={library}.Limits(max_connections=…) with more")
-    long = "" if main is None else " Give the requests that take long a client of their own."
-    return f"Let fewer requests run at once, or {larger}.{long}"
+        return "Run fewer requests at once, or use a second client for the slow ones."
+    larger = _LARGER.get(library, f"pass limits={library}.Limits(max_connections=…) with a higher limit")
+    long = "" if main is None else " Use a separate client for the slow requests."
+    return f"Run fewer requests at once, or {larger}.{long}"

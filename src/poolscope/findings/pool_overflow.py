@@ -47,8 +47,8 @@ class PoolOverflow(Rule):
     code: ClassVar[str] = "PS104"
     title: ClassVar[str] = "pool overflow"
     explanation: ClassVar[str] = (
-        "The pool lends as many connections as are asked for, but keeps only some. What comes back to a full pool "
-        "is closed, and the next request opens another."
+        "The pool opens as many connections as requests need, but keeps only some of them. A connection that returns to a "
+        "full pool is closed, and the next request opens another."
     )
 
     def __init__(self) -> None:
@@ -102,6 +102,6 @@ class PoolOverflow(Rule):
             overflow.thrown_away,
             f"{kind} had up to {overflow.peak:,} connections to {overflow.place.origin} at once and keeps {kept}: "
             f"{overflow.thrown_away:,} were thrown away and {overflow.reopened:,} opened in their place.",
-            f"{larger.format(peak=overflow.peak)}, or let fewer requests run at once.",
+            f"{larger.format(peak=overflow.peak)}, or run fewer requests at once.",
             overflow.cost,
         )

@@ -41,8 +41,8 @@ class RefusedKeepAlive(Rule):
     code: ClassVar[str] = "PS106"
     title: ClassVar[str] = "server refuses keep-alive"
     explanation: ClassVar[str] = (
-        "The server, or a proxy before it, ends each connection after one answer. No client can reuse what the "
-        "other side closes: the change is to be made there."
+        "The server, or a proxy in front of it, ends each connection after one answer. No client can reuse a connection "
+        "that the other side closes: the change must be made there."
     )
 
     def __init__(self) -> None:
@@ -75,8 +75,8 @@ class RefusedKeepAlive(Rule):
             seen.place,
             seen.refused,
             f"{seen.place.origin} {_WORDS[way].format(idle=seen.idle)}: {seen.refused:,} of {all_of:,} connections served one request.",
-            "Let the server, or the proxy before it, keep connections alive (nginx: keepalive_timeout, and for what "
-            "is behind it keepalive and proxy_http_version 1.1). Nothing can be changed on this side.",
+            "Let the server, or the proxy in front of it, keep connections alive (nginx: keepalive_timeout, and towards its "
+            "upstream keepalive and proxy_http_version 1.1). Nothing can be changed on this side.",
             seen.cost,
         )
 

@@ -33,7 +33,7 @@ class RetriesSleep(Rule):
     code: ClassVar[str] = "PS120"
     title: ClassVar[str] = "retries sleep"
     explanation: ClassVar[str] = (
-        "The library retries by itself and sleeps in between: for as long as Retry-After says, or by its backoff. "
+        "The library retries by itself and sleeps in between: for as long as Retry-After says, or for its backoff. "
         "The caller only sees a slow request."
     )
 
@@ -74,7 +74,7 @@ class RetriesSleep(Rule):
             slept.retries,
             f"{slept.retries:,} {many} of requests to {slept.place.origin} (after {after}) slept {slept.seconds:.1f} s "
             f"between attempts, up to {slept.longest:.1f} s at once.",
-            "Retry less often or with a shorter backoff, or limit what a Retry-After may cost "
+            "Retry less often or with a shorter backoff, or ignore Retry-After "
             "(urllib3: Retry(total=…, backoff_factor=…, respect_retry_after_header=False)).",
             slept.seconds,
             "sleep",

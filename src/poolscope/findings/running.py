@@ -1,4 +1,4 @@
-"""All rules at work on one stream: each record goes to those that read its kind; one that raises is switched off."""
+"""Runs all rules on one stream: each record goes to the rules that read its kind; a rule that raises is switched off."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ class StaleConnection(Rule):
     by_cost: ClassVar[bool] = False
     explanation: ClassVar[str] = (
         "A server closes idle connections after a while. A request that is sent at that very moment, or before the "
-        "client has noticed, gets no answer; whether the server has seen it is not known."
+        "client has noticed, gets no answer, and the client cannot know whether the server has seen it."
     )
 
     def __init__(self) -> None:
@@ -48,7 +48,7 @@ class StaleConnection(Rule):
         self._stale: Bounded[Place, _Stale] = Bounded()
 
     def exchange(self, record: Exchange) -> None:
-        """Remember one that failed on a connection that had been idle."""
+        """Remember an exchange that failed on a connection that had been idle."""
         if (
             record.error is not None
             and record.status is None
@@ -93,8 +93,8 @@ class StaleConnection(Rule):
         return self.finding(
             stale.place,
             stale.count,
-            f"{stale.count:,} {what} to {stale.place.origin} failed on a kept connection that the server had closed, "
-            f"idle for {stale.idle:.1f} s or more.",
+            f"{stale.count:,} {what} to {stale.place.origin} failed on a kept connection that had been idle for "
+            f"{stale.idle:.1f} s or more and that the server had closed.",
             f"Keep connections for less than {stale.idle:.1f} s (httpx: Limits(keepalive_expiry=…), "
             "aiohttp: TCPConnector(keepalive_timeout=…)), or let the "
             f"server keep them longer. {retry}",

@@ -33,7 +33,7 @@ class ThrownAway(Rule):
     code: ClassVar[str] = "PS121"
     title: ClassVar[str] = "timeouts throw connections away"
     explanation: ClassVar[str] = (
-        "A request that is given up leaves its connection with an answer still on its way, so it is closed, and the "
+        "When a request times out or is cancelled, its answer is still on the way, so the connection is closed and the "
         "next request opens another. A short timeout on a slow server turns reuse off."
     )
 
@@ -42,7 +42,7 @@ class ThrownAway(Rule):
         self._lost: Bounded[Place, _Lost] = Bounded()
 
     def exchange(self, record: Exchange) -> None:
-        """Remember one that failed, for its line."""
+        """Remember a failed exchange, for its line."""
         if record.error is not None and record.connection is not None:
             self._failed.put((record.pid, record.connection), record)
 
@@ -77,6 +77,6 @@ class ThrownAway(Rule):
             lost.count,
             f"{lost.count:,} connections to {lost.place.origin} were thrown away with a request on them: "
             f"{' and '.join(causes)}.",
-            "Allow the answer the time it takes, or make it faster; give up only what nobody waits for.",
+            "Allow enough time for the answer, or make it faster; give up only on requests that nobody waits for.",
             lost.cost,
         )

@@ -43,8 +43,8 @@ class UnreadResponse(Rule):
     title: ClassVar[str] = "response not read"
     by_cost: ClassVar[bool] = False
     explanation: ClassVar[str] = (
-        "A connection can carry the next request only when the answer before it was read to its end. An answer that "
-        "is closed earlier costs its connection; one that is dropped without a close keeps it until it is collected."
+        "A connection can carry the next request only when the previous answer was read to its end. Closing an answer "
+        "earlier closes its connection; dropping it without a close blocks the connection until garbage collection."
     )
 
     def __init__(self) -> None:
@@ -58,7 +58,7 @@ class UnreadResponse(Rule):
             self._reading.put((record.pid, record.id), record)
 
     def exchange(self, record: Exchange) -> None:
-        """Remember one that was not read, for its line."""
+        """Remember an unread answer, for its line."""
         if self._reading:
             self._reading.pop((record.pid, record.id), None)
         if record.body_complete is False and record.connection is not None:
@@ -113,10 +113,10 @@ class UnreadResponse(Rule):
         found = self.finding(
             place,
             count,
-            f"{count:,} answers from {place.origin} were not read to their end, each at the price of its connection: "
+            f"{count:,} answers from {place.origin} were not read to their end, and each cost its connection: "
             f"{', '.join(ways)}.",
-            "Read the answer to its end inside a with block (response.content, or response.read() of a stream); where "
-            "only its headers matter, ask with HEAD.",
+            "Read the answer to its end inside a with block (response.content, or response.read() of a stream); if "
+            "only its headers matter, send HEAD.",
             seen.cost,
         )
         return replace(found, severity="info") if seen.sdk else found

@@ -27,7 +27,7 @@ class UsedAfterFork(Rule):
         self._used: Bounded[Place, int] = Bounded()
 
     def exchange(self, record: Exchange) -> None:
-        """Count one that ran on an inherited connection."""
+        """Count an exchange that ran on an inherited connection."""
         connection = self.known.connection(record.pid, record.connection)
         if connection is not None and connection.inherited:
             place = self.known.place_of(record)
@@ -40,7 +40,7 @@ class UsedAfterFork(Rule):
                 place,
                 count,
                 f"{count:,} {'request' if count == 1 else 'requests'} to {place.origin} ran on a connection that was "
-                "opened before this process was forked, and that its parent has too.",
+                "opened before this process was forked and is shared with its parent.",
                 "Build the client after the fork: in the worker's initializer, or on first use in each process.",
             )
             for place, count in self._used.items()

@@ -1,4 +1,4 @@
-"""The baseline: what was there when a project began to check, and is accepted until somebody mends it."""
+"""The baseline: findings that existed when a project began to check, and are accepted until they are fixed."""
 
 from __future__ import annotations
 
@@ -21,13 +21,15 @@ def read(path: str) -> frozenset[Fingerprint]:
     except OSError as error:
         raise UsageError(f"can't read the baseline {path!r}: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"the baseline {path!r} is no JSON: {error}") from None
+        raise UsageError(f"the baseline {path!r} is not JSON: {error}") from None
     if (
         not isinstance(data, dict)
         or data.get("version") != VERSION
         or not isinstance(data.get("accepted"), list)
     ):
-        raise UsageError(f"{path!r} is no baseline of version {VERSION}; --write-baseline {path} makes one")
+        raise UsageError(
+            f"{path!r} is not a baseline of version {VERSION}; --write-baseline {path} makes one"
+        )
     return frozenset(
         _entry(entry, f"{path} accepted[{number}]") for number, entry in enumerate(data["accepted"])
     )
@@ -35,7 +37,7 @@ def read(path: str) -> frozenset[Fingerprint]:
 
 def _entry(entry: Any, place: str) -> Fingerprint:
     if not isinstance(entry, dict):
-        raise UsageError(f"{place} is no object with {', '.join(Fingerprint._fields)}")
+        raise UsageError(f"{place} is not an object with {', '.join(Fingerprint._fields)}")
     values = [entry.get(name) for name in Fingerprint._fields]
     for name, value in zip(Fingerprint._fields, values, strict=True):
         if not isinstance(value, str):
@@ -44,7 +46,7 @@ def _entry(entry: Any, place: str) -> Fingerprint:
 
 
 def write(path: str, fingerprints: Iterable[Fingerprint]) -> None:
-    """Replace a file by what is there today, sorted so that its diffs read well; UsageError if it cannot be."""
+    """Replace a file by today's findings, sorted so that its diffs read well; UsageError if it cannot be written."""
     accepted = [fingerprint._asdict() for fingerprint in sorted(set(fingerprints))]
     text = json.dumps({"version": VERSION, "accepted": accepted}, indent=2) + "\n"
     try:

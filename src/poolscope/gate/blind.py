@@ -17,7 +17,7 @@ def blind_spots() -> list[str]:
     spots = [_sentence(found) for found in seen if found.status in ("incomplete", "broken")]
     spots += [f"{hook} failed and switched itself off" for hook in INSTRUMENTOR.ledger.hooks_disabled]
     if others:
-        spots.append(f"{', '.join(others)}: imported here, and not observed by poolscope")
+        spots.append(f"{', '.join(others)}: imported here, but not observed by poolscope")
     return spots
 
 

@@ -1,4 +1,4 @@
-"""Findings by name, as a person writes them: every name is checked, and an error says where it stands."""
+"""Findings by name, as a person writes them: every name is checked, and an error says where it is."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def codes(text: str, place: str) -> tuple[str, ...]:
     """Codes between commas or blanks, at least one."""
     words = [word for word in re.split(r"[,\s]+", text) if word]
     if not words:
-        raise UsageError(f"{place}: no code is named; write one as in PS101")
+        raise UsageError(f"{place}: there is no code; write one such as PS101")
     return tuple(code(word, place) for word in words)
 
 

@@ -37,7 +37,7 @@ class Comment:
         self.place = f"{self.file}:{self.line}"
 
     def is_for(self, site: CallSite) -> bool:
-        """Whether it stands on the statement of that line."""
+        """Whether it is on the statement of that line."""
         return site.file == self.file and self.lines[0] <= site.line <= self.lines[1]
 
 

@@ -1,4 +1,4 @@
-"""What is to be ignored: ``PS101``, ``PS101:scripts/*.py``, ``PS101@*.internal``, each written in one way everywhere."""
+"""Findings to ignore, written the same way everywhere: ``PS101``, ``PS101:scripts/*.py``, ``PS101@*.internal``."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Ignore:
         head, at, server = text.partition("@")
         name, colon, where = head.partition(":")
         if (at and not server.strip()) or (colon and not where.strip()):
-            raise UsageError(f"{place}: {text!r} has nothing behind its {'@' if at else ':'}")
+            raise UsageError(f"{place}: {text!r} has nothing after its {'@' if at else ':'}")
         return cls(code(name, place), where.strip() or None, server.strip() or None, f"{place} {text!r}")
 
     def covers(self, finding: Finding, root: str) -> bool:

@@ -65,7 +65,7 @@ class Gate:
         return f"<Gate {self.fail_on}: {len(self._ignores)} ignores, {len(self._baseline)} accepted>"
 
     def shows(self, finding: Finding) -> bool:
-        """Whether nobody has said that this finding is to be left alone."""
+        """Whether neither an ignore nor the baseline excludes this finding."""
         return not self._is_ignored(finding) and not self._is_accepted(finding)
 
     def _is_ignored(self, finding: Finding) -> bool:
@@ -100,14 +100,14 @@ class Gate:
         return verdict
 
     def _unused(self, findings: Sequence[Finding], reached: list[CallSite]) -> list[str]:
-        """Of lines that were not reached nothing is known; nor of one that shares a finding with others of its file."""
+        """Unneeded ignores; an unreached line is unknown, and so is a line that shares a finding with others of its file."""
         unused = []
         there = {(finding.code, site.file) for finding in findings if (site := site_of(finding))}
         for comment in self._comments.reached(reached):
             for code in comment.codes:
                 if (code, comment.file) not in there:
                     place = f"{path_from(self.root, comment.file)}:{comment.line}"
-                    unused.append(f"{place}: # poolscope: ignore[{code}] is not needed any more")
+                    unused.append(f"{place}: # poolscope: ignore[{code}] is no longer needed")
         for ignore in self._ignores:
             came_by = any(ignore.reaches(site, self.root) for site in reached)
             if (
@@ -115,7 +115,7 @@ class Gate:
                 and came_by
                 and not any(ignore.covers(finding, self.root) for finding in findings)
             ):
-                unused.append(f"{ignore.place} is not needed any more")
+                unused.append(f"{ignore.place} is no longer needed")
         return unused
 
     def _write_baseline(self, findings: Sequence[Finding], verdict: Verdict) -> None:
@@ -134,7 +134,7 @@ def _is_named(path: str | None, place: str) -> None:
 
 
 def gate_for(wishes: Wishes, directory: str | None = None) -> Gate:
-    """The gate of the project around ``directory``, or where we are; UsageError that names what is wrong."""
+    """The gate of the project around ``directory``, or the current one; UsageError names what is wrong."""
     return Gate(settings_for(directory or os.getcwd()), wishes)
 
 

@@ -26,7 +26,7 @@ class Settings:
 
 
 def settings_for(directory: str) -> Settings:
-    """Those of the nearest pyproject.toml at or above ``directory``; UsageError that names what is wrong in it."""
+    """The settings of the nearest pyproject.toml at or above ``directory``; UsageError names a wrong one."""
     path = _nearest(os.path.abspath(directory))
     if path is None:
         return Settings(os.path.abspath(directory))
@@ -51,7 +51,7 @@ def _table(path: str) -> dict[str, Any]:
     except OSError as error:
         raise UsageError(f"can't read {path}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is no TOML: {error}") from None
+        raise UsageError(f"{path} is not TOML: {error}") from None
     tool = tables.get("tool", {})
     table = tool.get("poolscope", {}) if isinstance(tool, dict) else {}
     if not isinstance(table, dict):

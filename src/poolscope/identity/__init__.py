@@ -1,4 +1,4 @@
-"""Whether two clients could do each other's work: what tells a client from others, as a number.
+"""Whether two clients could do each other's work: their settings as a number.
 
 A client differs by what it sends, at any of its first calls, and by its TLS, proxy, address and auth
 settings. Everything is compared by hash and never kept. No library is known here: whoever watches one
@@ -17,7 +17,7 @@ from poolscope.identity.values import value_of
 __all__ = ["CALLS", "Identity"]
 
 CALLS: Final = 20
-"""Calls of a client that are looked at; whoever makes more is no throwaway, whatever it sends."""
+"""How many calls of a client are looked at; a client with more is no throwaway, whatever it sends."""
 LIMIT: Final = 1_000
 _ITEMS: Final = 200
 _numbers: dict[frozenset[int], int] = {}
@@ -75,7 +75,7 @@ class Identity:
         before = len(known)
         known.update(items)
         if len(known) > _ITEMS:
-            self._items = None  # nobody is like one that sends so many different things
+            self._items = None  # no other client is like one that sends so many different things
             self.number = next(_number_ids)
         elif self.number is None or len(known) != before:
             self.number = _number_of(frozenset(known))

@@ -93,7 +93,7 @@ _OF_WHOM: Final = frozenset(
 
 
 def credential(value: str) -> str:
-    """Of a signature, which is another one each time, whose it is; of anything else all of it."""
+    """The value to compare: of a signature, which changes each time, only the id of its key; else all of it."""
     scheme, _, rest = value.partition(" ")
     lowered = scheme.lower()
     if lowered in ("aws4-hmac-sha256", "aws4-ecdsa-p256-sha256"):

@@ -13,7 +13,7 @@ from typing import Any, Final
 LIMIT: Final = 1_000
 _DEPTH: Final = 8
 _SIZE: Final = 200
-"""Values of one setting that are looked at; what lies deeper or comes later counts by identity."""
+"""How many values of one setting are looked at; deeper or later ones count by identity."""
 _PLAIN: Final = (bool, int, float, str, bytes)
 _serials: dict[int, tuple[weakref.ref[Any], int]] = {}
 _serial_ids: Final = itertools.count(1)
@@ -22,7 +22,7 @@ WATCHED: Final = "_poolscope_watched"
 
 
 def value_of(part: Any) -> Any:
-    """``part`` as plain values; an object that has none of its own counts as itself, which is: as different."""
+    """``part`` as plain values; an object without plain values counts as itself, so it differs from all others."""
     return _Values().of(part)
 
 
@@ -101,7 +101,7 @@ def _state(part: Any, kind: type) -> dict[str, Any] | None:
 
 
 def serial_of(part: Any) -> tuple[str, int]:
-    """A number that stands for the very object, as its id would if ids were not used again."""
+    """A number for this very object, as its id would be if ids were not reused."""
     known = _serials.get(id(part))
     if known is not None and known[0]() is part:
         return "object", known[1]

@@ -44,7 +44,7 @@ class Ledger:
         self.reset()
 
     def reset(self) -> None:
-        """Begin anew, as a forked child must: what began before is no concern of ours."""
+        """Start again, as a forked child must: the parent reports everything that began before."""
         self.pid = os.getpid()
         self.epoch = FACTS.epoch
         self.hooks_disabled: list[str] = []
@@ -54,11 +54,11 @@ class Ledger:
         self._since = Since.now()
         self._pools_of: dict[int, list[int]] = {}
         self._older: set[int] = set()
-        """Connections that were open before we began, and were told of when first used."""
+        """Connections that were open before poolscope began, and were reported at their first use."""
         self._closing: dict[int, facts.Connection] = {}
         """Closed connections with an exchange that is not over."""
         self._in_progress: dict[int, State] = {}
-        """How far the exchanges are that were told of while in progress."""
+        """The last reported state of exchanges in progress."""
 
     def __repr__(self) -> str:
         return f"<Ledger of {self.connections} connections and {self.requests} exchanges over, {LIVE!r}>"
@@ -124,7 +124,7 @@ class Ledger:
 
     def _exchange(self, sheet: facts.Exchange) -> None:
         if sheet.epoch != FACTS.epoch:
-            return  # a forked child reads on what its parent asked for, who tells of it
+            return  # a forked child reads the answer to its parent's request; the parent reports it
         LIVE.exchanges.pop(sheet.id, None)
         sheet._peers.pop(sheet.id, None)
         self._in_progress.pop(sheet.id, None)

@@ -64,7 +64,7 @@ def pool(sheet: facts.Pool, pid: int) -> records.Pool:
 
 
 def connection(sheet: facts.Connection, pid: int, epoch: int, over: bool = True) -> records.Connection:
-    """The record of a connection as it stands: in setup, open, closed or failed; unless over, not of its end."""
+    """The record of a connection in its current state: in setup, open, closed or failed; without its end unless over."""
     local, peer = _address(sheet.local), _address(sheet.peer)
     reason, closed_by = None, None
     if over and sheet.closed_at is not None and sheet.failed_phase is None:

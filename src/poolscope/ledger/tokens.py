@@ -1,9 +1,9 @@
-"""Which segments of a URL's path look like secrets: keys and tokens that stand where names stand otherwise.
+"""Which segments of a URL's path look like secrets: keys and tokens in place of names.
 
 The rule has a length, an alphabet and a measure of disorder: the share of neighbours that do not go together. Letters
 go together as they do in the words of paths, digits do with digits; a letter beside a digit does not. So identifiers
-that nobody can guess (UUIDs, digests) are hidden as well: nothing tells them from keys, and some are keys. Numbers,
-dates, slugs and names in camel case are not. What is shorter cannot be told from a name, and stays.
+that nobody can guess (UUIDs, digests) are hidden as well: nothing distinguishes them from keys, and some are keys. Numbers,
+dates, slugs and names in camel case are not. Shorter segments cannot be distinguished from names, and stay.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Which exchanges are worth a record even where nobody follows their client: those that tell of something."""
+"""Which exchanges are worth a record even if nothing follows their client: the unusual ones."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ LIBRARIES: Final[dict[str, str]] = {
     "trio": "poolscope.libraries.resolver",
     "ssl": "poolscope.libraries.tls",
 }
-"""Library → the file of ours that knows it; each has ``points(module)``."""
+"""Library → poolscope's module for it; each has ``points(module)``."""
 
 
 class Activation:
@@ -74,7 +74,7 @@ class Activation:
             _install(name, module)
 
     def stop(self) -> None:
-        """Observe marked objects only, if there are any; else restore what is still ours."""
+        """Observe only marked objects, if there are any; else restore the methods that are still poolscope's."""
         SIGHT.closes()
         if self._finder is not None and self._finder in sys.meta_path:
             sys.meta_path.remove(self._finder)
@@ -83,7 +83,7 @@ class Activation:
             self._restore()
 
     def forget_some(self) -> None:
-        """Observe nobody by itself any more."""
+        """Stop observing single objects."""
         self._for_some = False
         SIGHT.forgets_some()
         if not SIGHT.everybody:

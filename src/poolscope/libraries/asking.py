@@ -26,7 +26,7 @@ def begins(
     *,
     asynchronous: bool,
 ) -> Exchange:
-    """The exchange of a request that asks ``pool``, whose limits ``describe`` writes down when it is first used.
+    """The exchange of a request that asks ``pool``; ``describe`` notes the pool's limits at its first use.
 
     ``frames`` is the asking body's own, which has called this.
     """

@@ -16,15 +16,15 @@ from typing import Any, Final, NamedTuple
 
 from poolscope.facts import RawCallSite
 
-LIBRARY: Final = 0  # the one that is false: most frames above a request are of this kind
+LIBRARY: Final = 0  # 0, so that it is false: most frames above a request are of this kind
 """httpx, requests, urllib3, aiohttp and what they are built of; poolscope itself."""
 PACKAGE: Final = 1
 """Anything else from site-packages."""
 USER: Final = 2
 STANDARD: Final = 4
-"""The standard library, and tools that wrap every call: nobody's line, wherever they stand."""
+"""The standard library, and tools that wrap every call: never a user's line, wherever they are in the stack."""
 RUNNER: Final = 3
-"""What ``poolscope run`` starts the program from, and event loops their tasks: what lies further out has not called."""
+"""What ``poolscope run`` starts the program from, and event loops their tasks: frames further out did not make the call."""
 
 _PATHS: Final = sysconfig.get_paths()
 _INSTALLED: Final = tuple(
@@ -73,7 +73,7 @@ def site_of(code: CodeType, frame: FrameType) -> RawCallSite:
 
 
 def kind_of(filename: str) -> int:
-    """LIBRARY, PACKAGE, USER or RUNNER, by where the file lies."""
+    """LIBRARY, PACKAGE, USER or RUNNER, by the file's place."""
     kind = _kinds.get(filename)
     if kind is None:
         if len(_kinds) >= _MOST:
@@ -181,7 +181,7 @@ def of_construction(frame: FrameType | None, thing: Any) -> Site:
 
 
 def _outside_of_init(frame: FrameType | None) -> RawCallSite | None:
-    """The user's line that builds the object in the ``__init__`` of which ``frame`` is, if it is in one."""
+    """If ``frame`` is in an ``__init__``: the user's line that builds that object."""
     outer: RawCallSite | None = None
     while frame is not None and frame.f_code.co_name == "__init__":
         _, frame = _find(frame.f_back)
@@ -196,14 +196,14 @@ def _initialises(frame: FrameType, thing: Any) -> bool:
 
 
 class Line:
-    """The program's line that made a coroutine of an asynchronous client's: it may run as a task of its own."""
+    """The program's line that made a coroutine of an asynchronous client, which may run as a separate task."""
 
     __slots__ = ("site", "used")
 
     def __init__(self, site: RawCallSite | None) -> None:
         self.site = site
         self.used = False
-        """Whether a call was made from it: what comes later, in a hook of the client's, has a line of its own."""
+        """Whether a call was made from it; later calls, in a hook of the client, have their own line."""
 
     def __repr__(self) -> str:
         return f"<Line {self.site}>"

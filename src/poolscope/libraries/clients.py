@@ -1,4 +1,4 @@
-"""The mark on a client object: made where it is built, found in use, or asked to be observed by itself."""
+"""The mark on a client object: made when it is built, found in use, or passed to `trace`."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ def building() -> float | None:
 
 
 def built(client: Any, kind: str, started_at: float, site: callsite.Site) -> ClientMark:
-    """A mark for a client whose construction began at ``started_at`` and has just ended."""
+    """A mark for a client that was built from ``started_at`` until now."""
     return story.built(
         client, kind, started_at, site.user, site.sdk, loop=current_loop(), stated=not suppressed()
     )
 
 
 def observed_by_itself(client: Any, kind: str, built_in: FrameType | None = None) -> ClientMark:
-    """A mark for a client that somebody asked to observe, stated when it is first used.
+    """A mark for a client that the program asked to observe, reported when it is first used.
 
     ``built_in`` is the frame that is just building it; without one it was there before us.
     """
@@ -67,7 +67,7 @@ def in_sight(
 
 
 def observe(client: Any, kind: str, leave: Callable[[Any, ClientMark], object]) -> ClientMark:
-    """Observe ``client`` by itself; ``leave`` puts a mark on one that has none."""
+    """Observe only ``client``; ``leave`` puts a mark on a client without one."""
     mark = mark_of(client)
     if mark is None:
         mark = observed_by_itself(client, kind)
@@ -82,7 +82,7 @@ def unseen(client: Any, frame: FrameType) -> Call | None:
 
 
 def call_on(client: Any, mark: ClientMark, site: RawCallSite | None, identified: bool = True) -> Call | None:
-    """A call on a client in sight, whose ``identified`` requests are looked at for a while; None where suppressed."""
+    """A call on an observed client; if ``identified``, it helps to learn the client's settings. None if suppressed."""
     facts = mark.facts
     if facts.identity.settled or not identified:
         return Call(id(client), facts.current().id, site)

@@ -27,7 +27,7 @@ def on_the_wire(error: BaseException, library: str) -> BaseException:
 
 
 def name_on_the_wire(error: BaseException, library: str) -> str:
-    """Its class: the system's, where the library has one of its own for that."""
+    """Its class: the system's class, if the library wraps that in its own."""
     error = on_the_wire(error, library)
     bases = (cls for cls in type(error).__mro__ if cls.__module__ == "builtins")
     return next((cls for cls in bases if issubclass(cls, ConnectionError)), type(error)).__name__

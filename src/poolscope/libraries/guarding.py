@@ -1,4 +1,4 @@
-"""What keeps a body of ours harmless in somebody's method: its failures stay with us, its frames out of tracebacks."""
+"""Keeps hook bodies harmless: their failures never reach the program, their frames stay out of tracebacks."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def nothing(*args: Any) -> None:
 
 
 def hook_of(body: Callable[..., Any]) -> BodyHook:
-    """The hook whose body this function is, named after it: ``urllib3.pool.asks``."""
+    """The hook of this body, named after it: ``urllib3.pool.asks``."""
     module = body.__module__.removeprefix("poolscope.").removeprefix("libraries.")
     name = f"{module}.{body.__qualname__.rpartition('.')[2].lstrip('_')}"
     hook = HOOKS.get(name)

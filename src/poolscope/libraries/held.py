@@ -32,7 +32,7 @@ class Held:
 
     @property
     def exchange(self) -> Exchange | None:
-        """The one that the connection is serving."""
+        """The exchange that the connection is serving."""
         exchange = self.mark.exchange
         return None if exchange is None or exchange.finished_at is not None else exchange
 

@@ -1,6 +1,6 @@
 """httpx and httpx2: clients' birth, use and close. Everything below is httpcore's.
 
-The pools inside a client are marked as its own when it is built; one that several clients share is nobody's.
+The pools inside a client are marked as its own when it is built; a pool that several clients share belongs to none of them.
 """
 
 from __future__ import annotations
@@ -152,7 +152,7 @@ def _note_settings(client: Any, facts: ClientFacts, auth: Any) -> None:
     """They may be set after the client was built, or come with the call; what it sends is seen on the wire."""
     if type(auth).__name__ == "UseClientDefault":
         auth = client.auth
-    if type(auth).__module__.endswith("._auth"):  # httpx's own: what it does is seen in what is sent
+    if type(auth).__module__.endswith("._auth"):  # httpx's own: its effect is visible in the request
         auth = getattr(auth, "_func", None)
     facts.identity.is_set_up(
         "client", str(client.base_url), str(client.params), client.event_hooks, auth and serial_of(auth)

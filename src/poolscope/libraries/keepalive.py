@@ -1,4 +1,4 @@
-"""What the first answer on a connection tells: how long the server keeps it when idle, and how much it sends."""
+"""What the first answer on a connection shows: how long the server keeps it when idle, and how much it sends."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def watched(thing: Any) -> Any:
 
 
 def in_sight(thing: Any, made: Callable[[Era], Any]) -> Any:
-    """The mark on ``thing``, ``made`` where everybody is observed; None where it is none of our business."""
+    """The mark on ``thing``, ``made`` now if everything is observed; None if ``thing`` is not observed."""
     mark = watched(thing)
     if mark is None and SIGHT.everybody and thing is not None:
         mark = made(SIGHT.era)

@@ -66,15 +66,15 @@ class Point:
         self.var = var
         """Holds what ``before`` returned while the original runs."""
         self.takes = takes
-        """The library's first parameters after ``self``, in its order, for whatever stands there without names."""
+        """The library's first parameters after ``self``, in its order, for originals without parameter names."""
         self.rewrites = rewrites
         """The parameter that is replaced by the token's ``instead``, where that is not None."""
         self.at_call = at_call
-        """Whether ``before`` runs when a coroutine method is called: the coroutine may run as a task of its own."""
+        """Whether ``before`` runs when a coroutine method is called: the coroutine may run as a separate task."""
         self.missing_ok = missing_ok
         key = (method, *(hook.name for hook in self.hooks.values()))
         self.inside: ContextVar[Any] = _INSIDE.setdefault(key, ContextVar(f"poolscope_inside_{method}"))
-        """(id of the object, class) whose method is running, where one may call another's by ``super()``."""
+        """(id, class) of the object with a running method, because a method may call another by ``super()``."""
 
     def __repr__(self) -> str:
         owner = self.owner if isinstance(self.owner, str) else self.owner.__name__

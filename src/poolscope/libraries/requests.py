@@ -99,7 +99,7 @@ def _answer(auth: Any) -> tuple[str, Any, Any]:
 
 
 def _adapter(session: Any, url: str) -> Any:
-    """What the adapter that serves ``url`` brings along beside its pools, whose settings are theirs to tell."""
+    """The settings of the adapter for ``url`` besides those of its pools, which report their own."""
     url = url.lower()
     for prefix, adapter in session.adapters.items():
         if url.startswith(prefix.lower()):

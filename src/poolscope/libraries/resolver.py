@@ -20,7 +20,7 @@ Lookup: TypeAlias = tuple[float, float, bool]
 """(started_at, ended_at, found)."""
 
 LOOKUPS: Final[ContextVar[list[Lookup] | None]] = ContextVar("poolscope_lookups", default=None)
-"""Where the lookups of a connect under way are noted; None: nobody wants to know."""
+"""Where the lookups of the current connect are noted; None if they are not wanted."""
 
 
 def lookup_begins() -> tuple[list[Lookup], float] | None:

@@ -1,6 +1,6 @@
-"""What stands where we want to weave: a function of the library's own, or anything that somebody put there.
+"""What a class holds at a hook point: the library's own function, or something that another tool put there.
 
-Only the library's own plain function is wrapped with its own signature. Whatever else stands there gets all arguments
+Only the library's own plain function is wrapped with its own signature. Anything else gets all arguments
 as they came, bound as Python would bind it: it may have defaults of its own, or parameters that we do not know.
 """
 
@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, NamedTuple
 from poolscope.libraries.point import Point
 
 Mode = Literal["sync", "async", "at call", "unknown"]
-"""``unknown``: only what comes back shows whether it is a coroutine's."""
+"""``unknown``: only the returned value shows whether it is a coroutine."""
 
 VARARGS: Final = 0x04
 VARKEYWORDS: Final = 0x08
@@ -21,7 +21,7 @@ COROUTINE: Final = 0x80
 
 
 class Stands(NamedTuple):
-    """What stands at a point, as far as it matters to who wraps it."""
+    """What a class holds at a point, as far as its wrapper needs to know."""
 
     positional: tuple[str, ...]
     """Parameters after ``self``; those that may be given by keyword only are in ``keyword``."""
@@ -34,7 +34,7 @@ class Stands(NamedTuple):
     """The name of its first parameter; empty for a function of a module."""
     mode: Mode
     exact: bool = False
-    """Whether the wrapper has the very parameters of what stands there."""
+    """Whether the wrapper has the same parameters as the original."""
 
 
 def stands(point: Point, owner: Any, there: Any, inherited: bool) -> Stands:
@@ -71,7 +71,7 @@ def _super_call(point: Point, call: str) -> str:
 
 
 def _is_own_function(owner: Any, name: str, there: Any) -> bool:
-    """Whether ``there`` is what the body of its class (or module) defines: no decorator, nobody's wrapper."""
+    """Whether ``there`` is defined in the body of its class (or module): no decorator, no wrapper."""
     if type(there) is not FunctionType or hasattr(there, "__wrapped__"):
         return False
     if isinstance(owner, type):
@@ -132,7 +132,7 @@ def _mode(point: Point, there: Any, exact: bool) -> Mode:
 
 
 def argument(name: str, takes: tuple[str, ...], at: Stands) -> str:
-    """How a wrapper reads the library's parameter ``name``; None where it does not get it."""
+    """How a wrapper reads the library's parameter ``name``; None if it does not get that."""
     if name in at.positional or name in at.keyword or name in (at.varargs, at.varkeywords):
         return name
     place = takes.index(name) if name in takes else None

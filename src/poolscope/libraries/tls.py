@@ -28,7 +28,7 @@ def certified(context: Any) -> None:
 
 
 def note_tls(tls: Any, connection: Connection) -> None:
-    """What was negotiated, as far as the TLS object ``tls`` says; nothing where there is none."""
+    """The negotiated values that the TLS object ``tls`` provides; nothing without one."""
     if tls is None:
         return
     connection.alpn = tls.selected_alpn_protocol()

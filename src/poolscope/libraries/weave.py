@@ -1,4 +1,4 @@
-"""Makes a wrapper from a point: what runs before, after and around what stands there.
+"""Makes a wrapper from a point: what runs before, after and around the original.
 
 What a wrapper does not need is not in it: its source is put together for its point, and compiled once for all
 points of the same shape.
@@ -156,7 +156,7 @@ class _Sources:
         return f"<{len(_CODES)} shapes of wrappers>"
 
     def get_source(self, name: str) -> str | None:
-        """The source of the shape that ``name`` stands for."""
+        """The source of the shape called ``name``."""
         return next((source for source, code in _CODES.items() if code.co_filename == _file(name)), None)
 
 

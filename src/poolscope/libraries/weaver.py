@@ -1,4 +1,4 @@
-"""Puts wrappers in place and takes them out again, and says what is not where a library used to have it.
+"""Puts wrappers in place and takes them out again, and says which methods a library no longer has.
 
 Nothing here keeps a class alive, nor a wrapper: a class seen at run time may be gone tomorrow.
 """
@@ -29,11 +29,11 @@ class _Woven(NamedTuple):
     owner: ref[Any]
     wrapper: ref[FunctionType]
     inherited: bool
-    """Whether its owner had no such method of its own."""
+    """Whether its owner inherited the method."""
 
 
 class Weaver:
-    """What was woven where; `restore` undoes it, newest first, and only where it is still ours."""
+    """What was woven where; `restore` undoes it, newest first, unless another tool replaced it."""
 
     def __init__(self) -> None:
         self._woven: list[_Woven] = []
@@ -67,7 +67,7 @@ class Weaver:
                 _weave(self._woven, point, _definer(cls, point.method))
 
     def restore(self) -> None:
-        """Undo everything that nobody replaced after us; what was, runs on without our bodies."""
+        """Restore every method that nobody replaced since; a replaced wrapper runs on without its bodies."""
         with self._lock:
             self._sighted.clear()
             while self._woven:
@@ -141,7 +141,7 @@ def _put_back(owner: Any, woven: _Woven, wrapper: FunctionType) -> None:
 
 
 def missing(points: Iterable[Point], library: ModuleType) -> list[str]:
-    """The names of what ``library`` should have and has not: what was woven there sees nothing."""
+    """The points that ``library`` should have but lacks: their hooks see nothing."""
     lost = []
     for point in points:
         owner = owner_of(point, library)
@@ -171,7 +171,7 @@ def owner_of(point: Point, library: ModuleType | None) -> Any:
 
 
 def _definer(cls: type, method: str) -> type:
-    """The class whose method ``cls`` has; ``cls`` itself where that is the standard library's."""
+    """The class that defines the method of ``cls``; ``cls`` itself if that is in the standard library."""
     for base in cls.__mro__:
         if method in vars(base):
             return cls if base.__module__.partition(".")[0] in sys.stdlib_module_names else base

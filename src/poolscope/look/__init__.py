@@ -1,1 +1,1 @@
-"""A look into a running process: what its connections do right now, over a unix socket of its own."""
+"""A look into a running process: what its connections do right now, over a unix socket."""

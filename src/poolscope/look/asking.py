@@ -59,7 +59,7 @@ class Process:
             while piece := self._socket.recv(262_144):
                 self._received += piece
                 if len(self._received) > 2 * LONGEST:
-                    return self._end("sends what no poolscope would")
+                    return self._end("sends data that is not poolscope's")
                 self._take_whole_lines()
         except BlockingIOError:
             return self._patience()
@@ -82,7 +82,7 @@ class Process:
         if self.silent or time.monotonic() - self._since < wait:
             return None
         self.silent = True
-        return f"process {self.pid} does not answer: it is stopped, or has forked and asked for nothing since"
+        return f"process {self.pid} does not answer: it is stopped, or has forked and made no request since"
 
     def _end(self, how: str) -> str:
         self.close()
@@ -101,7 +101,7 @@ class Watch:
     """The processes that were asked for, and their children; all of this user's where none was named."""
 
     def __init__(self, pids: Sequence[int]) -> None:
-        """`CannotLookError` where one that was named cannot be looked into."""
+        """`CannotLookError` if a named process cannot be looked into."""
         self._asked = list(pids)
         self._processes: dict[str, Process] = {}
         self._known: set[str] = set()
@@ -131,7 +131,7 @@ class Watch:
         return all(process.look or process.ended or process.silent for process in self._processes.values())
 
     def read(self) -> list[str]:
-        """Take in what came; lines about what is odd."""
+        """Take in the looks that arrived; returns lines about anything odd."""
         if time.monotonic() - self._searched > LOOK_FOR_NEW:
             self._search()
         for process in list(self._processes.values()):
@@ -209,7 +209,7 @@ def _places(pids: Iterable[int]) -> list[Place]:
 
 
 def _in_its_container(pid: int) -> list[Place]:
-    """The socket of a process with a file system, and perhaps a number, of its own."""
+    """The socket of a process in another file system, perhaps with another process id there."""
     user = owner_of(pid)
     if user is None:
         return []

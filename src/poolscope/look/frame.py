@@ -27,7 +27,7 @@ WaiterState: TypeAlias = Literal["waiting", "connecting"]
 
 @dataclass(slots=True)
 class Counts:
-    """Sums of what was and what is; of a server, of a process, or of several."""
+    """Sums of the past and the present; of a server, of a process, or of several."""
 
     requests: int = 0
     """Over, or in progress for more than a second."""
@@ -204,11 +204,11 @@ def to_json(look: Look) -> str:
 
 
 def from_json(line: str | bytes) -> Look:
-    """The look of one line; ValueError if it is none, or of a newer poolscope."""
+    """The look of one line; ValueError if it is not a look, or from a newer poolscope."""
     try:
         data = json.loads(line)
         if data["type"] != Look.type or data["schema"] > SCHEMA:
-            raise ValueError("another poolscope's look: use the same version on both sides")
+            raise ValueError("it comes from another version of poolscope: use the same version on both sides")
         parts = {name: _list(kind, data.get(name, [])) for name, kind in _LISTS.items()}
         parts["totals"] = _one(Counts, data["totals"])
         look: Look = _one(Look, data, parts)

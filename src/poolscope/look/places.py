@@ -19,14 +19,14 @@ LONGEST: Final = 100
 
 
 class Place(NamedTuple):
-    """A socket, and the process that its name tells of."""
+    """A socket, and the process in its name."""
 
     path: str
     pid: int
 
 
 def folders(user: int, root: str = "") -> Iterator[str]:
-    """Where a user's processes put their sockets, the best place first; ``root`` stands before each."""
+    """Where a user's processes put their sockets, the best place first; each below ``root``."""
     runtime = os.environ.get("XDG_RUNTIME_DIR", "")
     if os.path.isabs(runtime) and user == os.geteuid() and not root:
         yield os.path.join(runtime, "poolscope")
@@ -37,8 +37,8 @@ def folders(user: int, root: str = "") -> Iterator[str]:
 
 
 def make_folder() -> str:
-    """The folder for this process's socket, made if need be; OSError where there is none of our own."""
-    trouble = OSError("there is no place for it")
+    """The folder for this process's socket, made if need be; OSError if none is usable."""
+    trouble = OSError("there is no folder for its socket")
     for folder in folders(os.geteuid()):
         if len(os.fsencode(folder)) + 40 > LONGEST or not os.path.isdir(os.path.dirname(folder)):
             continue
@@ -54,13 +54,13 @@ def make_folder() -> str:
 
 
 def is_private(folder: str, user: int) -> bool:
-    """Whether it is a real folder of the user's that nobody else can list or write."""
+    """Whether it is a real folder of the user, and nobody else can list or write it."""
     status = os.lstat(folder)
     return stat.S_ISDIR(status.st_mode) and status.st_uid == user and not status.st_mode & 0o077
 
 
 def sockets(user: int, root: str = "") -> list[Place]:
-    """The sockets of a user's processes, whether or not somebody listens."""
+    """The sockets of a user's processes, even if no process listens any more."""
     found: dict[str, Place] = {}
     for folder in folders(user, root):
         with suppress(OSError):
@@ -73,7 +73,7 @@ def sockets(user: int, root: str = "") -> list[Place]:
 
 
 def is_stale(path: str) -> bool:
-    """Whether nobody listens to a socket any more."""
+    """Whether no process listens to a socket any more."""
     probe = socket(AF_UNIX, SOCK_STREAM)
     try:
         probe.setblocking(False)

@@ -74,7 +74,7 @@ class Watcher:
 
 
 class LiveSocket:
-    """Listens from the first beat on, until closed; a forked child leaves it and makes one of its own."""
+    """Listens from the first beat on, until closed; a forked child leaves it and makes a new one."""
 
     def __init__(self) -> None:
         self._stream: Stream | None = None

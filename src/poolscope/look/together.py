@@ -1,4 +1,4 @@
-"""Several processes as one: sums, and lists whose items say which process they are of."""
+"""Several processes as one: sums, and lists of items that name their process."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ class ASGI:
         return f"<poolscope.middleware.ASGI of {self.app!r}>"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request; what is none (lifespan, a websocket) passes through."""
+        """Serve a request; anything else (lifespan, a websocket) passes through."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return

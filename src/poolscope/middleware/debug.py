@@ -1,4 +1,4 @@
-"""What a request may see where it is allowed to: a page of what is live now, and a report of its own connections."""
+"""What an allowed request can see: a page of everything live, and a report of its own connections."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Answer(NamedTuple):
 
 
 class Watched:
-    """Records a block, of which only what was sent for one served request is told."""
+    """Records a block, but reports only what was sent for one served request."""
 
     def __init__(self, served: Served) -> None:
         self._served = served

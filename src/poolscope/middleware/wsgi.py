@@ -69,11 +69,11 @@ def _asks(environ: Environ) -> bool:
 
 def _whole(application: Application, environ: Environ, served: Served) -> Answer:
     """Call the application, and wait for all of its answer."""
-    told: list[Any] = ["500 Internal Server Error", []]
+    started: list[Any] = ["500 Internal Server Error", []]
     written: list[bytes] = []
 
     def start_response(status: str, headers: list[tuple[str, str]], _: Any = None) -> Any:
-        told[:] = [status, headers]
+        started[:] = [status, headers]
         return written.append
 
     token = SERVED.set(served)
@@ -85,7 +85,7 @@ def _whole(application: Application, environ: Environ, served: Served) -> Answer
             _close(body)
     finally:
         SERVED.reset(token)
-    return Answer(told[0], list(told[1]), b"".join(written))
+    return Answer(started[0], list(started[1]), b"".join(written))
 
 
 class _Body:

@@ -48,7 +48,7 @@ def _activate() -> None:
         return
     value = os.environ.get(following.FOLLOW)
     if value and following.is_first(value):
-        # Nobody is left to read our spool: with the variable we begin anew, without it we go unobserved.
+        # No process is left to read this spool: with the variable recording starts again, without it there is none.
         del os.environ[following.FOLLOW]
         value = None
     if value:
@@ -93,7 +93,7 @@ def _is_helper() -> bool:
 
 
 def _is_main_interpreter() -> bool:
-    """A subinterpreter reads the same .pth, and the program that ends it would find a thread of ours in it."""
+    """A subinterpreter reads the same .pth, and the program that ends it would find poolscope's thread in it."""
     for name in ("_interpreters", "_xxsubinterpreters"):  # from 3.13 on, and before
         try:
             interpreters = importlib.import_module(name)

@@ -16,7 +16,7 @@ from poolscope.records import CallSite, Exchange, Holder, Phase, Record, Severit
 
 LARGEST_COUNT: Final = 2**63
 LARGEST_TIME: Final = 1e15
-"""Seconds; what is larger is no time, and sums of it would overflow."""
+"""Seconds; a larger number is not a time, and sums of such numbers would overflow."""
 MOST_ITEMS: Final = 256
 """Of one list or table."""
 MOST_PHASES: Final = 32

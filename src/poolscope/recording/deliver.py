@@ -25,7 +25,7 @@ _path_at_start = tuple(sys.path)
 
 @contextmanager
 def our_imports() -> Iterator[None]:
-    """Import from where we were started: the program may lie beside a ``rich.py`` of its own."""
+    """Import from where poolscope was started: there may be another ``rich.py`` beside the program."""
     theirs, sys.path[:] = list(sys.path), _path_at_start
     try:
         yield

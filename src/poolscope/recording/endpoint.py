@@ -1,4 +1,4 @@
-"""The collector's address, as ``--otlp`` takes it, and what is spoken there."""
+"""The collector's address, as ``--otlp`` takes it, and the protocol to use."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Endpoint(NamedTuple):
     """What its port or path speaks, ``grpc`` or ``http/protobuf``, unless the environment knows better."""
 
     def protocol_of(self, signal: str) -> str:
-        """What to speak for ``signal`` (traces, metrics, logs); UsageError for what nobody speaks here."""
+        """The protocol for ``signal`` (traces, metrics, logs); UsageError for an unsupported one."""
         for variable in (f"OTEL_EXPORTER_OTLP_{signal.upper()}_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"):
             asked = os.environ.get(variable, "").strip()
             if asked:
@@ -32,7 +32,7 @@ class Endpoint(NamedTuple):
 
 
 def parse_endpoint(value: str) -> Endpoint:
-    """The collector's address: ``[http[s]://]HOST[:PORT][/PATH]``; UsageError if it is none.
+    """The collector's address: ``[http[s]://]HOST[:PORT][/PATH]``; UsageError if it is invalid.
 
     Without a scheme it is plain text, unless ``OTEL_EXPORTER_OTLP_INSECURE`` is ``false``. Port 4317 is gRPC;
     4318, any other port behind a scheme, and a path are HTTP; a bare HOST:PORT is gRPC.
@@ -47,7 +47,7 @@ def parse_endpoint(value: str) -> Endpoint:
     except ValueError:
         host, port, parts = None, None, urlsplit("")
     if "@" in parts.netloc:
-        raise UsageError("--otlp: credentials belong into OTEL_EXPORTER_OTLP_HEADERS, not into the endpoint")
+        raise UsageError("--otlp: credentials belong in OTEL_EXPORTER_OTLP_HEADERS, not in the endpoint")
     clean = host and not any(letter.isspace() for letter in text) and not parts.query and not parts.fragment
     if not clean or port == 0 or parts.scheme not in ("http", "https"):
         raise UsageError(

@@ -41,11 +41,11 @@ class Gating:
         return gate_for(wishes, self._directory)
 
     def open(self, picture: Picture) -> None:
-        """Leave out of the picture what is not to be shown; a project's settings are read only for findings."""
+        """Remove ignored findings from the picture; a project's settings are read only if there are findings."""
         try:
             if self._gate is None and picture.found():
                 self._gate = self._made()
-        except UsageError as error:  # nobody asked for a gate: the report comes all the same
+        except UsageError as error:  # no option asked for a gate, so the report is still printed
             self._trouble = str(error)
         if self._gate is not None:
             picture.shows = self._gate.shows

@@ -85,7 +85,7 @@ class Heartbeat:
 
 
 def may_start_after_fork() -> bool:
-    """Whether a thread of ours makes no difference to a fork a moment ago.
+    """Whether poolscope's thread makes no difference to a fork a moment ago.
 
     Python 3.13 and later count the threads after this, so there it needs one of the program's own.
     """

@@ -6,7 +6,7 @@ import sys
 
 
 def interrupted(exit_code: int | None) -> bool:
-    """Whether the interpreter is on its way out because of a KeyboardInterrupt that nobody handled.
+    """Whether the interpreter is on its way out because of an unhandled KeyboardInterrupt.
 
     Without ``run`` (``exit_code`` None) it shows in what was printed last; an interactive session prints
     many and survives them.

@@ -11,7 +11,7 @@ from poolscope.records import Record, to_json
 FLUSH_AT: Final = 512
 """Lines kept back at most; a flush writes them in one piece."""
 TOO_MANY: Final = 65_536
-"""Lines that wait at most for whoever reads a pipe."""
+"""How many lines wait at most for the reader of a pipe."""
 
 
 class LineFile:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def live_socket(options: Options) -> LiveSocket | None:
-    """Where `poolscope top` looks in; None where nobody may."""
+    """Where `poolscope top` looks in; None if it may not."""
     if not options.live:
         return None
     from poolscope.look.serving import LiveSocket

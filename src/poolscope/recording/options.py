@@ -63,7 +63,7 @@ GATE_OPTIONS: Final = (
         ("--fail-on",),
         "fail_on",
         "CODES",
-        "End with 4 if one of these findings is there: PS101,PS103, or warning, or any.",
+        "Exit with 4 if there is one of these findings: PS101,PS103, or warning, or any.",
     ),
     Option(
         ("--ignore",),
@@ -76,7 +76,7 @@ GATE_OPTIONS: Final = (
         ("--write-baseline",),
         "write_baseline",
         "FILE",
-        "Write the findings of today to FILE, and accept them.",
+        "Write today's findings to FILE, and accept them.",
     ),
 )
 """What decides whether a command fails; `view` has them too."""
@@ -85,7 +85,7 @@ OPTIONS: Final = (
         ("--save",),
         "save",
         "FILE",
-        "Write every record to FILE as JSON Lines, while the program runs; %p in it is the process's number.",
+        "Write every record to FILE as JSON Lines, while the program runs; %p in it is the process id.",
     ),
     Option(
         ("-o", "--output"), "output", "FILE", "Write the report to FILE, or - for stdout, instead of stderr."
@@ -98,13 +98,13 @@ OPTIONS: Final = (
     ),
     Option(("--follow",), "follow", None, "Follow Python child processes: the default."),
     Option(
-        ("--no-follow",), "follow", None, "Follow forks only, no other Python child processes.", value=False
+        ("--no-follow",), "follow", None, "Follow only forks, no other Python child processes.", value=False
     ),
     Option(("--every",), "every", "SECONDS", "Print the report so far every SECONDS."),
     Option(("--keep-query",), "keep_query", None, "Keep the values of URL queries (they may be secrets)."),
-    Option(("--keep-path",), "keep_path", None, "Keep what looks like a secret in URL paths."),
+    Option(("--keep-path",), "keep_path", None, "Keep the parts of URL paths that look like a secret."),
     Option(("--no-color",), "no_color", None, "No colours; the NO_COLOR variable does the same."),
-    Option(("--dump-on",), "dump_on", "SIGNAL", "Print the report so far when SIGNAL comes, e.g. USR1."),
+    Option(("--dump-on",), "dump_on", "SIGNAL", "Print the report so far when SIGNAL arrives, e.g. USR1."),
     Option(("--otlp",), "otlp", "ENDPOINT", "Send spans, metrics and events to an OpenTelemetry collector."),
     Option(("--live",), "live", None, "Let `poolscope top` of the same user look into the running program."),
     *GATE_OPTIONS,
@@ -147,7 +147,7 @@ def parse_variable(value: str) -> Options:
         if word.startswith("-") and word not in ("-m", "-c"):
             _take(options, word, rest)
         elif word.lower() not in ("1", "true", "yes", "on"):
-            raise UsageError(f"POOLSCOPE={value!r}: {word!r} is no option")
+            raise UsageError(f"POOLSCOPE={value!r}: {word!r} is not an option")
     if options.fail_on is not None:
         raise UsageError(
             "--fail-on in POOLSCOPE cannot change how a program ends: use poolscope run, or --save FILE and"
@@ -158,11 +158,9 @@ def parse_variable(value: str) -> Options:
 
 
 def _check(options: Options) -> None:
-    """Only text may stand between the program's own words on stderr."""
+    """Only text may go to stderr, between the program's own output."""
     if options.format != "text" and options.output is None and not options.quiet:
-        raise UsageError(
-            f"--format {options.format} needs a place of its own: add -o FILE, or -o - for stdout"
-        )
+        raise UsageError(f"--format {options.format} cannot go to stderr: add -o FILE, or -o - for stdout")
 
 
 def _take(options: Options, word: str, rest: list[str]) -> bool:

@@ -27,7 +27,7 @@ FORK_TIMEOUT: Final = 0.2
 
 
 def collector(endpoint: str, program: str) -> Collector:
-    """Telemetry of this process for ``endpoint``; UsageError if there is none to be had, and why."""
+    """Telemetry of this process for ``endpoint``; UsageError says why if that is impossible."""
     from poolscope.recording import otlp_export
 
     parsed = parse_endpoint(endpoint)
@@ -120,14 +120,14 @@ class Collector:
         self._heartbeat.stop(FORK_TIMEOUT)
 
     def after_fork(self) -> None:
-        """In the child: everything anew."""
+        """In the child: start everything again."""
         self._heartbeat.reset()
         instrumentor.drop(self._signals)
         self._begin()
         self.start()
 
     def finish(self) -> str | None:
-        """Deliver the rest, within `EXIT_TIMEOUT`; returns what there is to say about what is lost."""
+        """Deliver the rest, within `EXIT_TIMEOUT`; returns a sentence about what was lost."""
         if self._finished:
             return None
         self._finished = True
@@ -137,7 +137,7 @@ class Collector:
         if not arrived:
             lost += self._spans.unsent + self._events.unsent
         instrumentor.drop(self._signals)
-        self._threads.add(get_ident())  # what is said about closing is about our own deliveries, too
+        self._threads.add(get_ident())  # log records about closing are about poolscope's own deliveries, too
         for exporter in self._exporters.values():
             exporter.shutdown()
         self._threads.discard(get_ident())

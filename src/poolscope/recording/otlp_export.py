@@ -1,6 +1,6 @@
-"""The official OTLP exporters, and the buffers that stand before them.
+"""The official OTLP exporters, and the buffers in front of them.
 
-Nothing is sent in the program's own threads: what its requests yield waits here for a thread of ours.
+Nothing is sent in the program's own threads: their spans and events wait here for poolscope's thread.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def _exporter(endpoint: Endpoint, signal: str) -> Any:
 
 
 def preferred_temporality() -> dict[type, Any]:
-    """How the environment wants sums to be told: the exporters' own reading, needed before there is one."""
+    """How the environment wants sums exported; read as the exporters do, because it is needed before they exist."""
     from opentelemetry.sdk.metrics import Counter, Histogram, ObservableCounter
     from opentelemetry.sdk.metrics.export import AggregationTemporality
 
@@ -126,7 +126,7 @@ class _OnlyOthers(logging.Filter):
 
 
 class Waiting:
-    """What waits for the collector; stands where the SDK expects an exporter."""
+    """Keeps what waits for the collector; the SDK uses it as an exporter."""
 
     def __init__(self, nudge: Callable[[], None]) -> None:
         self._items: deque[Any] = deque()

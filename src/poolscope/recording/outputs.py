@@ -26,7 +26,7 @@ class Outputs:
     """The saved file and the report's, if they were asked for."""
 
     def __init__(self, options: Options, *, by_hand: bool) -> None:
-        """Claim them; UsageError if one cannot be written. ``by_hand``: somebody watches this very program start."""
+        """Claim them; UsageError if one cannot be written. ``by_hand``: a person is starting this program and watches."""
         self._options = options
         self._by_hand = by_hand
         self._asked = {"--save": options.save, "-o": options.output if options.output != STDOUT else None}
@@ -40,7 +40,7 @@ class Outputs:
         self.beside: str | None = (
             saved.path if "--save" in self._claimed and saved and saved.regular else None
         )
-        """The saved file, where others can stand beside it."""
+        """The saved file, if other files can be created beside it."""
         if by_hand:
             self.tell()
 
@@ -62,14 +62,14 @@ class Outputs:
             return create(path)
         except OSError as error:
             raise UsageError(
-                f"can't write {path!r}, where records are kept meanwhile: {error.strerror}"
+                f"can't write {path!r}, the temporary file for records: {error.strerror}"
             ) from None
 
     def _oddities(self) -> Iterator[str]:
         for option, file in self._claimed.items():
             asked = self._asked[option]
             if asked is not None and file.path != expanded(asked):
-                why = "is there already" if "%p" in asked else _WHY[is_live(asked)]
+                why = "already exists" if "%p" in asked else _WHY[is_live(asked)]
                 yield f"{option} {expanded(asked)!r} {why}, so this one writes {file.path!r}"
 
     def tell(self) -> None:

@@ -1,8 +1,8 @@
-"""A file that no other process writes: the one that was asked for, or one beside it.
+"""A file that no other process writes: the requested file, or one beside it.
 
 The writer holds a lock (`flock`) on the file while it lives, and the kernel lets go of it however the process
 ends. The lock belongs to the file, not to a process number, so it is seen from other containers on the same kernel.
-Where a file system has no locks, a recording without an end is taken for one that is still being written.
+Where a file system has no locks, a recording without an end counts as still being written.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class OwnFile:
         status = os.fstat(self._kept)
         self._identity = (status.st_dev, status.st_ino)
         self.regular = stat.S_ISREG(status.st_mode)
-        """Not a pipe or a terminal: those are opened once, and somebody may read slowly."""
+        """Not a pipe or a terminal: those are opened once, and their reader may be slow."""
 
     def __repr__(self) -> str:
         return f"<OwnFile {self.path}>"
@@ -55,12 +55,12 @@ class OwnFile:
             return os.fstat(descriptor).st_size
 
     def cut(self, size: int) -> None:
-        """Take off what was written since it was ``size`` long."""
+        """Cut the file back to ``size``."""
         with self._borrowed() as descriptor:
             os.ftruncate(descriptor, size)
 
     def empty(self) -> None:
-        """Begin anew: what follows replaces what was written. OSError if that cannot be."""
+        """Start again: what follows replaces what was written. OSError if that is impossible."""
         if self.regular:
             descriptor = self._private()
             try:

@@ -123,7 +123,7 @@ def _tell_child(executables: Sequence[Any], argv: Sequence[Any], environment: Se
 
 
 def _is_isolated(words: Sequence[str]) -> bool:
-    """Whether the interpreter is told not to look where we wait for it.
+    """Whether an option keeps the interpreter from loading poolscope at its start.
 
     That is poolscope.pth in its site (-S), or else our sitecustomize on PYTHONPATH (-I, -E, -S).
     """

@@ -154,7 +154,7 @@ def _set_first_path(path: str) -> None:
 
 
 def _absolute(path: str) -> str:
-    """As Python makes it: neither shortened nor resolved, and left alone where nobody knows where we are."""
+    """As Python makes it: neither shortened nor resolved, and unchanged if the current folder is unknown."""
     try:
         return path if os.path.isabs(path) else os.path.join(os.getcwd(), path)
     except OSError:

@@ -1,4 +1,4 @@
-"""Reading a saved file line by line, saying where it stops being one of ours."""
+"""Reads a saved file line by line, and says at which line it stops being a recording."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ class Reading:
     """Read this instead; ``path`` is what it is called then."""
 
     def records(self) -> Iterator[records.Record]:
-        """The records up to the first line that is none. OSError if the file cannot be read."""
+        """The records up to the first line that is not a record. OSError if the file cannot be read."""
         with open(self.path, "rb") if self.source is None else nullcontext(self.source) as file:
             for number, line in self._lines(file):
                 try:
                     record = parse(line)
                     _expect(number, record)
                 except ValueError as error:
-                    self.trouble = f"line {number} of {self.path} is no poolscope record ({error})"
+                    self.trouble = f"line {number} of {self.path} is not a poolscope record ({error})"
                     return
                 self.read += 1
                 yield record
@@ -46,7 +46,7 @@ class Reading:
 
 
 def parse(line: str) -> records.Record:
-    """The record of one line, every field of the type it must have; ValueError if it is not one of ours."""
+    """The record of one line, every field of the type it must have; ValueError if it is not a record of poolscope."""
     try:
         record = records.from_json(line)
     except (TypeError, AttributeError, RecursionError) as error:

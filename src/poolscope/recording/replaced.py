@@ -19,7 +19,7 @@ class CannotWriteError(Exception):
 
 @contextmanager
 def replaced(path: str | None, otherwise: Write) -> Iterator[Write]:
-    """What to write with: into ``path``, or with ``otherwise`` where there is none.
+    """What to write with: into ``path``, or with ``otherwise`` without a path.
 
     A reader of ``path`` never sees half of it. A pipe or device is written to as it is.
     """

@@ -63,7 +63,7 @@ class Session:
         self.hint: str | None = None
         """A line of advice to end with."""
         self.silent_if_nothing = False
-        """Print no report when no connection was seen: nobody asked about this very program."""
+        """Print no report when no connection was seen: nobody asked for this program."""
         self._spools = spools.Spools(spool_directory or "")
         self._outputs: Outputs | None = None
         self._heartbeat = Heartbeat(self._beat)
@@ -146,7 +146,7 @@ class Session:
             self._collector.first_request()
 
     def _beat(self) -> None:
-        """Once a second, in a thread of ours: drain, flush, and print what was asked for."""
+        """Once a second, in poolscope's thread: drain, flush, and print the requested reports."""
         self._termination.wake()
         with FACTS.settled(1.0) as settled:
             if settled:
@@ -175,7 +175,7 @@ class Session:
         with FACTS.settled(1.0) as settled:
             picture = deepcopy(self._stream.picture) if settled and self.first else None
             summary = self._stream.summary(self.exit_code, self._not_followed)
-        if picture is None:  # a child has none of its own; its spool has all there is to draw
+        if picture is None:  # a child has no picture; its spool has everything to draw
             picture = spools.picture_of(self._file)
         else:
             self._spools.read(picture)
@@ -228,7 +228,7 @@ class Session:
             FACTS.rearm()
 
     def _after_fork(self) -> None:
-        """In the child: a spool of its own, and nothing of the parent's."""
+        """In the child: start a new spool, and forget everything of the parent."""
         if self._end.begun:
             return
         INSTRUMENTOR.unlisten(self._stream.take)
@@ -254,7 +254,7 @@ class Session:
                 os._exit(FAILED)
 
     def before_exec(self) -> None:
-        """The process may become another program, whose end we shall not see."""
+        """The process may become another program, and poolscope will not see its end."""
         self.flush()
 
     def flush(self) -> None:
@@ -317,7 +317,7 @@ class Session:
             self._stream.put(self._stream.summary(self.exit_code, self._not_followed))
             file.flush()
             if file.error is not None:
-                note(f"what process {self._pid} saw is not complete: {file.error}")
+                note(f"the records of process {self._pid} are not complete: {file.error}")
 
     def _finish_first(self) -> None:
         picture = self._stream.draw()

@@ -49,7 +49,7 @@ def place_for(save: str | None) -> str:
 
 
 def _is_ours(status: os.stat_result, owner: int | None = None) -> bool:
-    """Whether it is a folder of our own in which nobody else can plant a thing."""
+    """Whether it is our own folder, and nobody else can plant a file in it."""
     owned = status.st_uid == (os.geteuid() if owner is None else owner)
     return stat.S_ISDIR(status.st_mode) and owned and not status.st_mode & 0o022
 
@@ -86,7 +86,7 @@ class Spools:
         return LineFile(path, open_file)
 
     def read(self, picture: Picture) -> None:
-        """Read every spool as far as it is written; a line that is not whole or not ours ends that spool."""
+        """Read every spool as far as it is written; an incomplete or foreign line ends that spool."""
         for spool in open_spools(self._home, [], only=self._run):
             for _ in self._drawn(spool, picture, goes_on=is_held(spool)):
                 pass
@@ -117,7 +117,7 @@ class Spools:
             yield line
 
     def records(self) -> Iterator[records.Record]:
-        """What the children have written so far, of those whose spools are still here."""
+        """What the children have written so far, if their spools are still here."""
         for spool in open_spools(self._home, [], only=self._run):
             yield from (record for _, record in _readable(spool))
 
@@ -148,7 +148,7 @@ def make(directory: str) -> None:
             os.mkdir(path, 0o700)
         except FileExistsError:
             if path != directory and not _is_ours(os.lstat(path)):
-                raise PermissionError(errno.EPERM, f"{path} is somebody else's") from None
+                raise PermissionError(errno.EPERM, f"{path} belongs to another user") from None
             continue
         if shared:
             os.chmod(path, mode)
@@ -158,7 +158,7 @@ def make(directory: str) -> None:
 def _folders(
     home: str, failures: list[str], *, only: str | None = None, owner: int | None = None
 ) -> Iterator[list[tuple[int, str]]]:
-    """(descriptor, name) of the runs' folders in ``home``; nothing where that is a link or somebody else's."""
+    """(descriptor, name) of the runs' folders in ``home``; nothing if that is a link or belongs to another user."""
     descriptors: list[int] = []
 
     def opened(name: str, above: int | None = None) -> int:
@@ -176,7 +176,7 @@ def _folders(
                     if os.fstat(folder).st_uid == status.st_uid:
                         found.append((folder, name))
     except PermissionError as error:
-        # Root that has become somebody else cannot list it any more; the name is enough.
+        # After root has become another user, it cannot list the folder any more; the name is enough.
         with suppress(OSError):
             if only is not None:
                 found.append((opened(os.path.join(home, only)), only))
@@ -209,11 +209,11 @@ def open_spools(
                 if _is_a_spool(os.fstat(descriptor), os.fstat(folder)):
                     yield spool
                 else:
-                    failures.append(f"{name} was left out: no child of ours wrote it")
+                    failures.append(f"{name} was left out: it was not written by a child of this run")
 
 
 def _is_a_spool(status: os.stat_result, folder: os.stat_result) -> bool:
-    # Into root's folder the children write that have become somebody else: its name is their pass.
+    # Children that have become another user still write into root's folder, because they know its name.
     expected = folder.st_uid in (status.st_uid, 0)
     return stat.S_ISREG(status.st_mode) and status.st_nlink == 1 and expected
 
@@ -245,7 +245,7 @@ def _readable(spool: IO[bytes]) -> Iterator[tuple[str, records.Record]]:
 
 
 def written(path: str) -> Iterator[records.Record]:
-    """The records in a file of ours, up to the first line that is not whole."""
+    """The records in one of poolscope's files, up to the first incomplete line."""
     with open(path, "rb") as file:
         yield from (record for _, record in _readable(file))
 
@@ -264,7 +264,7 @@ def picture_of(file: LineFile | None) -> Picture:
 
 
 def has_spool(directory: str) -> bool:
-    """Whether a process of our number has written one: its records could not be told from ours."""
+    """Whether a process with our id has written a file: its records could not be distinguished from ours."""
     try:
         return any(name.endswith(f"-{os.getpid():010d}{ENDING}") for name in os.listdir(directory))
     except OSError:

@@ -20,7 +20,7 @@ from poolscope.genuine import poll
 from poolscope.reports.printable import page
 
 PATIENCE: Final = 5.0
-"""Seconds to wait for somebody to read a full pipe, after which the rest is given up."""
+"""Seconds to wait for the reader of a full pipe before the rest is given up."""
 PLAINLY: Final = "poolscope.plainly"
 _IN_ASCII: Final = {
     "·": "-", "–": "-", "−": "-", "─": "-", "━": "=", "┄": "~", "█": "#", "▒": "%", "∥": "|",
@@ -48,7 +48,7 @@ def print_text(text: str, *, on_stdout: bool = False) -> bool:
 
 
 def write_patiently(descriptor: int, data: bytes) -> None:
-    """Write to whoever reads slowly, or gives up reading; OSError if that cannot be.
+    """Write even if the reader is slow or gives up; OSError if that is impossible.
 
     A program may have given SIGPIPE its deadly default back; our writing must not be what triggers it.
     """
@@ -108,7 +108,7 @@ def say(text: str, *, nl: bool = True, color: bool | None = None) -> None:
 
 
 def note(text: str) -> None:
-    """One line of ours on stderr."""
+    """Print one line of poolscope on stderr."""
     print_text(page([f"poolscope: {text}"]))
 
 

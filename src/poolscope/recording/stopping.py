@@ -87,7 +87,7 @@ def nothing_collected() -> Iterator[None]:
         yield
     finally:
         if collecting:
-            # Objects of ours that stay must not make the collector run any sooner.
+            # Objects that poolscope keeps must not make the collector run any sooner.
             first, *others = gc.get_threshold()
             if first:
                 gc.set_threshold(first + max(0, gc.get_count()[0] - before), *others)
@@ -160,7 +160,7 @@ def _nothing(*_: Any) -> None:
 
 
 def _is_worker() -> bool:
-    """Whether this is a process of multiprocessing's: of a fork just now, or of an interpreter of its own."""
+    """Whether multiprocessing made this process: by a fork just now, or as a new interpreter."""
     if any("multiprocessing.spawn" in word or "multiprocessing.forkserver" in word for word in sys.orig_argv):
         return True
     frame = sys._getframe()

@@ -132,7 +132,7 @@ class Stream:
         self._ended_at = now()
 
     def summary(self, exit_code: int | None, children_not_followed: int) -> records.Summary:
-        """The sums as they stand."""
+        """The sums so far."""
         ended_at = self._ended_at or now()
         return records.Summary(
             pid=os.getpid(),

@@ -21,7 +21,7 @@ class Watch:
         self._told: set[int | None] = set()
 
     def look(self, snapshot: Snapshot) -> str | None:
-        """What is to be said about a wait that nobody was told of yet."""
+        """The text about a long wait that has not been reported yet."""
         # Whoever is connecting has a slot: slow setups are not waits.
         connecting = {c.opened_by for c in snapshot.connections if c.state == "connecting"}
         for waiter in snapshot.waiters:
@@ -38,7 +38,7 @@ class Watch:
 
 
 def _is_full(pool: int | None, snapshot: Snapshot) -> bool:
-    """Whether the pool has no connection to give: with one free it is the loop, or the machine, that is busy."""
+    """Whether the pool has no connection left. If it has, the loop or the machine is busy instead."""
     limit = next((p.max_connections for p in snapshot.pools if p.id == pool), None)
     taken = sum(c.pool == pool and c.state != "idle" for c in snapshot.connections)
     taken += sum(h.pool == pool and h.state == "not_given_back" for h in snapshot.holders)
@@ -46,7 +46,7 @@ def _is_full(pool: int | None, snapshot: Snapshot) -> bool:
 
 
 def describe(waiter: Waiter, snapshot: Snapshot) -> str:
-    """Who waits, and who holds what it waits for."""
+    """Names the waiting request and those that hold the connections of its pool."""
     same_pool = [h for h in snapshot.holders if h.pool == waiter.pool]
     waiting = sum(w.pool == waiter.pool for w in snapshot.waiters)
     limit = next((p.max_connections for p in snapshot.pools if p.id == waiter.pool), None)
@@ -61,7 +61,7 @@ def describe(waiter: Waiter, snapshot: Snapshot) -> str:
     if len(same_pool) > SHOWN:
         lines.append(f"  and {len(same_pool) - SHOWN} more")
     if not same_pool:
-        lines.append("  nobody that poolscope can see holds one")
+        lines.append("  no request that poolscope can see holds one")
     return page(line for line in lines if line)
 
 

@@ -29,7 +29,7 @@ class Following(Generic[_Value]):
         self._open[key] = value
 
     def get(self, pid: int, number: int | None) -> _Value | None:
-        """The value of one that is open, or was a short while ago."""
+        """The value of a connection that is open, or was a short while ago."""
         key = (pid, number or 0)
         value = self._open.get(key)
         return self._past.get(key) if value is None else value

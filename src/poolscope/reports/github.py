@@ -30,7 +30,7 @@ def renderer(write: Write, look: Look) -> Renderer:
 
 
 def render(told: Sequence[Told], root: str) -> str:
-    """One command a line; a finding without a line of code stands beside the whole run."""
+    """One command a line; a finding without a line of code is about the whole run."""
     return "".join(f"{_command(one, root)}\n" for one in told)
 
 

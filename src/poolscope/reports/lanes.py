@@ -13,7 +13,7 @@ SAMPLED: Final = 5
 EDGE: Final = 4
 """Requests kept of each connection, from its beginning and from its end."""
 SHAPES: Final = 20
-"""Shapes told apart per row."""
+"""How many shapes a row distinguishes."""
 SLOW: Final = 5
 """Times longer than another of its shape that a setup must take to be drawn beside it, and at least `LONG`."""
 LONG: Final = 0.01

@@ -1,4 +1,4 @@
-"""Words and signs of a report that not everybody knows, explained below it where it has them."""
+"""Explains less known words and signs below a report that uses them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from poolscope.reports.axis import MEANING
 from poolscope.reports.rows import Rows
 
 BETWEEN: Final = (
-    "is what lies between the phases of setup: making the socket and its object, and waiting for the CPU, the"
+    "is the time between the phases of setup: creating the socket and its object, and waiting for the CPU, the"
     " event loop or another thread."
 )
 

@@ -122,7 +122,7 @@ class Trace:
             yield self._slice(number, number, f"building {record.kind}", record.created_at, end, facts)
 
     def _process(self, pid: int, client: int | None) -> Iterator[Event]:
-        """Make sure that there is a process for a client; one that was not seen gets its own."""
+        """Make sure that there is a process for a client; a client that was not seen gets its own."""
         if self._processes.get(pid, client) is None:
             number = self._processes[pid, client or 0] = self._number()
             yield from _named("process", number, number, f"client not seen ({pid})")

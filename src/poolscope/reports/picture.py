@@ -30,7 +30,7 @@ OPEN: Final = 10_000
 """Clients, and as many connections, that are followed while they are open; beyond it the oldest counts as left open."""
 LINES: Final = 10_000
 ROWS_OF_A_CLIENT: Final = 64
-"""Origins of one client that are told apart for the number of clients."""
+"""How many origins of one client are distinguished when clients are counted."""
 
 Key = tuple[int, int]
 Runner = tuple[int, int | None, str | None]

@@ -8,14 +8,14 @@ from poolscope.records import CallSite
 from poolscope.reports.tally import Row, Site
 
 CAP: Final = 1_000
-"""Origins, call sites and rows told apart; what comes later is ``other``."""
+"""How many origins, call sites and rows are distinguished; later ones are ``other``."""
 OTHER: Final = "other"
 UNSEEN: Final = Site("client not seen", None, None)
 OTHER_SITE: Final = Site("other clients", None, None)
 
 
 class Places:
-    """Origins and lines of code, as many as are told apart, and the row of each pair."""
+    """The distinguished origins and lines of code, and the row of each pair."""
 
     def __init__(self) -> None:
         self.rows: dict[tuple[str, Site], Row] = {}

@@ -21,8 +21,8 @@ Format: TypeAlias = Literal[
 FORMATS: Final[tuple[Format, ...]] = get_args(Format)
 FORMAT_HELP: Final = (
     "text; json, for programs; html, a page with every connection on a time axis; perfetto, for Perfetto's and"
-    " Chrome's trace viewers; har, for what reads HTTP archives; sarif, for code scanning;"
-    " github and gitlab, for what reviews show beside a line; markdown, for the summary of a job."
+    " Chrome's trace viewers; har, an HTTP archive; sarif, for code scanning;"
+    " github and gitlab, for comments beside a line in reviews; markdown, for the summary of a job."
 )
 MODULES: Final[dict[Format, str]] = {
     "text": "text",

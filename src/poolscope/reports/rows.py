@@ -150,7 +150,7 @@ class Rows:
         return Sums.over(rows, self._tallies)
 
     def origins(self) -> list[Origin]:
-        """All origins, the one that lost most time first."""
+        """All origins; the one that lost the most time comes first."""
         by_name: dict[str, list[Row]] = {}
         for row in self.rows:
             by_name.setdefault(row.origin, []).append(row)
@@ -161,7 +161,7 @@ class Rows:
         return sorted(found, key=lambda origin: -origin.sums.lost)
 
     def heading(self, origin: Origin | None) -> list[RenderableType]:
-        """What stands above an origin's rows, or above the list of the smaller origins."""
+        """The line above an origin's rows, or above the list of the smaller origins."""
         name = named("other origins" if origin is None else origin.name, "origin" if origin else "title")
         titles = [named(title, "head") for title in self.columns.numbers]
         table = self.columns.empty()
@@ -197,7 +197,7 @@ class Rows:
         return lines
 
     def details(self, row: Row) -> list[tuple[str, Line]]:
-        """What stands behind its numbers: (title, words)."""
+        """The lines that explain its numbers: (title, words)."""
         tally = self._tallies[row]
         return [
             (title, words)
@@ -297,7 +297,7 @@ class Rows:
             table.add_row(named(f"    {name}", "label"), assembled(lane), assembled(told(alike)))
         rest = sample.seen - sum(alike.number for alike in chosen)
         if rest > 0:
-            more = f"    {count(rest, 'connection')} more, not drawn"
+            more = f"    {count(rest, 'more connection')}, not drawn"
             return [table, named(more, "label")]
         return [table]
 

@@ -64,8 +64,8 @@ def render(told: Sequence[Told], root: str, version: str) -> str:
 
 def _driver(version: str) -> dict[str, Any]:
     known = {"semanticVersion": version, "informationUri": _address()}
-    told = {name: value for name, value in known.items() if value}
-    return {"name": "poolscope", **told, "rules": [_rule(rule) for rule in RULES]}
+    present = {name: value for name, value in known.items() if value}
+    return {"name": "poolscope", **present, "rules": [_rule(rule) for rule in RULES]}
 
 
 def _address() -> str | None:

@@ -9,7 +9,7 @@ from poolscope.records import CallSite, Connection, Exchange, Pool
 from poolscope.reports.lanes import LaneSample
 
 MAX_NAMES: Final = 50
-"""Distinct error classes and reasons that one row tells apart."""
+"""How many error classes and reasons a row distinguishes."""
 WAITED: Final = 0.001
 """Seconds from which on a request counts as having waited for a connection."""
 BAD: Final = 400

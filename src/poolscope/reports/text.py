@@ -62,7 +62,7 @@ def render(picture: Picture, width: int = 100, color: bool = False) -> str:
 
 
 def excerpt(picture: Picture, width: int) -> str:
-    """The origins with their lanes, and the findings, without what stands around them and without colours."""
+    """The origins with their lanes, and the findings, without the rest of the report and without colours."""
     return _part(picture, width, _Report.write_core)
 
 
@@ -221,7 +221,7 @@ class _Report:
             self.page.line()
 
     def write_finding(self, finding: Finding, processes: int) -> None:
-        """One finding: where, what, what it costs and how to mend it."""
+        """One finding: where, what, what it costs and how to fix it."""
         where = finding.call_site or finding.sdk_call_site
         at = "" if where is None else f"  {self.sites.named(where, 2)}"
         level = " (info)" if finding.severity == "info" else ""

@@ -1,4 +1,4 @@
-"""The report in a sentence: whether connections were used again, what it cost where not, what is to change."""
+"""The report in a sentence: how often connections were reused, what the others cost, what to change."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from poolscope.reports.rows import Sums
 from poolscope.reports.words import count, seconds, share
 
 ELSEWHERE: Final = frozenset({"PS106", "PS123"})
-"""Findings that can only be mended at the server or on the way to it."""
+"""Findings that can only be fixed at the server or on the way to it."""
 SPENT: Final = {
     "sleep": "were slept between retries",
     "waiting": "were waited in vain",
@@ -21,11 +21,11 @@ SPENT: Final = {
     "ca_certificates": "went into loading CA certificates",
     "addresses": "went into addresses that failed",
 }
-"""What a part of a cost is called; every other went into clients and connections."""
+"""The words for a part of a cost; any other part went into clients and connections."""
 LONG_WAIT: Final = 0.05
-"""Seconds of waiting, by all requests together, from which on it is worth a word."""
+"""From so many seconds of waiting, by all requests together, the verdict mentions it."""
 NAMED: Final = 2
-"""Lines to change that are named."""
+"""How many lines to change are named."""
 THROWN: Final = "went into clients and connections thrown away"
 BUILT: Final = "went into building clients"
 
@@ -68,7 +68,7 @@ def _cost(run: Run) -> Segment:
 
 
 def _lost(findings: Iterable[Finding]) -> dict[str, float]:
-    """What the findings worth changing cost: how it was lost → seconds."""
+    """The cost of the findings that are warnings: how it was lost → seconds."""
     lost: dict[str, float] = {}
     for finding in findings:
         if finding.severity == "warning":
@@ -130,7 +130,7 @@ def _change(run: Run) -> Segment:
         noun = "place" if any(finding.notes for finding in ours) else "line"
         return "finding", f"{count(len(lines), noun)} to change{_named(lines)}"
     if warnings:
-        return "finding", "nothing to change here, but at the server or on the way to it"
+        return "finding", "nothing to change in the program; the change is at the server or on the way to it"
     if _troubles(run):
         return "", "no other finding"
     return "good", "nothing found that is worth a change"

@@ -59,7 +59,7 @@ def most(counts: Mapping[str, int], shown: int = 6) -> list[tuple[str, int]]:
 class Paths:
     """Shortens file names the same way on every machine that reads the same records.
 
-    Installed files lose what stands before the package; the user's own files lose the directory that all of
+    Installed files lose the part before the package; the user's own files lose the directory that all of
     them share.
     """
 

@@ -149,7 +149,7 @@ class Signals:
         self._register_exit()
 
     def stop(self) -> None:
-        """Pass on what there is and listen no more; sums stay readable, what is live is told no longer."""
+        """Pass on what there is and stop listening; sums stay readable, live facts are no longer reported."""
         self.settle()
         FACTS.remove_consumer(self.totals.consume)
         FACTS.at_fork = tuple(known for known in FACTS.at_fork if known != self._after_fork)
@@ -259,7 +259,7 @@ _made: Final[WeakKeyDictionary[Any, tuple[Totals, Metrics]]] = WeakKeyDictionary
 def _instruments(provider: MeterProvider | None, options: Options) -> tuple[Totals, Metrics]:
     """The instruments on ``provider``: one set however often we are switched on and off.
 
-    The SDK keeps instruments for ever, so a second set would tell everything twice, and a first one that
+    The SDK keeps instruments for ever, so a second set would report everything twice, and a first one that
     fell silent would take its last sums along.
     """
     key = _GLOBAL if provider is None or provider is get_meter_provider() else provider

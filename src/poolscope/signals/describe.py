@@ -1,4 +1,4 @@
-"""A connection's facts as attributes, made once per connection and shared by every span that tells them."""
+"""A connection's facts as attributes, made once per connection and shared by all its spans."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ Attributes = dict[str, Any]
 MILLISECONDS: Final = 3
 """Decimals."""
 WORTH_TELLING: Final = 0.001
-"""Seconds of idle time that a lean span tells."""
+"""From so many seconds on, a lean span has the idle time."""
 
 
 class Constant(NamedTuple):
     """What stays true for a connection's whole life, remembered on its sheet."""
 
     lean: Attributes
-    """What every request's span is told."""
+    """The facts on every request's span."""
     full: Attributes
-    """What its setup span is told."""
+    """The facts on its setup span."""
 
 
 def server_attributes(origin: RawOrigin) -> Attributes:
@@ -38,31 +38,33 @@ def peer(raw: Any) -> Attributes:
     """Whom the socket says it is connected to."""
     if isinstance(raw, tuple | list) and len(raw) >= 2:
         address = str(raw[0])
-        told: Attributes = {names.PEER_ADDRESS: address, names.PEER_PORT: int(raw[1])}
-        told[names.NETWORK_TYPE] = "ipv6" if ":" in address else "ipv4"
-        return told
+        attributes: Attributes = {names.PEER_ADDRESS: address, names.PEER_PORT: int(raw[1])}
+        attributes[names.NETWORK_TYPE] = "ipv6" if ":" in address else "ipv4"
+        return attributes
     path = text(raw) if isinstance(raw, bytes | str) else None
     return {names.PEER_ADDRESS: path, names.TRANSPORT: "unix"} if path else {}
 
 
 def tls(connection: Connection) -> Attributes:
     """What was agreed on in the handshake; nothing for a plain connection."""
-    told: Attributes = {}
+    attributes: Attributes = {}
     if connection.tls_version:
-        told[names.TLS_PROTOCOL_NAME] = "ssl" if connection.tls_version.startswith("SSL") else "tls"
-        told[names.TLS_PROTOCOL_VERSION] = connection.tls_version.removeprefix("TLSv").removeprefix("SSLv")
+        attributes[names.TLS_PROTOCOL_NAME] = "ssl" if connection.tls_version.startswith("SSL") else "tls"
+        attributes[names.TLS_PROTOCOL_VERSION] = connection.tls_version.removeprefix("TLSv").removeprefix(
+            "SSLv"
+        )
     if connection.cipher:
-        told[names.TLS_CIPHER] = connection.cipher
+        attributes[names.TLS_CIPHER] = connection.cipher
     if connection.resumed is not None:
-        told[names.TLS_RESUMED] = connection.resumed
+        attributes[names.TLS_RESUMED] = connection.resumed
     if connection.alpn:
-        told[names.TLS_NEXT_PROTOCOL] = connection.alpn
-    return told
+        attributes[names.TLS_NEXT_PROTOCOL] = connection.alpn
+    return attributes
 
 
 def _constant(connection: Connection) -> Constant:
-    told: Constant | None = connection.live
-    if told is None:
+    constant: Constant | None = connection.live
+    if constant is None:
         full: Attributes = {
             names.CONNECTION_ID: connection.id,
             **peer(connection.peer),
@@ -72,10 +74,10 @@ def _constant(connection: Connection) -> Constant:
             full[names.VIA] = connection.via
         if connection.http_version is not None:
             full[names.PROTOCOL_VERSION] = connection.http_version
-        told = Constant({key: full[key] for key in names.LEAN if key in full}, full)
+        constant = Constant({key: full[key] for key in names.LEAN if key in full}, full)
         if connection.http_version is not None:
-            connection.live = told  # nothing of it will change
-    return told
+            connection.live = constant  # nothing of it will change
+    return constant
 
 
 def all_facts(connection: Connection) -> Attributes:
@@ -94,39 +96,39 @@ def call_site(connection: Connection) -> Attributes:
 
 
 def exchange_facts(exchange: Exchange, connection: Connection, *, lean: bool) -> Attributes:
-    """What a request's span is told about the connection it got, as far as it was observed.
+    """The observed facts of a request's connection, for the request's span.
 
     A lean span has an idle time in milliseconds, where it is one at least: the rest is noise, and noise cannot be compressed.
     """
     constant = _constant(connection)
-    told = (constant.lean if lean else constant.full).copy()
+    attributes = (constant.lean if lean else constant.full).copy()
     if exchange.reused is not None:
-        told[names.REUSED] = exchange.reused
+        attributes[names.REUSED] = exchange.reused
     if exchange.joined:
-        told[names.JOINED] = True
+        attributes[names.JOINED] = True
     if exchange.request_number is not None:
-        told[names.REQUEST_NUMBER] = exchange.request_number
+        attributes[names.REQUEST_NUMBER] = exchange.request_number
     idle = exchange.idle_time
     if idle is not None and (not lean or idle >= WORTH_TELLING):
-        told[names.IDLE_TIME] = round(idle, MILLISECONDS) if lean else idle
+        attributes[names.IDLE_TIME] = round(idle, MILLISECONDS) if lean else idle
     waited = exchange.pool_wait
     if waited or (waited is not None and not lean):
-        told[names.WAIT_TIME] = waited
+        attributes[names.WAIT_TIME] = waited
     if not lean:
-        _add_times(told, exchange, connection)
-    return told
+        _add_times(attributes, exchange, connection)
+    return attributes
 
 
-def _add_times(told: Attributes, exchange: Exchange, connection: Connection) -> None:
+def _add_times(attributes: Attributes, exchange: Exchange, connection: Connection) -> None:
     headers_at, sent_at = exchange.headers_at, exchange.sent_at
     at = headers_at or exchange.finished_at
     if at is not None and connection.opened_at is not None and at >= connection.opened_at:
-        told[names.AGE] = at - connection.opened_at
+        attributes[names.AGE] = at - connection.opened_at
     if sent_at is not None:
         begun = exchange.assigned_at
         if connection.opened_by == exchange.id and connection.opened_at is not None:
             begun = connection.opened_at
         if begun is not None and sent_at >= begun:
-            told[names.SEND_TIME] = sent_at - begun
+            attributes[names.SEND_TIME] = sent_at - begun
         if headers_at is not None:
-            told[names.ANSWER_TIME] = headers_at - sent_at
+            attributes[names.ANSWER_TIME] = headers_at - sent_at

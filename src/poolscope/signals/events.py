@@ -32,7 +32,7 @@ class Limit:
         self._burst = self._tokens = burst
         self._at: float | None = None
         self.withheld = 0
-        """Refused since the last one that was let through."""
+        """How many were refused since the last allowed one."""
 
     def __repr__(self) -> str:
         return f"<Limit {self._tokens:.1f} of {self._burst:.0f} left, {self.withheld} withheld>"

@@ -26,7 +26,7 @@ from poolscope.signals.sums import Attributes, Broken, Closed, Failed, Pending, 
 from poolscope.signals.totals import Totals, protocol_version
 
 LINGER: Final = 12
-"""Collections for which a gauge's series is told as 0 before it vanishes."""
+"""How many collections report a gauge's series as 0 before it ends."""
 SETTLE: Final = 1.0
 """Seconds a collection waits for a drain under way elsewhere."""
 
@@ -45,7 +45,7 @@ class Metrics:
         self.settle: Callable[[], Any] = FACTS.settle
         """Drains the queue before a collection."""
         self.live = False
-        """Whether hooks are in: what is live now is told only then, sums always."""
+        """Whether hooks are in: live values are reported only then, sums always."""
         self._shown: dict[str, dict[tuple[Any, ...], tuple[Attributes, int]]] = {}
         self._histograms: dict[str, Histogram] = {}
         self._observables: list[Any] = []
@@ -87,7 +87,7 @@ class Metrics:
         return callback
 
     def after_fork(self) -> None:
-        """In a forked child: nothing of what the parent has told, or is about to tell."""
+        """In a forked child: forget everything that the parent has reported or will report."""
         self._shown.clear()
         forget((*self._histograms.values(), *self._observables))
 
@@ -256,22 +256,22 @@ class Metrics:
     def _linger(
         self, metric: str, counts: dict[tuple[Any, ...], tuple[Attributes, float]]
     ) -> list[Observation]:
-        """Values, and zeros for series that were told lately: a last 3 would be read as still being so."""
+        """Values, and zeros for series that were reported lately: otherwise a last 3 would seem to be still true."""
         shown = self._shown.setdefault(metric, {})
         if not self.live:
             counts = {}
-        told = [Observation(value, about) for about, value in counts.values()]
+        observations = [Observation(value, about) for about, value in counts.values()]
         for key, (about, left) in tuple(shown.items()):
             if key in counts:
                 continue
-            told.append(Observation(0, about))
+            observations.append(Observation(0, about))
             if left > 1:
                 shown[key] = (about, left - 1)
             else:
                 shown.pop(key, None)
         for key, (about, _) in counts.items():
             shown[key] = (about, LINGER)
-        return told
+        return observations
 
 
 def _add(
@@ -285,7 +285,7 @@ def _add(
 
 
 def _context(span: Any) -> Context:
-    """What an exemplar is taken from: the exchange's span, not that of whoever happens to drain."""
+    """The context for an exemplar: the exchange's span, not the span of the thread that drains."""
     if span is None or not span.trace_flags.sampled:
         return _EMPTY
     return set_span_in_context(NonRecordingSpan(span), _EMPTY)

@@ -174,9 +174,9 @@ ON_REQUEST: Final = (
     *PEER, PROTOCOL_VERSION, *TLS, CONNECTION_ID, VIA, REUSED, JOINED, REQUEST_NUMBER, IDLE_TIME, AGE, WAIT_TIME,
     SEND_TIME, ANSWER_TIME,
 )  # fmt: skip
-"""What a request's span is told of its connection, ours or somebody else's."""
+"""The connection's facts on a request's span, poolscope's or another package's."""
 LEAN: Final = (PEER_ADDRESS, PEER_PORT, TRANSPORT, PROTOCOL_VERSION, CONNECTION_ID)
-"""What of a connection is told on each request's span, though it does not change."""
+"""Constant facts of a connection that are still on each request's span."""
 
 OPEN_CONNECTIONS: Final = "http.client.open_connections"
 CONNECTION_DURATION: Final = "http.client.connection.duration"

@@ -1,4 +1,4 @@
-"""How much is told: each setting as a keyword of `instrument()`, an environment variable and a field of a file.
+"""How much is sent: each setting as a keyword of `instrument()`, an environment variable and a field of a file.
 
 A wrong keyword raises. A wrong variable or field is one line on stderr that names it, and the default is used.
 """
@@ -38,7 +38,7 @@ class Options:
     metric_buckets: Buckets = "few"
     """``all``: the buckets that the conventions advise, and buckets for each phase of setup."""
     max_servers: int = 1_000
-    """Servers told apart in metrics; later ones share ``other``."""
+    """How many servers the metrics distinguish; later ones share ``other``."""
     excluded_servers: str | None = None
     """Comma-separated patterns, ``*.internal`` or ``host:port``: no spans, no events; in metrics they share ``other``."""
 

@@ -105,7 +105,7 @@ def _status(failure: Failure, connection: Connection) -> Status:
 
 
 def _span_of(connection: Connection) -> tuple[float, float]:
-    """Start and end of the setup; phases stand in where one of them was not written down."""
+    """Start and end of the setup; taken from the phases if they were not written down."""
     phases = connection.phases
     ended = connection.opened_at
     if ended is None:
@@ -119,7 +119,7 @@ def _span_of(connection: Connection) -> tuple[float, float]:
 
 
 def _speaks_to_proxy(connection: Connection, index: int) -> bool:
-    """Whether the phase at ``index`` is with the proxy, not with whom lies behind it."""
+    """Whether the phase at ``index`` is with the proxy, not with the server behind it."""
     if connection.via == "forward":
         return True
     before = (phase for phase, _, _ in connection.phases[:index])

@@ -109,7 +109,7 @@ class RequestSpans:
         self._links = options.span_links
         self._lean = options.span_facts == "lean"
         self._opener_lean = self._lean and options.setup_spans == "full"
-        """Without a span of the setup its facts stand on the span of the request that it was made for."""
+        """Without a setup span, its facts are on the span of the request that it was made for."""
         self._excludes = excluding_servers(options.excluded_servers)
         self._beginnings: dict[tuple[Any, RawOrigin], tuple[str, Attributes]] = {}
         """Names and first attributes of spans, by method and origin."""
@@ -187,17 +187,17 @@ class RequestSpans:
         request, live.request = live.request, None
         if exchange.epoch != FACTS.epoch:
             return  # a forked child carries on; the span is its parent's to end
-        told = self._facts(span, live, exchange)
+        attributes = self._facts(span, live, exchange)
         if not live.own:
-            if told:
-                span.set_attributes(told)
+            if attributes:
+                span.set_attributes(attributes)
             return
         status = exchange.status
         if status is not None:
-            told[names.STATUS] = status
+            attributes[names.STATUS] = status
             if status >= 400:
-                told[names.ERROR_TYPE] = str(status)
-        span.set_attributes(told)
+                attributes[names.ERROR_TYPE] = str(status)
+        span.set_attributes(attributes)
         if status is not None and status >= 400:
             span.set_status(_ERROR)
         if self._response_hook is not None:
@@ -216,15 +216,15 @@ class RequestSpans:
         if exchange.epoch != FACTS.epoch:
             return
         failure = exchange.failure
-        told = self._facts(span, live, exchange, failure)
+        attributes = self._facts(span, live, exchange, failure)
         if not live.own:
-            if told:
-                span.set_attributes(told)
+            if attributes:
+                span.set_attributes(attributes)
             return
         if failure is not None:
-            told[names.ERROR_TYPE] = failure.type
+            attributes[names.ERROR_TYPE] = failure.type
             self._tell_failure(span, exchange, failure)
-        span.set_attributes(told)
+        span.set_attributes(attributes)
         at = exchange.finished_at
         span.end(end_time=live.anchor + int((now() if at is None else at) * 1e9))
 
@@ -272,7 +272,7 @@ class RequestSpans:
         exchange: Exchange,
         failure: Failure | None = None,
     ) -> Attributes:
-        """The connection's facts for ``span``; tells the wait and the link on the way."""
+        """The connection's facts for ``span``; also reports the wait and the link."""
         connection = exchange.connection
         waited = exchange.pool_wait
         if waited:
@@ -280,21 +280,25 @@ class RequestSpans:
             self._setups.wait(span, exchange, live.anchor, in_vain)
         if not (live.own or live.described):
             return {}
-        told: Attributes = {}
+        attributes: Attributes = {}
         if connection is not None:
             opener = connection.opened_by == exchange.id
-            told = exchange_facts(exchange, connection, lean=self._opener_lean if opener else self._lean)
+            attributes = exchange_facts(
+                exchange, connection, lean=self._opener_lean if opener else self._lean
+            )
             setup = connection.span
             if self._links and not opener and setup is not None and setup.trace_flags.sampled:
                 self._link(span, live, setup)
         else:
             if waited is not None:
-                told[names.WAIT_TIME] = waited
+                attributes[names.WAIT_TIME] = waited
             if failure is not None and failure.connection is not None:
-                told[names.CONNECTION_ID] = failure.connection
+                attributes[names.CONNECTION_ID] = failure.connection
         if not live.own:
-            told[names.EXCHANGES] = (getattr(span, "attributes", None) or {}).get(names.EXCHANGES, 0) + 1
-        return told
+            attributes[names.EXCHANGES] = (getattr(span, "attributes", None) or {}).get(
+                names.EXCHANGES, 0
+            ) + 1
+        return attributes
 
     @staticmethod
     def _link(span: Any, live: Live, setup: SpanContext) -> None:

@@ -1,4 +1,4 @@
-"""What the metrics and events are made of: the sums for a server, and what waits to be told one by one."""
+"""The material of metrics and events: the sums for a server, and the facts that wait to be sent one by one."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ from poolscope.story.live import LIVE
 
 CLIENT_KINDS: Final = 100
 ROUTES: Final = 100
-"""Routes told apart in metrics; later ones share ``other``."""
+"""How many routes the metrics distinguish; later ones share ``other``."""
 
 
 class Totals:
@@ -43,11 +43,11 @@ class Totals:
 
     def __init__(self) -> None:
         self.limit = 1_000
-        """Servers told apart; later ones share ``other``."""
+        """How many servers are distinguished; later ones share ``other``."""
         self.phases = False
         """Whether each phase of setup is observed by itself."""
         self.excludes: Callable[[facts.RawOrigin], bool] | None = None
-        """Whether a server is one that is not told by name."""
+        """Whether a server is not reported by name."""
         self.pending: deque[Pending] = deque()
         self.reset()
 
@@ -67,7 +67,7 @@ class Totals:
         )
 
     def reset(self) -> None:
-        """Back to zero: at the start, and in a forked child, whose parent tells what was before."""
+        """Back to zero: at the start, and in a forked child, because the parent reports what was before."""
         self.pending.clear()
         self.begin()
         self.servers: dict[tuple[str, int | None], Server] = {}
@@ -96,14 +96,14 @@ class Totals:
             self._closed(record)
 
     def found(self, finding: records.Finding, *, first: bool, span: Any = None) -> None:
-        """Take a finding: a new one is counted, one that has grown is only told again."""
+        """Take a finding: a new finding is counted, a finding that has grown is only sent again."""
         if first:
             self.findings[finding.code] = self.findings.get(finding.code, 0) + 1
         if finding.origin is None or not self._is_excluded(raw_origin(finding.origin)):
             self.pending.append(Found(finding, span))
 
     def begin(self) -> None:
-        """What is live already is none of ours: nobody watched it."""
+        """Ignore what is already live, because nobody watched it begin."""
         self._since = Since.now()
 
     def forget_live(self) -> None:
@@ -131,7 +131,7 @@ class Totals:
         return self.excludes is not None and self.excludes(origin)
 
     def meet(self) -> None:
-        """Know the servers of requests in progress: their counters are told as 0 from then on."""
+        """Note the servers of requests in progress: their counters are reported, as 0, from then on."""
         for origin in LIVE.origins():
             self.server(origin)
 

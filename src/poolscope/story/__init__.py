@@ -1,1 +1,1 @@
-"""What happens to an exchange, a connection and a client, told once and without any library."""
+"""What happens to an exchange, a connection and a client, written once and without any library."""

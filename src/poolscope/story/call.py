@@ -54,7 +54,7 @@ class Call:
 
 
 def relation_after(before: Exchange) -> Relation | None:
-    """Why another exchange followed, as far as the answer of the one before tells."""
+    """Why another exchange followed, if the previous answer shows it."""
     if before.status is None:
         return "retry" if before.error is not None else None
     if before.status in REDIRECTS:

@@ -114,7 +114,7 @@ def built(
     loop: int | None,
     stated: bool,
 ) -> ClientMark:
-    """A mark for a client whose construction began at ``started_at`` and has just ended.
+    """A mark for a client that was built from ``started_at`` until now.
 
     A client built under suppression (an exporter's) is not ``stated``, unless it is later used outside it.
     """

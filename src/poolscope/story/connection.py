@@ -1,4 +1,4 @@
-"""What a connection goes through: its setup in phases, then exchanges, then a close that somebody called.
+"""What a connection goes through: its setup in phases, then exchanges, then a close.
 
     begins ── phases ──► opened ──► taken ⇄ given back ──► closing ──► closed
         └──► setup failed                              └──► collected
@@ -36,7 +36,7 @@ class Setup:
     def __init__(self, sheet: Connection, exchange: Exchange | None, at: float) -> None:
         self.sheet = sheet
         self.exchange = exchange
-        """Whose task sets it up; None where nobody's request does."""
+        """The exchange that sets it up in its task; None if no request does."""
         self.phase = "connect"
         """What a failure would now belong to."""
         self.since = at
@@ -174,7 +174,7 @@ class ConnectionMark:
         if not exchange.silent:
             exchange.connection = sheet
             if sheet.epoch != FACTS.epoch and sheet.id not in LIVE.connections:
-                # A fork lies between: its parent told how it was opened, and tells what it asked for.
+                # There was a fork: the parent reports how it was opened, and the requests that the parent sent.
                 LIVE.connections[sheet.id] = sheet
                 sheet.unsettled.clear()
             sheet.unsettled.add(exchange.id)

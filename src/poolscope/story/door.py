@@ -30,7 +30,7 @@ class Door(Protocol):
 
 
 class Entrance:
-    """Where the one door that wants the live path is registered; a door that raises harms nobody."""
+    """Where the one door that wants the live path is registered; a door that raises does no harm."""
 
     __slots__ = ("_hooks", "door")
 
@@ -43,7 +43,7 @@ class Entrance:
         return f"<Entrance to {self.door!r}>"
 
     def tell(self, moment: str, *about: Any) -> Any:
-        """Call the door's method ``moment``; None where nobody listens or it failed."""
+        """Call the door's method ``moment``; None if there is no door or it failed."""
         door, hook = self.door, self._hooks[moment]
         if door is None or hook.disabled:
             return None

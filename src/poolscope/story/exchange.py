@@ -5,9 +5,9 @@
      └──► gets ◄───┘──► sent ──► headers ──► ended
      └────────────────────────────────────► failed
 
-The functions are called in the exchange's own task, except `ended`, which also runs where a response is closed
-by another thread or dropped to the garbage collector: it queues one fact, takes no lock and tells no door.
-From `asks` to its end an exchange is in `LIVE`; whoever takes it out of its peers is the one who ends it.
+The functions are called in the exchange's own task, except `ended`, which may also run when another thread closes
+a response or the garbage collector takes it: it queues one fact, takes no lock and calls no door.
+From `asks` to its end an exchange is in `LIVE`; the hook that takes it out of `LIVE` is the one that ends it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from poolscope.story.live import LIVE
 from poolscope.story.served import SERVED
 
 CURRENT: Final[ContextVar[Exchange | None]] = ContextVar("poolscope_exchange", default=None)
-"""The exchange whose request is under way in this context."""
+"""The exchange that is being sent in this context."""
 
 
 def follow_silently(origin: RawOrigin, method: Any, target: Any) -> Exchange:
@@ -144,7 +144,7 @@ def failed(
     complete: bool | None = None,
     what: failures.Seen | None = None,
 ) -> bool:
-    """It ends by ``error``, whose class is ``name``; called in its own task, never by a close or a finalizer."""
+    """It ends by ``error`` of the class ``name``; called in its own task, never by a close or a finalizer."""
     unanswered = exchange.headers_at is None
     if exchange.queued and exchange.connection is None and exchange.connecting is None:
         LIVE.look_for_holders(exchange, now())
@@ -162,7 +162,7 @@ def ended(
     at: float | None = None,
     what: failures.Seen | None = None,
 ) -> bool:
-    """Its answer was read or closed, or there is none; False where it was over already."""
+    """Its answer was read or closed, or there is none; False if it was already over."""
     if exchange._peers.pop(exchange.id, exchange) is exchange:  # its value is None, and two may come at once
         return False
     exchange.finished_at = now() if at is None else at
@@ -180,7 +180,7 @@ def ended(
 
 
 def dropped(exchange: Exchange, complete: bool | None) -> None:
-    """Its answer was left to the garbage collector, and its connection with it: nobody gave that back."""
+    """Its answer was left to the garbage collector, and so was its connection, which was never given back."""
     if exchange._peers.pop(exchange.id, exchange) is not exchange:
         exchange.finished_at = now()
         exchange.body_complete = complete

@@ -99,7 +99,7 @@ def seen(error: BaseException, meanings: Meanings = NONE_OF_ITS_OWN) -> Seen:
 
 
 def _chain(error: BaseException, meanings: Meanings) -> Iterator[BaseException]:
-    """``error`` and what is under it; of a group, its first member."""
+    """``error`` and its causes; of a group, its first member."""
     beneath: Any = error
     for _ in range(_DEPTH):
         if isinstance(beneath, BaseExceptionGroup):
@@ -115,13 +115,13 @@ def _chain(error: BaseException, meanings: Meanings) -> Iterator[BaseException]:
 
 
 def _kept_by(error: BaseException) -> Any:
-    """Where PySocks keeps its cause, and httpcore, which strikes out the one that Python keeps."""
+    """Where PySocks and httpcore keep the cause; httpcore removes Python's own."""
     beneath = getattr(error, "socket_err", None)
     return error.args[0] if beneath is None and error.args else beneath
 
 
 def by_name(name: str) -> Seen:
-    """What is known of an exception by its name alone."""
+    """What the name alone says about an exception."""
     return Seen("cancelled" if name.rpartition(".")[2] in _CANCELLED_BY else "other")
 
 

@@ -1,4 +1,4 @@
-"""How our own failures stay ours: counted, stated, and after three within a minute the hook that failed goes off.
+"""Keeps poolscope's own failures away from the host: a hook that fails three times within a minute is switched off.
 
 The idea is trio's: an instrument that raises is removed, the host is unaffected.
 """
@@ -18,7 +18,7 @@ FORGIVEN_AFTER: Final = 60.0
 
 
 class Hook:
-    """One place of ours in the host's way: its recent failures, and whether it is still on."""
+    """One hook in the host's code path: its recent failures, and whether it is still on."""
 
     __slots__ = ("_recent", "disabled", "name", "switch_off", "switch_on")
 

@@ -1,8 +1,8 @@
 """What is live now, once: snapshots, gauges, waiters, holders and the end of a run all read this registry.
 
-It holds sheets only: never an object of the host's, nor a mark with a finalizer, which it would keep alive.
+It holds only sheets: never an object of the host or a mark with a finalizer, because it would keep them alive.
 Any thread writes, also inside garbage collection, so readers copy: ``list(LIVE.exchanges.values())``, never a
-comprehension over the dictionary itself. What is suppressed is not in it.
+comprehension over the dictionary itself. Suppressed exchanges are not in it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ CLIENTLESS_POOLS: Final = 1_000
 State: TypeAlias = Literal["waiting", "connecting", "sending", "awaiting_headers", "reading"]
 """How far an exchange in progress is."""
 NOT_GIVEN_BACK: Final = "not_given_back"
-"""What an exchange is that is over, and whose pool never got its slot back."""
+"""The state of an exchange that is over but never gave its slot back to its pool."""
 LOOK_EVERY: Final = 1.0
 """Seconds between two looks at who holds the connections of one pool: looking is linear in what is live."""
 
@@ -40,7 +40,7 @@ class Registry:
         )
 
     def reset(self) -> None:
-        """Forget everything, as a forked child must: what is live there is its parent's to tell."""
+        """Forget everything, as a forked child must: its parent reports what is live."""
         self.clients: dict[int, Client] = {}
         self.pools: dict[int, Pool] = {}
         self.connections: dict[int, Connection] = {}
@@ -83,7 +83,7 @@ class Registry:
                     self.peers.pop(key, None)
 
     def not_given_back(self) -> list[Exchange]:
-        """Exchanges that are over and whose slot never came back to its pool."""
+        """Exchanges that are over but never gave their slot back to their pool."""
         return [sheet for sheet in list(self.lent.values()) if sheet.finished_at is not None]
 
     def look_for_holders(self, waiting: Exchange, at: float) -> None:

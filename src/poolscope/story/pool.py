@@ -21,7 +21,7 @@ class PoolMark:
         self.client = client
         """Whose pool it is; None where only the call says."""
         self.shared = False
-        """Several clients use it: it is nobody's."""
+        """Several clients use it, so it belongs to none of them."""
         self.sheet: Pool | None = None
         self.ending: CloseTrigger | None = None
         """The close trigger of the connections it holds, once it was closed or evicted."""

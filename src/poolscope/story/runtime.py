@@ -17,7 +17,7 @@ def _none() -> Any:
 
 
 _newest: tuple[Callable[[], Any], int] = (_none, 0)
-"""The loop that was asked for last: nearly always the one that is asked for next."""
+"""The last loop that was looked up; the next look-up nearly always wants the same loop."""
 
 
 def current_loop() -> int | None:

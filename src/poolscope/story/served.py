@@ -1,4 +1,4 @@
-"""Which request of its own a program is serving, where a middleware says so.
+"""Which incoming request a program is serving, if a middleware says so.
 
 What is sent meanwhile in the same context belongs to it. Only its route is kept: a template such as
 ``/cart/{id}``, never a path that somebody asked for.
@@ -19,7 +19,7 @@ OTHER_METHOD: Final = "_OTHER"
 LONGEST: Final = 200
 """Characters of a route at most."""
 MOST: Final = 200
-"""Routes told apart in a process; later ones are ``other``."""
+"""How many routes a process distinguishes; later ones are ``other``."""
 NO_ROUTE: Final = "(no route)"
 OTHER: Final = "other"
 

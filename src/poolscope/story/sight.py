@@ -19,7 +19,7 @@ class Era:
 
 
 NEVER: Final = Era(goes_on=False)
-"""That of objects that nobody has looked into."""
+"""The value for objects that poolscope has not looked into yet."""
 
 
 class Sight:

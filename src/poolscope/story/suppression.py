@@ -1,7 +1,7 @@
 """Whether OpenTelemetry asked everybody to be silent here, as exporters do around their own requests.
 
 Asked in the sense of ``opentelemetry.instrumentation.utils.is_instrumentation_enabled()``. Suppression of
-HTTP instrumentation alone only tells who owns the request's span, never whether to observe.
+Suppressed HTTP instrumentation alone only decides who owns the request's span, never whether to observe.
 """
 
 from __future__ import annotations

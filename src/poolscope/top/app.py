@@ -155,7 +155,7 @@ class Top(App[None]):
         self._draw_detail()
 
     def on_descendant_focus(self) -> None:
-        """Another table: its row is told of."""
+        """Another table has the focus: describe its row."""
         self._draw_detail()
 
     def _draw_detail(self) -> None:

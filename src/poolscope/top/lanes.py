@@ -54,7 +54,7 @@ class Lanes:
         self._looks += 1
 
     def drawn(self, columns: int, wanted: str) -> list[str]:
-        """A line a connection: whose it is, and its newest marks at the right edge."""
+        """One line per connection: its process, and its newest marks at the right edge."""
         width = max(columns - LABEL - 1, 1)
         lines = []
         for key, lane in sorted(self._lanes.items()):

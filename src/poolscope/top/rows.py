@@ -33,7 +33,7 @@ class Column:
 
 @dataclass(slots=True, frozen=True)
 class Shown:
-    """One row: its cells, and what is said about it when it is selected."""
+    """One row: its cells, and the text about it when it is selected."""
 
     cells: tuple[str, ...]
     detail: str

@@ -1,4 +1,4 @@
-"""poolscope in a pytest session, once somebody asked for it.
+"""poolscope in a pytest session, once an option asks for it.
 
 `watching` is where tests run: it says on each test's report what the test showed. `reporting` is where the session is
 reported: with pytest-xdist that is another process.

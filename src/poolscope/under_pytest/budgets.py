@@ -14,7 +14,7 @@ MARKER = "poolscope_budget"
 
 
 def check(items: list[pytest.Item]) -> None:
-    """Every budget can be read; pytest.UsageError that names the test of one that cannot."""
+    """Check that every budget can be read; pytest.UsageError names the test with an unreadable one."""
     for item in items:
         _budget(item)
 
@@ -25,7 +25,7 @@ def _budget(item: pytest.Item) -> Budget:
     path, line, _ = item.location
     place = f"{path}:{(line or 0) + 1}: {MARKER} of {item.name}"
     if marker.args:
-        raise pytest.UsageError(f"{place}: limits have names, as in max_connections={marker.args[0]!r}")
+        raise pytest.UsageError(f"{place}: limits need names, such as max_connections={marker.args[0]!r}")
     try:
         return Budget.parse(marker.kwargs, place)
     except ValueError as error:

@@ -60,7 +60,7 @@ class Outputs:
 def _parsed(text: str) -> tuple[str, str | None]:
     name, _, path = text.partition(":")
     if name not in RENDER:
-        raise UsageError(f"--poolscope-report: no report is called {name!r} (there are {', '.join(RENDER)})")
+        raise UsageError(f"--poolscope-report: there is no report {name!r} (there are {', '.join(RENDER)})")
     if not path and text != ON_STDOUT:
         raise UsageError(f"--poolscope-report={text} needs a file: {name}:FILE")
     return name, path or None

@@ -127,7 +127,7 @@ class Reporter:
     def _afterwords(self) -> Iterable[str]:
         for shown in () if self._across else self._only_together():
             if self._gate.shows(shown.finding):
-                yield f"only several tests together, which does not fail (--poolscope-across-tests): {named(shown.finding, self._gate.root)}"
+                yield f"shown only by several tests together, so it does not fail (--poolscope-across-tests): {named(shown.finding, self._gate.root)}"
         for text in self._blind:
             yield f"not seen: {text}"
 

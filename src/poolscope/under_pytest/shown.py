@@ -1,4 +1,4 @@
-"""A finding as a test showed it: what goes from the process that ran the test to the one that reports."""
+"""A finding as a test showed it: sent from the process that ran the test to the process that reports."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Shown:
 
 
 def key_of(finding: Finding) -> Key:
-    """What tells one habit from another in a session."""
+    """What distinguishes one habit from another in a session."""
     return finding.code, finding.kind, finding.call_site, finding.sdk_call_site
 
 

@@ -1,4 +1,4 @@
-"""Where tests run: each test is watched like a run of its own, and so is the session as a whole.
+"""Where tests run: each test is watched like a separate run, and so is the whole session.
 
 A habit of one test is a habit of the program. What only several tests together show may be the tests' doing: each of
 them builds what a program builds once.
@@ -21,7 +21,7 @@ from poolscope.under_pytest.shown import Key, shown_in
 ATTRIBUTE: Final = "poolscope"
 """Of a test's report and of a worker's output: what was shown."""
 LIVE: Final = 10_000
-"""Clients and connections, built by earlier tests, that a later one is told of."""
+"""How many clients and connections of earlier tests a later test still knows."""
 
 
 class _Live:
@@ -127,7 +127,7 @@ class Watcher:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logstart(self) -> None:
-        """What was not yet told is of an earlier test."""
+        """Facts that are still waiting belong to an earlier test."""
         FACTS.settle()
         self._test = _Test()
 

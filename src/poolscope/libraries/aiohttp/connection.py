@@ -1,6 +1,6 @@
 """aiohttp: what a connection carries, and how it is set up.
 
-The task that asked sets it up; whatever phase it is in when it gives up is the one that failed. A lookup may be
+The task that asked sets it up; the phase in which it gives up is the one that failed. A lookup may be
 shared: who waits for another's has that wait as its dns phase.
 """
 
@@ -114,7 +114,7 @@ def created(token: Held, result: Any) -> None:
 
 
 def carries(protocol: Any, held: Held) -> None:
-    """``protocol`` carries ``held`` from now on, and its transport tells addresses and TLS parameters."""
+    """``protocol`` carries ``held`` from now on, and its transport provides addresses and TLS parameters."""
     set_mark(protocol, held)
     sheet, transport = held.mark.sheet, protocol.transport
     if sheet is not None and transport is not None:

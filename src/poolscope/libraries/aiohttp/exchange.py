@@ -48,7 +48,7 @@ def asks(connector: Any, req: Any, frames: Callable[[int], FrameType]) -> Exchan
 
 def _has_to_wait(connector: Any, req: Any) -> bool:
     if hasattr(connector, "_wait_for_available_connection"):
-        return False  # from 3.11 on that is a method of its own, which tells
+        return False  # from 3.11 on a separate method does it, and its hook reports it
     key = req.connection_key
     return connector._available_connections(key) <= 0 or key in connector._waiters
 
@@ -60,7 +60,7 @@ _SETTINGS: Final = ("_ssl", "_family", "_local_addr_infos", "_path", "_force_clo
 def _identify(client: ClientFacts, connector: Any, req: Any) -> None:
     resolver = getattr(connector, "_resolver", None)
     if getattr(connector, "_resolver_owner", False) or type(resolver).__name__ == "ThreadedResolver":
-        resolver = None  # the one that aiohttp makes
+        resolver = None  # aiohttp makes it
     proxy = str(req.proxy), str(req.proxy_auth), str(req.proxy_headers)
     own = [type(connector).__qualname__, *(getattr(connector, name, None) for name in _SETTINGS)]
     client.identity.is_set_up("connector", own, resolver, proxy, req.ssl, req.server_hostname)
@@ -172,7 +172,7 @@ def releasing(_connector: Any, protocol: Any, frame: FrameType) -> None:
     held = watched(protocol)
     exchange: Exchange | None = None if held is None else held.exchange
     if held is None or exchange is None or exchange.headers_at is None:
-        return  # what fails before the headers is told by what raises
+        return  # a failure before the headers is reported by the hook of the method that raises
     complete, payload = held.was_read(), held.payload
     held.payload = held.timer = None
     error = _raised_in(payload) if complete is False else None
@@ -186,9 +186,9 @@ def releasing(_connector: Any, protocol: Any, frame: FrameType) -> None:
 
 
 def _raised_in(payload: Any) -> BaseException | None:
-    """What aiohttp told the reader of ``payload``, or what ended its reading."""
+    """The error that aiohttp gave the reader of ``payload``, or what ended its reading."""
     known: BaseException | None = payload.exception()
-    released = type(known).__name__ == "ClientConnectionError"  # what a release tells a late reader
+    released = type(known).__name__ == "ClientConnectionError"  # the error that a release gives a late reader
     return handled_in(payload) if known is None or released else known
 
 

@@ -1,6 +1,6 @@
 """aiohttp: sessions' birth, use and close.
 
-A session's connector is marked as its own; one that several sessions share is nobody's.
+A session's connector is marked as its own; a connector that several sessions share belongs to none of them.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def calls(session: Any, frame: FrameType) -> Call | None:
 
 
 def observe(session: Any) -> bool:
-    """Observe one session by itself, with its connector; False if it is none."""
+    """Observe one session, with its connector; False if ``session`` is not a session."""
     is_one = any(cls.__module__ == "aiohttp.client" for cls in type(session).__mro__)
     if is_one:
         marks.observe(session._connector, PoolMark)

@@ -1,4 +1,4 @@
-"""Connections whose setup nobody has seen: observed from now on, their past unknown."""
+"""Connections that were set up unobserved: observed from now on, their past unknown."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def adopt_connections(pool: Any, mark: Pooled) -> None:
     """Take over what ``pool`` holds already."""
     for connection in pool.connections:
         protocol = names.protocol_of(connection)
-        if protocol is not None:  # else still being set up by a request that nobody watches
+        if protocol is not None:  # else still being set up by an unobserved request
             found(met(connection, pool, mark), protocol)
 
 

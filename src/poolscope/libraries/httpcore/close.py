@@ -17,12 +17,12 @@ _LIBRARIES: Final = frozenset(("httpcore", "httpcore2"))
 
 
 def pool_closes() -> CloseTrigger:
-    """What is closed in a pool's close is closed by the program."""
+    """Connections that close during a pool's close were closed by the program."""
     return "client"
 
 
 def pool_tidies() -> CloseTrigger | None:
-    """What is closed in a connection's own close is the pool's housekeeping, unless the pool itself is closed."""
+    """A close by the connection itself is the pool's housekeeping, unless the pool itself is closed."""
     return None if CLOSER.get() == "client" else "maintenance"
 
 

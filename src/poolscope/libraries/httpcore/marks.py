@@ -35,7 +35,7 @@ class Pooled(PoolMark):
 
     @property
     def client_id(self) -> int | None:
-        """The id of the client whose pool it is, where that is known."""
+        """The id of the pool's client, if known."""
         return None if self.client is None else self.client.sheet.id
 
     def describes(self, sheet: Pool) -> None:
@@ -82,7 +82,7 @@ class Wire(ConnectionMark):
             self.sheet.http_version = "2"
 
     def is_full(self) -> bool:
-        """Whether the next request has to wait for a stream of its own."""
+        """Whether the next request has to wait for its stream."""
         protocol = None if self.protocol is None else self.protocol()
         return self.http2 and names.is_full(protocol)
 
@@ -201,6 +201,6 @@ def let_go(stream: Any) -> None:
 
 
 def wire_of(stream: Any) -> Wire | None:
-    """The connection whose end ``stream`` is now."""
+    """The connection that ends at ``stream`` now."""
     leash = mark_on(stream)
     return leash.live if isinstance(leash, StreamLeash) else None

@@ -34,7 +34,7 @@ def origin_of(url: Any) -> RawOrigin:
 
 
 def class_of(error: BaseException) -> type[BaseException]:
-    """An exception's class; of a group whose members are all of one class, theirs."""
+    """An exception's class; of a group with members of one class, that class."""
     # anyio on trio wraps even the cancellation of a single connect in groups.
     while isinstance(error, BaseExceptionGroup) and len(set(map(type, error.exceptions))) == 1:
         error = error.exceptions[0]
@@ -97,13 +97,13 @@ def makes_room(pool: Any) -> bool:
 
 
 def remote_origin_of(connection: Any) -> RawOrigin:
-    """Where a connection of a pool leads, whatever proxy stands between."""
+    """Where a connection of a pool leads, even if there is a proxy in between."""
     origin = getattr(connection, "_remote_origin", None)
     return origin_of(connection._origin if origin is None else origin)
 
 
 def via_of(connection: Any, pool: Any) -> Via:
-    """What is between the two ends of a connection."""
+    """How a connection reaches its server: directly, through a proxy, or over a unix socket."""
     name = type(connection).__name__.removeprefix("Async")
     if name == "ForwardHTTPConnection":
         return "forward"
@@ -153,7 +153,7 @@ def speaks_http2(protocol: Any) -> bool:
 
 
 def is_new(protocol: Any) -> bool:
-    """Whether no request went out on it before the one that is going out now."""
+    """Whether the request that is being sent is its first."""
     return getattr(protocol, "_request_count", None) == 1
 
 
@@ -164,7 +164,7 @@ def is_full(protocol: Any) -> bool:
 
 
 def heard_goaway(protocol: Any) -> bool:
-    """Whether an HTTP2Connection was told that it will not be served any more."""
+    """Whether the server told an HTTP2Connection that it will serve no more requests."""
     return getattr(protocol, "_connection_terminated", None) is not None
 
 
@@ -181,7 +181,7 @@ def met_the_end(protocol: Any, error: BaseException | None) -> bool:
         return False
     if state.trailing_data[1]:
         return True
-    # Without an answer httpcore raises before h11 is told.
+    # Without an answer httpcore raises before it informs h11.
     unanswered = getattr(state.their_state, "__name__", None) == "SEND_RESPONSE"
     return unanswered and error is not None and class_of(error).__name__ == "RemoteProtocolError"
 
@@ -218,7 +218,7 @@ def _stream_was_read(inner: Any) -> bool | None:
 
 
 def request_of(inner: Any) -> Any:
-    """The request whose answer the stream ``inner`` reads."""
+    """The request that the stream ``inner`` reads the answer of."""
     return getattr(inner, "_request", None)
 
 
@@ -238,7 +238,7 @@ def asks_to_close(headers: Any) -> bool:
 
 
 def note_tls(stream: Any, connection: Connection) -> None:
-    """What was negotiated, as far as the TLS object says."""
+    """The negotiated values that the TLS object provides."""
     note_tls_of(stream.get_extra_info("ssl_object"), connection)
 
 

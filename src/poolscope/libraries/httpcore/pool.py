@@ -138,7 +138,7 @@ def assigned(result: Any) -> None:
         wire: Wire | None = mark_on(result)
         story.assigned(exchange, _meet(result, exchange) if wire is None else wire)
         if wire is not None and wire.http2 and wire.is_full():
-            exchange.queued = True  # for a stream, whose beginning ends the wait
+            exchange.queued = True  # for a stream; the wait ends when the stream begins
 
 
 def _meet(connection: Any, exchange: Exchange) -> Wire | None:
@@ -177,7 +177,7 @@ def answered(token: Exchange, result: Any) -> None:
         connection.server_keepalive, connection.first_length = keepalive.in_headers(result.headers)
     body = result.stream
     if token._mark is None:
-        WEAVER.weave_on_sight(type(body), BODIES)  # a pool of somebody's own making
+        WEAVER.weave_on_sight(type(body), BODIES)  # a custom pool
     if not leave(body, AnswerLeash(token, getattr(body, "_stream", None))):
         story.ended(token, None)
 

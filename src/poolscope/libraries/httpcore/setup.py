@@ -1,6 +1,6 @@
 """How a connection is set up: the backend connects, a proxy may be spoken to, TLS takes the stream's place.
 
-The connecting task is the requesting task, so the current exchange tells which connection it is. Its setup follows
+The connecting task is the requesting task, so the current exchange shows which connection it is. Its setup follows
 a plan of phases that the library's own rules fix beforehand; whatever phase it is in when the task gives up is
 the one that failed.
 """
@@ -22,7 +22,7 @@ from poolscope.story.exchange import CURRENT
 
 
 class Connecting(list[Lookup]):
-    """The lookups of a connect under way, and whose it is."""
+    """The lookups of the current connect, and its connection."""
 
     __slots__ = ("named", "setup", "wire")
 
@@ -42,7 +42,7 @@ def connecting(_backend: Any, host: Any) -> Connecting | None:
     setup = wire.setup
     if setup is None:
         if wire.sheet is not None and wire.sheet.closed_at is None:
-            return None  # set up long ago: this one is somebody else's
+            return None  # set up long ago: this setup belongs to another connection
         setup = wire.begins(wire.origin, wire.via, exchange, exchange.silent)
         _describe(wire, setup)
     sheet = setup.sheet
@@ -79,7 +79,7 @@ def connected(token: Connecting, result: Any) -> None:
     watch(result, wire)
     names.note_addresses(result, setup.sheet)
     if wire.is_set_up():
-        names.note_tls(result, setup.sheet)  # a backend may hand out what is secured already
+        names.note_tls(result, setup.sheet)  # a backend may hand out a stream that is already secured
         wire.is_usable()
 
 
@@ -96,7 +96,7 @@ def watch(stream: Any, wire: Wire) -> None:
 
 
 def loading_certificates() -> Wire | None:
-    """The library makes a TLS context of its own: what came before in the plan is over."""
+    """The library makes its own TLS context: the previous phases of the plan are over."""
     exchange = CURRENT.get()
     wire: Wire | None = None if exchange is None else exchange._mark
     setup = None if wire is None else wire.setup

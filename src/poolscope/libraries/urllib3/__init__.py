@@ -1,4 +1,4 @@
-"""urllib3: where it is seen, as tables of points in the files beside this one."""
+"""urllib3: where it is observed, as tables of points in the files beside this one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["points"]
 
 
 def points(module: ModuleType) -> tuple[Point, ...]:
-    """Where urllib3 is seen, or its support of SOCKS: an import of its own, which warns where PySocks is missing."""
+    """Where urllib3 or its SOCKS support is observed. SOCKS is a separate import, which warns if PySocks is missing."""
     if module.__name__.endswith(".contrib.socks"):
         return SOCKS
     connection = importlib.import_module(f"{module.__name__}.connection")

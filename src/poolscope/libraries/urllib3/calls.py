@@ -24,7 +24,7 @@ class PoolCall(Call):
 
 
 def current_call() -> Call | None:
-    """The call we are in; not one that began at a pool whose ``urlopen`` is over, as after a hook that failed."""
+    """The current call; not a call of a pool whose ``urlopen`` is over, which a failed hook may leave behind."""
     call = CURRENT_CALL.get()
     if type(call) is PoolCall and CURRENT.get() is None:
         call = call.outer

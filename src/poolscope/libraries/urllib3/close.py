@@ -1,6 +1,6 @@
 """urllib3: who closed a connection.
 
-The function that called ``close()`` tells, at no cost per request and even inside garbage collection,
+The function that called ``close()`` shows the reason, at no cost per request and even inside garbage collection,
 where ``sys.exc_info()`` alone may belong to somebody else. Nothing here calls out: closes run in
 finalizers.
 """
@@ -42,7 +42,7 @@ def closing(connection: Any, frame: FrameType) -> Closing | None:
     if trigger is None:
         mark.sheet = None
         return None
-    # A socket that ended in the middle of a body was dead already, whoever sweeps it up.
+    # A socket that ended in the middle of a body was dead already, whatever closes it now.
     closing_now = close_begins(held, "exchange" if sheet.eof else trigger, at)
     return None if closing_now is None else (mark, closing_now, at)
 
@@ -170,5 +170,5 @@ def _by_owner(held: Held, sheet: Connection, frame: FrameType, at: float) -> Clo
         if held.mark.exchange is not None:
             exchanges.ended(held.mark.exchange, False, "urllib3.exceptions.ProtocolError", at, what)
         return "exchange"
-    # io.IOBase sets this before it closes what is being finalized.
+    # io.IOBase sets this before it closes a finalized object.
     return "gc" if getattr(owner, "_finalizing", False) else "response"

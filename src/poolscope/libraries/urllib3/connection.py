@@ -124,7 +124,7 @@ def request_failed(connection: Any, token: Held, headers: Any, error: BaseExcept
 
 
 def _was_sent(connection: Any) -> bool:
-    """Whether the head of a request whose sending failed had been handed to the socket."""
+    """Whether the head of a request was handed to the socket before sending failed."""
     return getattr(connection, "_HTTPConnection__state", None) not in ("Idle", "Request-started")
 
 
@@ -188,4 +188,4 @@ CONNECTION: Final = (
     Point("response.HTTPResponse", "_init_length", before=headers_before_body),
 )
 CHUNKS: Final = _sending("request_chunked")
-"""1.26 sends them itself; 2.x calls ``request`` and warns at its caller, where no frame of ours should be."""
+"""1.26 sends them itself; 2.x calls ``request`` and warns at its caller, which must not be a frame of poolscope."""

@@ -85,11 +85,11 @@ def note_error(sheet: Connection, error: BaseException) -> None:
 
 
 def _read_a_false_chunk_size(error: BaseException | None) -> bool:
-    """Whether http.client's IncompleteRead means a chunk whose size is no number, not the end of the stream."""
+    """Whether http.client's IncompleteRead means a chunk with an invalid size, not the end of the stream."""
     while error is not None and not isinstance(error, ValueError):
         error = error.__cause__ or error.__context__
     traceback = None if error is None else error.__traceback__
     while traceback is not None and traceback.tb_next is not None:
         traceback = traceback.tb_next
-    # http.client makes the same exception of both; only the line that it could not read tells them apart.
+    # http.client makes the same exception of both; only the unreadable line distinguishes them.
     return traceback is not None and bool(traceback.tb_frame.f_locals.get("line"))

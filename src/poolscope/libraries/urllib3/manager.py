@@ -23,7 +23,7 @@ from poolscope.story.suppression import suppressed
 _REQUESTS: Final = "requests.adapters"
 _FRAMES_TO_SEARCH: Final = 12
 _STAND_IN: Final = "_poolscope_stand_in"
-"""On a manager: the client that its requests belong to where no call tells."""
+"""On a manager: the client of its requests, unless a call says otherwise."""
 _CLIENT: Final = "_poolscope_client"
 """On a pool that the program built itself: the mark of that client."""
 
@@ -73,19 +73,19 @@ def _kind(client: Any, base: str) -> str:
 
 
 def pool_made(manager: Any, result: Any) -> None:
-    """Tell a new pool whose it is, and the oldest one that it will be evicted for it."""
+    """Mark a new pool with its client, and note that it evicts the oldest pool."""
     if not hasattr(result, "ConnectionCls"):  # of a class that is not urllib3's
         return
     _own(manager, result)
     # The manager's lock is held and the key is new: what follows is the insertion. Watching
-    # ``dispose_func`` instead would leave a function of ours on every manager.
+    # ``dispose_func`` instead would leave a function of poolscope on every manager.
     pools = manager.pools
     if isinstance(pools._maxsize, int) and len(pools._container) >= pools._maxsize:
         _end_pool(next(iter(pools._container.values()), result), "manager_eviction")
 
 
 def _own(manager: Any, pool: Any) -> None:
-    """Write down whose pool it is, unless that is known."""
+    """Write down the pool's client, unless it is known."""
     mark: PoolMark | None = mark_on(pool)
     if mark is not None and mark.era.goes_on:
         return
@@ -103,7 +103,7 @@ def _end_pool(pool: Any, trigger: CloseTrigger) -> None:
 
 
 def cleared(manager: Any) -> None:
-    """Closing a manager only drops its pools; they close their connections when nobody needs them."""
+    """Closing a manager only drops its pools; the pools close their connections when they are no longer needed."""
     for pool in _pools_of(manager):
         _end_pool(pool, "client")
     for mark in (mark_of(manager), mark_on(manager, _STAND_IN)):

@@ -124,7 +124,7 @@ def failed(token: Exchange, error: BaseException) -> None:
 
 
 def queues(pool: Any) -> float | None:
-    """When it asks for a connection, and whether it has to wait: nobody does where a pool makes as many as it takes."""
+    """When it asks for a connection, and whether it may have to wait: never if the pool has no limit."""
     exchange = CURRENT.get() if pool.block else None
     if exchange is None:
         return None

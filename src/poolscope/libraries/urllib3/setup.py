@@ -20,7 +20,7 @@ from poolscope.story.connection import Setup
 from poolscope.story.suppression import suppressed
 
 CURRENT_SETUP: Final[ContextVar[Setup | None]] = ContextVar("poolscope_urllib3_setup", default=None)
-"""The setup whose ``connect`` we are in."""
+"""The setup of the ``connect`` that is running."""
 
 
 def begins(connection: Any) -> Setup | None:
@@ -29,7 +29,7 @@ def begins(connection: Any) -> Setup | None:
     if held is None or held.mark.setup is not None:
         return None
     mark = held.mark
-    if mark.sheet is not None:  # connected anew without a close: nobody holds the old socket now
+    if mark.sheet is not None:  # connected again without a close, so nothing holds the old socket now
         gone(held, "gc", now())
     exchange = exchange_on(mark)
     silent = suppressed() if exchange is None else exchange.silent
@@ -86,7 +86,7 @@ class _TimedOptions(list[Any]):
 
 
 class Lookup:
-    """A ``_new_conn`` under way, with socket options of ours."""
+    """A ``_new_conn`` in progress, with poolscope's own socket options."""
 
     __slots__ = ("began_at", "options", "setup", "timed")
 
@@ -122,7 +122,7 @@ def _setup_of(connection: Any) -> Setup | None:
 
 
 def lookup_begins(connection: Any) -> Lookup | None:
-    """Name resolution is told from connecting."""
+    """Separates name resolution from connecting."""
     setup = _setup_of(connection)
     if setup is None or not hasattr(connection, "socket_options"):
         return None
@@ -134,7 +134,7 @@ def lookup_begins(connection: Any) -> Lookup | None:
 
 
 def _host_looked_up(connection: Any) -> str:
-    """What is connected to; PySocks asks for the proxy's address only, or for the origin's much later."""
+    """The address to connect to; PySocks resolves only the proxy's address, or the origin's much later."""
     socks = getattr(connection, "_socks_options", None)
     return connection.host if socks is None else str(socks.get("proxy_host"))
 
@@ -164,7 +164,7 @@ def not_connected(connection: Any, token: Lookup, error: BaseException) -> None:
 
 
 def negotiates() -> None:
-    """PySocks' talk with a SOCKS5 proxy is told from connecting to it: both happen in one ``connect``."""
+    """Separates PySocks' talk with a SOCKS5 proxy from connecting to it: both happen in one ``connect``."""
     setup = CURRENT_SETUP.get()
     if setup is not None:
         setup.enters("proxy_tunnel")
@@ -184,7 +184,7 @@ def tunnel_made(token: Setup) -> None:
 
 
 def handshake_begins() -> Setup | None:
-    """The TLS handshake is told from making its context and loading CA certificates before it."""
+    """Separates the TLS handshake from making its context and loading CA certificates before it."""
     setup = CURRENT_SETUP.get()
     if setup is not None:
         setup.sheet.ca_time = tls.loaded_since(setup.since)
@@ -199,7 +199,7 @@ def handshake_done(token: Setup) -> None:
 
 
 def describe_socket(sheet: Connection, sock: Any) -> None:
-    """Write down addresses and TLS parameters of an open socket, as far as it tells them."""
+    """Write down addresses and TLS parameters of an open socket, as far as they are known."""
     if hasattr(sock, "selected_alpn_protocol"):
         sheet.tls_version = _ask(sock, "version")
         cipher = _ask(sock, "cipher")
@@ -213,7 +213,7 @@ def describe_socket(sheet: Connection, sock: Any) -> None:
 
 
 def _peer(sock: Any) -> Any:
-    """The real peer: PySocks answers with what lies behind the proxy."""
+    """The real peer: PySocks answers with the address behind the proxy."""
     if not hasattr(sock, "get_proxy_peername"):
         return _ask(sock, "getpeername")
     try:

@@ -22,7 +22,7 @@ from poolscope.story.connection import ConnectionMark
 from poolscope.story.sight import SIGHT, Era
 
 CURRENT: Final[ContextVar[Exchange | None]] = ContextVar("poolscope_urllib3_exchange", default=None)
-"""The exchange whose ``urlopen`` we are in."""
+"""The exchange of the ``urlopen`` that is running."""
 
 VERSIONS: Final = {9: "0.9", 10: "1.0", 11: "1.1", 20: "2"}
 
@@ -45,7 +45,7 @@ class PoolMark(pools.PoolMark):
     ) -> None:
         super().__init__(era, client)
         self.stand_in = stand_in
-        """Whose it is when no call tells."""
+        """Its client, unless a call says otherwise."""
         self.origin: RawOrigin = ("", "", None)
         """Where its connections lead, once it was used."""
 
@@ -61,7 +61,7 @@ class PoolMark(pools.PoolMark):
 
 
 def mark_of_pool(pool: Any) -> PoolMark | None:
-    """The mark on a pool, made where everybody is observed; None where it is none of our business."""
+    """The mark on a pool, made now if everything is observed; None if the pool is not observed."""
     mark: PoolMark | None = in_sight(pool, PoolMark)
     return mark
 
@@ -88,7 +88,7 @@ class Held(held.Held):
         """The headers that a request without a pool goes on with."""
 
     def collected(self) -> None:
-        """The collector takes the connection, whose socket or request nobody has ended."""
+        """The collector takes the connection before its socket or request was ended."""
         if self.mark.sheet is not None:
             gone(self, "gc" if self.ending_since is None else "response", now())
         elif self.mark.exchange is not None:
@@ -96,7 +96,7 @@ class Held(held.Held):
 
 
 def held_by(connection: Any) -> Held | None:
-    """What a connection carries; None where it is none of our business, or was not so far."""
+    """The mark on a connection; None if it is not observed, or has not been so far."""
     held: Held | None = watched(connection)
     return held
 
@@ -117,7 +117,7 @@ def given_to(connection: Any, era: Era | None = None) -> Held | None:
 
 
 def exchange_on(mark: ConnectionMark) -> Exchange | None:
-    """The exchange that owns a connection now: the one we are in, if it has no other and nobody else has this."""
+    """The exchange that owns a connection now: the current exchange, if it has no other connection and this one is free."""
     exchange = mark.exchange
     if exchange is not None and exchange.finished_at is None:
         return exchange
@@ -159,7 +159,7 @@ def was_read(held: Held) -> bool | None:
     answer = held.answer
     if answer is None:
         return None
-    if not answer.length:  # none left, or told by chunks or by the close
+    if not answer.length:  # none left, or its length is known only from chunks or the close
         return True if answer.length == 0 or answer.isclosed() else None
     if not answer.isclosed():
         return None
@@ -169,7 +169,7 @@ def was_read(held: Held) -> bool | None:
 
 
 def close_begins(held: Held, trigger: CloseTrigger, at: float) -> Connection | None:
-    """A socket's close begins, and ends the exchange that is still on it; its sheet, unless somebody came first."""
+    """A socket's close begins, and ends the exchange that is still on it; returns its sheet, unless already closed."""
     mark = held.mark
     sheet = mark.closing(trigger, at)
     mark.sheet = held.ending_since = None
@@ -179,7 +179,7 @@ def close_begins(held: Held, trigger: CloseTrigger, at: float) -> Connection | N
         sheet.request_closes = _asks_to_close(held.headers)
     exchange = held.exchange
     if exchange is not None and exchange.connection is sheet:
-        # Without a pool nobody tells that the body was read; with one, it would have been given back.
+        # Without a pool nothing shows that the body was read; with one, the connection would have been given back.
         unread = None if exchange.headers_at is None else False
         complete = was_read(held) if exchange.pool is None else unread
         exchanges.ended(exchange, complete, at=at)
@@ -187,7 +187,7 @@ def close_begins(held: Held, trigger: CloseTrigger, at: float) -> Connection | N
 
 
 def gone(held: Held, trigger: CloseTrigger, at: float) -> None:
-    """A socket's close is told, which nobody called just now."""
+    """Report a socket's close that no call is asking for right now."""
     sheet = close_begins(held, trigger, at)
     if sheet is not None:
         held.mark.closed(sheet, None)

@@ -1,6 +1,6 @@
 """Read by Python children of ``run`` where poolscope.pth is not installed.
 
-Only one sitecustomize is imported: the one that this one hides comes first, as if we were not there.
+Python imports only one sitecustomize, so this one first runs the one that it hides.
 """
 
 import os

@@ -72,7 +72,7 @@ class Page:
 
 
 def _page(program: str, sentence: str) -> str:
-    """The page around the data. Its own texts go in last: nothing in them is taken for a place of ours."""
+    """The page around the data. The texts of the data go in last, so nothing in them is taken for a placeholder."""
     style, script = own("style.css"), own_script()
     policy = (
         f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; "
@@ -91,7 +91,7 @@ def _page(program: str, sentence: str) -> str:
 
 
 def own(name: str) -> str:
-    """A part of the page that lies beside this file."""
+    """A part of the page, from a file beside this one."""
     return files(__name__).joinpath(name).read_text(encoding="utf-8")
 
 

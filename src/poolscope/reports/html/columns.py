@@ -22,7 +22,7 @@ PIECE: Final = 3 * 16_384
 """Bytes that become one piece of base64: a multiple of three, so that the pieces join."""
 LONGEST_TEXT: Final = 300
 TEXTS: Final = 150_000
-"""Different texts told apart; what comes later reads as `MORE`."""
+"""How many different texts are kept; later ones read as `MORE`."""
 MORE: Final = "(not kept: too many different ones)"
 NONE: Final = 0xFFFFFFFF
 """A whole number that is not known."""

@@ -134,7 +134,7 @@ def _thinned(sample: Sample) -> dict[str, Any]:
 
 
 def _source(lines: set[CallSite]) -> dict[str, list[Any]]:
-    """What stands in the files now, which need not be what ran."""
+    """The lines that are in the files now, which may differ from those that ran."""
     found = {}
     for site in sorted(lines, key=lambda line: (line.file, line.line))[:GROUPS_WITH_SOURCE]:
         text = linecache.getlines(site.file)

@@ -98,7 +98,7 @@ class Sample:
         )
         self._clients: Following[_Built] = Following()
         self._shown: dict[Key, None] = {}
-        """Clients whose construction stands on a lane already."""
+        """Clients with their construction already drawn on a lane."""
         self._lanes: Following[_Lane] = Following()
         self._in_progress = InProgress()
         self._take: dict[type, Callable[..., None]] = {
