@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from opentelemetry.trace import Span, SpanContext, Status, StatusCode, Tracer, set_span_in_context
 
-from poolscope.facts import Connection, Exchange, Failure, now
+from poolscope.facts import Connection, Exchange, Failure, RawOrigin, now
 from poolscope.ledger.urls import text
 from poolscope.signals import errors, names, table
 from poolscope.signals.describe import Attributes, all_facts, call_site, peer, server_attributes
@@ -28,23 +28,25 @@ class SetupSpans:
     def __repr__(self) -> str:
         return f"<SetupSpans by {self._tracer!r}>"
 
-    def setup(self, parent: Span, connection: Connection, anchor: int) -> SpanContext | None:
-        """Tell a setup that succeeded or failed, with its phases, under ``parent``; ``anchor`` is epoch ns at 0.
+    def setup(
+        self, parent: Span, connection: Connection, anchor: int, origin: RawOrigin
+    ) -> SpanContext | None:
+        """Tell a setup for ``origin`` that succeeded or failed, with its phases, under ``parent``.
 
-        Both ends are given explicitly, so nothing stays open when the setup is cut short.
+        ``anchor`` is epoch ns at 0. Both ends are given explicitly, so nothing stays open when the setup is cut short.
         """
         failure = errors.of_setup(connection)
         if not (self._successes if failure is None else self._failures):
             return None
-        attributes = server_attributes(connection.origin)
-        attributes[names.URL_SCHEME] = text(connection.origin[0]) or ""
+        attributes = server_attributes(origin)
+        attributes[names.URL_SCHEME] = text(origin[0]) or ""
         attributes.update(all_facts(connection))
         attributes.update(call_site(connection))
         if failure is not None:
             attributes[names.ERROR_TYPE] = failure.type
         started, ended = _span_of(connection)
         span = self._tracer.start_span(
-            self._named("setup", errors.place(*server(connection.origin))),
+            self._named("setup", errors.place(*server(origin))),
             context=set_span_in_context(parent),
             attributes=attributes,
             start_time=anchor + int(started * 1e9),
