@@ -147,11 +147,11 @@ class Connection(_Sheet):
     """
 
     __slots__ = (
-        "active_at_close alpn answer_closes attempts body_complete ca_time cipher client close_time "
+        "active_at_close alpn answer_closes answers attempts body_complete ca_time cipher client close_time "
         "close_trigger closed_at dns_name eof epoch error failed_phase failure first_length goaway http_version id idle_left "
         "idle_since in_flight keepalive_expiry last_status live local loop lost_time opened_at opened_by origin peer "
         "phases pool readable_at request_closes requests resumed server_keepalive "
-        "setup_started_at span tls_version unsettled via"
+        "setup_started_at span tls_version tried unsettled via"
     ).split()
 
     def __init__(self, origin: RawOrigin, epoch: int) -> None:
@@ -173,14 +173,17 @@ class Connection(_Sheet):
         """(phase, started_at, ended_at); phases: dns, connect, proxy_tunnel, tls_context, tls."""
         self.dns_name: bytes | str | None = None
         """What was connected to, the proxy's name behind one; told where there is a ``dns`` phase."""
+        self.answers: tuple[str, ...] | None = None
+        """The addresses that its lookup found; None where that cannot be seen."""
         self.attempts: int | None = None
         """urllib3: addresses tried; httpcore, which keeps those to itself: tries at connecting."""
+        self.tried: list[tuple[Any, float, float, Failure | None]] = []
+        """Those, as (address or None, started_at, ended_at, what went wrong)."""
         self.ca_time: float | None = None
         """Seconds of its setup that loading CA certificates took."""
         self.lost_time: float | None = None
         """Seconds spent on addresses that failed before another one answered; None if that cannot be seen."""
-        self.loop: int | None = None
-        """A small number for the event loop it was opened on; None outside of one."""
+        self.loop: int | None = None  # a small number for its event loop; None outside of one
         self.failed_phase: str | None = None
         self.http_version: str | None = None
         """``1.0``, ``1.1`` or ``2``."""

@@ -58,7 +58,11 @@ def test_the_name_is_the_proxys(
     (lookup,) = telemetry.named("DNS lookup")
     assert lookup.attributes["dns.question.name"] == "localhost"
     (setup,) = telemetry.named("HTTP connection_setup")
-    # urllib3's connection to a forwarding proxy serves every origin: it is the proxy's own.
-    its_own = fetch is with_requests and proxy.startswith("http:")
-    assert setup.attributes["server.address"] == ("localhost" if its_own else "127.0.0.1")
+    (request,) = telemetry.requests
+    for span in (request, setup):
+        assert (span.attributes["server.address"], span.attributes["server.port"]) == (
+            "127.0.0.1",
+            origin.port,
+        )
+        assert span.attributes["network.peer.port"] == int(proxy.rpartition(":")[2])
     assert lookup.parent == setup.context

@@ -383,3 +383,10 @@ def test_a_forked_child_does_not_end_its_parents_span(door, telemetry, monkeypat
     door.headers_received(sheets.answered(sheet, sheets.connection()), None)
     assert not telemetry.spans
     assert sheet.live.span is None
+
+
+@pytest.mark.parametrize(("version", "streams"), [("2", 3), ("1.1", None)])
+def test_http2_tells_how_many_requests_share_the_connection(door, telemetry, version, streams) -> None:
+    run(door, on=sheets.connection(http_version=version, in_flight={7, 8, 9}))
+    (request,) = telemetry.requests
+    assert request.attributes.get("poolscope.connection.streams") == streams

@@ -16,8 +16,10 @@ from typing import Any, Final, TypeAlias
 from poolscope.facts import now
 from poolscope.libraries.point import Point
 
-Lookup: TypeAlias = tuple[float, float, bool]
-"""(started_at, ended_at, found)."""
+Answers: TypeAlias = tuple[Any, ...]
+"""The socket addresses that were found, in their order."""
+Lookup: TypeAlias = tuple[float, float, Answers | None]
+"""(started_at, ended_at, answers or None where it found nothing)."""
 
 LOOKUPS: Final[ContextVar[list[Lookup] | None]] = ContextVar("poolscope_lookups", default=None)
 """Where the lookups of the current connect are noted; None if they are not wanted."""
@@ -32,16 +34,31 @@ def lookup_begins() -> tuple[list[Lookup], float] | None:
     return lookups, now()
 
 
-def lookup_ended(token: tuple[list[Lookup], float], error: BaseException | None) -> None:
-    """Note when it ended, and whether it found anything."""
+def found(token: tuple[list[Lookup], float], result: Any) -> None:
+    """Note when it ended, and what it found; what is no list may be there to be read once."""
+    addresses = tuple(entry[4] for entry in result) if isinstance(result, list | tuple) else ()
+    _note(token, addresses)
+
+
+def not_found(token: tuple[list[Lookup], float]) -> None:
+    """Note when it ended."""
+    _note(token, None)
+
+
+def _note(token: tuple[list[Lookup], float], answers: Answers | None) -> None:
     lookups, started_at = token
-    lookups.append((started_at, now(), error is None))
+    lookups.append((started_at, now(), answers))
     LOOKUPS.set(lookups)
+
+
+def hosts(answers: Answers | None) -> tuple[str, ...] | None:
+    """The addresses of ``answers`` without their ports, each once; None where none was seen."""
+    return tuple(dict.fromkeys(str(address[0]) for address in answers)) if answers else None
 
 
 def point_of(module: ModuleType) -> Point:
     """The ``getaddrinfo`` that code in ``module`` calls."""
-    return Point(module, "getaddrinfo", before=lookup_begins, always=lookup_ended)
+    return Point(module, "getaddrinfo", before=lookup_begins, after=found, failed=not_found)
 
 
 SOCKET: Final = point_of(socket)

@@ -108,6 +108,8 @@ def exchange_facts(exchange: Exchange, connection: Connection, *, lean: bool) ->
         attributes[names.JOINED] = True
     if exchange.request_number is not None:
         attributes[names.REQUEST_NUMBER] = exchange.request_number
+    if connection.http_version == "2":
+        attributes[names.STREAMS] = len(connection.in_flight)
     idle = exchange.idle_time
     if idle is not None and (not lean or idle >= WORTH_TELLING):
         attributes[names.IDLE_TIME] = round(idle, MILLISECONDS) if lean else idle

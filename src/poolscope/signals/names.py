@@ -56,6 +56,7 @@ JOINED: Final = "poolscope.connection.joined"
 REQUEST_NUMBER: Final = "poolscope.connection.request_number"
 IDLE_TIME: Final = "poolscope.connection.idle_time"
 AGE: Final = "poolscope.connection.age"
+STREAMS: Final = "poolscope.connection.streams"
 VIA: Final = "poolscope.connection.via"
 ROUTE: Final = "poolscope.served.route"
 REQUESTS: Final = "poolscope.connection.requests"
@@ -124,6 +125,11 @@ ATTRIBUTES: Final[dict[str, Attribute]] = {
     IDLE_TIME: Attribute("double", "poolscope", "Seconds the connection was idle before this request."),
     AGE: Attribute("double", "poolscope", "Seconds since the connection was opened."),
     VIA: Attribute("string", "poolscope", "direct, forward, tunnel, socks or uds.", ("direct", "tunnel")),
+    STREAMS: Attribute(
+        "int",
+        "poolscope",
+        "Requests in flight on this HTTP/2 connection when the headers came, this one included.",
+    ),
     REQUESTS: Attribute("int", "poolscope", "Requests the connection served."),
     CLOSE_REASON: Attribute(
         "string", "poolscope", "Why the connection was closed.", ("server_closed_idle", "client_close")
@@ -171,7 +177,7 @@ SERVER: Final = (SERVER_ADDRESS, SERVER_PORT)
 TLS: Final = (TLS_PROTOCOL_NAME, TLS_PROTOCOL_VERSION, TLS_CIPHER, TLS_RESUMED, TLS_NEXT_PROTOCOL)
 PEER: Final = (PEER_ADDRESS, PEER_PORT, TRANSPORT, NETWORK_TYPE)
 ON_REQUEST: Final = (
-    *PEER, PROTOCOL_VERSION, *TLS, CONNECTION_ID, VIA, REUSED, JOINED, REQUEST_NUMBER, IDLE_TIME, AGE, WAIT_TIME,
+    *PEER, PROTOCOL_VERSION, *TLS, CONNECTION_ID, VIA, REUSED, JOINED, REQUEST_NUMBER, STREAMS, IDLE_TIME, AGE, WAIT_TIME,
     SEND_TIME, ANSWER_TIME,
 )  # fmt: skip
 """The connection's facts on a request's span, poolscope's or another package's."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Final
+from collections.abc import Iterator
+from typing import Final, NamedTuple
 
 from opentelemetry.trace import Span, SpanContext, Status, StatusCode, Tracer, set_span_in_context
 
-from poolscope.facts import Connection, Exchange, Failure, now
+from poolscope.facts import Connection, Exchange, Failure, RawOrigin, now
 from poolscope.ledger.urls import text
 from poolscope.signals import errors, names, table
 from poolscope.signals.describe import Attributes, all_facts, call_site, peer, server_attributes
@@ -27,23 +28,25 @@ class SetupSpans:
     def __repr__(self) -> str:
         return f"<SetupSpans by {self._tracer!r}>"
 
-    def setup(self, parent: Span, connection: Connection, anchor: int) -> SpanContext | None:
-        """Tell a setup that succeeded or failed, with its phases, under ``parent``; ``anchor`` is epoch ns at 0.
+    def setup(
+        self, parent: Span, connection: Connection, anchor: int, origin: RawOrigin
+    ) -> SpanContext | None:
+        """Tell a setup for ``origin`` that succeeded or failed, with its phases, under ``parent``.
 
-        Both ends are given explicitly, so nothing stays open when the setup is cut short.
+        ``anchor`` is epoch ns at 0. Both ends are given explicitly, so nothing stays open when the setup is cut short.
         """
         failure = errors.of_setup(connection)
         if not (self._successes if failure is None else self._failures):
             return None
-        attributes = server_attributes(connection.origin)
-        attributes[names.URL_SCHEME] = text(connection.origin[0]) or ""
+        attributes = server_attributes(origin)
+        attributes[names.URL_SCHEME] = text(origin[0]) or ""
         attributes.update(all_facts(connection))
         attributes.update(call_site(connection))
         if failure is not None:
             attributes[names.ERROR_TYPE] = failure.type
         started, ended = _span_of(connection)
         span = self._tracer.start_span(
-            self._named("setup", errors.place(*server(connection.origin))),
+            self._named("setup", errors.place(*server(origin))),
             context=set_span_in_context(parent),
             attributes=attributes,
             start_time=anchor + int(started * 1e9),
@@ -58,21 +61,18 @@ class SetupSpans:
 
     def _phases(self, span: Span, connection: Connection, failure: Failure | None, anchor: int) -> None:
         within = set_span_in_context(span)
-        last = len(connection.phases) - 1
-        for index, (phase, begun, over) in enumerate(connection.phases):
-            about, detail = _phase(phase, connection, to_proxy=_speaks_to_proxy(connection, index))
-            broke = failure if connection.failed_phase == phase and index == last else None
-            if broke is not None:
-                about[names.ERROR_TYPE] = errors.of_lookup(broke) if phase == "dns" else broke.type
+        for part in sorted((*_attempts(connection, failure), *_parts(connection, failure)), key=_begun):
             child = self._tracer.start_span(
-                self._named(phase, detail),
+                self._named(part.phase, part.detail),
                 context=within,
-                attributes=about,
-                start_time=anchor + int(begun * 1e9),
+                attributes=part.about,
+                start_time=anchor + int(part.begun * 1e9),
             )
-            if broke is not None:
-                child.set_status(_status(broke, connection))
-            child.end(end_time=anchor + int(over * 1e9))
+            if part.broke is not None:
+                child.set_status(
+                    Status(StatusCode.ERROR, errors.sentence(part.broke, connection.origin, part.phase))
+                )
+            child.end(end_time=anchor + int(part.over * 1e9))
 
     def wait(self, parent: Span, exchange: Exchange, anchor: int, failure: Failure | None) -> None:
         """Tell that ``exchange`` waited ``pool_wait`` seconds in the pool's queue."""
@@ -95,6 +95,50 @@ class SetupSpans:
     def _named(self, kind: str, detail: str | None) -> str:
         name = _NAMES.get(kind, kind)
         return f"{name} {detail}" if self._long and detail else name
+
+
+class _Part(NamedTuple):
+    """A span within a setup: a phase, or an address tried."""
+
+    phase: str
+    begun: float
+    over: float
+    about: Attributes
+    detail: str | None
+    broke: Failure | None
+
+
+def _begun(part: _Part) -> float:
+    return part.begun
+
+
+def _parts(connection: Connection, failure: Failure | None) -> Iterator[_Part]:
+    """The phases; not ``connect`` where each address tried is one."""
+    last = len(connection.phases) - 1
+    for index, (phase, begun, over) in enumerate(connection.phases):
+        if phase == "connect" and connection.tried:
+            continue
+        about, detail = _phase(phase, connection, to_proxy=_speaks_to_proxy(connection, index))
+        broke = failure if connection.failed_phase == phase and index == last else None
+        if broke is not None:
+            about[names.ERROR_TYPE] = errors.of_lookup(broke) if phase == "dns" else broke.type
+        yield _Part(phase, begun, over, about, detail, broke)
+
+
+def _attempts(connection: Connection, failure: Failure | None) -> Iterator[_Part]:
+    """Every address tried, and every retry; the last one broke with the setup, if that broke while connecting."""
+    last = len(connection.tried) - 1
+    for index, (address, begun, over, what) in enumerate(connection.tried):
+        about, detail = _place(peer(address) or (_connected_to(connection) if index == last else {}))
+        broke = failure if what is None and index == last and connection.failed_phase == "connect" else what
+        if broke is not None:
+            about[names.ERROR_TYPE] = broke.type
+        yield _Part("connect", begun, over, about, detail, broke)
+
+
+def _place(about: Attributes) -> tuple[Attributes, str | None]:
+    address = about.get(names.PEER_ADDRESS)
+    return about, None if address is None else errors.place(address, about.get(names.PEER_PORT))
 
 
 _NAMES: Final = {kind: span.name for kind, span in table.SPANS.items()}
@@ -142,11 +186,12 @@ def _phase(phase: str, connection: Connection, *, to_proxy: bool) -> tuple[Attri
     """Attributes of a phase's span, and what .NET has in its name. Behind a proxy the name looked up is the proxy's."""
     if phase == "dns":
         asked = text(connection.dns_name)
-        return ({} if asked is None else {names.DNS_NAME: asked}), asked
+        about: Attributes = {} if asked is None else {names.DNS_NAME: asked}
+        if connection.answers:
+            about[names.DNS_ANSWERS] = connection.answers
+        return about, asked
     if phase == "connect":
-        about: dict[str, Any] = _connected_to(connection)
-        address = about.get(names.PEER_ADDRESS)
-        return about, None if address is None else errors.place(address, about.get(names.PEER_PORT))
+        return _place(_connected_to(connection))
     if phase == "proxy_tunnel":
         return server_attributes(connection.origin), errors.place(*server(connection.origin))
     if phase == "tls":

@@ -174,8 +174,11 @@ class RequestSpans:
     def setup_ended(self, connection: Connection, exchange: Exchange | None) -> None:
         """Tell a setup as a child of the request that waited for it, if that one records."""
         live = None if exchange is None else exchange.live
-        if live is not None and live.span is not None and connection.epoch == FACTS.epoch:
-            connection.span = self._setups.setup(live.span, connection, live.anchor)
+        if exchange is None or live is None or live.span is None or connection.epoch != FACTS.epoch:
+            return
+        # urllib3's connection to a forwarding proxy serves every origin: this is whose request waits for it.
+        origin = exchange.origin if connection.via == "forward" else connection.origin
+        connection.span = self._setups.setup(live.span, connection, live.anchor, origin)
 
     @_harmless
     def headers_received(self, exchange: Exchange, response: Any) -> None:

@@ -88,7 +88,7 @@ SPANS: Final[dict[str, Span]] = {
     "dns": Span("DNS lookup", "internal", "dotnet", "Resolving a name.", (), (names.DNS_NAME, names.DNS_ANSWERS, names.ERROR_TYPE)),
     "connect": Span(
         "socket connect", "internal", "dotnet",
-        "Connecting the socket, all addresses tried included.", (), (*names.PEER, names.ERROR_TYPE),
+        "Connecting a socket to one address.", (), (*names.PEER, names.ERROR_TYPE),
     ),
     "proxy_tunnel": Span(
         "HTTP proxy_tunnel", "internal", "poolscope",

@@ -54,6 +54,15 @@ class Setup:
         self.sheet.phases.append((self.phase, self.since, at))
         self.phase, self.since = then, at
 
+    def tried(self, address: object, began_at: float, what: failures.Seen | None) -> None:
+        """One address was tried; until then those before it had cost time, if it has answered."""
+        sheet = self.sheet
+        sheet.attempts = (sheet.attempts or 0) + 1
+        failure = None if what is None else failures.of_attempt(sheet, what)
+        sheet.tried.append((address, began_at, now(), failure))
+        if what is None:
+            sheet.lost_time = began_at - self.since
+
 
 class ConnectionMark:
     """What we know of a library's connection object, and of the socket it holds now.

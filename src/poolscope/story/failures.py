@@ -224,7 +224,16 @@ def type_of(kind: Kind, moment: str) -> ErrorType | None:
 
 def of_setup(sheet: Connection, what: Seen) -> Failure | None:
     """Why the setup of ``sheet`` failed in the phase it was in."""
-    type_ = type_of(what.kind, sheet.failed_phase or "connect")
+    return _in_phase(sheet.failed_phase or "connect", sheet, what)
+
+
+def of_attempt(sheet: Connection, what: Seen) -> Failure | None:
+    """Why one address did not answer."""
+    return _in_phase("connect", sheet, what)
+
+
+def _in_phase(phase: str, sheet: Connection, what: Seen) -> Failure | None:
+    type_ = type_of(what.kind, phase)
     return None if type_ is None else Failure(type_, what.code, what.said, sheet.id)
 
 

@@ -134,8 +134,9 @@ def looks_up(connector: Any, host: str, port: int) -> Setup | None:
     return setup
 
 
-def looked_up(token: Setup) -> None:
+def looked_up(token: Setup, result: Any) -> None:
     """Its addresses are known."""
+    token.sheet.answers = tuple(dict.fromkeys(answer["host"] for answer in result))
     token.over("connect")
 
 
@@ -152,17 +153,16 @@ def connected(token: Setup) -> None:
     token.over("tls" if MAKING.get().tls_first else "connect")
 
 
-def trying() -> tuple[Setup, float] | None:
+def trying(addr_info: Any) -> tuple[Setup, Any, float] | None:
     """One address is tried, perhaps beside others."""
     setup = under_way()
-    return None if setup is None else (setup, now())
+    return None if setup is None else (setup, addr_info[4], now())
 
 
-def tried(token: tuple[Setup, float], error: BaseException | None) -> None:
-    """It was; until then those before it had cost time, if it has answered."""
-    (setup, began_at), sheet = token, token[0].sheet
-    sheet.attempts = (sheet.attempts or 0) + 1
-    sheet.lost_time = began_at - setup.since if error is None else sheet.lost_time
+def tried(token: tuple[Setup, Any, float], error: BaseException | None) -> None:
+    """It was."""
+    setup, address, began_at = token
+    setup.tried(address, began_at, None if error is None else seen(error))
 
 
 def starting_tls() -> Setup | None:

@@ -13,10 +13,12 @@ from poolscope.facts import now
 from poolscope.libraries import tls
 from poolscope.libraries.httpcore import names
 from poolscope.libraries.httpcore.close import STREAM_ENDS
+from poolscope.libraries.httpcore.errors import seen
 from poolscope.libraries.httpcore.marks import Wire, leash_stream, let_go, wire_of
 from poolscope.libraries.point import Point
-from poolscope.libraries.resolver import LOOKUPS, Lookup, is_literal
+from poolscope.libraries.resolver import LOOKUPS, Lookup, hosts, is_literal
 from poolscope.libraries.weaver import WEAVER
+from poolscope.story import failures
 from poolscope.story.connection import Setup
 from poolscope.story.exchange import CURRENT
 
@@ -24,16 +26,23 @@ from poolscope.story.exchange import CURRENT
 class Connecting(list[Lookup]):
     """The lookups of the current connect, and its connection."""
 
-    __slots__ = ("named", "setup", "wire")
+    __slots__ = ("literal", "named", "setup", "wire")
 
-    def __init__(self, wire: Wire, setup: Setup, host: Any) -> None:
+    def __init__(self, wire: Wire, setup: Setup, host: Any, port: Any) -> None:
         super().__init__()
         self.wire = wire
         self.setup = setup
-        self.named = host is not None and not is_literal(host)
+        literal = host is not None and is_literal(host)
+        self.literal = (host.decode() if isinstance(host, bytes) else host, port) if literal else None
+        self.named = host is not None and not literal
+
+    def only_address(self) -> Any:
+        """The one address that can have been tried; None where there are several, or what was found is unseen."""
+        answers = self[-1][2] if self else None
+        return answers[0] if self.named and answers and len(answers) == 1 else self.literal
 
 
-def connecting(_backend: Any, host: Any) -> Connecting | None:
+def connecting(_backend: Any, host: Any, port: Any) -> Connecting | None:
     """The connecting task asks the backend for a stream; a retry goes on with the same sheet."""
     exchange = CURRENT.get()
     wire: Wire | None = None if exchange is None else exchange._mark
@@ -52,7 +61,7 @@ def connecting(_backend: Any, host: Any) -> Connecting | None:
     wire.step = 0
     wire.connecting = True
     setup.enters("connect", sheet.setup_started_at if sheet.attempts == 1 else None)
-    return Connecting(wire, setup, host)
+    return Connecting(wire, setup, host, port)
 
 
 def _describe(wire: Wire, setup: Setup) -> None:
@@ -64,10 +73,14 @@ def _describe(wire: Wire, setup: Setup) -> None:
         sheet.pool = mark.sheet.id
 
 
-def not_connected(token: Connecting) -> None:
-    """The backend raised."""
+def not_connected(token: Connecting, error: BaseException) -> None:
+    """The backend raised: for each address that it tried, but it does not say which those were."""
+    setup, at = token.setup, now()
     token.wire.connecting = False
-    _note_lookups(token, now())
+    _note_lookups(token, at)
+    if setup.phase == "connect":
+        what = failures.of_attempt(setup.sheet, seen(error))
+        setup.sheet.tried.append((token.only_address(), setup.since, at, what))
 
 
 def connected(token: Connecting, result: Any) -> None:
@@ -75,17 +88,21 @@ def connected(token: Connecting, result: Any) -> None:
     wire, setup, at = token.wire, token.setup, now()
     wire.connecting = False
     _note_lookups(token, at)
+    began_at = setup.since
     wire.ends_phase(setup, at)
     watch(result, wire)
     names.note_addresses(result, setup.sheet)
+    setup.sheet.tried.append((setup.sheet.peer, began_at, at, None))
     if wire.is_set_up():
         names.note_tls(result, setup.sheet)  # a backend may hand out a stream that is already secured
         wire.is_usable()
 
 
 def _note_lookups(token: Connecting, at: float) -> None:
-    for started_at, ended_at, found in token if token.named else ():
+    for started_at, ended_at, answers in token if token.named else ():
+        found = answers is not None
         token.setup.sheet.phases.append(("dns", started_at, ended_at))
+        token.setup.sheet.answers = hosts(answers)
         token.setup.enters("connect" if found else "dns", ended_at if found else at)
 
 
@@ -152,7 +169,7 @@ def started_tls(stream: Any, token: Handshake, result: Any) -> None:
 
 BACKENDS: Final = (
     Point("NetworkBackend", "connect_tcp", before=connecting, after=connected, failed=not_connected,
-          var=LOOKUPS, takes=("host",)),
+          var=LOOKUPS, takes=("host", "port")),
     Point("NetworkBackend", "connect_unix_socket", before=connecting, after=connected, failed=not_connected,
           var=LOOKUPS),
 )  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from types import ModuleType
 
+from poolscope.libraries import resolver
 from poolscope.libraries.point import Point
 from poolscope.libraries.urllib3.connection import CHUNKS, CONNECTION
 from poolscope.libraries.urllib3.manager import MANAGER
@@ -20,4 +21,4 @@ def points(module: ModuleType) -> tuple[Point, ...]:
         return SOCKS
     connection = importlib.import_module(f"{module.__name__}.connection")
     chunks = () if hasattr(connection.HTTPConnection, "is_closed") else (CHUNKS,)
-    return *MANAGER, *POOL, *SETUP, *CONNECTION, *chunks
+    return *MANAGER, *POOL, *SETUP, *CONNECTION, *chunks, resolver.SOCKET

@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from contextvars import ContextVar
 from typing import Any, Final
 
-from poolscope.facts import Connection, RawOrigin, Via, now
-from poolscope.libraries import tls
+from poolscope.facts import Connection, Failure, RawOrigin, Via, now
+from poolscope.libraries import resolver, tls
 from poolscope.libraries.point import Point
+from poolscope.libraries.resolver import LOOKUPS
 from poolscope.libraries.urllib3.errors import has_ended, name_on_the_wire, on_the_wire, seen
 from poolscope.libraries.urllib3.state import exchange_on, fail, given_to, gone, held_by
 from poolscope.story.connection import Setup
@@ -70,6 +71,10 @@ def failed(connection: Any, token: Setup, error: BaseException) -> None:
         fail(token.exchange, error)
 
 
+UNSEEN: Final = Failure("_OTHER")
+"""An address failed, and why was forgotten when the next one was tried."""
+
+
 class _TimedOptions(list[Any]):
     """Socket options that know when they were read; true even when empty, as both readers ask first."""
 
@@ -85,12 +90,13 @@ class _TimedOptions(list[Any]):
         return True
 
 
-class Lookup:
-    """A ``_new_conn`` in progress, with poolscope's own socket options."""
+class Lookup(list[resolver.Lookup]):
+    """A ``_new_conn`` in progress, with poolscope's own socket options, and the lookups made in it."""
 
     __slots__ = ("began_at", "options", "setup", "timed")
 
     def __init__(self, setup: Setup, options: Any) -> None:
+        super().__init__()
         self.setup = setup
         self.options = options
         self.timed = _TimedOptions(options)
@@ -99,7 +105,7 @@ class Lookup:
     def __repr__(self) -> str:
         return f"<Lookup in {self.setup!r}>"
 
-    def over(self, connection: Any) -> bool:
+    def over(self, connection: Any, peer: Any = None) -> bool:
         """Give the options back; whether addresses were tried, so that the phase is now ``connect`` or later."""
         connection.socket_options = self.options
         setup, read_at = self.setup, self.timed.read_at
@@ -108,12 +114,34 @@ class Lookup:
         talks_since = setup.since if setup.phase == "proxy_tunnel" else None
         setup.sheet.attempts = len(read_at)
         setup.sheet.lost_time = read_at[-1] - read_at[0]
+        self._note_attempts(talks_since)
+        self._name_attempts(peer)
         if not _is_address(str(setup.sheet.dns_name)):
             setup.sheet.phases.append(("dns", self.began_at, read_at[0]))
         setup.enters("connect", read_at[0])
         if talks_since is not None and talks_since > read_at[-1]:
             setup.over("proxy_tunnel", talks_since)
         return True
+
+    def _note_attempts(self, until: float | None) -> None:
+        """State which address was tried when. What went wrong with those before the last is not to be seen."""
+        sheet, began = self.setup.sheet, self.timed.read_at
+        ends = [*began[1:], now() if until is None else until]
+        sheet.tried = [(None, at, end, UNSEEN) for at, end in zip(began, ends, strict=True)]
+        sheet.tried[-1] = (None, began[-1], ends[-1], None)
+
+    def _name_attempts(self, peer: Any) -> None:
+        """Say which addresses they were: in the order of the answers, unless some were never tried."""
+        sheet, answers = self.setup.sheet, self[0][2] if self else None
+        if not answers:
+            return
+        if not _is_address(str(sheet.dns_name)):
+            sheet.answers = resolver.hosts(answers)
+        tried = answers if peer is None else answers[: answers.index(peer) + 1] if peer in answers else ()
+        if len(tried) == len(sheet.tried):
+            sheet.tried = [
+                (a, at, end, what) for a, (_, at, end, what) in zip(tried, sheet.tried, strict=True)
+            ]
 
 
 def _setup_of(connection: Any) -> Setup | None:
@@ -145,7 +173,7 @@ def _is_address(host: str) -> bool:
 
 def connected(connection: Any, token: Lookup, result: Any) -> None:
     """There is a socket."""
-    seen = token.over(connection)
+    seen = token.over(connection, _peer(result))
     setup = token.setup
     then = "tls_context" if setup.sheet.origin[0] == "https" else "connect"
     if seen or getattr(result, "family", None) == getattr(socket, "AF_UNIX", -1):
@@ -237,7 +265,7 @@ def _connect_of(owner: str) -> Point:
 
 
 def _new_conn_of(owner: str) -> Point:
-    return Point(owner, "_new_conn", before=lookup_begins, after=connected, failed=not_connected)
+    return Point(owner, "_new_conn", before=lookup_begins, after=connected, failed=not_connected, var=LOOKUPS)
 
 
 SETUP: Final = (

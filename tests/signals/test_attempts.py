@@ -1,0 +1,114 @@
+"""Every address tried has a span: where it led, and whether it answered."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import socket
+from typing import Any
+
+import pytest
+
+from stack.running import free_port as closed_port
+
+DEAD, ALIVE = "127.0.0.2", "127.0.0.1"
+NAME = "several.test"
+
+
+@pytest.fixture
+def several(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name with two addresses, of which the first refuses."""
+    real = socket.getaddrinfo
+
+    def getaddrinfo(host: Any, port: Any, *args: Any, **kwargs: Any) -> Any:
+        if host not in (NAME, NAME.encode()):
+            return real(host, port, *args, **kwargs)
+        return [answer for address in (DEAD, ALIVE) for answer in real(address, port, 0, socket.SOCK_STREAM)]
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+
+
+def by_requests(url: str) -> None:
+    importlib.import_module("requests").get(url, timeout=5)
+
+
+def by_urllib3(url: str) -> None:
+    urllib3 = importlib.import_module("urllib3")
+    with urllib3.PoolManager() as pool:
+        pool.request("GET", url, retries=False)
+
+
+def by_aiohttp(url: str) -> None:
+    aiohttp = importlib.import_module("aiohttp")
+
+    async def main() -> None:
+        connector = aiohttp.TCPConnector(resolver=aiohttp.ThreadedResolver())
+        async with aiohttp.ClientSession(connector=connector) as session, session.get(url) as answer:
+            await answer.read()
+
+    asyncio.run(main())
+
+
+def by_httpx(url: str) -> None:
+    importlib.import_module("httpx").get(url)
+
+
+def addresses(spans: list[Any]) -> list[Any]:
+    return [span.attributes.get("network.peer.address") for span in spans]
+
+
+@pytest.mark.parametrize("get", [by_requests, by_urllib3, by_aiohttp])
+def test_an_address_that_refused_before_another_answered(get, telemetry, server, several) -> None:
+    with telemetry.instrumented():
+        get(f"http://{NAME}:{server.port}/a")
+    tried = telemetry.named("socket connect")
+    (dns,) = telemetry.named("DNS lookup")
+    (setup,) = telemetry.named("HTTP connection_setup")
+    assert dns.attributes["dns.answers"] == (DEAD, ALIVE)
+    assert addresses(tried) == [DEAD, ALIVE]
+    assert [span.attributes["network.peer.port"] for span in tried] == [server.port] * 2
+    assert [span.status.status_code.name for span in tried] == ["ERROR", "UNSET"]
+    # urllib3 forgets why the first one failed before anybody can ask.
+    assert tried[0].attributes["error.type"] == ("connection_refused" if get is by_aiohttp else "_OTHER")
+    assert "error.type" not in setup.attributes
+    assert {span.parent.span_id for span in tried} == {setup.context.span_id}
+    assert setup.start_time <= tried[0].start_time <= tried[0].end_time <= tried[1].end_time <= setup.end_time
+
+
+@pytest.mark.parametrize("get", [by_requests, by_urllib3, by_aiohttp])
+def test_every_address_that_refused(get, telemetry, several) -> None:
+    port = closed_port()
+    with telemetry.instrumented(), pytest.raises(Exception, match=r"refused|Cannot connect"):
+        get(f"http://{NAME}:{port}/a")
+    tried = telemetry.named("socket connect")
+    again = [ALIVE] if get is by_aiohttp else []  # it begins anew without the first address
+    assert addresses(tried) == [DEAD, ALIVE, *again]
+    assert tried[-1].attributes["error.type"] == "connection_refused"
+
+
+def test_httpx_tells_the_address_that_answered(telemetry, server, several) -> None:
+    with telemetry.instrumented():
+        by_httpx(f"http://{NAME}:{server.port}/a")
+    (dns,) = telemetry.named("DNS lookup")
+    assert dns.attributes["dns.answers"] == (DEAD, ALIVE)
+    assert addresses(telemetry.named("socket connect")) == [ALIVE]
+
+
+def test_httpx_does_not_guess_which_of_several_addresses_refused(telemetry, several) -> None:
+    with telemetry.instrumented(), pytest.raises(Exception, match="refused"):
+        by_httpx(f"http://{NAME}:{closed_port()}/a")
+    assert addresses(telemetry.named("socket connect")) == [None]
+
+
+def test_each_retry_of_httpcore_has_a_span(telemetry) -> None:
+    httpx = importlib.import_module("httpx")
+    port = closed_port()
+    with telemetry.instrumented(), httpx.Client(transport=httpx.HTTPTransport(retries=1)) as client:
+        with pytest.raises(httpx.ConnectError):
+            client.get(f"http://127.0.0.1:{port}/")
+    tried = telemetry.named("socket connect")
+    assert addresses(tried) == [ALIVE] * 2
+    assert {span.attributes["error.type"] for span in tried} == {"connection_refused"}
+    assert {span.status.description for span in tried} == {
+        f"connection refused [ECONNREFUSED] (127.0.0.1:{port}, in connect)"
+    }
