@@ -59,4 +59,4 @@ def test_large_answers_have_more_to_be_had() -> None:
     assert not churn(length=FIRST_PACKETS).notes
     assert not churn(length=None).notes
     (note,) = churn(length=FIRST_PACKETS + 1).notes
-    assert "more is to be had" in note
+    assert "you can save more" in note

@@ -391,7 +391,7 @@ def test_what_is_not_over_says_so(show: Open) -> None:
         "(id) => poolscope.timeline.choose({ lane: 8, request: [...poolscope.data.exchanges.id].indexOf(id) })",
         reading.id,
     )
-    assert "reading: not over when this was written" in page.inner_text("#facts")
+    assert "reading: not over when the page was made" in page.inner_text("#facts")
 
 
 def test_a_later_record_replaces_the_earlier(show: Open) -> None:

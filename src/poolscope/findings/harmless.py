@@ -1,4 +1,4 @@
-"""PS101: when a client per request is nothing to hurry about, and when more is to be had than is promised."""
+"""PS101: when a client per request is not urgent, and when a fix saves more than promised."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from poolscope.findings.churn import Churn
 from poolscope.findings.habits import Habit
 from poolscope.records import CallSite
 
-_A_TEST: Final = "The line is a test's or a fixture's: a wider scope of the fixture would share the client."
-_A_LOAD_TEST: Final = "A load test gives each of its users a client, as the real ones have."
+_A_TEST: Final = (
+    "The line belongs to a test or a fixture: a wider scope of the fixture would share the client."
+)
+_A_LOAD_TEST: Final = "A load test gives each of its users a client, just like real users."
 _LONG_REQUESTS: Final = (
     "The requests take so long (streams, long polls) that building and connecting hardly counts."
 )
-_RETRIES: Final = (
-    "Most of them asked again after an error of the server's, where a new connection may be what one wants."
-)
+_RETRIES: Final = "Most of them are retries after a server error, and there a new connection may be intended."
 NEGLIGIBLE: Final = 0.01
-"""Share of the requests' own time below which nobody would notice what their clients cost."""
+"""Share of the requests' own time below which nobody would notice the cost of their clients."""
 
 
 def why_harmless(habit: Habit, churns: list[Churn]) -> str | None:
-    """Why it is nothing to hurry about, if it is so."""
+    """Why it is not urgent, or None."""
     if _is_test(habit.call_site):
         return _A_TEST
     if _is_load_test(habit.sdk_call_site):
@@ -41,7 +41,7 @@ def more_to_be_had(churns: list[Churn]) -> list[str]:
     if 2 * sum(churn.large for churn in churns) <= sum(churn.clients for churn in churns):
         return []
     return [
-        "Its answers are large (over 14 kB): a new connection sends them slowly at first, so that more is to be had."
+        "Its answers are large (over 14 kB): a new connection sends them slowly at first, so you can save more than that."
     ]
 
 

@@ -60,10 +60,10 @@ SOMETIMES: Final[dict[str, str | None]] = {
     names.ERROR_TYPE: "If it ended with an error.",
     names.STATUS: "If an answer came.",
     names.RESEND_COUNT: "If it is a resend.",
-    names.METHOD_ORIGINAL: "If the method is not a known one.",
+    names.METHOD_ORIGINAL: "If the method is unknown.",
     names.PROTOCOL_VERSION: None,
     names.CLOSED_BY: None,
-    names.ROUTE: "If a middleware of ours knows the route that was served meanwhile.",
+    names.ROUTE: "If poolscope's middleware knows the route that is being served.",
 }
 """Attributes that not every point has, and when it does; None where the conventions merely recommend them."""
 
@@ -82,7 +82,7 @@ SPANS: Final[dict[str, Span]] = {
     ),
     "wait": Span(
         "HTTP wait_for_connection", "internal", "dotnet",
-        "Waiting in the pool's queue; only where a request really waited.",
+        "Waiting in the pool's queue; only if a request really waited.",
         names.SERVER, (names.ERROR_TYPE,),
     ),
     "dns": Span("DNS lookup", "internal", "dotnet", "Resolving a name.", (), (names.DNS_NAME, names.DNS_ANSWERS, names.ERROR_TYPE)),
@@ -142,11 +142,11 @@ METRICS: Final[dict[str, Metric]] = {
         (*names.SERVER, names.CLOSE_REASON, names.CLOSED_BY),
     ),
     names.BROKEN: Metric(
-        "counter", "{response}", "poolscope", "Responses whose headers came and the rest of them never did.",
+        "counter", "{response}", "poolscope", "Responses that were cut off after their headers.",
         (*names.SERVER, names.ERROR_TYPE),
     ),
     names.REQUESTS_DONE: Metric(
-        "counter", "{request}", "poolscope", "Finished requests that had a connection, on a reused one or not.",
+        "counter", "{request}", "poolscope", "Finished requests that had a connection, reused or not.",
         (*names.SERVER, names.REUSED, names.ROUTE),
     ),
     names.SETUP_DURATION: Metric(
@@ -158,7 +158,7 @@ METRICS: Final[dict[str, Metric]] = {
         (*names.SERVER, names.PHASE),
     ),
     names.REQUESTS_PER_CONNECTION: Metric(
-        "histogram", "{request}", "poolscope", "Requests a connection had served when it was closed.", names.SERVER, _COUNTS, (1.0,),
+        "histogram", "{request}", "poolscope", "How many requests a connection had served when it was closed.", names.SERVER, _COUNTS, (1.0,),
     ),
     names.REUSE_IDLE_TIME: Metric(
         "counter", "s", "poolscope", "Summed idle time of connections before they were reused.", names.SERVER,
@@ -178,15 +178,15 @@ METRICS: Final[dict[str, Metric]] = {
     names.CLIENTS_ALIVE: Metric("updowncounter", "{client}", "poolscope", "Clients built and not closed.", (names.CLIENT_KIND,)),
     names.POOL_MAX: Metric(
         "updowncounter", "{connection}", "poolscope",
-        "Connections that live pools with a limit open at most.", (names.CLIENT_KIND,),
+        "How many connections the live pools with a limit may open.", (names.CLIENT_KIND,),
     ),
     names.POOL_IDLE_MAX: Metric(
         "updowncounter", "{connection}", "poolscope",
-        "Idle connections that live pools with a limit keep at most.", (names.CLIENT_KIND,),
+        "How many idle connections the live pools with a limit may keep.", (names.CLIENT_KIND,),
     ),
     names.POOL_COUNT: Metric(
         "updowncounter", "{connection}", "poolscope",
-        "Connections that live pools with a limit hold; one that is being set up is active.",
+        "Connections of the live pools with a limit; a connection in setup is active.",
         (names.CLIENT_KIND, names.STATE),
     ),
     names.POOL_TIMEOUTS: Metric(

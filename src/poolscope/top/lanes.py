@@ -11,7 +11,7 @@ from poolscope.reports.printable import printable
 
 KEPT: Final = 600
 """Marks of a lane at most: ten minutes of one a second."""
-LEGEND: Final = "┄ connecting  █ busy  ▒ was used since the last look  ─ idle"
+LEGEND: Final = "┄ connecting  █ busy  ▒ used since the last look  ─ idle"
 LABEL: Final = 34
 _MARKS: Final = {"connecting": "┄", "active": "█", "idle": "─"}
 
