@@ -10,12 +10,13 @@ import click
 from poolscope import __version__
 from poolscope.cli.duration import Duration, Seconds
 from poolscope.cli.gated import gate_options, wishes_of
+from poolscope.cli.lint import lint
+from poolscope.cli.notes import say_notes as _say
 from poolscope.recording.errors import UsageError
 from poolscope.recording.gating import FAILED
 from poolscope.recording.options import OPTIONS
 from poolscope.recording.outputs import STDOUT
 from poolscope.recording.stderr import say
-from poolscope.reports.printable import page
 from poolscope.reports.renderer import FORMAT_HELP, FORMATS, Format, Look, renderer
 
 if TYPE_CHECKING:
@@ -148,6 +149,9 @@ def explain(code: str | None, no_color: bool) -> None:
     except UsageError as error:
         _say([str(error)])
         raise SystemExit(2) from None
+
+
+commands.add_command(lint)
 
 
 @commands.command(short_help="Say whether every hook fits the installed libraries.")
@@ -303,11 +307,6 @@ def report(prometheus: str | None, since: str, timeout: float, as_json: bool, fi
         _say([str(error)])
         raise SystemExit(2) from None
     say(fleet.as_json(services, since) if as_json else fleet.text(services, since), nl=False)
-
-
-def _say(notes: list[str]) -> None:
-    for text in notes:
-        click.echo(page([f"poolscope: {text}"]), err=True, nl=False)
 
 
 def _fail(error: UnreadableError) -> NoReturn:

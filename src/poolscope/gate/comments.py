@@ -14,12 +14,11 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from poolscope.gate.codes import codes
+from poolscope.gate.source import LARGEST, parse
 from poolscope.recording.errors import UsageError
 from poolscope.records import CallSite
 
 MARK: Final = re.compile(r"#\s*poolscope:\s*ignore\b\s*(?:\[([^\]]*)\])?")
-LARGEST: Final = 4_000_000
-"""Bytes of a source file that is still read."""
 Lines = tuple[int, int]
 
 
@@ -105,7 +104,7 @@ def _marks(source: str) -> Iterator[tuple[int, str]]:
 def _statements(source: str) -> list[Lines]:
     """First and last line of every statement; of one with a body, of its head."""
     try:
-        tree = ast.parse(source)
+        tree = parse(source)
     except (SyntaxError, ValueError, RecursionError):
         return []
     return [_lines(node) for node in ast.walk(tree) if isinstance(node, ast.stmt)]

@@ -36,8 +36,11 @@ def renderer(write: Write, look: Look) -> Renderer:
     return Summing(write, look, whole)
 
 
-def render(told: Sequence[Told], root: str, version: str) -> str:
-    """One log of one run, with paths from ``root``; ``version`` is that of the poolscope that watched it."""
+def render(told: Sequence[Told], root: str, version: str, run: str = "poolscope/") -> str:
+    """One log of one run, with paths from ``root``; ``version`` is that of the poolscope that watched it.
+
+    Code scanning takes a later log of the same ``run`` for all there is.
+    """
     there = placed(told)
     log = {
         "$schema": SCHEMA,
@@ -45,7 +48,7 @@ def render(told: Sequence[Told], root: str, version: str) -> str:
         "runs": [
             {
                 "tool": {"driver": _driver(version)},
-                "automationDetails": {"id": "poolscope/"},
+                "automationDetails": {"id": run},
                 "columnKind": "unicodeCodePoints",
                 "results": [_result(one, root) for one in there],
                 "invocations": [

@@ -1,0 +1,80 @@
+"""The Python files to look at, and their trees."""
+
+from __future__ import annotations
+
+import ast
+import os
+import platform
+import stat
+import tokenize
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from poolscope.gate.source import LARGEST, parse
+from poolscope.lint.libraries import NAMES
+from poolscope.recording.errors import UsageError
+
+_NOT_OURS: Final = frozenset(("__pycache__", "node_modules", "site-packages", "dist-packages"))
+"""Folders of other people's code."""
+_ENVIRONMENT: Final = "pyvenv.cfg"
+
+
+class UnreadableError(Exception):
+    """A file that cannot be looked at; the text is one clear line."""
+
+
+def files(paths: Sequence[str]) -> list[str]:
+    """The files, and those ending in .py in folders, each once; UsageError for a path that is not there."""
+    found: dict[str, None] = {}
+    for path in paths:
+        if not os.path.lexists(path):
+            raise UsageError(f"can't read {path!r}: No such file or directory")
+        found |= dict.fromkeys(_below(path) if os.path.isdir(path) else [os.path.abspath(path)])
+    return list(found)
+
+
+def _below(folder: str) -> Iterator[str]:
+    for here, folders, names in os.walk(os.path.abspath(folder)):
+        folders[:] = sorted(name for name in folders if _is_own(os.path.join(here, name)))
+        yield from (os.path.join(here, name) for name in sorted(names) if name.endswith(".py"))
+
+
+def _is_own(folder: str) -> bool:
+    name = os.path.basename(folder)
+    is_environment = os.path.isfile(os.path.join(folder, _ENVIRONMENT))
+    return not (name.startswith(".") or name in _NOT_OURS or is_environment)
+
+
+def tree(path: str) -> ast.Module | None:
+    """A file's tree; None if it names none of the libraries. UnreadableError if it cannot be had."""
+    source = _source(path)
+    if not any(name in source for name in NAMES):
+        return None
+    try:
+        return parse(source)
+    except SyntaxError as error:
+        raise UnreadableError(_what(error, path)) from None
+    except (ValueError, RecursionError, MemoryError):
+        raise UnreadableError(f"{path}: Python cannot read this source") from None
+
+
+def _source(path: str) -> str:
+    try:
+        status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode):
+            raise UnreadableError(f"{path}: is no file")
+        if status.st_size > LARGEST:
+            raise UnreadableError(f"{path}: is larger than {LARGEST // 1_000_000} MB, and was left out")
+        with tokenize.open(path) as file:
+            return file.read()
+    except OSError as error:
+        raise UnreadableError(f"can't read {path!r}: {error.strerror}") from None
+    except SyntaxError as error:
+        raise UnreadableError(_what(error, path)) from None
+    except UnicodeDecodeError as error:
+        raise UnreadableError(f"{path}: is no {error.encoding} text") from None
+
+
+def _what(error: SyntaxError, path: str) -> str:
+    line = f":{error.lineno}" if error.lineno else ""
+    return f"{path}{line}: is no Python {'.'.join(platform.python_version_tuple()[:2])}: {error.msg}"

@@ -1,0 +1,81 @@
+"""Which functions are sure to run again and again, and which only once, or nobody knows."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import Counter
+from typing import Final
+
+from poolscope.lint.flow import FUNCTIONS
+from poolscope.lint.libraries import VERBS, dotted
+from poolscope.lint.tree import Tree
+
+_ONCE: Final = re.compile(
+    r"^_?(__init__|__main__|main|cli|setup|teardown|startup|shutdown|lifespan|test)(_|$)|^test|_(main|cli)$"
+)
+_ONCE_DECORATORS: Final = re.compile(
+    r"command|group|callback|fixture|cache|memo|once|on_event|startup|shutdown|contextmanager|lifespan|skip|overload"
+    r"|perpetual|periodic|cron|schedul|every|interval|repeat"
+)
+_ROUTES: Final = frozenset((*VERBS, "route", "api_route", "websocket", "view"))
+_TESTS: Final = re.compile(r"^(tests?|testing|conftest|test_.*|.*_test|setup|noxfile|__main__)(\.py)?$")
+_DEEPEST: Final = 5
+"""Callers of callers that are asked."""
+
+
+def is_test(path: str) -> bool:
+    """Whether a file, by its path from the root, holds tests, or a program that runs once."""
+    return any(_TESTS.match(part) for part in path.split("/"))
+
+
+def is_handler(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    """Whether a server calls it for each request: it has a route, or its first argument is the request."""
+    names = [dotted(_head(each)) or "" for each in function.decorator_list]
+    first = next((each.arg for each in function.args.args if each.arg != "self"), "")
+    return first == "request" or any(
+        owner and name in _ROUTES for owner, _, name in (each.rpartition(".") for each in names)
+    )
+
+
+class Once:
+    """The functions of a module that run once, as far as the module says."""
+
+    def __init__(self, tree: Tree) -> None:
+        self._tree = tree
+        self._named: Counter[str] = Counter()
+        self._by: dict[str, list[ast.AST]] = {}
+        for node in tree.nodes:
+            if isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Load):
+                name = node.id if isinstance(node, ast.Name) else node.attr
+                self._by.setdefault(name, []).append(node)
+
+    def __repr__(self) -> str:
+        return f"<Once of {self._tree!r}>"
+
+    def is_once(self, function: ast.AST, depth: int = 0) -> bool:
+        """Whether it is the start of a program, a test, a cached value, or called by such a function only."""
+        if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+            return True
+        decorators = [dotted(_head(each)) or "" for each in function.decorator_list]
+        if _ONCE.search(function.name) or any(_ONCE_DECORATORS.search(name) for name in decorators):
+            return True
+        if depth >= _DEEPEST:
+            return False
+        outer = (each for each in self._tree.above(function) if isinstance(each, FUNCTIONS))
+        return any(self.is_once(each, depth + 1) for each in outer) or self._is_started(function, depth)
+
+    def _is_started(self, function: ast.FunctionDef | ast.AsyncFunctionDef, depth: int) -> bool:
+        """Whether what names it in this module is the module's own body, or runs once itself."""
+        users = [node for node in self._by.get(function.name, []) if function not in self._tree.above(node)]
+        return bool(users) and all(self._runs_once(node, depth) for node in users)
+
+    def _runs_once(self, user: ast.AST, depth: int) -> bool:
+        scope = self._tree.scope(user)
+        if self._tree.loops(user):
+            return False
+        return isinstance(scope, ast.Module) or self.is_once(scope, depth + 1)
+
+
+def _head(decorator: ast.expr) -> ast.expr:
+    return decorator.func if isinstance(decorator, ast.Call) else decorator
