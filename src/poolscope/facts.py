@@ -49,7 +49,7 @@ Relation: TypeAlias = Literal["redirect", "retry", "auth"]
 """Why one exchange follows another."""
 CloseTrigger: TypeAlias = Literal[
     "checkout", "checkin", "checkin_closed", "maintenance", "mistake", "eviction", "client", "manager_eviction",
-    "response", "exchange", "gc", "program",
+    "response", "exchange", "excess", "gc", "program",
 ]  # fmt: skip
 """Who called close: `ledger/closing.py` explains each."""
 RawCallSite: TypeAlias = tuple[CodeType, int]

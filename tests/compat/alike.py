@@ -14,7 +14,11 @@ def outcome_of(scenario: Callable[[], Any]) -> tuple[Any, ...]:
     try:
         return ("returned", scenario())
     except Exception as error:
-        return ("raised", *described(error))
+        outcome = ("raised", *described(error))
+        BaseException.with_traceback(
+            error, None
+        )  # aiohttp raises one object again and again, which would keep it
+        return outcome
 
 
 def described(error: BaseException | None) -> list[Any]:

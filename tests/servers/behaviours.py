@@ -191,7 +191,81 @@ async def switch(wire: Wire, request: Request) -> bool:
     return False
 
 
+async def hints(wire: Wire, request: Request) -> bool:
+    """100, two times 103, and the answer after them."""
+    await wire.read_body(request)
+    await wire.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+    for _ in range(2):
+        await wire.send(b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>\r\n\r\n")
+    await wire.answer()
+    return True
+
+
+async def goon(wire: Wire, request: Request) -> bool:
+    """100 before it reads the body."""
+    await wire.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+    await wire.read_body(request)
+    await wire.answer()
+    return True
+
+
+async def trailers(wire: Wire, request: Request) -> bool:
+    """Fields after the last chunk."""
+    await wire.read_body(request)
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: Digest, X-Took\r\n\r\n"
+    await wire.send(head + b"3\r\none\r\n0\r\nDigest: 9a\r\nX-Took: 1\r\n\r\n")
+    return True
+
+
+async def halfchunk(wire: Wire, request: Request) -> bool:
+    """A chunk that is cut."""
+    await wire.read_body(request)
+    await wire.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\nff\r\ntw")
+    wire.close("server: closed in the body")
+    return False
+
+
+async def nochunk(wire: Wire, request: Request) -> bool:
+    """Garbage where a chunk's size belongs."""
+    await wire.read_body(request)
+    await wire.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\nno number\r\n")
+    await wire.client_leaves()
+    return False
+
+
+async def halfhead(wire: Wire, request: Request) -> bool:
+    """A head that is cut."""
+    await wire.read_body(request)
+    await wire.send(b"HTTP/1.1 200 OK\r\nContent-Le")
+    wire.close("server: closed in the head")
+    return False
+
+
+async def excess(wire: Wire, request: Request) -> bool:
+    """More bytes than the answer has, all at once."""
+    await wire.read_body(request)
+    await wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok and then some garbage\r\n\r\n")
+    return True
+
+
+async def afterthought(wire: Wire, request: Request) -> bool:
+    """A keep-alive answer; then garbage, and the end."""
+    await wire.answer()
+    await wire.send(b"and another thing")
+    wire.close("server: closed while idle")
+    return False
+
+
+async def unasked(wire: Wire, request: Request) -> bool:
+    """Two answers to one request."""
+    await wire.read_body(request)
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"
+    await wire.send(answer + b"ok" + answer + b"no")
+    return True
+
+
 _ALL: tuple[Behaviour, ...] = (
+    *(hints, goon, trailers, halfchunk, nochunk, halfhead, excess, afterthought, unasked),
     *(fixed, size, empty, chunked, slow, redirect, login, digest, flaky, busy, early, switch),
     *(close, http10, reset, cut, cutoff, drop, last, silence, stall, garbage),
 )

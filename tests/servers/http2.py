@@ -2,7 +2,9 @@
 
 Paths: ``/slow/50/…`` answers after so many milliseconds, ``/goaway/…`` answers and then says GOAWAY,
 ``/rst/…`` resets the stream, ``/silence/…`` never answers, ``/redirect/…`` leads to the rest of the path,
-``/drop/…`` closes the connection, everything else is answered at once.
+``/drop/…`` closes the connection, ``/half/…`` resets the stream within the body, ``/cut/…`` says GOAWAY and closes
+there, ``/refuse/…`` says GOAWAY to a request that it will not answer, ``/hints/…`` and ``/trailers/…`` have more than
+one block of fields, everything else is answered at once.
 """
 
 from __future__ import annotations
@@ -98,7 +100,7 @@ class _Session:
             self.seen.end("server: closed without answer")
             self.writer.close()
             return
-        request.answered_at = perf_counter()
+        request.answered_at = None if behaviour == "refuse" else perf_counter()
         try:
             if behaviour == "rst":
                 self.h2.reset_stream(stream_id, ErrorCodes.INTERNAL_ERROR)
@@ -106,7 +108,22 @@ class _Session:
                 self.h2.send_headers(
                     stream_id, [(":status", "302"), ("location", f"/{rest}")], end_stream=True
                 )
+            elif behaviour == "refuse":
+                self.say_goaway(stream_id - 2)
+            elif behaviour in ("half", "cut"):
+                self.h2.send_headers(stream_id, [(":status", "200"), ("content-length", "1000")])
+                self.h2.send_data(stream_id, BODY)
+                if behaviour == "half":
+                    self.h2.reset_stream(stream_id, ErrorCodes.INTERNAL_ERROR)
+                else:
+                    self.say_goaway(stream_id)
+            elif behaviour == "trailers":
+                self.h2.send_headers(stream_id, [(":status", "200")])
+                self.h2.send_data(stream_id, BODY)
+                self.h2.send_headers(stream_id, [("digest", "9a")], end_stream=True)
             else:
+                if behaviour == "hints":
+                    self.h2.send_headers(stream_id, [(":status", "103"), ("link", "</style.css>")])
                 self.h2.send_headers(stream_id, [(":status", "200"), ("content-length", str(len(BODY)))])
                 self.h2.send_data(stream_id, BODY, end_stream=True)
         except ProtocolError:  # the stream was given up while the answer was being made
@@ -114,7 +131,13 @@ class _Session:
             return
         done = self.close_after is not None and request.number >= self.close_after
         if (behaviour == "goaway" or done) and self.seen.ended is None:
-            self.gone = True
-            self.seen.end("server: goaway")
-            self.h2.close_connection(last_stream_id=stream_id)
+            self.say_goaway(stream_id)
         self.flush()
+        if behaviour == "cut":
+            self.writer.close()
+
+    def say_goaway(self, last_stream: int) -> None:
+        """It answers no stream after ``last_stream``."""
+        self.gone = True
+        self.seen.end("server: goaway")
+        self.h2.close_connection(last_stream_id=last_stream)

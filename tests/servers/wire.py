@@ -57,7 +57,7 @@ class Wire:
         if request.headers.get("transfer-encoding", "").lower() != "chunked":
             return await self.reader.readexactly(request.body_length)
         body = b""
-        while size := int(await self.reader.readline(), 16):
+        while size := int(await self.reader.readuntil(b"\r\n"), 16):
             body += (await self.reader.readexactly(size + 2))[:-2]
         await self.reader.readline()
         return body

@@ -16,6 +16,7 @@ Triggers, stated by hooks:
 - ``manager_eviction``: its pool fell out of the manager's ``num_pools`` newest (urllib3)
 - ``response``: closed together with a response, read or not
 - ``exchange``: closed by the library because the exchange failed
+- ``excess``: closed because something came after its answer that nobody had asked for
 - ``gc``: nobody called close; the garbage collector took it
 - ``program``: the program itself closed it, past the pool
 """
@@ -132,7 +133,7 @@ def _with_exchange(connection: Connection) -> tuple[str, ClosedBy | None]:
         return ("http_1_0" if connection.http_version == "1.0" else "connection_close_header"), SERVER
     if connection.http_version == "2":
         return "http2_goaway", SERVER
-    return "unknown", None
+    return ("protocol_error", SERVER) if connection.close_trigger == "excess" else ("unknown", None)
 
 
 def _error(name: str) -> tuple[str, ClosedBy]:

@@ -173,8 +173,9 @@ class ConnectionMark:
         exchange.reused = sheet.opened_by != exchange.id and not joined
         idle_since, sheet.idle_since = sheet.idle_since, None
         if exchange.reused and idle_since is not None and not sheet.in_flight:
-            at = exchange.assigned_at
-            exchange.idle_time = max((now() if at is None else at) - idle_since, 0.0)
+            at = now() if exchange.assigned_at is None else exchange.assigned_at
+            if at >= idle_since:  # else it was handed out while others ran on it (HTTP/2)
+                exchange.idle_time = at - idle_since
         sheet.last_status = sheet.body_complete = sheet.readable_at = None
         sheet.answer_closes = sheet.request_closes = None
         if sheet.http_version != "2":

@@ -213,7 +213,8 @@ def _trigger(held: at.Held, sheet: Connection, protocol: Any, frame: FrameType) 
         return "client"
     if frame.f_code.co_name in ("_get", "_cleanup"):
         return "maintenance" if protocol.is_connected() else _left_idle(sheet)
-    return "response" if held.mark.exchange is None or held.mark.exchange.error is None else "exchange"
+    after: CloseTrigger = "excess" if protocol._buffer or protocol._tail else "response"
+    return after if held.mark.exchange is None or held.mark.exchange.error is None else "exchange"
 
 
 def _left_idle(sheet: Connection) -> CloseTrigger:
@@ -234,8 +235,7 @@ def losing(protocol: Any, exc: BaseException | None) -> None:
     held = watched(protocol)
     if held is None or held.mark.sheet is None or protocol.transport is None:
         return
-    sheet, exchange, trigger = held.mark.sheet, held.exchange, "exchange"
-    error = protocol.exception() or exc
+    sheet, exchange, trigger, error = held.mark.sheet, held.exchange, "exchange", protocol.exception() or exc
     if exchange is None or _has_whole_answer(protocol):
         trigger = _left_idle(sheet)
     elif error is not None:
