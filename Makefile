@@ -22,7 +22,7 @@ VERSIONS ?= oldest older old
 .PHONY: help print-python hooks clean
 .PHONY: lint format types mypy check test test-fast test-all truth long regress coverage upstream versions
 .PHONY: test-root test-caddy test-stack test-browser test-validators test-attach sdks pairs
-.PHONY: bench bench-ir bench-volume components stack stack-local screenshots panels dashboards
+.PHONY: bench bench-ir bench-volume bench-service components stack stack-local screenshots panels dashboards
 .PHONY: demo readme pictures docs docs-serve dist package release-files workflows
 
 help:
@@ -43,6 +43,7 @@ help:
 	@echo 'make check     lint, types and test'
 	@echo 'make hooks     have git check lint and types before each commit'
 	@echo 'make bench     what observing costs, beside the official packages'
+	@echo 'make bench-service  what observing costs in a FastAPI service that exports, with 8, 20 and 50 requests in flight'
 	@echo 'make bench-ir  the same in instructions, by the size of the pool (needs valgrind)'
 	@echo 'make upstream  the libraries'"'"' own test suites with and without poolscope (SUITES="httpx urllib3")'
 	@echo 'make versions  the tests of the hooks over old versions of the libraries (VERSIONS=oldest)'
@@ -185,6 +186,9 @@ bench-ir: $(VENV)/dev.stamp
 
 bench-volume: $(VENV)/dev.stamp
 	$(BIN)/python -m bench.volume
+
+bench-service: $(VENV)/dev.stamp
+	$(BIN)/python -m bench.service
 
 upstream: $(VENV)/dev.stamp
 	$(BIN)/python -m tests.upstream $(SUITES)

@@ -132,6 +132,7 @@ def are_reused(scope: Scope) -> Row:
 def is_the_pool_large_enough(scope: Scope) -> Row:
     servers, by, ask = scope.servers, scope.by, scope.question
     active = f'{servers},{STATE}="active"'
+    kinds = f"{scope.service_by}, {KIND}"
     return Row(
         "Is the pool large enough?",
         (
@@ -165,6 +166,28 @@ def is_the_pool_large_enough(scope: Scope) -> Row:
                         )
                     ),
                 ),
+            ),
+            Panel(
+                "Pool in use",
+                "Connections in use, as a share of those that the pools may open; at 100 % the next request waits.",
+                "percentunit",
+                (
+                    scope.of_service(
+                        ratio(
+                            now(names.POOL_COUNT, f'{scope.service},{STATE}="active"', kinds),
+                            now(names.POOL_MAX, scope.service, kinds),
+                        ),
+                        named(KIND),
+                    ),
+                ),
+                base="green",
+                limits=((0.8, "yellow"), (1.0, "red")),
+            ),
+            Panel(
+                "Pool timeouts",
+                "Requests that were given up because their pool had no connection for them in time.",
+                "reqps",
+                (ask(rate(names.POOL_TIMEOUTS, servers, by)),),
             ),
             Panel(
                 "Requests in progress",

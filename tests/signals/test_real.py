@@ -180,7 +180,7 @@ def test_excluded_urls(fetch, telemetry, server) -> None:
     assert server.traceparents[0] is None
 
 
-def test_hooks_get_the_librarys_objects(fetch, telemetry, server) -> None:
+def test_hooks_get_the_same_from_every_library(fetch, telemetry, server) -> None:
     seen = []
 
     def on_request(span, request):
@@ -195,8 +195,11 @@ def test_hooks_get_the_librarys_objects(fetch, telemetry, server) -> None:
     assert span.attributes["seen"] is True
     ((span_id, request, response),) = seen
     assert span_id == span.context.span_id
-    assert request is not None
-    assert response is not None
+    assert (request.method, request.url) == ("GET", server.url("/a"))
+    assert isinstance(request.headers, dict)
+    assert (response.status, int(response.headers["content-length"]) > 0) == (200, True)
+    assert request.raw is not None
+    assert response.raw is not None
 
 
 def test_without_an_sdk_nothing_is_sent(fetch, server) -> None:

@@ -363,14 +363,14 @@ def test_hooks_of_the_user_see_the_span_and_may_fail(telemetry, caplog) -> None:
         span.set_attribute("tenant", request.headers["tenant"])
 
     def on_response(span, request, response):
-        seen.append((request.headers["tenant"], response))
+        seen.append((request.headers["tenant"], response.status, response.raw))
         raise ValueError("mine")
 
     door = RequestSpans(telemetry.tracer, True, request_hook=on_request, response_hook=on_response)
     for _ in range(2):
         run(door, request=Request(tenant="a"))
     assert [span.attributes["tenant"] for span in telemetry.requests] == ["a", "a"]
-    assert seen == [("a", None)] * 2
+    assert seen == [("a", 200, None)] * 2
     assert [record.levelname for record in caplog.records] == ["WARNING"]  # said once
 
 

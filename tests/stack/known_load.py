@@ -43,6 +43,10 @@ ANSWER = 0.3
 """What the TLS server takes for each, of everyone."""
 TURN = 0.15
 """What a request takes on the connection that three share."""
+PATIENCE = 0.02
+"""Seconds after which a request gives up waiting for a pool that is full."""
+MOST = 102
+"""Connections that the three clients may open that are alive: 100 by default, and twice 1."""
 LOST = 3
 
 
@@ -169,8 +173,15 @@ class Program:
             with contextlib.suppress(requests.ConnectionError):
                 requests.get(f"http://127.0.0.1:{self.nobody}")
 
+    def impatient(self) -> None:
+        """Given up soon: the only connection of the pool is taken for the whole run."""
+        with contextlib.suppress(httpx.PoolTimeout):
+            self.held.get(self.servers["held"].url, timeout=httpx.Timeout(600, pool=PATIENCE))
+
     def round(self) -> None:
-        at_once(self.keep, *[self.throw_away] * 5, *[self.share] * 3, self.twice, self.refused)
+        at_once(
+            self.keep, *[self.throw_away] * 5, *[self.share] * 3, self.twice, self.refused, self.impatient
+        )
 
     @contextlib.contextmanager
     def holding(self) -> Iterator[None]:

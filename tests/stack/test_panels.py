@@ -20,7 +20,7 @@ from stack.panels import series
 from stack.ports import Ports
 from stack.programs import COMPONENTS, ROOT, Stack
 from stack.queries import Asking
-from tests.stack.known_load import ANSWER, HANDSHAKE, LOST, ROUNDS, TURN
+from tests.stack.known_load import ANSWER, HANDSHAKE, LOST, MOST, ROUNDS, TURN
 
 pytestmark = pytest.mark.stack
 
@@ -46,6 +46,8 @@ class Within:
 
 
 FAST = Within(0.0, 0.25)
+WAITED, GAVE_UP = Within(0.1, 1.0), Within(0.01, 0.1)
+"""The buckets in which a turn of the shared connection falls, and the patience of a request that gives up."""
 
 
 def about(seconds: float) -> Within:
@@ -150,7 +152,6 @@ def known(component, tmp_path_factory):
 def by_server(known: Known, interval: float) -> dict[str, dict[str, object]]:
     """What each panel shows of each server: the name of the line after the server's, and its value."""
     requests, opened, rest = known.a_round("requests"), known.a_round("connections"), known.rest()
-    slow = Within(0.25, 0.5)
     return {
         "Reuse ratio": {"kept": 1.0, "shared": 1.0, "two each": 0.5},
         "Connections opened against requests": {
@@ -171,8 +172,13 @@ def by_server(known: Known, interval: float) -> dict[str, dict[str, object]]:
         },
         "Age of closed connections": {"thrown away": Within(0.2, 0.5), "two each": FAST},
         "Requests without a connection": {"held": 2.0},
-        "Waiting for a connection": {"shared waited": slow, "held oldest": Within(0.1, math.inf)},
+        "Waiting for a connection": {
+            "shared waited": WAITED,
+            "held waited": GAVE_UP,
+            "held oldest": Within(0.1, math.inf),
+        },
         "Busy connections": {"held": 1.0},
+        "Pool timeouts": {"held": 1 / interval},
         "Requests in progress": {"held": 3.0},
         "Wasted on setup": {
             "thrown away": Within(5 * HANDSHAKE / interval, 10 * HANDSHAKE / interval),
@@ -186,6 +192,7 @@ def by_server(known: Known, interval: float) -> dict[str, dict[str, object]]:
             "kept": FAST,
             "two each": FAST,
             "nobody": FAST,
+            "held": FAST,
         },
         "Requests by server": {name: count / interval for name, count in requests.items()},
     }
@@ -200,6 +207,7 @@ def of_process(known: Known, interval: float) -> dict[str, dict[str, object]]:
             "requests.get": 2 / interval,
         },
         "Clients alive": {"httpx.Client": 3.0},
+        "Pool in use": {"httpx.Client": 1 / MOST},
         "DNS lookups": {"localhost": FAST},
         "Wasted on building clients": {"total": Within(0.001 / interval, 5.0 / interval)},
         "Facts lost": {"": float(LOST)},
@@ -223,8 +231,9 @@ def of_service(known: Known, interval: float) -> dict[str, dict[str, Any]]:
         "Idle time at reuse": {"": about(average)},
         "Age of closed connections": {"": Within(0.2, 0.5)},
         "Requests without a connection": {"": 2.0},
-        "Waiting for a connection": {"waited": Within(0.25, 0.5), "oldest": Within(0.1, math.inf)},
+        "Waiting for a connection": {"waited": WAITED, "oldest": Within(0.1, math.inf)},
         "Busy connections": {"": 1 / 3},
+        "Pool timeouts": {"": 1 / interval},
         "Requests in progress": {"": 3.0},
         "Wasted on setup": {"": Within(5 * HANDSHAKE / interval, 10 * HANDSHAKE / interval)},
         "Failed setups": {"connect": 2 / interval},

@@ -34,20 +34,11 @@ def lookup_begins() -> tuple[list[Lookup], float] | None:
     return lookups, now()
 
 
-def found(token: tuple[list[Lookup], float], result: Any) -> None:
+def lookup_ended(token: tuple[list[Lookup], float], result: Any, error: BaseException | None) -> None:
     """Note when it ended, and what it found; what is no list may be there to be read once."""
-    addresses = tuple(entry[4] for entry in result) if isinstance(result, list | tuple) else ()
-    _note(token, addresses)
-
-
-def not_found(token: tuple[list[Lookup], float]) -> None:
-    """Note when it ended."""
-    _note(token, None)
-
-
-def _note(token: tuple[list[Lookup], float], answers: Answers | None) -> None:
     lookups, started_at = token
-    lookups.append((started_at, now(), answers))
+    addresses = tuple(entry[4] for entry in result) if isinstance(result, list | tuple) else ()
+    lookups.append((started_at, now(), addresses if error is None else None))
     LOOKUPS.set(lookups)
 
 
@@ -58,7 +49,7 @@ def hosts(answers: Answers | None) -> tuple[str, ...] | None:
 
 def point_of(module: ModuleType) -> Point:
     """The ``getaddrinfo`` that code in ``module`` calls."""
-    return Point(module, "getaddrinfo", before=lookup_begins, after=found, failed=not_found)
+    return Point(module, "getaddrinfo", before=lookup_begins, always=lookup_ended)
 
 
 SOCKET: Final = point_of(socket)

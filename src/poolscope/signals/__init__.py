@@ -26,11 +26,12 @@ from poolscope.otel_version import VariableError
 from poolscope.queue import FACTS
 from poolscope.signals import names
 from poolscope.signals.events import Events
+from poolscope.signals.hooks import RequestHook, ResponseHook
 from poolscope.signals.metrics import SETTLE, Metrics
 from poolscope.signals.options import NAMES, Options, settle
 from poolscope.signals.redaction import excluding, excluding_servers
 from poolscope.signals.shown import Shown
-from poolscope.signals.spans import RequestHook, RequestSpans, ResponseHook
+from poolscope.signals.spans import RequestSpans
 from poolscope.signals.totals import Totals
 
 __all__ = ["Signals"]

@@ -23,6 +23,7 @@ from poolscope.ledger.urls import text
 from poolscope.queue import FACTS, is_the_hosts
 from poolscope.signals import errors, names
 from poolscope.signals.describe import Attributes, exchange_facts, server_attributes
+from poolscope.signals.hooks import RequestHook, ResponseHook, request_of, response_of
 from poolscope.signals.options import ExceptionRecord, Options
 from poolscope.signals.owner import find_owner, is_traced
 from poolscope.signals.propagation import Propagation
@@ -35,9 +36,6 @@ FAILURES_ALLOWED: Final = 3
 BEGINNINGS: Final = 2_048
 """Methods and origins for which a span's beginning is kept."""
 _DEFAULT: Final = Options()
-
-RequestHook = Callable[[Span, Any], None]
-ResponseHook = Callable[[Span, Any, Any], None]
 
 
 class Live:
@@ -165,7 +163,7 @@ class RequestSpans:
         if span.is_recording():
             live.span, live.own = span, True
             if self._request_hook is not None:
-                self._call("request_hook", self._request_hook, span, request)
+                self._call("request_hook", self._request_hook, span, request_of(exchange, request))
             if self._response_hook is not None:
                 live.request = request
         return None if self._apart and is_traced(request) else self._propagation.headers(span, context)
@@ -204,7 +202,8 @@ class RequestSpans:
         if status is not None and status >= 400:
             span.set_status(_ERROR)
         if self._response_hook is not None:
-            self._call("response_hook", self._response_hook, span, request, response)
+            asked, answer = request_of(exchange, request), response_of(exchange, response)
+            self._call("response_hook", self._response_hook, span, asked, answer)
         at = exchange.headers_at
         span.end(end_time=live.anchor + int((now() if at is None else at) * 1e9))
 
