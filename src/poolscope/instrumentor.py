@@ -166,15 +166,10 @@ def instrument(
     """Watch every connection of httpx, httpx2, requests, urllib3 and aiohttp from now on; a second call does nothing.
 
         With ``opentelemetry-api`` installed, spans, metrics and events go to the global providers, or to those
-    <<<<<<< HEAD
-        given as ``tracer_provider``, ``meter_provider``, ``logger_provider``; ``excluded_urls``,
-        ``request_hook`` and ``response_hook`` are those of the official packages. The others say how much is sent
-        (docs/opentelemetry.md, "Choose how much is sent"). ``signals=False`` leaves OpenTelemetry out. Only a wrong option raises. If signals are impossible for another reason, a line on
-    =======
         given as ``tracer_provider``, ``meter_provider``, ``logger_provider``; ``excluded_urls`` is that of the
-        official packages; ``request_hook`` and ``response_hook`` are in docs/opentelemetry.md, "Hooks". The others say how much is told
-        (docs/opentelemetry.md, "How much is told"). ``signals=False`` leaves OpenTelemetry out. Only a wrong option raises. Where signals cannot be had for another reason, a line on
-    >>>>>>> signals2
+    official packages; ``request_hook`` and ``response_hook`` are in docs/opentelemetry.md, "Hooks". The others say
+    how much is sent (same page, "Choose how much is sent"). ``signals=False`` leaves OpenTelemetry out. Only a wrong
+    option raises. If signals are impossible for another reason, a line on
         stderr says so, and the connections are watched without them.
     """
     named = {
