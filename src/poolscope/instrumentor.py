@@ -165,12 +165,12 @@ def instrument(
 ) -> None:
     """Watch every connection of httpx, httpx2, requests, urllib3 and aiohttp from now on; a second call does nothing.
 
-        With ``opentelemetry-api`` installed, spans, metrics and events go to the global providers, or to those
-        given as ``tracer_provider``, ``meter_provider``, ``logger_provider``; ``excluded_urls`` is that of the
-    official packages; ``request_hook`` and ``response_hook`` are in docs/opentelemetry.md, "Hooks". The others say
-    how much is sent (same page, "Choose how much is sent"). ``signals=False`` leaves OpenTelemetry out. Only a wrong
-    option raises. If signals are impossible for another reason, a line on
-        stderr says so, and the connections are watched without them.
+    With ``opentelemetry-api`` installed, spans, metrics and events go to the global providers, or to those
+    given as ``tracer_provider``, ``meter_provider``, ``logger_provider``; ``excluded_urls`` is that of the
+    official packages; ``request_hook`` and ``response_hook`` are in docs/opentelemetry.md, "Hooks". The other
+    options say how much is sent (same page, "Choose how much is sent"). ``signals=False`` leaves OpenTelemetry
+    out. Only a wrong option raises. If signals are impossible for another reason, a line on stderr says so, and
+    the connections are watched without them.
     """
     named = {
         "tracer_provider": tracer_provider,
