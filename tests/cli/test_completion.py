@@ -39,6 +39,9 @@ def offered(program: Program, line: str) -> list[str]:
         ("poolscope run --sa", ["plain,--save"]),
         ("poolscope run slow", ["file,slow"]),
         ("poolscope view calls", ["file,calls"]),
+        ("poolscope li", ["plain,lint"]),
+        ("poolscope lint sr", ["file,sr"]),
+        ("poolscope lint --format sa", ["plain,sarif"]),
         ("poolscope diff before.jsonl aft", ["file,aft"]),
     ],
 )
