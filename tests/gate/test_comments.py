@@ -88,3 +88,9 @@ def test_a_file_that_is_no_source_has_none(tmp_path: Path, content: bytes | None
 
 def test_it_is_no_matter_that_code_has_no_file() -> None:
     assert at(Path("<string>"), 1) == []
+
+
+def test_what_python_would_warn_of_in_the_file_neither_shows_nor_hides_it(tmp_path: Path) -> None:
+    path = tmp_path / "old.py"
+    path.write_text("one = requests.get(\n    'http://x',  # poolscope: ignore[PS101]\n    data='\\d',\n)\n")
+    assert at(path, 1) == [("PS101",)]
