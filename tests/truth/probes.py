@@ -115,6 +115,16 @@ class Probe:
         gc.collect()
 
 
+def _word_for_proxy(library: str) -> str:
+    """httpx 0.25 knows the plural only."""
+    parameters = inspect.signature(importlib.import_module(library).Client).parameters
+    return "proxy" if "proxy" in parameters else "proxies"
+
+
+_WORDS = {library: _word_for_proxy(library) for library in ("httpx", "httpx2")}
+"""Asked before a test puts something in the constructor's place."""
+
+
 class Httpx(Probe):
     """httpx and httpx2; ``backend`` is None for the synchronous client."""
 
@@ -132,8 +142,7 @@ class Httpx(Probe):
         )
         kind = self.module.AsyncClient if self.portal else self.module.Client
         verify = options.trust or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        # httpx 0.25 knows the plural only.
-        proxy = "proxy" if "proxy" in inspect.signature(kind).parameters else "proxies"
+        proxy = _WORDS[self.module.__name__]
         self.client = kind(
             limits=limits,
             verify=verify,
