@@ -147,11 +147,12 @@ components: $(VENV)/dev.stamp
 truth: $(VENV)/dev.stamp
 	POOLSCOPE_TRUTH=full $(PYTEST) -m load tests/truth
 
-# The report comes whatever the tests say; CONTRIBUTING.md says what it cannot see.
+# Measures, and judges nothing: `make test` has run the same tests at their own speed. CONTRIBUTING.md says what it
+# cannot see.
 coverage: $(VENV)/dev.stamp
 	@rm -rf build/coverage
-	$(BIN)/coverage run -m pytest -n $(JOBS) --dist worksteal -m '$(MEASURED)' $(TESTS); status=$$?; \
-	$(BIN)/coverage combine --quiet && $(BIN)/coverage report; exit $$status
+	-$(BIN)/coverage run -m pytest -n $(JOBS) --dist worksteal -m '$(MEASURED)' $(TESTS)
+	$(BIN)/coverage combine --quiet && $(BIN)/coverage report
 
 lint: $(VENV)/lint.stamp
 	$(BIN)/ruff check .

@@ -189,6 +189,7 @@ del garbage
 """
 
 
+@pytest.mark.unmeasured
 def test_garbage_is_collected_where_it_would_be_without_us(program: Program) -> None:
     program.write(GARBAGE)
     assert program.run().stdout == program.bare().stdout == "collected in None\n"

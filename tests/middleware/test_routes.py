@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from io import BytesIO
+from io import BytesIO, StringIO
 from typing import Any
 from wsgiref.handlers import SimpleHandler
 from wsgiref.util import FileWrapper
@@ -145,8 +145,8 @@ class Pieces:
 def test_a_server_asks_for_the_length_of_a_body_as_it_does_without_us() -> None:
     def answer_to(application: Any) -> bytes:
         environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/", "SERVER_PROTOCOL": "HTTP/1.1"}
-        sent = BytesIO()
-        SimpleHandler(BytesIO(), sent, BytesIO(), environ).run(application)
+        sent, errors = BytesIO(), StringIO()
+        SimpleHandler(BytesIO(), sent, errors, environ).run(application)
         return b"".join(line for line in sent.getvalue().splitlines(True) if not line.startswith(b"Date:"))
 
     def application(_: Any, start_response: Any) -> Pieces:

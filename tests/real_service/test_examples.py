@@ -159,7 +159,8 @@ def test_a_burst_opens_connections_again_and_again(target: Target, path: str) ->
     assert burst.closes["client_close"] <= 20
     found = {(finding.code, finding.severity) for finding in seen.findings}
     assert ("PS111", "info") in found  # httpcore counts all its connections as idle
-    assert found <= {("PS111", "info"), ("PS126", "info")}
+    # On a slow machine the requests beyond the pool's hundred wait long enough for PS105.
+    assert found <= {("PS105", "info"), ("PS111", "info"), ("PS126", "info")}
 
 
 @pytest.mark.parametrize("scheme", ["http"])

@@ -234,12 +234,14 @@ class Stepped:
 
 async def cancelled_at(last: int, move: Callable[[], Awaitable[Any]]) -> tuple[int, Any]:
     """How often ``move`` suspended, and what became of it: where it suspends depends on when bytes arrive."""
-    with anyio.CancelScope() as scope:
-        stepped = Stepped(move(), last, scope.cancel)
+    outcome: Any = None
+    scope = anyio.CancelScope()
+    stepped = Stepped(move(), last, scope.cancel)
+    with scope:
         try:
             return stepped.count, ("returned", plain(await stepped))
         except anyio.get_cancelled_exc_class() as error:
-            outcome: Any = ("cancelled", *described(error))
+            outcome = ("cancelled", *described(error))
             raise
         except Exception as error:
             outcome = ("raised", *described(error))
