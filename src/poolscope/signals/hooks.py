@@ -55,7 +55,7 @@ def response_of(exchange: Exchange, raw: Any) -> HookResponse:
 
 
 def _headers(raw: Any) -> dict[str, str]:
-    given = getattr(raw, "headers", None) or ()
+    given: Any = getattr(raw, "headers", None) or ()
     pairs: Iterable[tuple[Any, Any]] = given.items() if hasattr(given, "items") else given
     headers: dict[str, str] = {}
     for name, value in pairs:
