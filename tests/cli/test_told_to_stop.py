@@ -145,4 +145,4 @@ os.waitpid(pid, 0)
 def test_what_a_child_could_not_write_is_said(program: Program) -> None:
     run = program.write(FULL).run()
     assert run.returncode == 0
-    assert "is not complete: File too large" in run.stderr
+    assert "are not complete: File too large" in run.stderr

@@ -174,8 +174,8 @@ class ConnectionMark:
         idle_since, sheet.idle_since = sheet.idle_since, None
         if exchange.reused and idle_since is not None and not sheet.in_flight:
             at = now() if exchange.assigned_at is None else exchange.assigned_at
-            if at >= idle_since:  # else it was handed out while others ran on it (HTTP/2)
-                exchange.idle_time = at - idle_since
+            if at >= idle_since or sheet.http_version != "2":  # else it was handed out while others ran on it
+                exchange.idle_time = max(at - idle_since, 0.0)
         sheet.last_status = sheet.body_complete = sheet.readable_at = None
         sheet.answer_closes = sheet.request_closes = None
         if sheet.http_version != "2":
