@@ -205,7 +205,7 @@ class Metrics:
         return self._linger(metric, counts)
 
     def pool_timeouts(self) -> Iterable[Observation]:
-        return (Observation(at.timeouts, at.attributes) for at in self._servers() if at.timeouts)
+        return (Observation(at.timeouts, at.attributes) for at in self._servers())
 
     def findings(self) -> Iterable[Observation]:
         for code, count in tuple(self._totals.findings.items()):
