@@ -22,6 +22,9 @@ from poolscope.recording.stderr import write_patiently
 _HIGH: Final = 64
 """Where our descriptors begin, so that those of the program get the numbers they would have without us."""
 _MOST: Final = 10_000
+_TRIES: Final = 3
+_PAUSE: Final = 0.02
+"""Seconds between tries: a reader takes the lock for a moment."""
 _FLAGS: Final = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOCTTY
 
 
@@ -130,8 +133,13 @@ def _moved_up(descriptor: int) -> int:
 def create(path: str, mode: int = 0o600) -> OwnFile:
     """A new file; OSError if there is anything of that name."""
     descriptor = os.open(path, _FLAGS | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
-    _lock(descriptor)
-    return OwnFile(path, descriptor)
+    for _ in range(_TRIES):
+        if _lock(descriptor) is not False:
+            return OwnFile(path, descriptor)
+        time.sleep(_PAUSE)
+    # Who asked for the same name has locked it first, between our two steps: it is theirs.
+    os.close(descriptor)
+    raise FileExistsError(errno.EEXIST, "another process took it at the same moment", path)
 
 
 def expanded(asked: str) -> str:
@@ -164,7 +172,7 @@ def claim(asked: str, *, wait_for_reader: bool = False, mode: int = 0o666) -> Ow
 
 def _claim(path: str, mode: int, *, wait_for_reader: bool) -> OwnFile | None:
     """The file of that very name, emptied; None if another process writes it."""
-    for _ in range(3):
+    for _ in range(_TRIES):
         with suppress(FileExistsError):
             return create(path, mode)
         descriptor = _open(path, wait_for_reader=wait_for_reader)
@@ -174,7 +182,7 @@ def _claim(path: str, mode: int, *, wait_for_reader: bool) -> OwnFile | None:
         # Whoever reads it takes the lock for a moment; and it may have been moved away meanwhile.
         if locked is False or not _is_at(path, descriptor):
             os.close(descriptor)
-            time.sleep(0.02)
+            time.sleep(_PAUSE)
             continue
         if locked is None and not has_end(path):
             os.close(descriptor)
