@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from poolscope.recording import own_file
 from tests.cli.conftest import POOLSCOPE, Program
 from tests.cli.waiting import eventually
 
@@ -277,26 +276,6 @@ def test_a_file_that_is_moved_away_gets_the_rest(program: Program) -> None:
     first.end()
     assert not program.saved.exists()
     assert "3 requests" in program.poolscope("view", str(moved)).stdout
-
-
-def test_a_file_locked_by_another_between_its_creation_and_our_lock_is_theirs(tmp_path, monkeypatch) -> None:
-    """Two processes once wrote one file: each thought that it had it, the one by creating, the other by locking it."""
-    path = tmp_path / "saved.jsonl"
-    rivals: list[own_file.OwnFile] = []
-    lock = own_file._lock
-
-    def locked_late(descriptor: int) -> bool | None:
-        if not rivals:
-            rivals.append(own_file.OwnFile(str(path), os.open(path, os.O_WRONLY | os.O_APPEND)))
-            with rivals[0]._borrowed() as theirs:
-                assert lock(theirs)
-        return lock(descriptor)
-
-    monkeypatch.setattr(own_file, "_lock", locked_late)
-    ours = own_file.claim(str(path))
-    assert ours.path == str(tmp_path / "saved.2.jsonl")
-    ours.release()
-    rivals[0].release()
 
 
 def test_many_that_start_at_the_same_time_share_nothing(program: Program) -> None:

@@ -332,7 +332,7 @@ def test_the_fixed_one_has_nothing(server: Running, pair: str) -> None:
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_client_with_many_certificates_is_built_in_a_loop(server: Running, tmp_path: Path) -> None:
     bundle = tmp_path / "ca.pem"
-    bundle.write_text(certifi.contents() * 8, encoding="ascii")
+    bundle.write_text(certifi.contents() * 20, encoding="ascii")
 
     async def ask(client: httpx.AsyncClient) -> None:
         async with client:

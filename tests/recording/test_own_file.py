@@ -1,0 +1,27 @@
+"""Who has a file: one process at a time, however close together they ask for it."""
+
+from __future__ import annotations
+
+import os
+
+from poolscope.recording import own_file
+
+
+def test_a_file_locked_by_another_between_its_creation_and_our_lock_is_theirs(tmp_path, monkeypatch) -> None:
+    """Two processes once wrote one file: each thought that it had it, the one by creating, the other by locking it."""
+    path = tmp_path / "saved.jsonl"
+    rivals: list[own_file.OwnFile] = []
+    lock = own_file._lock
+
+    def locked_late(descriptor: int) -> bool | None:
+        if not rivals:
+            rivals.append(own_file.OwnFile(str(path), os.open(path, os.O_WRONLY | os.O_APPEND)))
+            with rivals[0]._borrowed() as theirs:
+                assert lock(theirs)
+        return lock(descriptor)
+
+    monkeypatch.setattr(own_file, "_lock", locked_late)
+    ours = own_file.claim(str(path))
+    assert ours.path == str(tmp_path / "saved.2.jsonl")
+    ours.release()
+    rivals[0].release()
