@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
+from importlib.util import find_spec
 from types import TracebackType
 from typing import Any
 
@@ -121,7 +122,7 @@ def _word_for_proxy(library: str) -> str:
     return "proxy" if "proxy" in parameters else "proxies"
 
 
-_WORDS = {library: _word_for_proxy(library) for library in ("httpx", "httpx2")}
+_WORDS = {library: _word_for_proxy(library) for library in ("httpx", "httpx2") if find_spec(library)}
 """Asked before a test puts something in the constructor's place."""
 
 
