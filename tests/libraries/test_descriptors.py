@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -62,6 +63,8 @@ DESCRIPTORS: dict[str, Callable[[Any], Any]] = {
 def hooked_methods() -> Iterator[tuple[Any, str]]:
     """Every (class, method) that some point of ours names, where the method is a function of that class."""
     for library, home in LIBRARIES.items():
+        if find_spec(library) is None:  # httpx2 is younger than the oldest of the others
+            continue
         module = importlib.import_module(library)
         for point in importlib.import_module(home).points(module):
             owner = owner_of(point, module)
