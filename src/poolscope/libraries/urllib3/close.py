@@ -83,7 +83,7 @@ def _trigger(
     if name == "_error_catcher":
         return _in_body(held.mark, sheet, at)
     if name == "close":
-        return _by_owner(held, sheet, frame, at)
+        return _by_owner(held, sheet, connection, frame, at)
     return "program"
 
 
@@ -105,15 +105,20 @@ def _is_readable(connection: Any) -> bool:
         return False
 
 
+def _with_pool(ending: CloseTrigger, sheet: Connection, connection: Any, at: float) -> CloseTrigger:
+    """Its pool ends: what the other side has closed meanwhile is seen here for the first time."""
+    if ending == "client" and sheet.idle_since is not None and _is_readable(connection):
+        sheet.readable_at = at
+    return ending
+
+
 def _of_pool(
     held: Held, sheet: Connection, connection: Any, frame: FrameType, at: float
 ) -> CloseTrigger | None:
     """Its pool was closed, evicted or collected: the pool's mark says which. None at the very end."""
     ending = held.pool.ending if held.pool is not None else None
     if ending is not None:  # a response kept the pool's connections a while longer
-        if ending == "client" and sheet.idle_since is not None and _is_readable(connection):
-            sheet.readable_at = at
-        return ending
+        return _with_pool(ending, sheet, connection, at)
     outer = frame.f_back
     while outer is not None and outer.f_globals.get("__name__") == "weakref":
         if outer.f_code.co_name == "_exitfunc":
@@ -156,10 +161,11 @@ def _in_body(mark: ConnectionMark, sheet: Connection, at: float) -> CloseTrigger
     return "exchange"
 
 
-def _by_owner(held: Held, sheet: Connection, frame: FrameType, at: float) -> CloseTrigger:
+def _by_owner(held: Held, sheet: Connection, connection: Any, frame: FrameType, at: float) -> CloseTrigger:
     owner = _first(frame)
     if hasattr(owner, "ConnectionCls"):  # up to 1.26.15 pools close their connections themselves
-        return (held.pool.ending if held.pool is not None else None) or "client"
+        ending = held.pool.ending if held.pool is not None else None
+        return _with_pool(ending or "client", sheet, connection, at)
     outer = frame.f_back
     if outer is not None and outer.f_code.co_name == "_update_chunk_length":
         what = Seen("protocol" if outer.f_locals.get("line") else "ended")
