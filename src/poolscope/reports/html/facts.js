@@ -140,8 +140,7 @@ function requestFacts(data, request) {
       row("until the answer's headers", took(Number.isNaN(e.sent_at[request]) ? data.from[request] : e.sent_at[request], e.headers_at[request])),
       row("reading the body", took(e.headers_at[request], e.finished_at[request])),
       row("in total", took(e.started_at[request], e.finished_at[request])),
-      row("in progress", flags & FLAG.inProgress ? `${plain(text(data, e.state[request]) ?? "")}: not over when the page
-      was made` : null),
+      row("in progress", flags & FLAG.inProgress ? `${plain(text(data, e.state[request]) ?? "")}: not over when the page was made` : null),
       row("body", flags & FLAG.cut ? "not read to its end" : null),
       row("number on the connection", known(e.number[request])),
       row("stream", known(e.stream[request])),

@@ -45,8 +45,7 @@ class Pages {
   thinned() {
     const { requests, drawn, step, remarkable_step, connections, lanes } = this.data.facts.thinned;
     if (drawn === requests && lanes === connections) return [];
-    const bad = remarkable_step > 1 ? `1 in ${number(remarkable_step)} of the requests that failed or waited` : "all
-    requests that failed or waited";
+    const bad = remarkable_step > 1 ? `1 in ${number(remarkable_step)} of the requests that failed or waited` : "all requests that failed or waited";
     return [`Thinned: ${number(drawn)} of ${count(requests, "request")} and ${number(lanes)} of ${count(connections, "connection")} are drawn (1 in ${number(step)} of the ordinary ones, and ${bad}). The sums and the findings are of all.`];
   }
 
