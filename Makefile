@@ -21,7 +21,7 @@ VERSIONS ?= oldest older old
 
 .PHONY: help print-python hooks clean
 .PHONY: lint format types mypy check test test-fast test-all truth long regress coverage upstream versions
-.PHONY: test-root test-caddy test-stack test-browser test-validators test-attach sdks pairs
+.PHONY: test-search test-root test-caddy test-stack test-browser test-validators test-attach sdks pairs
 .PHONY: bench bench-ir bench-volume bench-service components stack stack-local screenshots panels dashboards
 .PHONY: demo readme pictures docs docs-serve dist package release-files workflows
 
@@ -30,6 +30,7 @@ help:
 	@echo 'make test-fast the tests that take no time, for while you edit: under a minute (TESTS=tests/libraries for some)'
 	@echo 'make test      every test that needs nothing but Python: under five minutes on two cores'
 	@echo 'make test-all  everything: the stack, Caddy, the libraries'"'"' own suites, their old versions, 10,000 exchanges each'
+	@echo 'make test-search  the property-based tests with other examples each time; else they repeat the same ones'
 	@echo 'make test-root  as root: other users, small disks, containers'
 	@echo 'make coverage  which lines and branches no test runs, processes and threads included'
 	@echo 'make test-browser  the HTML page and traces in a real Chromium'
@@ -106,7 +107,11 @@ long: $(VENV)/dev.stamp
 test-fast: $(VENV)/dev.stamp
 	$(PYTEST) -m '$(FAST)' --durations=5 --durations-min=1 $(TESTS)
 
-test-all: test test-root sdks test-caddy test-stack test-browser test-validators test-attach truth long regress upstream versions
+test-all: test test-search test-root sdks test-caddy test-stack test-browser test-validators test-attach truth long regress upstream versions
+
+# The property-based tests with other examples each time; elsewhere they repeat the same ones.
+test-search: $(VENV)/dev.stamp
+	HYPOTHESIS_PROFILE=search $(PYTEST) $(shell grep -rl 'from hypothesis import given\|from hypothesis.stateful' tests)
 
 test-root: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -m 'root and not stack' tests/cli tests/stack

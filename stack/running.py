@@ -1,6 +1,7 @@
 """Starting programs, waiting until they answer, ending them: what the local stack and its tests share."""
 
 import argparse
+import atexit
 import contextlib
 import json
 import math
@@ -60,6 +61,12 @@ def interval(text: str) -> float:
 
 
 _claims: list[socket.socket] = []
+
+
+@atexit.register
+def _give_ports_back() -> None:
+    for claim in _claims:
+        claim.close()
 
 
 def free_port() -> int:

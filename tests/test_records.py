@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import builtins
 import dataclasses
-from typing import Any, get_args, get_type_hints
+import types
+import typing
+from typing import Any, get_args, get_origin, get_type_hints
 
 import pytest
 from hypothesis import given, settings
@@ -16,17 +19,23 @@ NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
 
 
 def values(kind: Any) -> st.SearchStrategy[Any]:
-    """Anything that a field of this type may hold; a number where one is wanted is finite."""
-    if kind is float:
-        return NUMBERS
-    if kind is records.Phase:
-        return st.builds(records.Phase, NUMBERS, NUMBERS)
-    if kind == dict[str, records.Phase]:
-        return st.dictionaries(st.text(), values(records.Phase))
-    if kind == dict[str, float]:
-        return st.dictionaries(st.text(), NUMBERS)
-    if type(None) in get_args(kind):
-        return st.one_of([values(part) if part is not type(None) else st.none() for part in get_args(kind)])
+    """Anything that a field of this type may hold, at any depth; a number where one is wanted is finite."""
+    inner = [values(part) for part in get_args(kind) if part is not Ellipsis]
+    match get_origin(kind) or kind:
+        case builtins.float:
+            return NUMBERS
+        case builtins.list:
+            return st.lists(*inner, max_size=3)
+        case builtins.dict:
+            return st.dictionaries(*inner, max_size=3)
+        case builtins.tuple if Ellipsis in get_args(kind):
+            return st.lists(*inner, max_size=3).map(tuple)
+        case builtins.tuple:
+            return st.tuples(*inner)
+        case types.UnionType | typing.Union:
+            return st.one_of(inner)
+        case record if dataclasses.is_dataclass(record):
+            return any_of(kind)
     return st.from_type(kind)
 
 
