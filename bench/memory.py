@@ -32,10 +32,10 @@ def watch(make_request: Callable[[int], object], count: int) -> None:
     """Make ``count`` requests and print how the resident set develops."""
     import poolscope
     from poolscope.instrumentor import INSTRUMENTOR
-    from poolscope.reports.picture import Picture
+    from poolscope.reports.overview import Overview
 
-    picture = Picture()
-    INSTRUMENTOR.listen(picture.add)
+    overview = Overview()
+    INSTRUMENTOR.listen(overview.add)
     poolscope.instrument(signals=False)
     settled_at = max(count // 20, 1)
     settled = 0.0

@@ -31,7 +31,7 @@ _ANSWERS: dict[str, Any] = {
 
 
 @dataclass(slots=True)
-class Told:
+class Signal:
     """One span or log record, in plain values."""
 
     resource: dict[str, Any]
@@ -76,8 +76,8 @@ class Receiver:
         """(protocol, signal) of what was answered well."""
         self.refused = 0
         self.headers: list[dict[str, str]] = []
-        self.spans: list[Told] = []
-        self.logs: list[Told] = []
+        self.spans: list[Signal] = []
+        self.logs: list[Signal] = []
         self._series: dict[str, tuple[dict[str, Any], str, str, dict[str, Any], Any, Any]] = {}
         self.condition = "well"
         self.released = threading.Event()
@@ -120,14 +120,14 @@ class Receiver:
             about = plain(resource.resource.attributes)
             for scope in resource.scope_spans:
                 for span in scope.spans:
-                    self.spans.append(Told(about, scope.scope.name, span, plain(span.attributes)))
+                    self.spans.append(Signal(about, scope.scope.name, span, plain(span.attributes)))
 
     def _logs(self, request: Any) -> None:
         for resource in request.resource_logs:
             about = plain(resource.resource.attributes)
             for scope in resource.scope_logs:
                 for record in scope.log_records:
-                    self.logs.append(Told(about, scope.scope.name, record, plain(record.attributes)))
+                    self.logs.append(Signal(about, scope.scope.name, record, plain(record.attributes)))
 
     def _metrics(self, request: Any) -> None:
         for resource in request.resource_metrics:
@@ -153,16 +153,16 @@ class Receiver:
 
     # Questions ---------------------------------------------------------------------------------
 
-    def named(self, start: str) -> list[Told]:
+    def named(self, start: str) -> list[Signal]:
         with self.lock:
             return [span for span in self.spans if span.name.startswith(start)]
 
-    def ours(self, kind: int | None = None) -> list[Told]:
+    def ours(self, kind: int | None = None) -> list[Signal]:
         with self.lock:
             spans = [span for span in self.spans if span.scope == "poolscope"]
         return [span for span in spans if kind is None or span.proto.kind == kind]
 
-    def events(self, name: str) -> list[Told]:
+    def events(self, name: str) -> list[Signal]:
         with self.lock:
             return [record for record in self.logs if record.proto.event_name == name]
 

@@ -20,7 +20,7 @@ import requests
 import urllib3
 
 from poolscope.libraries.activation import LIBRARIES
-from poolscope.libraries.guarding import BodyHook
+from poolscope.libraries.guard import BodyHook
 from poolscope.libraries.urllib3.calls import current_call
 from poolscope.story.door import ENTRANCE
 from poolscope.story.hook import ALLOWED, HOOKS

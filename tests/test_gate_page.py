@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from poolscope.gate.settings import settings_for
+from poolscope.gate.config import config_for
 from tests.servers import in_thread
 from tests.under_pytest.conftest import SHOP, SOURCE
 
@@ -49,7 +49,7 @@ def environment(**more: str) -> dict[str, str]:
 
 def test_the_table_for_pyproject_can_be_read(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text(blocks("toml")[0])
-    settings = settings_for(str(tmp_path))
+    settings = config_for(str(tmp_path))
     assert [ignore.code for ignore in settings.ignores] == ["PS106", "PS101"]
     assert settings.baseline == str(tmp_path / "poolscope-baseline.json")
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.pictures.payload import unpacked
-from tests.receiver import Receiver, Told, receiving
+from tests.receiver import Receiver, Signal, receiving
 from tests.servers import Running, ServerConfig, in_thread
 
 pytestmark = pytest.mark.processes
@@ -230,7 +230,7 @@ def delivered(places: Places) -> Receiver:
     return places.collector
 
 
-def attributes(told: list[Told]) -> str:
+def attributes(told: list[Signal]) -> str:
     return "\n".join(f"{one.name} {one.attributes} {one.resource} {one.proto}" for one in told)
 
 

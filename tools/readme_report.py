@@ -23,8 +23,8 @@ def main() -> None:
     """Fill the README in; leaves it alone when the markers are gone."""
     readme = HOUSE / "README.md"
     text = readme.read_text(encoding="utf-8")
-    picture = f"```text\n$ poolscope demo seed\n{report()}\n```\n"
-    filled, places = MARKED.subn(lambda _: picture, text)
+    overview = f"```text\n$ poolscope demo seed\n{report()}\n```\n"
+    filled, places = MARKED.subn(lambda _: overview, text)
     if places != 1:
         sys.exit("README.md has no '<!-- report: seed -->' … '<!-- report ends -->' to fill")
     readme.write_text(filled, encoding="utf-8")

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import TracerProvider
 
     from poolscope.signals.hooks import RequestHook, ResponseHook
-    from poolscope.signals.options import Buckets, EventsTold, SetupSpans, SpanFacts, SpanNames
+    from poolscope.signals.options import Buckets, EventsEmitted, SetupSpans, SpanFacts, SpanNames
 
 Listener = Callable[[records.Record], None]
 Need = Callable[[int, facts.Exchange], bool]
@@ -157,7 +157,7 @@ def instrument(
     span_facts: SpanFacts | None = None,
     span_links: bool | None = None,
     span_names: SpanNames | None = None,
-    events: EventsTold | None = None,
+    events: EventsEmitted | None = None,
     metric_buckets: Buckets | None = None,
     max_servers: int | None = None,
     excluded_servers: str | None = None,

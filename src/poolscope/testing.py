@@ -83,15 +83,15 @@ class Capture:
 
     def report(self, columns: int = 100) -> str:
         """The report as text, as ``poolscope run`` prints it."""
-        from poolscope.reports import picture, text
+        from poolscope.reports import overview, text
 
-        return text.render(picture.of(self._stream), columns)
+        return text.render(overview.of(self._stream), columns)
 
     def excerpt(self, columns: int = COLUMNS) -> str:
         """The connections as lanes, and the findings: what a failing assertion shows."""
-        from poolscope.reports import picture, text
+        from poolscope.reports import overview, text
 
-        return text.excerpt(picture.of(self._stream), columns)
+        return text.excerpt(overview.of(self._stream), columns)
 
     def assert_budget(
         self,

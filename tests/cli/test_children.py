@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from poolscope import records
-from poolscope.recording.following import pth_is_installed
+from poolscope.recording.child_env import pth_is_installed
 from tests.cli.conftest import SOURCE, Program
 from tests.cli.test_run import wait_for
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from poolscope.cli.diff import Recording, as_json, text
 from poolscope.records import CallSite
-from poolscope.reports import picture
+from poolscope.reports import overview
 from tests.reports.stories import LINE, Story
 
 
@@ -37,7 +37,7 @@ def shared(number: int = 10, line: int = 14, **changes: Any) -> Story:
 
 
 def compared(before: Story, after: Story) -> str:
-    was, now = (Recording(picture.of(story.records)) for story in (before, after))
+    was, now = (Recording(overview.of(story.records)) for story in (before, after))
     return text(was, now, ("before.jsonl", "after.jsonl"))
 
 
@@ -111,7 +111,7 @@ def test_no_ratio_where_it_tells_nothing() -> None:
 
 
 def test_the_same_for_programs() -> None:
-    was, now = (Recording(picture.of(story.records)) for story in (per_call(), shared()))
+    was, now = (Recording(overview.of(story.records)) for story in (per_call(), shared()))
     data = json.loads(as_json(was, now))
     assert data["before"]["total"]["building"] > 0.09
     (line,) = data["before"]["lines"]

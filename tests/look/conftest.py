@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from poolscope.look.asking import CannotLookError, Watch
-from poolscope.look.together import to_json, together
+from poolscope.look.client import CannotLookError, Watch
+from poolscope.look.merge import to_json, together
 from tests.cli.conftest import POOLSCOPE, Program, installed
 from tests.cli.waiting import eventually
 from tests.servers import Running, in_thread

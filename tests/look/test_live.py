@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from poolscope.cli import top
-from poolscope.look import asking
-from poolscope.look.places import ENDING, LONGEST, folders, is_private, sockets
+from poolscope.look import client
+from poolscope.look.sockets import ENDING, LONGEST, folders, is_private, sockets
 from tests.cli.conftest import POOLSCOPE
 from tests.cli.waiting import eventually
 from tests.look.conftest import HELD
@@ -196,9 +196,9 @@ def test_a_process_that_is_stopped_does_not_answer(watched, monkeypatch) -> None
     process = watched.starts(HELD)
     watched.look_when(lambda look: True, process.pid)
     process.send_signal(signal.SIGSTOP)
-    monkeypatch.setattr(asking, "PATIENCE", 0.2)
+    monkeypatch.setattr(client, "PATIENCE", 0.2)
     notes: list[str] = []
-    with pytest.raises(asking.CannotLookError, match="no process answered"):
+    with pytest.raises(client.CannotLookError, match="no process answered"):
         top.lines([process.pid], None, print, notes.append)
     process.send_signal(signal.SIGCONT)
     [note] = notes

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from poolscope.records import Connection
-from poolscope.reports import picture, text
-from poolscope.reports.axis import Axis, told
+from poolscope.reports import overview, text
+from poolscope.reports.axis import Axis, in_words
 from poolscope.reports.lanes import Alike, Lane
 from tests.reports.stories import Story
 
@@ -36,7 +36,7 @@ def drawn(some: Lane, width: int = 40, *others: Lane) -> str:
 
 
 def words(some: Lane, number: int = 1) -> str:
-    return "".join(part for _, part in told(Alike(some, number)))
+    return "".join(part for _, part in in_words(Alike(some, number)))
 
 
 def test_setup_request_idle_request() -> None:
@@ -153,7 +153,7 @@ def test_words_beside_a_lane_are_folded_never_cut(width: int) -> None:
     for status in (200, 503, 200):
         story.exchange(client, connection, status=status)
     story.disconnect(connection, "server_closed_mid_body")
-    shown = text.render(picture.of(story.records), width)
+    shown = text.render(overview.of(story.records), width)
     lines = shown.splitlines()
     at = next(number for number, line in enumerate(lines) if line.startswith("    #"))
     assert max(map(len, lines)) <= width

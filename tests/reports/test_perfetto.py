@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from poolscope.records import Record
-from poolscope.reports.counting import Counting, joined, values
+from poolscope.reports.occupancy import Occupancy, joined, values
 from poolscope.reports.perfetto import renderer
 from poolscope.reports.renderer import Look
 from tests.reports.stories import Story
@@ -24,7 +24,7 @@ def trace(records: Iterable[Record]) -> list[dict[str, Any]]:
     return made
 
 
-def told() -> Story:
+def with_header() -> Story:
     story = Story()
     story.header()
     return story
@@ -35,7 +35,7 @@ def test_an_empty_recording_is_a_trace() -> None:
 
 
 def test_numbers_of_processes_and_tracks_never_meet() -> None:
-    story = told()
+    story = with_header()
     for _ in range(3):
         story.throwaway()
     events = trace(story.records)
@@ -45,7 +45,7 @@ def test_numbers_of_processes_and_tracks_never_meet() -> None:
 
 
 def test_a_request_in_progress_lasts_as_long_as_anything_was_seen() -> None:
-    story = told()
+    story = with_header()
     connection = story.connect(client := story.client())
     reading = story.exchange(client, connection)
     story.records[-1] = replace(reading, finished_at=None, state="reading")
@@ -56,7 +56,7 @@ def test_a_request_in_progress_lasts_as_long_as_anything_was_seen() -> None:
 
 
 def test_a_client_that_was_not_seen_gets_a_process_of_its_own() -> None:
-    story = told()
+    story = with_header()
     story.exchange(None, story.connect(None))
     names = [event["args"]["name"] for event in trace(story.records) if event["name"] == "process_name"]
     assert names == ["load.py", "client not seen (100)"]
@@ -67,12 +67,12 @@ def test_spans_that_overlap_are_one() -> None:
 
 
 def test_a_connection_with_streams_is_busy_once() -> None:
-    counting = Counting()
-    counting.opened(0.0)
+    occupancy = Occupancy()
+    occupancy.opened(0.0)
     for start, end in ((3.0, 4.0), (1.0, 6.0), (5.0, 7.0)):
-        counting.busy((1, 1), start, end, streams=True)
-    counting.closed((1, 1), 10.0)
-    idle = [(at, value) for name, at, value in counting.series() if name == "idle"]
+        occupancy.busy((1, 1), start, end, streams=True)
+    occupancy.closed((1, 1), 10.0)
+    idle = [(at, value) for name, at, value in occupancy.series() if name == "idle"]
     assert idle == [(0.0, 1), (1.0, 0), (7.0, 1), (10.0, 0)]
 
 

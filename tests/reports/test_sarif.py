@@ -17,8 +17,8 @@ from poolscope.findings import RULES
 from poolscope.findings.fingerprint import Fingerprint
 from poolscope.records import CallSite, Finding
 from poolscope.reports import github, gitlab, markdown, sarif
+from poolscope.reports.annotations import Annotation
 from poolscope.reports.renderer import Look, renderer
-from poolscope.reports.told import Told
 from tests.reports.stories import LINE, Story
 
 SCHEMA = json.loads(Path(__file__).with_name("sarif.schema.json").read_text("utf-8"))
@@ -29,13 +29,13 @@ VALIDATOR = "@microsoft/sarif-multitool-linux@5.7.0"
 
 
 def story() -> Story:
-    told = Story()
-    told.header()
+    annotations = Story()
+    annotations.header()
     for _ in range(4):
-        told.throwaway()
-    told.now += 1.0
-    told.summary()
-    return told
+        annotations.throwaway()
+    annotations.now += 1.0
+    annotations.summary()
+    return annotations
 
 
 def rendered(form: Any, **look: Any) -> str:
@@ -59,8 +59,8 @@ def _found() -> list[Finding]:
 
 
 def log(*findings: Finding) -> dict[str, Any]:
-    told = [Told(one, LANES) for one in findings]
-    written: dict[str, Any] = json.loads(sarif.render(told, ROOT, "0.1.0"))
+    annotations = [Annotation(one, LANES) for one in findings]
+    written: dict[str, Any] = json.loads(sarif.render(annotations, ROOT, "0.1.0"))
     jsonschema.Draft202012Validator(SCHEMA).validate(written)
     return written
 
@@ -125,7 +125,7 @@ def test_the_schema_refuses_what_github_refuses() -> None:
 
 
 def annotation(**changes: Any) -> str:
-    (line,) = github.render([Told(finding(**changes), LANES)], ROOT).splitlines()
+    (line,) = github.render([Annotation(finding(**changes), LANES)], ROOT).splitlines()
     return line
 
 
@@ -150,8 +150,8 @@ def test_nothing_in_a_finding_ends_the_command_or_begins_another() -> None:
 
 def test_gitlab_gets_each_fingerprint_once_the_dearest_and_only_what_has_a_line() -> None:
     found = [finding(), finding(origin="http://other.test", sentence="Again."), finding(code="PS104")]
-    told = [Told(one, LANES) for one in (*found, finding(call_site=None))]
-    entries = json.loads(gitlab.render(told, ROOT))
+    annotations = [Annotation(one, LANES) for one in (*found, finding(call_site=None))]
+    entries = json.loads(gitlab.render(annotations, ROOT))
     assert [entry["check_name"] for entry in entries] == ["PS101", "PS104"]
     assert "Again." not in entries[0]["description"]
     assert entries[0]["location"] == {"path": "load.py", "lines": {"begin": 12}}
@@ -159,7 +159,7 @@ def test_gitlab_gets_each_fingerprint_once_the_dearest_and_only_what_has_a_line(
 
 
 def test_nothing_in_a_finding_ends_the_block_of_markdown() -> None:
-    written = markdown.render([Told(finding(sentence="a ```` b\n# c", fix="`<b>`"), LANES)], ROOT)
+    written = markdown.render([Annotation(finding(sentence="a ```` b\n# c", fix="`<b>`"), LANES)], ROOT)
     lines = written.splitlines()
     assert lines[0] == "### PS101 client per request"
     assert (lines[2], lines[-1]) == ("`````text", "`````")
@@ -207,8 +207,10 @@ def judged(multitool: list[str], path: Path) -> list[str]:
 @pytest.mark.validators
 def test_microsofts_validator_with_githubs_rules_accepts_it(multitool: list[str], tmp_path: Path) -> None:
     path = tmp_path / "poolscope.sarif"
-    told = [Told(finding(**changes), LANES) for name, changes in ODD.items()]
-    path.write_text(sarif.render([*told, Told(finding(call_site=None), LANES)], ROOT, "0.1.0"), "utf-8")
+    annotations = [Annotation(finding(**changes), LANES) for name, changes in ODD.items()]
+    path.write_text(
+        sarif.render([*annotations, Annotation(finding(call_site=None), LANES)], ROOT, "0.1.0"), "utf-8"
+    )
     # That rule wants `informationUri`, which only a package has that was built for a repository.
     assert set(judged(multitool, path)) <= {"SARIF2005"}
     path.write_text(path.read_text("utf-8").replace('"startLine": 12', '"startLine": -12'), "utf-8")

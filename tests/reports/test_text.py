@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from poolscope.records import CallSite, Phase, Record, Summary
-from poolscope.reports import picture, text
+from poolscope.reports import overview, text
 from tests.reports.stories import LINE, Story
 
 SHARED = CallSite("/srv/.../app/deep/er/shared.py", 40, "Api.fetch")
@@ -32,7 +32,7 @@ def seed(number: int = 1_000) -> Story:
 
 
 def report(records: list[Record], width: int = 100, color: bool = False) -> str:
-    return text.render(picture.of(records), width, color)
+    return text.render(overview.of(records), width, color)
 
 
 def line_with(word: str, lines: str) -> str:
@@ -101,7 +101,7 @@ def test_the_environment_does_not_decide(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_the_same_records_give_the_same_text_and_rendering_changes_nothing() -> None:
     records = seed(20).records
-    drawn = picture.of(records)
+    drawn = overview.of(records)
     assert text.render(drawn) == text.render(drawn) == report(records)
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from poolscope.records import CallSite, Record
-from poolscope.reports import picture, text
+from poolscope.reports import overview, text
 from tests.reports.stories import Story
 
 
 def verdict(records: list[Record]) -> str:
     """The report's first sentence, on one line."""
-    first = text.render(picture.of(records), width=300).splitlines()[0]
+    first = text.render(overview.of(records), width=300).splitlines()[0]
     assert first.startswith("poolscope  ")
     return first.removeprefix("poolscope  ")
 
@@ -104,7 +104,7 @@ def test_the_line_that_waited_long_is_named() -> None:
     client = story.client()
     connection = story.connect(client)
     story.exchange(client, connection, pool_wait=0.3, call_site=CallSite("/srv/app/load.py", 31, "fetch"))
-    shown = text.render(picture.of(story.records))
+    shown = text.render(overview.of(story.records))
     assert "load.py:31 in fetch  1 × waited long for a connection" in shown
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.receiver import Receiver, Told
+from tests.receiver import Receiver, Signal
 from tests.servers import Running
 from tests.services.conftest import OFFICIAL, serving
 
@@ -25,12 +25,12 @@ ID = "poolscope.connection.id"
 NUMBER = "poolscope.connection.request_number"
 
 
-def call_of(span: Told) -> str:
+def call_of(span: Signal) -> str:
     url = span.attributes.get("url.full") or span.attributes["http.url"]
     return str(url.rpartition("call=")[2])
 
 
-def held_against(downstream: Running, receiver: Receiver, extra: int = 0) -> list[Told]:
+def held_against(downstream: Running, receiver: Receiver, extra: int = 0) -> list[Signal]:
     """Everything that spans say about connections is what the downstream saw; returns the request spans."""
     log = downstream.log()
     requests = [span for span in receiver.spans if span.is_client]
@@ -76,7 +76,7 @@ def of(receiver: Receiver, metric: str) -> dict[str, float]:
     return dict(told)
 
 
-def sums_agree(downstream: Running, receiver: Receiver, spans: list[Told]) -> None:
+def sums_agree(downstream: Running, receiver: Receiver, spans: list[Signal]) -> None:
     log = downstream.log()
     assert receiver.total("poolscope.connections.opened") == log.accepts
     assert receiver.total("poolscope.requests") == len(log.requests)

@@ -146,7 +146,7 @@ def test_what_it_tells_is_what_the_server_saw(running: Running, runtime: str) ->
     assert {tuple(each) for each in durations} <= {(trace, span) for _, _, trace, span, *_ in requests}
     setups = {(trace, span) for name, _, trace, span, *_ in told["spans"] if "connection_setup" in name}
     assert len(setups) == len(seen)
-    told_setups = told["exemplars"]["poolscope.connection.setup.duration"]
-    assert told_setups
-    assert {tuple(each) for each in told_setups} <= setups
+    setup_exemplars = told["exemplars"]["poolscope.connection.setup.duration"]
+    assert setup_exemplars
+    assert {tuple(each) for each in setup_exemplars} <= setups
     assert Counter(name.partition(" ")[0] for name, *_ in told["spans"])["socket"] == len(seen)

@@ -203,14 +203,14 @@ def test_unknown_methods(door, telemetry) -> None:
     assert span.attributes["http.request.method_original"] == "BREW"
 
 
-@pytest.mark.parametrize(("waited", "told"), [(0.0, 0), (0.0009, 1), (0.2, 1)])
-def test_waiting_is_told_only_if_it_happened(door, telemetry, waited, told) -> None:
+@pytest.mark.parametrize(("waited", "recorded"), [(0.0, 0), (0.0009, 1), (0.2, 1)])
+def test_waiting_is_told_only_if_it_happened(door, telemetry, waited, recorded) -> None:
     sheet = sheets.exchange()
     door.request_started(sheet, Request())
     on = sheets.connection()
     door.headers_received(sheets.answered(sheet, on, pool_wait=waited), None)
     waits = telemetry.named("HTTP wait_for_connection")
-    assert len(waits) == told
+    assert len(waits) == recorded
     for span in waits:
         assert span.parent == telemetry.requests[0].context
         assert (span.end_time - span.start_time) / 1e9 == pytest.approx(waited, abs=1e-6)
@@ -308,7 +308,7 @@ class TestOwnership:
             context.detach(token)
         assert not telemetry.spans
         assert not headers
-        assert sheet.live.duration_told is False
+        assert sheet.live.duration_recorded is False
 
     def test_an_unsampled_owner_is_known_by_its_header(self, door, telemetry) -> None:
         outer = Telemetry(ALWAYS_OFF).tracer.start_span("GET", kind=SpanKind.CLIENT)

@@ -24,7 +24,7 @@ from poolscope.look.frame import (
     from_json,
     to_json,
 )
-from poolscope.look.together import together
+from poolscope.look.merge import together
 from poolscope.records import CallSite
 from poolscope.top.app import Top
 from poolscope.top.lanes import Lanes

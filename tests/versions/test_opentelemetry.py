@@ -40,7 +40,7 @@ with requests.Session() as session:
 """
 
 
-class Told(NamedTuple):
+class Output(NamedTuple):
     """What a run wrote, by the console exporters and on stderr."""
 
     spans: list[dict[str, Any]]
@@ -97,7 +97,7 @@ def works(request: pytest.FixtureRequest) -> bool:
     return request.node.callspec.params["python"].name not in TOO_OLD
 
 
-def run(python: Path, wheel: str, code: str, url: str, *starter: str, **env: str) -> Told:
+def run(python: Path, wheel: str, code: str, url: str, *starter: str, **env: str) -> Output:
     plain = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "POOLSCOPE"))}
     console = {f"OTEL_{signal}_EXPORTER": "console" for signal in ("TRACES", "METRICS", "LOGS")}
     done = subprocess.run(
@@ -106,7 +106,7 @@ def run(python: Path, wheel: str, code: str, url: str, *starter: str, **env: str
         capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    return Told([*objects(done.stdout)], done.stdout, done.stderr)
+    return Output([*objects(done.stdout)], done.stdout, done.stderr)
 
 
 def objects(text: str) -> Iterator[dict[str, Any]]:

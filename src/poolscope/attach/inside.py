@@ -16,7 +16,7 @@ from poolscope.facts import now
 from poolscope.genuine import poll
 from poolscope.instrumentor import INSTRUMENTOR
 from poolscope.ledger import Ledger
-from poolscope.look.serving import LiveSocket
+from poolscope.look.server import LiveSocket
 from poolscope.queue import FACTS
 from poolscope.recording.boot import program_name
 from poolscope.recording.stream import Stream

@@ -18,8 +18,8 @@ from typing import Any, Final
 
 import poolscope
 from poolscope.attach.injected import script
-from poolscope.look.asking import CannotLookError, name_of, owner_of
-from poolscope.look.places import LONGEST
+from poolscope.look.client import CannotLookError, name_of, owner_of
+from poolscope.look.sockets import LONGEST
 from poolscope.recording.reader import parse
 from poolscope.records import Record
 
@@ -105,9 +105,9 @@ class Visit:
 
     def _expect_hello(self) -> None:
         line = next(self._lines(), None)
-        told = {} if line is None else self._table(line)
-        if "hello" not in told:
-            trouble = str(told.get("trouble", "it ended"))
+        answer = {} if line is None else self._table(line)
+        if "hello" not in answer:
+            trouble = str(answer.get("trouble", "it ended"))
             raise CannotLookError(
                 f"process {self.pid} cannot be recorded: {trouble}. Where poolscope cannot be read or imported,"
                 " install it in that program's environment"

@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from poolscope.attach.outside import Visit
-from poolscope.look.asking import CannotLookError, Watch
+from poolscope.look.client import CannotLookError, Watch
 from poolscope.recording.own_file import OwnFile, claim
 from poolscope.recording.stderr import colored, say, width
 from poolscope.records import Finding, Record, Summary, to_json
-from poolscope.reports.picture import Picture
+from poolscope.reports.overview import Overview
 from poolscope.reports.renderer import Format, Look, renderer
 
 Note = Callable[[str], None]
@@ -76,11 +76,11 @@ def _until_stopped(visit: Visit) -> Iterator[Record]:
 
 def _with_findings(stream: Iterator[Record]) -> Iterator[Record]:
     """As a saved file has them: before the summary."""
-    picture = Picture()
+    overview = Overview()
     for record in stream:
-        picture.add(record)
+        overview.add(record)
         if isinstance(record, Summary):
-            found: list[Finding] = picture.findings()
+            found: list[Finding] = overview.findings()
             yield from found
         yield record
 

@@ -9,11 +9,11 @@ import click
 
 from poolscope import __version__
 from poolscope.cli.duration import Duration, Seconds
-from poolscope.cli.gated import gate_options, wishes_of
+from poolscope.cli.gated import gate_options, options_of
 from poolscope.cli.lint import lint
 from poolscope.cli.notes import say_notes as _say
 from poolscope.recording.errors import UsageError
-from poolscope.recording.gating import FAILED
+from poolscope.recording.gate import FAILED
 from poolscope.recording.options import OPTIONS
 from poolscope.recording.outputs import STDOUT
 from poolscope.recording.stderr import say
@@ -75,14 +75,14 @@ def view(
     as_json: bool,
     source: bool,
     no_color: bool,
-    **gating: Any,
+    **given: Any,
 ) -> None:
     """Show FILES that `run --save` wrote, or is still writing, together; of folders, all in them.
 
     - is standard input.
     """
     from poolscope.cli import view as viewing
-    from poolscope.gate.judging import gate_for, judged
+    from poolscope.gate.verdict import gate_for, judged
     from poolscope.recording.replaced import CannotWriteError, replaced
     from poolscope.recording.stderr import colored, width
 
@@ -90,10 +90,10 @@ def view(
     output = None if output == STDOUT else output
     color = format_ == "text" and output is None and colored(not no_color, sys.stdout)
     try:
-        gate = gate_for(wishes_of(gating))
+        gate = gate_for(options_of(given))
         look = Look(columns=width(), color=color, source=source, shows=gate.shows, root=gate.root)
         with replaced(output, lambda text: say(text, nl=False, color=color)) as write:
-            findings = viewing.Watching(renderer(format_, write, look), gated=any(gating.values()))
+            findings = viewing.GatedRenderer(renderer(format_, write, look), gated=any(given.values()))
             notes = viewing.render(files, findings)
     except viewing.UnreadableError as error:
         _fail(error)
@@ -118,11 +118,11 @@ def diff(before: str, after: str, as_json: bool) -> None:
     """Compare two files that `run --save` wrote: the cost of connections, by line, and the saving that was promised."""
     from poolscope.cli import diff as differing
     from poolscope.cli import view as viewing
-    from poolscope.reports import picture
+    from poolscope.reports import overview
 
     notes: list[str] = []
     try:
-        was, now = (differing.Recording(picture.of(viewing.stream(path, notes))) for path in (before, after))
+        was, now = (differing.Recording(overview.of(viewing.stream(path, notes))) for path in (before, after))
     except viewing.UnreadableError as error:
         _fail(error)
     _say(notes)
@@ -215,7 +215,7 @@ def top(pids: tuple[int, ...], as_json: bool, every: float | None) -> None:
     processes are shown together; with PID only that process and its children.
     """
     from poolscope.cli import top as showing
-    from poolscope.look.asking import CannotLookError
+    from poolscope.look.client import CannotLookError
 
     if every is not None and not as_json:
         raise click.UsageError("--every goes with --json: the screen follows by itself")
@@ -263,7 +263,7 @@ def attach(
     were open before are observed, but their past is not known.
     """
     from poolscope.cli import attach as attaching
-    from poolscope.look.asking import CannotLookError
+    from poolscope.look.client import CannotLookError
 
     note = lambda text: _say([text])  # noqa: E731
     try:

@@ -14,8 +14,8 @@ from rich.console import Console
 from rich.table import Table
 
 from poolscope.records import CallSite
-from poolscope.reports.merging import Merged, merged
-from poolscope.reports.picture import Picture
+from poolscope.reports.merge import Merged, merged
+from poolscope.reports.overview import Overview
 from poolscope.reports.printable import printable
 from poolscope.reports.tally import Row, Tally
 from poolscope.reports.words import NOTHING, count, seconds, share
@@ -85,18 +85,18 @@ class Place(NamedTuple):
 class Recording:
     """A picture in figures: in all, by origin, by line of code."""
 
-    def __init__(self, picture: Picture) -> None:
+    def __init__(self, overview: Overview) -> None:
         self.total = Figures()
         self.origins: dict[str, Figures] = {}
         self.lines: dict[Place, Figures] = {}
         self.sites: dict[Place, CallSite] = {}
-        for row, tally in picture.all_connections().items():
+        for row, tally in overview.all_connections().items():
             self._add(row, tally)
-        self.total.clients = picture.clients
-        self.total.building = picture.construction
-        self.findings: list[Merged] = merged(picture.findings())
-        first = next(iter(picture.headers), None)
-        summary = None if first is None else picture.summaries.get(first)
+        self.total.clients = overview.clients
+        self.total.building = overview.construction
+        self.findings: list[Merged] = merged(overview.findings())
+        first = next(iter(overview.headers), None)
+        summary = None if first is None else overview.summaries.get(first)
         self.wall_time = None if summary is None else summary.wall_time
         self.exit_code = None if summary is None else summary.exit_code
 

@@ -20,7 +20,7 @@ from typing import Final
 from poolscope.libraries.activation import LIBRARIES
 from poolscope.libraries.weaver import missing
 from poolscope.otel_version import too_old
-from poolscope.recording.following import pth_is_installed
+from poolscope.recording.child_env import pth_is_installed
 from poolscope.recording.unobserved import NOT_OBSERVED
 from poolscope.reports.printable import page
 

@@ -10,7 +10,7 @@ import click
 from poolscope.recording.options import GATE_OPTIONS
 
 if TYPE_CHECKING:
-    from poolscope.gate.judging import Wishes
+    from poolscope.gate.verdict import GateOptions
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -28,8 +28,8 @@ def gate_options(command: _Command) -> _Command:
     return command
 
 
-def wishes_of(options: dict[str, Any]) -> Wishes:
+def options_of(options: dict[str, Any]) -> GateOptions:
     """What those options ask for."""
-    from poolscope.gate.judging import Wishes
+    from poolscope.gate.verdict import GateOptions
 
-    return Wishes(options["fail_on"], options["ignore"], options["baseline"], options["write_baseline"])
+    return GateOptions(options["fail_on"], options["ignore"], options["baseline"], options["write_baseline"])

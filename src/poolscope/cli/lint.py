@@ -6,11 +6,11 @@ from typing import Any, get_args
 
 import click
 
-from poolscope.cli.gated import gate_options, wishes_of
+from poolscope.cli.gated import gate_options, options_of
 from poolscope.cli.notes import say_notes
 from poolscope.lint.formats import HintFormat
 from poolscope.recording.errors import UsageError
-from poolscope.recording.gating import FAILED
+from poolscope.recording.gate import FAILED
 from poolscope.recording.stderr import say
 
 
@@ -25,7 +25,7 @@ from poolscope.recording.stderr import say
     help="text; json, for programs; sarif, for code scanning; github and gitlab, for what reviews show beside a line.",
 )
 @gate_options
-def lint(paths: tuple[str, ...], format_: HintFormat, **gating: Any) -> None:
+def lint(paths: tuple[str, ...], format_: HintFormat, **given: Any) -> None:
     """Read Python files, and those of folders, for clients that are built for one request each.
 
     Nothing is imported or run. It hints at requests.get() and its like in a loop, and at a client (requests.Session,
@@ -38,17 +38,17 @@ def lint(paths: tuple[str, ...], format_: HintFormat, **gating: Any) -> None:
 
     Ends with 4 where --fail-on finds something, with 1 if a file could not be read, with 2 if a path is not there.
     """
-    from poolscope.gate.judging import gate_for, judged
-    from poolscope.lint import hinting, showing
+    from poolscope.gate.verdict import gate_for, judged
+    from poolscope.lint import findings, output
 
     try:
-        gate = gate_for(wishes_of(gating))
-        found = hinting.lint(paths, gate.root)
+        gate = gate_for(options_of(given))
+        found = findings.lint(paths, gate.root)
     except UsageError as error:
         say_notes([str(error)])
         raise SystemExit(2) from None
     shown = [finding for finding in found.findings if gate.shows(finding)]
-    say(showing.render(format_, shown, found.files, found.unread, gate.root), nl=False)
+    say(output.render(format_, shown, found.files, found.unread, gate.root), nl=False)
     verdict, words = judged(gate, found.findings, ())
     say_notes([*found.unread, *words])
     if verdict.errors:

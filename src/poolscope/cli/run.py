@@ -13,9 +13,9 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
-from poolscope.libraries.guarding import hide_frame
+from poolscope.libraries.guard import hide_frame
 from poolscope.recording import program
-from poolscope.recording.gating import FAILED
+from poolscope.recording.gate import FAILED
 from poolscope.recording.options import Options
 from poolscope.recording.session import Session
 
@@ -64,7 +64,7 @@ def _end_by_gate(session: Session) -> None:
         return
     threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
-    if session.gating.failed:
+    if session.gate.failed:
         raise SystemExit(FAILED)
 
 

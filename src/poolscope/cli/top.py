@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from poolscope.look.asking import CannotLookError, Watch
-from poolscope.look.together import to_json, together
+from poolscope.look.client import CannotLookError, Watch
+from poolscope.look.merge import to_json, together
 
 MISSING: Final = "top needs Textual: pip install 'poolscope[top]', or use --json"
 STEP: Final = 0.05

@@ -13,7 +13,7 @@ from poolscope import records
 from poolscope.recording.own_file import is_live
 from poolscope.recording.reader import Reading
 from poolscope.recording.spools import beside, is_held, open_spools
-from poolscope.reports.picture import Picture
+from poolscope.reports.overview import Overview
 from poolscope.reports.renderer import Renderer
 from poolscope.reports.words import count
 
@@ -32,35 +32,35 @@ class UnreadableError(Exception):
         """The command's exit status: 2 for a missing file, 1 for a file that is not a recording."""
 
 
-class Watching:
+class GatedRenderer:
     """A renderer, and beside it what the gate asks for: findings, and the lines that the run reached."""
 
     def __init__(self, renderer: Renderer, *, gated: bool) -> None:
         """Unless ``gated``, a renderer without findings gets none beside it, which would cost as much again."""
         self._renderer = renderer
-        drawn: Picture | None = getattr(renderer, "picture", None)
-        self._picture = drawn or Picture()
+        drawn: Overview | None = getattr(renderer, "overview", None)
+        self._overview = drawn or Overview()
         self._apart = gated and drawn is None
         self.go_on = renderer.go_on
         self.finish = renderer.finish
 
     def __repr__(self) -> str:
-        return f"<Watching {self._renderer!r}>"
+        return f"<GatedRenderer {self._renderer!r}>"
 
     def add(self, record: records.Record) -> None:
         """Take in the next record."""
         self._renderer.add(record)
         if self._apart:
-            self._picture.add(record)
+            self._overview.add(record)
 
     def found(self) -> list[records.Finding]:
         """All findings, the ignored ones too."""
-        return self._picture.found()
+        return self._overview.found()
 
     @property
     def lines(self) -> set[records.CallSite]:
         """Lines of code that built clients or sent requests."""
-        return self._picture.lines
+        return self._overview.lines
 
 
 def render(paths: Sequence[str], renderer: Renderer) -> list[str]:

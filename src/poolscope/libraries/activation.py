@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import Any, Final
 
-from poolscope.libraries.guarding import guard, hide_frame
+from poolscope.libraries.guard import guard, hide_frame
 from poolscope.libraries.weaver import WEAVER
 from poolscope.story.sight import SIGHT
 

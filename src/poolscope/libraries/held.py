@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from poolscope.facts import Exchange
-from poolscope.libraries.guarding import guard
+from poolscope.libraries.guard import guard
 from poolscope.story.connection import ConnectionMark
 from poolscope.story.sight import Era
 

@@ -11,7 +11,7 @@ from contextvars import ContextVar
 from types import ModuleType
 from typing import Any, Final, Literal
 
-from poolscope.libraries.guarding import BodyHook, hook_of
+from poolscope.libraries.guard import BodyHook, hook_of
 
 Body = Callable[..., Any]
 Step = Literal["before", "after", "failed"]

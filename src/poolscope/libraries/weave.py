@@ -15,14 +15,14 @@ from importlib.machinery import ModuleSpec
 from types import CodeType, CoroutineType, FunctionType
 from typing import Any, Final
 
-from poolscope.libraries.guarding import hide_frame
+from poolscope.libraries.guard import hide_frame
+from poolscope.libraries.original import COROUTINE, Original, argument, original_of
 from poolscope.libraries.point import OURS, Point, Step
-from poolscope.libraries.stands import COROUTINE, Stands, argument, stands
 
 _CODES: Final[dict[str, CodeType]] = {}
 
 
-def _rewriting(name: str, takes: tuple[str, ...], at: Stands) -> Iterator[str]:
+def _rewriting(name: str, takes: tuple[str, ...], at: Original) -> Iterator[str]:
     yield "if _ps_token is not None and _ps_token.instead is not None:"
     reading = argument(name, takes, at)
     if reading.isidentifier() and reading != "None":
@@ -48,7 +48,7 @@ _OURS: Final = {
 }
 
 
-def _step(step: Step, point: Point, at: Stands) -> Iterator[str]:
+def _step(step: Step, point: Point, at: Original) -> Iterator[str]:
     """The lines that run one body, guarded."""
     hook = point.hooks.get(step)
     if hook is None:
@@ -86,7 +86,7 @@ def _indented(lines: Iterator[str]) -> Iterator[str]:
     return (f"    {line}" for line in lines)
 
 
-def _around(call: str, target: str, point: Point, at: Stands, once: bool) -> Iterator[str]:
+def _around(call: str, target: str, point: Point, at: Original, once: bool) -> Iterator[str]:
     """The original call between what it needs around it."""
     resets = []
     if once:
@@ -109,7 +109,7 @@ def _around(call: str, target: str, point: Point, at: Stands, once: bool) -> Ite
         yield from _indented(iter(resets))
 
 
-def _ending(call: str, point: Point, at: Stands, once: bool) -> Iterator[str]:
+def _ending(call: str, point: Point, at: Original, once: bool) -> Iterator[str]:
     after = list(_step("after", point, at))
     yield from _around(call, "_ps_result = " if after else "return ", point, at, once)
     if after:
@@ -117,7 +117,7 @@ def _ending(call: str, point: Point, at: Stands, once: bool) -> Iterator[str]:
         yield "return _ps_result"
 
 
-def _lines(point: Point, at: Stands, once: bool) -> Iterator[str]:
+def _lines(point: Point, at: Original, once: bool) -> Iterator[str]:
     wait = "await " if at.mode == "async" else ""
     yield f"{'async ' if wait else ''}def _ps_wrapper({at.signature}):"
     body: list[str] = []
@@ -167,7 +167,7 @@ def _file(name: str) -> str:
     return os.path.join(os.path.dirname(__file__), f"{name}.py")
 
 
-def code_of(point: Point, at: Stands, once: bool, name: str, qualname: str) -> CodeType:
+def code_of(point: Point, at: Original, once: bool, name: str, qualname: str) -> CodeType:
     """The code of a wrapper; ``once`` where another class's method may call it by ``super()``."""
     source = "\n".join(_lines(point, at, once)) + "\n"
     shape = _CODES.get(source)
@@ -190,7 +190,7 @@ def _calls_base(caller: tuple[int, type], thing: Any, cls: type) -> bool:
 
 def wrapper_of(point: Point, owner: Any, there: Any, inherited: bool) -> FunctionType:
     """A function that runs the point's bodies around ``there``, and looks like it."""
-    at = stands(point, owner, there, inherited)
+    at = original_of(point, owner, there, inherited)
     name = point.method
     qualname = getattr(there, "__qualname__", f"{getattr(owner, '__qualname__', '')}.{name}".lstrip("."))
     code = code_of(point, at, False, name, qualname)

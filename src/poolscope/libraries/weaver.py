@@ -14,9 +14,9 @@ from types import FunctionType, ModuleType
 from typing import Any, Final, NamedTuple
 from weakref import ref
 
-from poolscope.libraries.guarding import guard
+from poolscope.libraries.guard import guard
+from poolscope.libraries.original import original_of
 from poolscope.libraries.point import Point
-from poolscope.libraries.stands import stands
 from poolscope.libraries.weave import code_of, wrapper_of
 
 _MISSING: Final = object()
@@ -121,7 +121,7 @@ def _count_once(woven: _Woven) -> None:
     """Where one method may call another's by ``super()``, only the first of them counts."""
     wrapper = woven.wrapper()
     if wrapper is not None:
-        at = stands(woven.point, woven.owner(), wrapper.__globals__["_ps_original"], woven.inherited)
+        at = original_of(woven.point, woven.owner(), wrapper.__globals__["_ps_original"], woven.inherited)
         code = wrapper.__code__
         wrapper.__code__ = code_of(woven.point, at, True, code.co_name, code.co_qualname)
 

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field, fields
 from math import inf
 from typing import Any, ClassVar, Final, Literal, TypeAlias
 
-from poolscope.recording.checking import checked
+from poolscope.recording.validation import checked
 from poolscope.records import CallSite, Severity
 
 SCHEMA: Final = 1

@@ -41,18 +41,18 @@ def _activate() -> None:
     reason = recording_refusal()
     if reason is not None:
         raise NotSupportedError(reason)
-    from poolscope.recording import following, session
+    from poolscope.recording import child_env, session
     from poolscope.recording.spools import has_spool
 
     if session.active() is not None or _is_poolscope() or _is_helper() or not _is_main_interpreter():
         return
-    value = os.environ.get(following.FOLLOW)
-    if value and following.is_first(value):
+    value = os.environ.get(child_env.FOLLOW)
+    if value and child_env.is_first(value):
         # No process is left to read this spool: with the variable recording starts again, without it there is none.
-        del os.environ[following.FOLLOW]
+        del os.environ[child_env.FOLLOW]
         value = None
     if value:
-        options, directory = following.followed(value)
+        options, directory = child_env.followed(value)
         if not has_spool(directory):
             session.Session(options, program_name(), directory).start()
     elif asked:

@@ -16,7 +16,7 @@ from poolscope.records import Record
 from poolscope.reports.renderer import Look, Write, renderer
 
 if TYPE_CHECKING:
-    from poolscope.reports.picture import Picture
+    from poolscope.reports.overview import Overview
 
 PIECE: Final = 1_000_000
 """Characters written at once."""
@@ -34,7 +34,7 @@ def our_imports() -> Iterator[None]:
 
 
 def publish(
-    picture: Picture,
+    overview: Overview,
     options: Options,
     file: OwnFile | None,
     stream: Callable[[], Iterable[Record]],
@@ -46,39 +46,39 @@ def publish(
     """
     if file is not None:
         try:
-            _write(picture, options, file, stream, look)
+            _write(overview, options, file, stream, look)
         except OSError as error:
             note(f"can't write -o {file.path!r}: {error.strerror}")
         return
     on_stdout = options.output == STDOUT
     if options.format != "text" and on_stdout:
-        _render(picture, options, partial(print_text, on_stdout=True), stream, look)
+        _render(overview, options, partial(print_text, on_stdout=True), stream, look)
     elif options.format == "text" and (on_stdout or not options.quiet):
         color = colored(not options.no_color, sys.__stdout__ if on_stdout else sys.__stderr__)
-        print_text(report(picture, columns=width(), color=color), on_stdout=on_stdout)
+        print_text(report(overview, columns=width(), color=color), on_stdout=on_stdout)
 
 
 def _write(
-    picture: Picture, options: Options, file: OwnFile, stream: Callable[[], Iterable[Record]], look: Look
+    overview: Overview, options: Options, file: OwnFile, stream: Callable[[], Iterable[Record]], look: Look
 ) -> None:
     """Reports as text follow each other; of the other formats a file holds one."""
     if options.format == "text":
-        file.write(report(picture, columns=width(), color=False).encode("utf-8", "backslashreplace"))
+        file.write(report(overview, columns=width(), color=False).encode("utf-8", "backslashreplace"))
         return
     file.empty()
     pieces = _Pieces(file)
-    _render(picture, options, pieces.add, stream, look)
+    _render(overview, options, pieces.add, stream, look)
     pieces.flush()
 
 
 def _render(
-    picture: Picture, options: Options, write: Write, stream: Callable[[], Iterable[Record]], look: Look
+    overview: Overview, options: Options, write: Write, stream: Callable[[], Iterable[Record]], look: Look
 ) -> None:
     with our_imports():
         if options.format == "json":
             from poolscope.reports import json_report
 
-            write(json_report.render(picture))
+            write(json_report.render(overview))
             return
         rendering = renderer(options.format, write, look)
         for record in stream():
@@ -110,13 +110,13 @@ class _Pieces:
         self._waiting, self._length = [], 0
 
 
-def report(picture: Picture, *, columns: int, color: bool) -> str:
+def report(overview: Overview, *, columns: int, color: bool) -> str:
     """The report as text that ends in a newline."""
-    if not color and picture.is_empty:  # then no table library needs loading (60 ms)
-        from poolscope.reports.merging import only_nothing
+    if not color and overview.is_empty:  # then no table library needs loading (60 ms)
+        from poolscope.reports.whole_run import only_nothing
 
-        return only_nothing(picture)
+        return only_nothing(overview)
     with our_imports():
         from poolscope.reports import text
 
-        return text.render(picture, columns, color)
+        return text.render(overview, columns, color)

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 from poolscope.recording.options import Options
 
 if TYPE_CHECKING:
-    from poolscope.look.serving import LiveSocket
+    from poolscope.look.server import LiveSocket
 
 
 def live_socket(options: Options) -> LiveSocket | None:
     """Where `poolscope top` looks in; None if it may not."""
     if not options.live:
         return None
-    from poolscope.look.serving import LiveSocket
+    from poolscope.look.server import LiveSocket
 
     return LiveSocket()

@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol
 
 from poolscope.libraries.point import Point
 from poolscope.libraries.weaver import Weaver
-from poolscope.recording.following import FOLLOW, pth_is_installed
+from poolscope.recording.child_env import FOLLOW, pth_is_installed
 
 _HELPERS: Final = ("multiprocessing.resource_tracker", "multiprocessing.semaphore_tracker")
 """Python processes that the standard library starts for itself; no program runs in them."""

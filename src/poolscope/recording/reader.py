@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import IO, Final
 
 from poolscope import records
-from poolscope.recording.checking import check
+from poolscope.recording.validation import check
 
 LONGEST_LINE: Final = 1_000_000
 """No record is longer; a file without line ends must not fill the memory."""

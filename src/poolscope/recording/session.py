@@ -17,9 +17,9 @@ from typing import Any, Final
 from poolscope.facts import now
 from poolscope.instrumentor import INSTRUMENTOR
 from poolscope.queue import FACTS
-from poolscope.recording import following, processes, spools, stuck
+from poolscope.recording import child_env, processes, spools, stuck
 from poolscope.recording.deliver import publish
-from poolscope.recording.gating import FAILED, Gating
+from poolscope.recording.gate import FAILED, RunGate
 from poolscope.recording.heartbeat import Heartbeat, may_start_after_fork
 from poolscope.recording.interrupt import interrupted, remember_interrupt
 from poolscope.recording.line_file import LineFile
@@ -28,7 +28,8 @@ from poolscope.recording.options import Options
 from poolscope.recording.outputs import Outputs
 from poolscope.recording.own_file import OwnFile
 from poolscope.recording.stderr import note, print_text
-from poolscope.recording.stopping import (
+from poolscope.recording.stream import Stream
+from poolscope.recording.termination import (
     WAKE_EVERY,
     Once,
     Termination,
@@ -37,7 +38,6 @@ from poolscope.recording.stopping import (
     nothing_collected,
     undisturbed,
 )
-from poolscope.recording.stream import Stream
 from poolscope.records import Record
 
 IN_PROGRESS_AFTER: Final = 1.0
@@ -71,7 +71,7 @@ class Session:
         self._termination = Termination(self._terminated)
         self._dump = False
         self._socket = live_socket(options)
-        self.gating = Gating(options)
+        self.gate = RunGate(options)
         self._begin()
 
     def __repr__(self) -> str:
@@ -104,7 +104,7 @@ class Session:
             self._spools.prepare()
             self._stream.draw()
             if self.options.follow:
-                following.follow(self.options, self._spools.directory)
+                child_env.follow(self.options, self._spools.directory)
         if self.options.otlp is not None:
             from poolscope.recording.otlp import collector
 
@@ -173,15 +173,15 @@ class Session:
 
     def _publish_so_far(self) -> None:
         with FACTS.settled(1.0) as settled:
-            picture = deepcopy(self._stream.picture) if settled and self.first else None
+            overview = deepcopy(self._stream.overview) if settled and self.first else None
             summary = self._stream.summary(self.exit_code, self._not_followed)
-        if picture is None:  # a child has no picture; its spool has everything to draw
-            picture = spools.picture_of(self._file)
+        if overview is None:  # a child has no picture; its spool has everything to draw
+            overview = spools.overview_of(self._file)
         else:
-            self._spools.read(picture)
-        picture.add(summary)
-        look = self.gating.look
-        publish(picture, self.options, self._report_file(), lambda: self._records_so_far(summary), look)
+            self._spools.read(overview)
+        overview.add(summary)
+        look = self.gate.look
+        publish(overview, self.options, self._report_file(), lambda: self._records_so_far(summary), look)
 
     def _records_so_far(self, *more: Record) -> Iterator[Record]:
         if self._file is not None:
@@ -250,7 +250,7 @@ class Session:
         if self._pid == os.getpid():
             self.exit_code = status & 0xFF
             self.finish()
-            if self.gating.failed and not self.exit_code:
+            if self.gate.failed and not self.exit_code:
                 os._exit(FAILED)
 
     def before_exec(self) -> None:
@@ -320,25 +320,25 @@ class Session:
                 note(f"the records of process {self._pid} are not complete: {file.error}")
 
     def _finish_first(self) -> None:
-        picture = self._stream.draw()
+        overview = self._stream.draw()
         self._stream.head()
-        failures = self._spools.merge(picture, self._file)
+        failures = self._spools.merge(overview, self._file)
         if self._file is not None:
-            for finding in picture.found():
+            for finding in overview.found():
                 self._file.add(finding)
-        self.gating.open(picture)
+        self.gate.open(overview)
         self._stream.put(self._stream.summary(self.exit_code, self._not_followed))
         if self._file is not None:
             self._file.flush()
         self._spools.remove()
-        nothing = self.silent_if_nothing and picture.is_empty
+        nothing = self.silent_if_nothing and overview.is_empty
         if self._outputs is not None and not nothing:
             self._outputs.tell()
         for failure in failures:
             note(failure)
         if not nothing:
-            publish(picture, self.options, self._report_file(), self._records_so_far, self.gating.look)
-            for line in self.gating.judge(picture):
+            publish(overview, self.options, self._report_file(), self._records_so_far, self.gate.look)
+            for line in self.gate.judge(overview):
                 note(line)
         if self._outputs is not None:
             self._outputs.complete(nothing=nothing)

@@ -21,7 +21,7 @@ from poolscope.recording.own_file import OwnFile, create
 from poolscope.recording.reader import lines_in, parse
 
 if TYPE_CHECKING:
-    from poolscope.reports.picture import Picture
+    from poolscope.reports.overview import Overview
 
 ENDING: Final = ".spool"
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -85,13 +85,13 @@ class Spools:
 
         return LineFile(path, open_file)
 
-    def read(self, picture: Picture) -> None:
+    def read(self, overview: Overview) -> None:
         """Read every spool as far as it is written; an incomplete or foreign line ends that spool."""
         for spool in open_spools(self._home, [], only=self._run):
-            for _ in self._drawn(spool, picture, goes_on=is_held(spool)):
+            for _ in self._drawn(spool, overview, goes_on=is_held(spool)):
                 pass
 
-    def merge(self, picture: Picture, into: LineFile | None) -> list[str]:
+    def merge(self, overview: Overview, into: LineFile | None) -> list[str]:
         """Read every spool, and put its records into the saved file, if there is one, unless its child goes on.
 
         Returns why some could not be read.
@@ -99,7 +99,7 @@ class Spools:
         failures: list[str] = []
         for spool in open_spools(self._home, failures, only=self._run):
             goes_on = is_held(spool)
-            lines = self._drawn(spool, picture, goes_on=goes_on)
+            lines = self._drawn(spool, overview, goes_on=goes_on)
             if into is None or goes_on:
                 for _ in lines:
                     pass
@@ -108,12 +108,12 @@ class Spools:
                 self._merged.add(os.path.basename(spool.name))
         return failures
 
-    def _drawn(self, spool: IO[bytes], picture: Picture, *, goes_on: bool) -> Iterator[str]:
+    def _drawn(self, spool: IO[bytes], overview: Overview, *, goes_on: bool) -> Iterator[str]:
         """The lines of a spool, each drawn when it is taken."""
         for line, record in _readable(spool):
-            picture.add(record)
+            overview.add(record)
             if goes_on:
-                picture.running.add(record.pid)
+                overview.running.add(record.pid)
             yield line
 
     def records(self) -> Iterator[records.Record]:
@@ -250,17 +250,17 @@ def written(path: str) -> Iterator[records.Record]:
         yield from (record for _, record in _readable(file))
 
 
-def picture_of(file: LineFile | None) -> Picture:
+def overview_of(file: LineFile | None) -> Overview:
     """A picture of what a child itself has written so far."""
-    from poolscope.reports.picture import Picture
+    from poolscope.reports.overview import Overview
 
-    picture = Picture()
+    overview = Overview()
     if file is not None:
         file.flush()
         with suppress(OSError), open(file.path, "rb") as spool:
             for _, record in _readable(spool):
-                picture.add(record)
-    return picture
+                overview.add(record)
+    return overview
 
 
 def has_spool(directory: str) -> bool:

@@ -17,8 +17,8 @@ from poolscope.recording.origins import OnlyOrigins
 from poolscope.recording.unobserved import not_observed
 
 if TYPE_CHECKING:
-    from poolscope.look.taking import Watched
-    from poolscope.reports.picture import Picture
+    from poolscope.look.capture import Watched
+    from poolscope.reports.overview import Overview
 
 CLIENTS: Final = tuple(name for name in LIBRARIES if name not in ("trio", "ssl") and "." not in name)
 
@@ -43,7 +43,7 @@ class Stream:
         file: Sink | None,
     ) -> None:
         self.file = file
-        self.picture: Picture | None = None
+        self.overview: Overview | None = None
         self.headed = False
         self.we_export = False
         """Whether the exporters in this process are ours (``--otlp``)."""
@@ -62,17 +62,17 @@ class Stream:
     @property
     def watched(self) -> Watched:
         """Who is looked at, for `poolscope top`."""
-        from poolscope.look.taking import Watched
+        from poolscope.look.capture import Watched
 
         return Watched(self._program, self._parent, self._started_at, self._origins)
 
-    def draw(self) -> Picture:
+    def draw(self) -> Overview:
         """From now on (at the latest: at the first record) the records go into a picture, too."""
-        if self.picture is None:
-            from poolscope.reports.picture import Picture
+        if self.overview is None:
+            from poolscope.reports.overview import Overview
 
-            self.picture = Picture()
-        return self.picture
+            self.overview = Overview()
+        return self.overview
 
     def take(self, record: records.Record) -> None:
         """A record of the ledger's."""
@@ -104,8 +104,8 @@ class Stream:
         """Write and draw ``record`` as it is."""
         if self.file is not None:
             self.file.add(record)
-        if self.picture is not None:
-            self.picture.add(record)
+        if self.overview is not None:
+            self.overview.add(record)
 
     def head(self) -> None:
         """Begin with the header, unless that was done."""

@@ -93,7 +93,7 @@ def _ended(lane: Lane) -> float | None:
     return max(known, default=None)
 
 
-def told(alike: Alike) -> list[Segment]:
+def in_words(alike: Alike) -> list[Segment]:
     """A lane in words: setup, requests with those that failed and the last, its end, and how many are like it."""
     lane, number = alike
     words = [("setup", part) for part in _setup(lane)] + _requests(lane)

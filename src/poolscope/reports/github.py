@@ -10,10 +10,10 @@ from typing import Final
 
 from poolscope.findings.fingerprint import path_from
 from poolscope.records import Severity
-from poolscope.reports.picture import Picture
+from poolscope.reports.annotations import Annotation, annotations_of
+from poolscope.reports.overview import Overview
 from poolscope.reports.printable import printable
-from poolscope.reports.renderer import Look, Renderer, Summing, Write
-from poolscope.reports.told import Told, told_of
+from poolscope.reports.renderer import Look, Renderer, SummaryRenderer, Write
 
 COMMANDS: Final[dict[Severity, str]] = {"warning": "warning", "info": "notice"}
 _DATA: Final = str.maketrans({"%": "%25", "\r": "%0D", "\n": "%0A"})
@@ -23,18 +23,18 @@ _PROPERTY: Final = str.maketrans({"%": "%25", "\r": "%0D", "\n": "%0A", ":": "%3
 def renderer(write: Write, look: Look) -> Renderer:
     """Annotations, as one of the formats."""
 
-    def whole(picture: Picture) -> str:
-        return render(told_of(picture), look.root)
+    def whole(overview: Overview) -> str:
+        return render(annotations_of(overview), look.root)
 
-    return Summing(write, look, whole)
+    return SummaryRenderer(write, look, whole)
 
 
-def render(told: Sequence[Told], root: str) -> str:
+def render(annotations: Sequence[Annotation], root: str) -> str:
     """One command a line; a finding without a line of code is about the whole run."""
-    return "".join(f"{_command(one, root)}\n" for one in told)
+    return "".join(f"{_command(one, root)}\n" for one in annotations)
 
 
-def _command(one: Told, root: str) -> str:
+def _command(one: Annotation, root: str) -> str:
     site, finding = one.site, one.finding
     properties = {"title": f"{finding.code} {finding.title}"}
     if site is not None:

@@ -11,10 +11,10 @@ from typing import Any, Final
 
 from poolscope.findings.fingerprint import Fingerprint, path_from
 from poolscope.records import Severity
-from poolscope.reports.picture import Picture
+from poolscope.reports.annotations import Annotation, annotations_of, placed
+from poolscope.reports.overview import Overview
 from poolscope.reports.printable import printable_json
-from poolscope.reports.renderer import Look, Renderer, Summing, Write
-from poolscope.reports.told import Told, placed, told_of
+from poolscope.reports.renderer import Look, Renderer, SummaryRenderer, Write
 
 SEVERITIES: Final[dict[Severity, str]] = {"warning": "major", "info": "info"}
 
@@ -22,21 +22,21 @@ SEVERITIES: Final[dict[Severity, str]] = {"warning": "major", "info": "info"}
 def renderer(write: Write, look: Look) -> Renderer:
     """The report, as one of the formats."""
 
-    def whole(picture: Picture) -> str:
-        return render(told_of(picture), look.root)
+    def whole(overview: Overview) -> str:
+        return render(annotations_of(overview), look.root)
 
-    return Summing(write, look, whole)
+    return SummaryRenderer(write, look, whole)
 
 
-def render(told: Sequence[Told], root: str) -> str:
+def render(annotations: Sequence[Annotation], root: str) -> str:
     """A list of findings that have a line, each fingerprint once: GitLab has no place for the others."""
-    entries = [_entry(one, root) for one in placed(told)]
+    entries = [_entry(one, root) for one in placed(annotations)]
     dearest_last = {entry["fingerprint"]: entry for entry in reversed(entries)}
     listed = list(reversed(dearest_last.values()))
     return printable_json(json.dumps(listed, indent=2, ensure_ascii=False)) + "\n"
 
 
-def _entry(one: Told, root: str) -> dict[str, Any]:
+def _entry(one: Annotation, root: str) -> dict[str, Any]:
     site, finding = one.site, one.finding
     assert site is not None
     return {

@@ -12,9 +12,9 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from poolscope.records import Connection, Exchange, Header, Record
-from poolscope.reports.following import Following, InProgress, is_in_progress, is_over
 from poolscope.reports.lanes import Bar
 from poolscope.reports.renderer import Look, Renderer, Write
+from poolscope.reports.tracker import InProgress, Tracker, is_in_progress, is_over
 from poolscope.reports.words import count
 
 VERSIONS: Final = {"1.0": "HTTP/1.0", "1.1": "HTTP/1.1", "2": "HTTP/2", "3": "HTTP/3"}
@@ -32,7 +32,7 @@ class Archive:
     def __init__(self, write: Write) -> None:
         self._write = write
         self._headers: dict[int, Header] = {}
-        self._connections: Following[Connection] = Following()
+        self._connections: Tracker[Connection] = Tracker()
         self._in_progress = InProgress()
         self._entries = 0
         self._timeless = 0

@@ -8,12 +8,13 @@ from typing import Any, Final
 
 from poolscope.records import CallSite, Exchange, Finding
 from poolscope.reports.lanes import Bar, Lane, LaneSample
-from poolscope.reports.merging import merged, notes
-from poolscope.reports.picture import Picture
+from poolscope.reports.merge import merged
+from poolscope.reports.overview import Overview
 from poolscope.reports.printable import printable_json
-from poolscope.reports.renderer import Look, Renderer, Summing, Write
+from poolscope.reports.renderer import Look, Renderer, SummaryRenderer, Write
 from poolscope.reports.routes import RouteSums
 from poolscope.reports.tally import Row, Tally
+from poolscope.reports.whole_run import notes
 
 VERSION: Final = 1
 """Raised when a key changes its meaning or goes; new keys may come at any time."""
@@ -24,24 +25,24 @@ IN_PROGRESS: Final = 100
 
 def renderer(write: Write, look: Look) -> Renderer:
     """The report for programs, as one of the formats."""
-    return Summing(write, look, render)
+    return SummaryRenderer(write, look, render)
 
 
-def render(picture: Picture) -> str:
+def render(overview: Overview) -> str:
     """One JSON object, ending in a newline. Times in seconds; null where nothing was observed."""
-    tallies, lanes = picture.all_connections(), picture.all_lanes()
-    rows = picture.rows()
+    tallies, lanes = overview.all_connections(), overview.all_lanes()
+    rows = overview.rows()
     origins: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
         origins.setdefault(row.origin, []).append(_row(row, tallies[row], lanes[row]))
     report = {
         "version": VERSION,
-        "processes": [_process(picture, pid) for pid in picture.headers],
-        "totals": _totals(picture, rows, tallies),
+        "processes": [_process(overview, pid) for pid in overview.headers],
+        "totals": _totals(overview, rows, tallies),
         "origins": [{"origin": origin, "clients": clients} for origin, clients in origins.items()],
-        "routes": [_route(sums) for sums in picture.routes.all()],
-        "findings": [_finding(*finding) for finding in merged(picture.findings())],
-        "not_seen": notes(picture),
+        "routes": [_route(sums) for sums in overview.routes.all()],
+        "findings": [_finding(*finding) for finding in merged(overview.findings())],
+        "not_seen": notes(overview),
     }
     return printable_json(json.dumps(report, indent=2, ensure_ascii=False)) + "\n"
 
@@ -59,8 +60,8 @@ def _route(sums: RouteSums) -> dict[str, Any]:
     }
 
 
-def _process(picture: Picture, pid: int) -> dict[str, Any]:
-    header, summary = picture.headers[pid], picture.summaries.get(pid)
+def _process(overview: Overview, pid: int) -> dict[str, Any]:
+    header, summary = overview.headers[pid], overview.summaries.get(pid)
     return {
         "pid": pid,
         "parent": header.parent,
@@ -75,20 +76,20 @@ def _process(picture: Picture, pid: int) -> dict[str, Any]:
     }
 
 
-def _totals(picture: Picture, rows: list[Row], tallies: dict[Row, Tally]) -> dict[str, Any]:
+def _totals(overview: Overview, rows: list[Row], tallies: dict[Row, Tally]) -> dict[str, Any]:
     together = Tally()
     for tally in tallies.values():
         together.merge(tally)
     return {
-        "clients": picture.clients,
-        "clients_unused": picture.clients_unused,
-        "construction_time": picture.construction,
+        "clients": overview.clients,
+        "clients_unused": overview.clients_unused,
+        "construction_time": overview.construction,
         "requests": sum(row.requests for row in rows),
         "reused": sum(row.reused for row in rows),
         "reuse_ratio": _ratio(sum(row.reused for row in rows), sum(row.kept for row in rows)),
-        "connections_still_open": picture.still_open,
-        "in_progress": [_waiting(record) for record in picture.in_progress()[:IN_PROGRESS]],
-        "requests_in_progress": len(picture.in_progress()),
+        "connections_still_open": overview.still_open,
+        "in_progress": [_waiting(record) for record in overview.in_progress()[:IN_PROGRESS]],
+        "requests_in_progress": len(overview.in_progress()),
         **_connections(together),
     }
 

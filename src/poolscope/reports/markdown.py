@@ -6,27 +6,27 @@ import re
 from collections.abc import Sequence
 
 from poolscope.findings.fingerprint import path_from
-from poolscope.reports.picture import Picture
+from poolscope.reports.annotations import Annotation, annotations_of
+from poolscope.reports.overview import Overview
 from poolscope.reports.printable import page, printable
-from poolscope.reports.renderer import Look, Renderer, Summing, Write
-from poolscope.reports.told import Told, told_of
+from poolscope.reports.renderer import Look, Renderer, SummaryRenderer, Write
 
 
 def renderer(write: Write, look: Look) -> Renderer:
     """The summary, as one of the formats."""
 
-    def whole(picture: Picture) -> str:
-        return render(told_of(picture), look.root)
+    def whole(overview: Overview) -> str:
+        return render(annotations_of(overview), look.root)
 
-    return Summing(write, look, whole)
+    return SummaryRenderer(write, look, whole)
 
 
-def render(told: Sequence[Told], root: str) -> str:
+def render(annotations: Sequence[Annotation], root: str) -> str:
     """A title and a block of plain text for each finding."""
-    return "\n".join(_section(one, root) for one in told) or "poolscope has no findings.\n"
+    return "\n".join(_section(one, root) for one in annotations) or "poolscope has no findings.\n"
 
 
-def _section(one: Told, root: str) -> str:
+def _section(one: Annotation, root: str) -> str:
     title = f"### {one.finding.code} {one.finding.title}"
     where = (
         []

@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from poolscope.records import Client, Connection, Exchange, Header, Record
-from poolscope.reports.counting import Counting
-from poolscope.reports.following import Following, InProgress, is_over
 from poolscope.reports.lanes import Bar
+from poolscope.reports.occupancy import Occupancy
 from poolscope.reports.renderer import Look, Renderer, Write
 from poolscope.reports.tally import WAITED
+from poolscope.reports.tracker import InProgress, Tracker, is_over
 from poolscope.reports.words import plain
 
 PHASES: Final = ("dns", "connect", "proxy_tunnel", "tls_context", "tls")
@@ -50,10 +50,10 @@ class Trace:
         self._last = 0.0
         self._begun = False
         self._numbers = ALL
-        self._processes: Following[int] = Following()
-        self._tracks: Following[_Track] = Following()
+        self._processes: Tracker[int] = Tracker()
+        self._tracks: Tracker[_Track] = Tracker()
         self._in_progress = InProgress()
-        self._counting = Counting()
+        self._occupancy = Occupancy()
 
     def __repr__(self) -> str:
         return f"<Trace of {self._numbers} processes and tracks>"
@@ -137,7 +137,7 @@ class Trace:
             yield from _named("thread", process, track.thread, f"#{record.id} {record.origin}")
             yield from self._setup(track, record)
             if record.opened_at is not None and not record.inherited:
-                self._counting.opened(record.opened_at)
+                self._occupancy.opened(record.opened_at)
         elif not self._tracks.is_open(key):
             return
         track.record = record
@@ -167,7 +167,7 @@ class Trace:
         if record.closed_at is None:
             return
         if record.opened_at is not None and not record.inherited:
-            self._counting.closed((record.pid, record.id), record.closed_at)
+            self._occupancy.closed((record.pid, record.id), record.closed_at)
         reason = record.close_reason or f"failed in {record.failed_phase}"
         facts = {"close_reason": record.close_reason, "closed_by": record.closed_by, "error": record.error}
         yield {
@@ -196,7 +196,7 @@ class Trace:
             yield from self._async(process, "no connection", record, record.started_at or start, end)
             return
         if track.record.opened_at is not None and not track.record.inherited:
-            self._counting.busy((record.pid, track.record.id), start, end, record.stream_id is not None)
+            self._occupancy.busy((record.pid, track.record.id), start, end, record.stream_id is not None)
         if record.stream_id is not None:
             yield from self._async(track.process, f"streams of #{track.record.id}", record, start, end)
         else:
@@ -216,7 +216,7 @@ class Trace:
         wait, start = record.pool_wait or 0.0, record.started_at
         if start is None or wait < WAITED:
             return
-        self._counting.waited(start, start + wait)
+        self._occupancy.waited(start, start + wait)
         yield from self._async(process, "waiting for a connection", record, start, start + wait)
 
     def _slice(
@@ -240,7 +240,7 @@ class Trace:
         yield {"ph": "e", "name": name, **known, "ts": self._micros(end)}
 
     def _counters(self) -> Iterator[Event]:
-        for name, at, value in self._counting.series():
+        for name, at, value in self._occupancy.series():
             yield {
                 "ph": "C",
                 "pid": ALL,

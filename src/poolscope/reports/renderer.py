@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias, get_args
 from poolscope.records import Finding, Record
 
 if TYPE_CHECKING:
-    from poolscope.reports.picture import Picture
+    from poolscope.reports.overview import Overview
 
 Format: TypeAlias = Literal[
     "text", "json", "html", "perfetto", "har", "sarif", "github", "gitlab", "markdown"
@@ -68,28 +68,28 @@ class Renderer(Protocol):
         ...
 
 
-class Summing:
+class SummaryRenderer:
     """A format that is written at the end, from the sums."""
 
-    def __init__(self, write: Write, look: Look, render: Callable[[Picture], str]) -> None:
-        from poolscope.reports.picture import Picture
+    def __init__(self, write: Write, look: Look, render: Callable[[Overview], str]) -> None:
+        from poolscope.reports.overview import Overview
 
-        self.picture = Picture()
-        self.picture.shows = look.shows
-        self.add = self.picture.add
+        self.overview = Overview()
+        self.overview.shows = look.shows
+        self.add = self.overview.add
         self._write = write
         self._render = render
 
     def __repr__(self) -> str:
-        return f"<Summing {self.picture!r}>"
+        return f"<SummaryRenderer {self.overview!r}>"
 
     def go_on(self, pids: set[int]) -> None:
         """These processes are still running."""
-        self.picture.running |= pids
+        self.overview.running |= pids
 
     def finish(self) -> None:
         """Write the whole report."""
-        self._write(self._render(self.picture))
+        self._write(self._render(self.overview))
 
 
 def renderer(format: Format, write: Write, look: Look) -> Renderer:  # noqa: A002  (the option's name)

@@ -11,9 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from poolscope.records import CallSite
-from poolscope.reports.axis import Axis, told
+from poolscope.reports.axis import Axis, in_words
 from poolscope.reports.lanes import Lane, LaneSample, Segment
-from poolscope.reports.picture import Picture
+from poolscope.reports.overview import Overview
 from poolscope.reports.printable import printable
 from poolscope.reports.sites import Sites
 from poolscope.reports.tally import Row, Tally
@@ -128,20 +128,20 @@ class Origin(NamedTuple):
 class Rows:
     """Turns the rows of a picture into lines of segments."""
 
-    def __init__(self, picture: Picture, columns: Columns, sites: Sites) -> None:
-        self.picture = picture
+    def __init__(self, overview: Overview, columns: Columns, sites: Sites) -> None:
+        self.overview = overview
         self.columns = columns
         self.sites = sites
         self.has_other = False
         """Whether time outside the phases was shown."""
         self.signs: set[str] = set()
         """What lanes were drawn with."""
-        self.rows = picture.rows()
-        self._tallies: dict[Row, Tally] = picture.all_connections()
-        self._lanes: dict[Row, LaneSample] = picture.all_lanes()
-        starts = [header.started_at for header in picture.headers.values()]
+        self.rows = overview.rows()
+        self._tallies: dict[Row, Tally] = overview.all_connections()
+        self._lanes: dict[Row, LaneSample] = overview.all_lanes()
+        starts = [header.started_at for header in overview.headers.values()]
         self._zero = min(starts) if starts else None
-        self._several = len(picture.headers) > 1
+        self._several = len(overview.headers) > 1
         self.named: Lane | None = None
         """The first that was named with its process."""
 
@@ -294,7 +294,7 @@ class Rows:
         for name, alike in zip(names, chosen, strict=True):
             lane = axis.draw(alike.lane)
             self.signs.update(*(run for _, run in lane))
-            table.add_row(named(f"    {name}", "label"), assembled(lane), assembled(told(alike)))
+            table.add_row(named(f"    {name}", "label"), assembled(lane), assembled(in_words(alike)))
         rest = sample.seen - sum(alike.number for alike in chosen)
         if rest > 0:
             more = f"    {count(rest, 'more connection')}, not drawn"

@@ -15,10 +15,10 @@ from poolscope.findings import RULES, Rule
 from poolscope.findings.fingerprint import Fingerprint, path_from
 from poolscope.findings.pages import page
 from poolscope.records import CallSite, Severity
-from poolscope.reports.picture import Picture
+from poolscope.reports.annotations import Annotation, annotations_of, placed
+from poolscope.reports.overview import Overview
 from poolscope.reports.printable import printable_json
-from poolscope.reports.renderer import Look, Renderer, Summing, Write
-from poolscope.reports.told import Told, placed, told_of
+from poolscope.reports.renderer import Look, Renderer, SummaryRenderer, Write
 
 SCHEMA: Final = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 LEVELS: Final[dict[Severity, str]] = {"warning": "warning", "info": "note"}
@@ -29,19 +29,19 @@ FINGERPRINT: Final = "poolscope/v1"
 def renderer(write: Write, look: Look) -> Renderer:
     """The log, as one of the formats."""
 
-    def whole(picture: Picture) -> str:
-        first = next(iter(picture.headers.values()), None)
-        return render(told_of(picture), look.root, "" if first is None else first.poolscope)
+    def whole(overview: Overview) -> str:
+        first = next(iter(overview.headers.values()), None)
+        return render(annotations_of(overview), look.root, "" if first is None else first.poolscope)
 
-    return Summing(write, look, whole)
+    return SummaryRenderer(write, look, whole)
 
 
-def render(told: Sequence[Told], root: str, version: str, run: str = "poolscope/") -> str:
+def render(annotations: Sequence[Annotation], root: str, version: str, run: str = "poolscope/") -> str:
     """One log of one run, with paths from ``root``; ``version`` is that of the poolscope that watched it.
 
     Code scanning takes a later log of the same ``run`` for all there is.
     """
-    there = placed(told)
+    there = placed(annotations)
     log = {
         "$schema": SCHEMA,
         "version": "2.1.0",
@@ -55,7 +55,7 @@ def render(told: Sequence[Told], root: str, version: str, run: str = "poolscope/
                     {
                         "executionSuccessful": True,
                         "toolExecutionNotifications": [
-                            _notification(one) for one in told if one not in there
+                            _notification(one) for one in annotations if one not in there
                         ],
                     }
                 ],
@@ -93,7 +93,7 @@ def _rule(rule: type[Rule]) -> dict[str, Any]:
     }
 
 
-def _result(one: Told, root: str) -> dict[str, Any]:
+def _result(one: Annotation, root: str) -> dict[str, Any]:
     finding = one.finding
     sites = [site for site in (one.site, finding.sdk_call_site) if site is not None]
     return {
@@ -125,7 +125,7 @@ def _location(site: CallSite, root: str) -> dict[str, Any]:
     }
 
 
-def _notification(one: Told) -> dict[str, Any]:
+def _notification(one: Annotation) -> dict[str, Any]:
     return {
         "level": LEVELS[one.finding.severity],
         "message": {"text": "\n".join([f"{one.finding.code} {one.finding.title}", *one.lines()])},

@@ -7,14 +7,15 @@ from typing import Final
 
 from poolscope.records import Finding
 from poolscope.reports.legend import legend
-from poolscope.reports.merging import Process, merged, notes, nothing_seen, only_nothing, process
+from poolscope.reports.merge import merged
+from poolscope.reports.overview import Overview
 from poolscope.reports.page import Page
-from poolscope.reports.picture import Picture
-from poolscope.reports.renderer import Look, Renderer, Summing, Write
+from poolscope.reports.renderer import Look, Renderer, SummaryRenderer, Write
 from poolscope.reports.rows import WORTH, Columns, Rows
 from poolscope.reports.sites import Sites
 from poolscope.reports.tally import Row
 from poolscope.reports.verdict import Run, verdict
+from poolscope.reports.whole_run import Process, notes, nothing_seen, only_nothing, process
 from poolscope.reports.words import count, seconds, share, spent
 
 NARROWEST: Final = 72
@@ -42,60 +43,60 @@ STATES: Final = {
 def renderer(write: Write, look: Look) -> Renderer:
     """The report for a terminal, as one of the formats."""
 
-    def whole(picture: Picture) -> str:
-        if picture.is_empty and not look.color:
-            return only_nothing(picture)
-        return render(picture, look.columns, look.color)
+    def whole(overview: Overview) -> str:
+        if overview.is_empty and not look.color:
+            return only_nothing(overview)
+        return render(overview, look.columns, look.color)
 
-    return Summing(write, look, whole)
+    return SummaryRenderer(write, look, whole)
 
 
-def render(picture: Picture, width: int = 100, color: bool = False) -> str:
+def render(overview: Overview, width: int = 100, color: bool = False) -> str:
     """The report as text, every line at most ``width`` (but at least 72) columns wide.
 
     With ``color``, lines of code are links as well: it is for a terminal then.
     """
     page = Page(max(NARROWEST, width), color)
-    report = _Report(picture, page)
+    report = _Report(overview, page)
     report.write()
     return report.sites.linked(page.text()) if color else page.text()
 
 
-def excerpt(picture: Picture, width: int) -> str:
+def excerpt(overview: Overview, width: int) -> str:
     """The origins with their lanes, and the findings, without the rest of the report and without colours."""
-    return _part(picture, width, _Report.write_core)
+    return _part(overview, width, _Report.write_core)
 
 
-def lanes(picture: Picture, finding: Finding, width: int) -> str:
+def lanes(overview: Overview, finding: Finding, width: int) -> str:
     """The numbers and lanes of the connections that a finding is about, without colours."""
-    return _part(picture, width, lambda report: report.write_rows(finding))
+    return _part(overview, width, lambda report: report.write_rows(finding))
 
 
-def words(picture: Picture, finding: Finding, width: int) -> str:
+def words(overview: Overview, finding: Finding, width: int) -> str:
     """A finding's lines of the report, without colours."""
-    return _part(picture, width, lambda report: report.write_finding(finding, 1))
+    return _part(overview, width, lambda report: report.write_finding(finding, 1))
 
 
-def _part(picture: Picture, width: int, write: Callable[[_Report], object]) -> str:
+def _part(overview: Overview, width: int, write: Callable[[_Report], object]) -> str:
     page = Page(max(NARROWEST, width), color=False)
-    write(_Report(picture, page))
+    write(_Report(overview, page))
     return page.text()
 
 
 class _Report:
-    def __init__(self, picture: Picture, page: Page) -> None:
-        self.picture = picture
+    def __init__(self, overview: Overview, page: Page) -> None:
+        self.overview = overview
         self.page = page
-        self.process: Process = process(picture)
-        self.findings = merged(picture.findings())
+        self.process: Process = process(overview)
+        self.findings = merged(overview.findings())
         sites = [
-            site for row in picture.rows() for site in (row.site.call_site, row.site.sdk_call_site) if site
+            site for row in overview.rows() for site in (row.site.call_site, row.site.sdk_call_site) if site
         ]
         sites += [
             site for found, _ in self.findings for site in (found.call_site, found.sdk_call_site) if site
         ]
         self.sites = Sites(sites, page.width)
-        self.table = Rows(picture, Columns(page.width), self.sites)
+        self.table = Rows(overview, Columns(page.width), self.sites)
 
     def write(self) -> None:
         self._verdict()
@@ -131,7 +132,7 @@ class _Report:
         if not self.table.rows:
             return
         findings = [found.finding for found in self.findings]
-        run = Run(self.picture, self.table.sums(self.table.rows), findings, self.process.wall_time)
+        run = Run(self.overview, self.table.sums(self.table.rows), findings, self.process.wall_time)
         self.page.folded(("title", "poolscope  "), *verdict(run))
 
     def _head(self) -> None:
@@ -142,10 +143,10 @@ class _Report:
         self.page.line()
 
     def _nothing(self) -> None:
-        sentence = nothing_seen(self.picture)
+        sentence = nothing_seen(self.overview)
         self.page.folded(("", ""), ("", f"{sentence[0].upper()}{sentence[1:]}."))
-        if self.picture.clients:
-            built = f"{count(self.picture.clients, 'client')} built in {seconds(self.picture.construction)}"
+        if self.overview.clients:
+            built = f"{count(self.overview.clients, 'client')} built in {seconds(self.overview.construction)}"
             self.page.line(("", f"{built}, none of them used."))
 
     def write_origins(self) -> None:
@@ -172,7 +173,7 @@ class _Report:
 
     def _routes(self) -> None:
         """What each route of the program's own server opened and sent, for each request that it served."""
-        routes = self.picture.routes.all()
+        routes = self.overview.routes.all()
         if not routes:
             return
         self.page.line(("head", "BY ROUTE, for each request served that sent others"))
@@ -191,17 +192,17 @@ class _Report:
 
     def _in_progress(self) -> None:
         """Requests that were not over, the oldest first, each with the line that sent it."""
-        waiting = self.picture.in_progress()
+        waiting = self.overview.in_progress()
         if not waiting:
             return
-        oldest = seconds(self.picture.age(waiting[0]))
+        oldest = seconds(self.overview.age(waiting[0]))
         self.page.line(
             ("bad", f"{count(len(waiting), 'request')} in progress"), ("", f", the oldest for {oldest}")
         )
         for record in waiting[:LISTED_IN_PROGRESS]:
             site = "" if record.call_site is None else f"  {self.sites.named(record.call_site, 14)}"
             self.page.folded(
-                ("", f"  {seconds(self.picture.age(record)):>8}  "),
+                ("", f"  {seconds(self.overview.age(record)):>8}  "),
                 (
                     "",
                     f"{STATES.get(record.state or '', '')}  {record.method or ''} {record.url or record.origin}",
@@ -251,7 +252,7 @@ class _Report:
         return "" if wall is None else f" of the run's {seconds(wall)}"
 
     def _unseen(self) -> None:
-        for note in notes(self.picture):
+        for note in notes(self.overview):
             self.page.folded(("bad", "not seen  "), ("", note))
 
     def _key(self) -> None:
@@ -261,23 +262,23 @@ class _Report:
     def _totals(self) -> None:
         sums = self.table.sums(self.table.rows)
         words = [count(sums.requests, "request"), count(sums.connections, "connection"),
-                 count(self.picture.clients, "client")]  # fmt: skip
+                 count(self.overview.clients, "client")]  # fmt: skip
         if sums.kept:
             words.append(f"{share(sums.reused, sums.kept)} reused")
         words += [
             f"{seconds(took)} {what}"
             for took, what in (
                 (sums.setup, "in setup"),
-                (self.picture.construction, "building clients"),
+                (self.overview.construction, "building clients"),
                 (sums.closing, "closing"),
             )
             if took >= WORTH
         ]
-        side_by_side = self.picture.side_by_side()
+        side_by_side = self.overview.side_by_side()
         if side_by_side:
             words.append(f"sums over {side_by_side}")
-        if self.picture.still_open:
-            words.append(f"{self.picture.still_open:,} still open")
+        if self.overview.still_open:
+            words.append(f"{self.overview.still_open:,} still open")
         self.page.folded(("title", "total  "), ("title", " · ".join(words)))
 
 

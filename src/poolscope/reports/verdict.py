@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from poolscope.records import CallSite, Exchange, Finding
 from poolscope.reports.lanes import Segment
-from poolscope.reports.picture import Picture
+from poolscope.reports.overview import Overview
 from poolscope.reports.rows import Sums
 from poolscope.reports.words import count, seconds, share
 
@@ -33,7 +33,7 @@ BUILT: Final = "went into building clients"
 class Run(NamedTuple):
     """What a verdict is about."""
 
-    picture: Picture
+    overview: Overview
     sums: Sums
     findings: list[Finding]
     wall_time: float | None
@@ -79,7 +79,7 @@ def _lost(findings: Iterable[Finding]) -> dict[str, float]:
 
 
 def _of(run: Run) -> str:
-    side_by_side = run.picture.side_by_side()
+    side_by_side = run.overview.side_by_side()
     wall = "" if run.wall_time is None else seconds(run.wall_time)
     if side_by_side:
         return f" (summed over {side_by_side}{f'; the run took {wall}' if wall else ''})"
@@ -92,7 +92,7 @@ def _each(cost: float, requests: int) -> str:
 
 def _troubles(run: Run) -> list[Segment]:
     waited, failed, wait = run.sums.waited, run.sums.errors, run.sums.wait_time
-    going = run.picture.in_progress()
+    going = run.overview.in_progress()
     unread = [record for record in going if record.state == "reading"]
     others = len(going) - len(unread)
     clauses = [

@@ -26,11 +26,11 @@ from poolscope.otel_version import VariableError
 from poolscope.queue import FACTS
 from poolscope.signals import names
 from poolscope.signals.events import Events
+from poolscope.signals.finding_traces import FindingTraces
 from poolscope.signals.hooks import RequestHook, ResponseHook
 from poolscope.signals.metrics import SETTLE, Metrics
 from poolscope.signals.options import NAMES, Options, settle
 from poolscope.signals.redaction import excluding, excluding_servers
-from poolscope.signals.shown import Shown
 from poolscope.signals.spans import RequestSpans
 from poolscope.signals.totals import Totals
 
@@ -107,7 +107,7 @@ class Signals:
         self._findings = findings
         self.tell_progress: Callable[[float, float], None] | None = None
         """Makes the ledger tell of requests that take long, at a time, for longer than so many seconds."""
-        self._shown = Shown()
+        self._finding_traces = FindingTraces()
         self._told: dict[tuple[Any, ...], int] = {}
         self._unasked = 0
         self._logger_provider = logger_provider
@@ -165,7 +165,7 @@ class Signals:
     def take(self, record: records.Record) -> None:
         """Take one record of the process's ledger, at drain time."""
         self.totals.take(record)
-        self._shown.take(record)
+        self._finding_traces.take(record)
         if self._findings is not None:
             self._find(self._findings, record)
 
@@ -200,7 +200,7 @@ class Signals:
         # Once when it is recognised, then each time it has doubled: a finding is a habit, not an occurrence.
         if before is None or finding.count >= 2 * before:
             self._told[key] = finding.count
-            self.totals.found(finding, first=before is None, span=self._shown.of(finding))
+            self.totals.found(finding, first=before is None, span=self._finding_traces.of(finding))
 
     def settle(self) -> None:
         """Drain, look at what takes long, and ask the rules."""
@@ -236,7 +236,7 @@ class Signals:
         self.totals.reset()
         self.metrics.after_fork()
         self._told.clear()
-        self._shown.forget()
+        self._finding_traces.forget()
 
 
 def _may_tell_more(record: records.Record) -> bool:

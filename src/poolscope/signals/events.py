@@ -15,7 +15,7 @@ from poolscope.facts import now
 from poolscope.ledger.urls import DEFAULT_PORTS
 from poolscope.signals import errors, names, table
 from poolscope.signals.describe import Attributes, peer
-from poolscope.signals.options import EventsTold, ExceptionRecord
+from poolscope.signals.options import EventsEmitted, ExceptionRecord
 from poolscope.signals.redaction import method
 from poolscope.signals.sums import Broken, Closed, Failed, Unanswered
 
@@ -52,9 +52,11 @@ class Limit:
 class Events:
     """Sends events to one logger."""
 
-    def __init__(self, logger: Logger, record: ExceptionRecord = "span", told: EventsTold = "all") -> None:
+    def __init__(
+        self, logger: Logger, record: ExceptionRecord = "span", emitted: EventsEmitted = "all"
+    ) -> None:
         self._logger = logger
-        self._told = told
+        self._emitted = emitted
         self._records_exceptions = record != "span"
         self._limits = {name: Limit() for name in table.EVENTS}
 
@@ -64,7 +66,7 @@ class Events:
     def closed(self, closed: Closed, context: Context) -> None:
         """A connection was closed; ``context`` is that of its setup."""
         record = closed.record
-        if self._told == "problems" and record.error_type is None:
+        if self._emitted == "problems" and record.error_type is None:
             return
         at = record.closed_at if record.closed_at is not None else now()
         about: Attributes = {
@@ -166,7 +168,7 @@ class Events:
         severity: SeverityNumber,
         body: str | None = None,
     ) -> None:
-        if self._told == "off":
+        if self._emitted == "off":
             return
         limit = self._limits[name]
         if not limit.allows(at):

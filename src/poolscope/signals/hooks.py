@@ -59,8 +59,8 @@ def _headers(raw: Any) -> dict[str, str]:
     pairs: Iterable[tuple[Any, Any]] = given.items() if hasattr(given, "items") else given
     headers: dict[str, str] = {}
     for name, value in pairs:
-        key, told = _text(name).lower(), _text(value)
-        headers[key] = f"{headers[key]}, {told}" if key in headers else told
+        key, value_text = _text(name).lower(), _text(value)
+        headers[key] = f"{headers[key]}, {value_text}" if key in headers else value_text
     return headers
 
 

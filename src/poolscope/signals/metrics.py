@@ -17,8 +17,8 @@ from poolscope import facts
 from poolscope.facts import BEGUN, HookFailure, now
 from poolscope.queue import FACTS
 from poolscope.signals import names, table
+from poolscope.signals.after_fork import forget
 from poolscope.signals.events import Events
-from poolscope.signals.inherited import forget
 from poolscope.signals.options import Options
 from poolscope.signals.pools import PoolSums, limited_pools
 from poolscope.signals.redaction import method

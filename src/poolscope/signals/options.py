@@ -13,7 +13,7 @@ from typing import Any, Final, Literal, get_args, get_type_hints
 SetupSpans = Literal["full", "errors", "off"]
 SpanFacts = Literal["lean", "full"]
 SpanNames = Literal["short", "dotnet"]
-EventsTold = Literal["all", "problems", "off"]
+EventsEmitted = Literal["all", "problems", "off"]
 Buckets = Literal["few", "all"]
 ExceptionRecord = Literal["span", "logs", "logs/dup"]
 
@@ -33,7 +33,7 @@ class Options:
     """Whether a request that reuses a connection links to the span of its setup."""
     span_names: SpanNames = "short"
     """``dotnet``: with the address or name that .NET puts into them."""
-    events: EventsTold = "all"
+    events: EventsEmitted = "all"
     """``problems``: those of failures and findings only."""
     metric_buckets: Buckets = "few"
     """``all``: the buckets that the conventions advise, and buckets for each phase of setup."""

@@ -41,7 +41,7 @@ _DEFAULT: Final = Options()
 class Live:
     """What is remembered of an exchange from its start to its headers; then only plain values remain."""
 
-    __slots__ = ("anchor", "described", "duration_told", "excluded", "own", "request", "span")
+    __slots__ = ("anchor", "described", "duration_recorded", "excluded", "own", "request", "span")
 
     def __init__(self) -> None:
         # Taken per request: a clock that was set, or a laptop that slept, moves the other clock only.
@@ -53,7 +53,7 @@ class Live:
         """Whether that span is ours; None while nobody records one."""
         self.described = False
         """Whether that span gets this exchange's facts."""
-        self.duration_told = False
+        self.duration_recorded = False
         """Whether somebody else records the duration."""
         self.excluded = False
         self.request: Any = None
@@ -151,7 +151,7 @@ class RequestSpans:
         alone = self._apart or not otel_context.get_current()
         owner = None if alone else find_owner(trace.get_current_span(), exchange, request)
         if owner is not None:
-            live.span, live.described, live.duration_told = owner
+            live.span, live.described, live.duration_recorded = owner
             live.own = False
             if owner.span is not None:
                 exchange.span = owner.span.get_span_context()

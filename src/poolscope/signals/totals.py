@@ -253,7 +253,7 @@ class Totals:
             at.fresh += 1
         if sheet.route is not None and sheet.reused is not None:
             self._routed(sheet.route, sheet.reused, at)
-        self._durations(sheet, at, live is not None and live.duration_told)
+        self._durations(sheet, at, live is not None and live.duration_recorded)
         failure = sheet.failure
         if failure is None:
             return
@@ -269,7 +269,7 @@ class Totals:
         self.routes[route] = None
         at.routes[route, reused] = at.routes.get((route, reused), 0) + 1
 
-    def _durations(self, sheet: facts.Exchange, at: Server, told: bool) -> None:
+    def _durations(self, sheet: facts.Exchange, at: Server, recorded: bool) -> None:
         verb = method(sheet.method)
         at.methods.add(verb)
         about: Attributes = {names.METHOD: verb, **at.attributes}
@@ -279,7 +279,7 @@ class Totals:
         if sheet.pool_wait:
             self.pending.append(Sample(names.TIME_IN_QUEUE, sheet.pool_wait, dict(about), sheet.span))
         ended = sheet.finished_at if sheet.headers_at is None else sheet.headers_at
-        if told or ended is None:
+        if recorded or ended is None:
             return
         status = sheet.status
         if status is not None:

@@ -11,8 +11,8 @@ from textual.containers import VerticalScroll
 from textual.events import Resize
 from textual.widgets import DataTable, Input, Static
 
-from poolscope.look.asking import Watch
-from poolscope.look.together import Together, together
+from poolscope.look.client import Watch
+from poolscope.look.merge import Together, together
 from poolscope.reports.printable import printable
 from poolscope.top.lanes import LEGEND, Lanes
 from poolscope.top.rows import COLUMNS, FIRST_ORDER, Name, Shown, Sites, heading, rows

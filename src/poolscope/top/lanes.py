@@ -6,7 +6,7 @@ from collections import deque
 from typing import Final, NamedTuple
 
 from poolscope.look.frame import LaneNow
-from poolscope.look.together import Together
+from poolscope.look.merge import Together
 from poolscope.reports.printable import printable
 
 KEPT: Final = 600

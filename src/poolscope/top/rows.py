@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
 
 from poolscope.look.frame import Counts, FindingNow, Holder, OriginNow, RouteNow, Waiter
-from poolscope.look.together import Of, Together
+from poolscope.look.merge import Of, Together
 from poolscope.records import CallSite
 from poolscope.reports.printable import printable
 from poolscope.reports.words import NOTHING, Paths, count, seconds, share

@@ -1,7 +1,7 @@
 """poolscope in a pytest session, once an option asks for it.
 
-`watching` is where tests run: it says on each test's report what the test showed. `reporting` is where the session is
-reported: with pytest-xdist that is another process.
+`watcher` runs where tests run, and puts on each test's report what the test showed. `reporter` runs where the session
+is reported: with pytest-xdist that is another process.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ OPTION: Final = "--poolscope-"
 
 def start(config: pytest.Config) -> None:
     """Put in what this process of the session needs; pytest.UsageError if an option cannot be read."""
-    from poolscope.under_pytest.reporting import Reporter
-    from poolscope.under_pytest.watching import Watcher
+    from poolscope.under_pytest.reporter import Reporter
+    from poolscope.under_pytest.watcher import Watcher
 
     if _runs_tests(config):
         config.pluginmanager.register(Watcher(), "poolscope-watcher")

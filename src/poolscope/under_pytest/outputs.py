@@ -11,15 +11,15 @@ from poolscope import __version__
 from poolscope.recording.errors import UsageError
 from poolscope.recording.replaced import CannotWriteError, replaced
 from poolscope.reports import github, gitlab, markdown, sarif
-from poolscope.reports.told import Told
+from poolscope.reports.annotations import Annotation
 from poolscope.under_pytest.shown import Shown
 
 
-def _sarif(told: Sequence[Told], root: str) -> str:
-    return sarif.render(told, root, __version__)
+def _sarif(annotations: Sequence[Annotation], root: str) -> str:
+    return sarif.render(annotations, root, __version__)
 
 
-RENDER: Final[dict[str, Callable[[Sequence[Told], str], str]]] = {
+RENDER: Final[dict[str, Callable[[Sequence[Annotation], str], str]]] = {
     "sarif": _sarif,
     "github": github.render,
     "gitlab": gitlab.render,
@@ -42,11 +42,11 @@ class Outputs:
 
     def write(self, shown: Sequence[Shown], root: str) -> None:
         """Write the files, and keep what goes to stdout until the tests' own output is over."""
-        told = [Told(one.finding, one.lanes) for one in shown]
+        annotations = [Annotation(one.finding, one.lanes) for one in shown]
         for name, path in self._asked:
             try:
                 with replaced(path, self._waiting.append) as write:
-                    write(RENDER[name](told, root))
+                    write(RENDER[name](annotations, root))
             except CannotWriteError as error:
                 self._waiting.append(f"poolscope: {error}\n")
 

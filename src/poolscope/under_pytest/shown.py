@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from poolscope.records import CallSite, Finding, from_json, to_json
 from poolscope.reports import text
-from poolscope.reports.merging import merged
-from poolscope.reports.picture import Picture
+from poolscope.reports.merge import merged
+from poolscope.reports.overview import Overview
 
 COLUMNS: Final = 79
 """Width of lanes in the summary: most logs of CI are no wider."""
@@ -51,12 +51,12 @@ def key_of(finding: Finding) -> Key:
     return finding.code, finding.kind, finding.call_site, finding.sdk_call_site
 
 
-def shown_in(picture: Picture, test: str | None, but: Iterable[Key] = ()) -> list[Shown]:
+def shown_in(overview: Overview, test: str | None, but: Iterable[Key] = ()) -> list[Shown]:
     """What a picture shows, less what is known."""
     known = set(but)
-    findings = [one.finding for one in merged(picture.found())]
+    findings = [one.finding for one in merged(overview.found())]
     return [
-        Shown(finding, text.words(picture, finding, COLUMNS), text.lanes(picture, finding, COLUMNS), test)
+        Shown(finding, text.words(overview, finding, COLUMNS), text.lanes(overview, finding, COLUMNS), test)
         for finding in findings
         if key_of(finding) not in known
     ]

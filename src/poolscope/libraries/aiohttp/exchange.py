@@ -11,10 +11,10 @@ from types import FrameType
 from typing import Any, Final
 
 from poolscope.facts import CloseTrigger, Connection, Exchange, Pool, now
-from poolscope.libraries import asking, callsite, keepalive
+from poolscope.libraries import acquire, callsite, keepalive
 from poolscope.libraries.aiohttp import connection as at
 from poolscope.libraries.errors import class_name, handled_in, name_on_the_wire
-from poolscope.libraries.guarding import guard
+from poolscope.libraries.guard import guard
 from poolscope.libraries.marks import in_sight, watched
 from poolscope.libraries.point import Point
 from poolscope.story import exchange as story
@@ -37,7 +37,7 @@ def asks(connector: Any, req: Any, frames: Callable[[int], FrameType]) -> Exchan
         return None
     origin = url.scheme, url.raw_host or "", None if not url.absolute or url.is_default_port() else url.port
     describe, target = partial(_describe, connector), url.raw_path_qs
-    exchange = asking.begins(pool, describe, origin, req.method, target, frames, asynchronous=True)
+    exchange = acquire.begins(pool, describe, origin, req.method, target, frames, asynchronous=True)
     if not exchange.silent:
         exchange.queued = _has_to_wait(connector, req)
         if call is not None and call.young is not None:

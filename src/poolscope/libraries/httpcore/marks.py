@@ -11,7 +11,7 @@ from typing import Any, Final
 from weakref import ref
 
 from poolscope.facts import CloseTrigger, Exchange, Pool, RawOrigin, Via
-from poolscope.libraries.guarding import guard
+from poolscope.libraries.guard import guard
 from poolscope.libraries.httpcore import names
 from poolscope.libraries.marks import mark_on, set_mark
 from poolscope.story.connection import ConnectionMark, Setup

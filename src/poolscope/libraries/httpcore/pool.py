@@ -10,8 +10,8 @@ from types import FrameType
 from typing import Any, Final
 
 from poolscope.facts import Exchange, now
-from poolscope.libraries import asking, keepalive
-from poolscope.libraries.guarding import guard
+from poolscope.libraries import acquire, keepalive
+from poolscope.libraries.guard import guard
 from poolscope.libraries.httpcore import errors, names
 from poolscope.libraries.httpcore.adopt import adopt_connections, met
 from poolscope.libraries.httpcore.marks import AnswerLeash, Pooled, Wire, leave
@@ -84,7 +84,7 @@ def asks(pool: Any, request: Any, frames: Callable[[int], FrameType]) -> Exchang
             return None if CURRENT.get() is None else story.follow_silently(("", "", None), None, None)
         mark = _into_sight(pool, SIGHT.era)
     url, asynchronous = request.url, mark.asynchronous
-    exchange = asking.begins(
+    exchange = acquire.begins(
         mark,
         mark.describes,
         names.origin_of(url),

@@ -16,7 +16,7 @@ from poolscope.records import Record
 from poolscope.reports.html.columns import payload
 from poolscope.reports.html.facts import facts, title, verdict
 from poolscope.reports.html.sample import Sample
-from poolscope.reports.picture import Picture
+from poolscope.reports.overview import Overview
 from poolscope.reports.renderer import Look, Renderer, Write
 
 SCRIPTS: Final = (
@@ -44,8 +44,8 @@ class Page:
     def __init__(self, write: Write, look: Look) -> None:
         self._write = write
         self._source = look.source
-        self.picture = Picture()
-        self.picture.shows = look.shows
+        self.overview = Overview()
+        self.overview.shows = look.shows
         self._sample = Sample()
 
     def __repr__(self) -> str:
@@ -53,20 +53,20 @@ class Page:
 
     def add(self, record: Record) -> None:
         """Take in the next record."""
-        self.picture.add(record)
+        self.overview.add(record)
         self._sample.add(record)
 
     def go_on(self, pids: set[int]) -> None:
         """These processes are still running."""
-        self.picture.running |= pids
+        self.overview.running |= pids
 
     def finish(self) -> None:
         """Write the page."""
         self._sample.finish()
-        before, after = _page(title(self.picture), verdict(self.picture)).split("{payload}")
+        before, after = _page(title(self.overview), verdict(self.overview)).split("{payload}")
         self._write(before)
         tables = {"connections": self._sample.connections, "exchanges": self._sample.exchanges}
-        for piece in payload(facts(self.picture, self._sample, self._source), tables):
+        for piece in payload(facts(self.overview, self._sample, self._source), tables):
             self._write(piece)
         self._write(after)
 

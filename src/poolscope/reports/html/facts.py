@@ -8,13 +8,14 @@ from typing import Any, Final
 
 from poolscope.records import CallSite, Finding
 from poolscope.reports.html.sample import Sample
-from poolscope.reports.merging import merged, notes, process
-from poolscope.reports.picture import Picture
+from poolscope.reports.merge import merged
+from poolscope.reports.overview import Overview
 from poolscope.reports.places import OTHER, OTHER_SITE
 from poolscope.reports.rows import Sums
 from poolscope.reports.tally import Row, Site, Tally
 from poolscope.reports.verdict import Run
 from poolscope.reports.verdict import verdict as sentence
+from poolscope.reports.whole_run import notes, process
 from poolscope.reports.words import Paths
 
 AROUND: Final = 3
@@ -22,46 +23,46 @@ AROUND: Final = 3
 GROUPS_WITH_SOURCE: Final = 200
 
 
-def _findings(picture: Picture) -> list[Finding]:
+def _findings(overview: Overview) -> list[Finding]:
     """Of all processes, what matters more first."""
-    found = [one.finding for one in merged(picture.findings())]
+    found = [one.finding for one in merged(overview.findings())]
     return sorted(found, key=lambda finding: finding.severity == "info")
 
 
-def title(picture: Picture) -> str:
+def title(overview: Overview) -> str:
     """The program's name."""
-    first = next(iter(picture.headers.values()), None)
+    first = next(iter(overview.headers.values()), None)
     return (first.program if first else None) or "a program without a name"
 
 
-def verdict(picture: Picture) -> str:
+def verdict(overview: Overview) -> str:
     """The run in a sentence, the same as in the text report."""
-    rows = picture.rows()
+    rows = overview.rows()
     if not rows:
         return "No HTTP connection was opened and no request was made."
-    sums = Sums.over(rows, picture.all_connections())
-    run = Run(picture, sums, _findings(picture), process(picture).wall_time)
+    sums = Sums.over(rows, overview.all_connections())
+    run = Run(overview, sums, _findings(overview), process(overview).wall_time)
     return "".join(text for _, text in sentence(run))
 
 
-def facts(picture: Picture, sample: Sample, source: bool) -> dict[str, Any]:
+def facts(overview: Overview, sample: Sample, source: bool) -> dict[str, Any]:
     """Everything but the lanes and bars themselves."""
-    tallies = picture.all_connections()
-    by_key = {(row.origin, row.site): row for row in picture.rows()}
-    findings = _findings(picture)
+    tallies = overview.all_connections()
+    by_key = {(row.origin, row.site): row for row in overview.rows()}
+    findings = _findings(overview)
     sites = {site for _, site in sample.groups}
     lines = {where for site in sites for where in (site.call_site, site.sdk_call_site) if where}
     lines |= {where for found in findings for where in (found.call_site, found.sdk_call_site) if where}
-    first = next(iter(picture.headers.values()), None)
+    first = next(iter(overview.headers.values()), None)
     return {
-        "words": process(picture).words,
+        "words": process(overview).words,
         "base": Paths(line.file for line in lines).base,
         "zero": (first.started_at if first else 0.0) * 1e6,
         "wall_zero": first.wall_at_zero + first.started_at if first else None,
-        "processes": {header.pid: header.program for header in picture.headers.values()},
-        "wall_time": _wall_time(picture),
-        "totals": _totals(picture, tallies),
-        "notes": notes(picture),
+        "processes": {header.pid: header.program for header in overview.headers.values()},
+        "wall_time": _wall_time(overview),
+        "totals": _totals(overview, tallies),
+        "notes": notes(overview),
         "groups": [
             _group(origin, site, by_key.get((origin, site)) or by_key.get((OTHER, OTHER_SITE)), tallies)
             for origin, site in sample.groups
@@ -73,17 +74,17 @@ def facts(picture: Picture, sample: Sample, source: bool) -> dict[str, Any]:
     }
 
 
-def _wall_time(picture: Picture) -> float | None:
-    first = next(iter(picture.headers), None)
-    summary = None if first is None else picture.summaries.get(first)
+def _wall_time(overview: Overview) -> float | None:
+    first = next(iter(overview.headers), None)
+    summary = None if first is None else overview.summaries.get(first)
     return None if summary is None else summary.wall_time
 
 
-def _totals(picture: Picture, tallies: dict[Row, Tally]) -> dict[str, Any]:
+def _totals(overview: Overview, tallies: dict[Row, Tally]) -> dict[str, Any]:
     sums = [_sums(row, tally) for row, tally in tallies.items()]
     together = {name: sum(each[name] for each in sums) for name in (sums[0] if sums else ())}
-    together |= {"clients": picture.clients, "construction": picture.construction}
-    return {**together, "still_open": picture.still_open}
+    together |= {"clients": overview.clients, "construction": overview.construction}
+    return {**together, "still_open": overview.still_open}
 
 
 def _sums(row: Row, tally: Tally) -> dict[str, Any]:

@@ -10,11 +10,11 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from poolscope.records import Client, Connection, Exchange, Record
-from poolscope.reports.following import Following, InProgress, Key, is_in_progress, is_over
 from poolscope.reports.html.columns import NONE, Columns, Texts, micros, whole
 from poolscope.reports.lanes import TROUBLE
 from poolscope.reports.places import OTHER_SITE, UNSEEN
 from poolscope.reports.tally import WAITED, Site
+from poolscope.reports.tracker import InProgress, Key, Tracker, is_in_progress, is_over
 
 LIMIT: Final = 120_000
 """Requests, and connections, that the page holds at most."""
@@ -96,10 +96,10 @@ class Sample:
             ),
             **dict.fromkeys(("started_at", "waited", "sent_at", "headers_at", "finished_at", "idle"), "d"),
         )
-        self._clients: Following[_Built] = Following()
+        self._clients: Tracker[_Built] = Tracker()
         self._shown: dict[Key, None] = {}
         """Clients with their construction already drawn on a lane."""
-        self._lanes: Following[_Lane] = Following()
+        self._lanes: Tracker[_Lane] = Tracker()
         self._in_progress = InProgress()
         self._take: dict[type, Callable[..., None]] = {
             Client: self._client,

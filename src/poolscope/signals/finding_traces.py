@@ -12,7 +12,7 @@ KEPT: Final = 1_000
 Site: TypeAlias = "tuple[records.CallSite | None, records.CallSite | None]"
 
 
-class Shown:
+class FindingTraces:
     """Remembers SpanContexts only."""
 
     def __init__(self) -> None:
@@ -20,7 +20,7 @@ class Shown:
         self._spans: dict[tuple[str, Site], Any] = {}
 
     def __repr__(self) -> str:
-        return f"<Shown {len(self._spans)} lines with a trace>"
+        return f"<FindingTraces {len(self._spans)} lines with a trace>"
 
     def take(self, record: records.Record) -> None:
         """Take one record of the process's ledger."""

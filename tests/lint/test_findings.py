@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from poolscope.findings.fingerprint import Fingerprint
-from poolscope.lint.hinting import lint
+from poolscope.lint.findings import lint
 from tests.lint.test_files import SICK
 
 

@@ -7,7 +7,7 @@ from array import array
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from poolscope.reports.following import Key
+from poolscope.reports.tracker import Key
 
 POINTS: Final = 50_000
 """Values of a series at most; where there are more changes, those of a moment are summed up."""
@@ -50,7 +50,7 @@ class _Changes:
                 to += 1
 
 
-class Counting:
+class Occupancy:
     """Feed it what happened; `series` is asked once, at the end."""
 
     def __init__(self) -> None:
@@ -58,7 +58,7 @@ class Counting:
         self._streams: dict[Key, list[tuple[float, float]]] = {}
 
     def __repr__(self) -> str:
-        return f"<Counting, {len(self._streams)} connections with streams>"
+        return f"<Occupancy, {len(self._streams)} connections with streams>"
 
     def opened(self, at: float) -> None:
         """A connection became usable."""

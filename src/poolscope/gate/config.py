@@ -16,7 +16,7 @@ KEYS: Final = ("baseline", "ignore")
 
 
 @dataclass(slots=True, frozen=True)
-class Settings:
+class Config:
     """What a project says about its findings."""
 
     root: str
@@ -25,12 +25,12 @@ class Settings:
     baseline: str | None = None
 
 
-def settings_for(directory: str) -> Settings:
+def config_for(directory: str) -> Config:
     """The settings of the nearest pyproject.toml at or above ``directory``; UsageError names a wrong one."""
     path = _nearest(os.path.abspath(directory))
     if path is None:
-        return Settings(os.path.abspath(directory))
-    return _settings(_table(path), path)
+        return Config(os.path.abspath(directory))
+    return _config(_table(path), path)
 
 
 def _nearest(directory: str) -> str | None:
@@ -59,7 +59,7 @@ def _table(path: str) -> dict[str, Any]:
     return table
 
 
-def _settings(table: dict[str, Any], path: str) -> Settings:
+def _config(table: dict[str, Any], path: str) -> Config:
     place = f"{path} {TABLE}"
     for key in table:
         if key not in KEYS:
@@ -68,7 +68,7 @@ def _settings(table: dict[str, Any], path: str) -> Settings:
     baseline = table.get("baseline")
     if baseline is not None and not isinstance(baseline, str):
         raise UsageError(f"{place}: baseline is a file name, not {baseline!r}")
-    return Settings(
+    return Config(
         root,
         tuple(_ignores(table.get("ignore", []), place)),
         None if baseline is None else os.path.join(root, baseline),

@@ -14,9 +14,9 @@ from typing import Final
 from poolscope.facts import now
 from poolscope.genuine import thread_time
 from poolscope.instrumentor import INSTRUMENTOR
+from poolscope.look.capture import Taker
 from poolscope.look.frame import LONGEST, to_json
-from poolscope.look.places import ENDING, make_folder, remove_stale
-from poolscope.look.taking import Taker
+from poolscope.look.sockets import ENDING, make_folder, remove_stale
 from poolscope.queue import FACTS
 from poolscope.recording.stderr import note
 from poolscope.recording.stream import Stream
@@ -157,14 +157,14 @@ class LiveSocket:
             watcher.close()
 
     def _look(self) -> None:
-        picture = None if self._stream is None else self._stream.picture
-        if picture is None or self._taker is None:
+        overview = None if self._stream is None else self._stream.overview
+        if overview is None or self._taker is None:
             return
         began = thread_time()
         with FACTS.settled(1.0) as settled:
             if not settled:
                 return
-            look = self._taker.take(picture, INSTRUMENTOR.ledger.since, self._wait)
+            look = self._taker.take(overview, INSTRUMENTOR.ledger.since, self._wait)
         frame = to_json(look).encode() + b"\n"
         if len(frame) <= LONGEST:
             self._frame = frame

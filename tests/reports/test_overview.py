@@ -10,8 +10,8 @@ import pytest
 
 from poolscope import findings
 from poolscope.records import CallSite, Client, Connection, Finding, from_json, to_json
-from poolscope.reports import json_report, picture, text
-from poolscope.reports.picture import RECENT, Picture
+from poolscope.reports import json_report, overview, text
+from poolscope.reports.overview import RECENT, Overview
 from poolscope.reports.places import CAP, OTHER
 from poolscope.reports.tally import MAX_NAMES
 from tests.reports.stories import LINE, ORIGIN, Story
@@ -27,7 +27,7 @@ def test_sums_of_a_row() -> None:
     story.disconnect(connection, "timeout")
     story.failure(client)
     story.close(client, 4)
-    drawn = picture.of(story.records)
+    drawn = overview.of(story.records)
     (row,) = drawn.rows()
     tally = drawn.all_connections()[row]
     assert (row.origin, row.site.kind, row.site.call_site) == (ORIGIN, "requests.Session", LINE)
@@ -44,7 +44,7 @@ def test_open_connections_are_part_of_the_picture() -> None:
     story = Story()
     client = story.client()
     story.exchange(client, story.connect(client))
-    drawn = picture.of(story.records)
+    drawn = overview.of(story.records)
     (row,) = drawn.rows()
     assert drawn.still_open == 1
     assert drawn.all_connections()[row].opened == 1
@@ -61,7 +61,7 @@ def test_the_last_record_of_a_connection_wins() -> None:
     story.disconnect(connection)
     story.close(client)
     story.close(client)
-    drawn = picture.of(story.records)
+    drawn = overview.of(story.records)
     (row,) = drawn.rows()
     assert drawn.all_connections()[row].opened == 1
     assert (drawn.clients, row.clients) == (1, 1)
@@ -74,7 +74,7 @@ def test_a_connection_may_end_after_its_client() -> None:
     story.close(client)
     story.exchange(client, connection)
     story.disconnect(connection, "gc")
-    (row,) = picture.of(story.records).rows()
+    (row,) = overview.of(story.records).rows()
     assert (row.site.call_site, row.requests, row.finished.closes) == (LINE, 1, {"gc": 1})
     assert row.lanes.chosen(1)[0].seen == 1
 
@@ -84,7 +84,7 @@ def test_building_counts_once_for_a_client_of_two_origins() -> None:
     client = story.client(built_in=1.0)
     for origin in ("http://a.test", "http://b.test"):
         story.exchange(client, story.connect(client, origin))
-    drawn = picture.of(story.records)
+    drawn = overview.of(story.records)
     assert [row.construction for row in drawn.rows()] == [1.0, 0.0]
     assert [row.clients for row in drawn.rows()] == [1, 1]
     assert (drawn.clients, drawn.construction) == (1, 1.0)
@@ -96,7 +96,7 @@ def test_the_same_ids_in_two_processes() -> None:
         story = Story(pid=pid)
         story.throwaway()
         records += story.records
-    (row,) = picture.of(records).rows()
+    (row,) = overview.of(records).rows()
     assert (row.clients, row.requests, row.finished.opened) == (2, 2, 2)
 
 
@@ -105,7 +105,7 @@ def test_inherited_connections_are_not_opened_again() -> None:
     client = story.client()
     story.connect(client, inherited=True)
     story.connect(client, opened_at=None, setup_started_at=None, setup={})
-    drawn = picture.of(story.records)
+    drawn = overview.of(story.records)
     tally = drawn.all_connections()[drawn.rows()[0]]
     assert (tally.opened, tally.inherited, tally.unseen, tally.setup_total) == (0, 1, 1, 0.0)
 
@@ -115,7 +115,7 @@ def test_findings_of_the_stream_are_made_anew() -> None:
     for _ in range(5):
         story.throwaway()
     wrong = Finding(100, "PS999", "no", None, None, None, 1, None, None, "")
-    drawn = picture.of([wrong, *story.records])
+    drawn = overview.of([wrong, *story.records])
     assert drawn.findings() == findings.find(story.records)
     assert [finding.code for finding in drawn.findings()] == ["PS101"]
 
@@ -127,15 +127,15 @@ def test_a_saved_stream_gives_the_same_report() -> None:
         story.throwaway(origin=f"http://{number % 3}.test", kind="requests.get")
     story.summary()
     saved = [from_json(to_json(record)) for record in story.records]
-    assert text.render(picture.of(saved)) == text.render(picture.of(story.records))
-    assert json_report.render(picture.of(saved)) == json_report.render(picture.of(story.records))
+    assert text.render(overview.of(saved)) == text.render(overview.of(story.records))
+    assert json_report.render(overview.of(saved)) == json_report.render(overview.of(story.records))
 
 
 def test_origins_and_call_sites_are_capped() -> None:
     story = Story()
     for number in range(CAP + 100):
         story.throwaway(origin=f"http://{number}.test", call_site=CallSite("load.py", number, "main"))
-    drawn = picture.of(story.records)
+    drawn = overview.of(story.records)
     assert drawn.capped
     assert len(drawn.rows()) <= CAP + 1
     other = drawn.rows()[-1]
@@ -149,7 +149,7 @@ def test_one_client_of_very_many_origins() -> None:
     client = story.client()
     for number in range(CAP + 100):
         story.exchange(client, story.connect(client, f"http://{number}.test"))
-    drawn = picture.of(story.records)
+    drawn = overview.of(story.records)
     assert sum(row.requests for row in drawn.rows()) == CAP + 100
     assert sum(row.clients for row in drawn.rows()) <= CAP + 1
 
@@ -159,14 +159,14 @@ def test_error_names_are_capped() -> None:
     client = story.client()
     for number in range(MAX_NAMES + 10):
         story.failure(client, error=f"made.up.Error{number}")
-    (row,) = picture.of(story.records).rows()
+    (row,) = overview.of(story.records).rows()
     assert len(row.errors) == MAX_NAMES + 1
     assert row.errors["other"] == 10
 
 
 @pytest.mark.load
 def test_memory_does_not_grow_with_the_number_of_connections() -> None:
-    drawn = Picture()
+    drawn = Overview()
 
     def run(number: int) -> None:
         for _ in range(number):
@@ -196,7 +196,7 @@ def test_json_has_stable_keys() -> None:
     for _ in range(5):
         story.throwaway()
     story.summary()
-    report = json.loads(json_report.render(picture.of(story.records)))
+    report = json.loads(json_report.render(overview.of(story.records)))
     assert list(report) == ["version", "processes", "totals", "origins", "routes", "findings", "not_seen"]
     assert report["totals"]["requests"] == 5
     assert report["totals"]["connections"] == {"opened": 5, "failed": 0, "open_before": 0, "inherited": 0}
@@ -216,7 +216,7 @@ def test_json_has_stable_keys() -> None:
 
 
 def test_json_of_nothing() -> None:
-    report = json.loads(json_report.render(Picture()))
+    report = json.loads(json_report.render(Overview()))
     assert (report["origins"], report["findings"], report["totals"]["reuse_ratio"]) == ([], [], None)
 
 
@@ -226,6 +226,6 @@ def test_records_before_their_beginning_do_no_harm() -> None:
     story.close(client)
     story.disconnect(Connection(1, 9, 7, None, ORIGIN, None))
     story.exchange(None, None)
-    drawn = picture.of(story.records)
+    drawn = overview.of(story.records)
     assert sum(row.requests for row in drawn.rows()) == 1
     assert text.render(drawn)

@@ -10,14 +10,14 @@ from poolscope.recording.options import Options
 from poolscope.reports.renderer import Look
 
 if TYPE_CHECKING:
-    from poolscope.gate.judging import Gate
-    from poolscope.reports.picture import Picture
+    from poolscope.gate.verdict import Gate
+    from poolscope.reports.overview import Overview
 
 FAILED: Final = 4
 """What a command ends with when a finding fails the gate."""
 
 
-class Gating:
+class RunGate:
     """What the options and the project's pyproject.toml make of the findings."""
 
     def __init__(self, options: Options) -> None:
@@ -31,24 +31,24 @@ class Gating:
         self._gate: Gate | None = None if asked == (None,) * 4 else self._made()
 
     def __repr__(self) -> str:
-        return f"<Gating by {self._gate!r}{', failed' if self.failed else ''}>"
+        return f"<RunGate by {self._gate!r}{', failed' if self.failed else ''}>"
 
     def _made(self) -> Gate:
-        from poolscope.gate.judging import Wishes, gate_for
+        from poolscope.gate.verdict import GateOptions, gate_for
 
-        options = self._options
-        wishes = Wishes(options.fail_on, options.ignore, options.baseline, options.write_baseline)
-        return gate_for(wishes, self._directory)
+        given = self._options
+        options = GateOptions(given.fail_on, given.ignore, given.baseline, given.write_baseline)
+        return gate_for(options, self._directory)
 
-    def open(self, picture: Picture) -> None:
+    def open(self, overview: Overview) -> None:
         """Remove ignored findings from the picture; a project's settings are read only if there are findings."""
         try:
-            if self._gate is None and picture.found():
+            if self._gate is None and overview.found():
                 self._gate = self._made()
         except UsageError as error:  # no option asked for a gate, so the report is still printed
             self._trouble = str(error)
         if self._gate is not None:
-            picture.shows = self._gate.shows
+            overview.shows = self._gate.shows
 
     @property
     def look(self) -> Look:
@@ -56,13 +56,13 @@ class Gating:
         gate = self._gate
         return Look(root=self._directory) if gate is None else Look(shows=gate.shows, root=gate.root)
 
-    def judge(self, picture: Picture) -> list[str]:
+    def judge(self, overview: Overview) -> list[str]:
         """What there is to say of the run, a line each."""
         if self._gate is None:
             return [] if self._trouble is None else [self._trouble]
-        from poolscope.gate.judging import judged
+        from poolscope.gate.verdict import judged
 
-        verdict, words = judged(self._gate, picture.found(), picture.lines)
+        verdict, words = judged(self._gate, overview.found(), overview.lines)
         self.failed = bool(verdict.failing or (verdict.errors and self._gate.fail_on))
         return words
 

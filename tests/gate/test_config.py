@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from poolscope.gate.settings import settings_for
+from poolscope.gate.config import config_for
 from poolscope.recording.errors import UsageError
 
 
@@ -16,7 +16,7 @@ def test_the_nearest_pyproject_above_counts(tmp_path: Path) -> None:
     )
     below = tmp_path / "a" / "b"
     below.mkdir(parents=True)
-    settings = settings_for(str(below))
+    settings = config_for(str(below))
     assert settings.root == str(tmp_path)
     assert settings.baseline == str(tmp_path / "ci/known.json")
     assert [(ignore.code, ignore.where) for ignore in settings.ignores] == [
@@ -27,7 +27,7 @@ def test_the_nearest_pyproject_above_counts(tmp_path: Path) -> None:
 
 def test_a_project_that_says_nothing_ignores_nothing(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text("[project]\nname = 'shop'\n")
-    settings = settings_for(str(tmp_path))
+    settings = config_for(str(tmp_path))
     assert (settings.root, settings.ignores, settings.baseline) == (str(tmp_path), (), None)
 
 
@@ -50,9 +50,9 @@ def test_a_broken_table_is_one_error_that_names_the_file(
     path = tmp_path / "pyproject.toml"
     path.write_text(table)
     if says is None:
-        assert not settings_for(str(tmp_path)).ignores
+        assert not config_for(str(tmp_path)).ignores
         return
     with pytest.raises(UsageError, match=says) as error:
-        settings_for(str(tmp_path))
+        config_for(str(tmp_path))
     assert str(path) in str(error.value)
     assert "\n" not in str(error.value)

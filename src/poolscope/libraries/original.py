@@ -20,7 +20,7 @@ COROUTINE: Final = 0x80
 """``inspect.CO_*``; importing inspect would slow the start of every program."""
 
 
-class Stands(NamedTuple):
+class Original(NamedTuple):
     """What a class holds at a point, as far as its wrapper needs to know."""
 
     positional: tuple[str, ...]
@@ -37,7 +37,7 @@ class Stands(NamedTuple):
     """Whether the wrapper has the same parameters as the original."""
 
 
-def stands(point: Point, owner: Any, there: Any, inherited: bool) -> Stands:
+def original_of(point: Point, owner: Any, there: Any, inherited: bool) -> Original:
     """Read off ``there`` how it is called, and whether it is a coroutine function."""
     method = isinstance(owner, type)
     home = _definer(owner, point.method) if inherited else owner
@@ -56,7 +56,7 @@ def stands(point: Point, owner: Any, there: Any, inherited: bool) -> Stands:
     else:
         call = "_ps_original(*args, **kwargs)"
     signature = "_ps_self, /, *args, **kwargs" if method else "*args, **kwargs"
-    return Stands((), (), "args", "kwargs", signature, call, itself, _mode(point, there, exact=False))
+    return Original((), (), "args", "kwargs", signature, call, itself, _mode(point, there, exact=False))
 
 
 def _definer(owner: Any, name: str) -> Any:
@@ -85,7 +85,7 @@ def _is_own_function(owner: Any, name: str, there: Any) -> bool:
     return same and there.__qualname__ == there.__code__.co_qualname == home
 
 
-def _exact(there: FunctionType, method: bool, mode: Mode) -> Stands:
+def _exact(there: FunctionType, method: bool, mode: Mode) -> Original:
     code = there.__code__
     names = code.co_varnames
     count, only = code.co_argcount, code.co_argcount + code.co_kwonlyargcount
@@ -106,7 +106,7 @@ def _exact(there: FunctionType, method: bool, mode: Mode) -> Stands:
     if varkeywords:
         signature.append(f"**{varkeywords}")
         call.append(f"**{varkeywords}")
-    return Stands(
+    return Original(
         positional[1:] if method else positional,
         keyword,
         varargs,
@@ -131,7 +131,7 @@ def _mode(point: Point, there: Any, exact: bool) -> Mode:
     return "sync" if exact else "unknown"
 
 
-def argument(name: str, takes: tuple[str, ...], at: Stands) -> str:
+def argument(name: str, takes: tuple[str, ...], at: Original) -> str:
     """How a wrapper reads the library's parameter ``name``; None if it does not get that."""
     if name in at.positional or name in at.keyword or name in (at.varargs, at.varkeywords):
         return name

@@ -38,7 +38,7 @@ Runner = tuple[int, int | None, str | None]
 _Value = TypeVar("_Value")
 
 
-class Picture:
+class Overview:
     """Feed it every record of a stream with `add`, in order; the reports draw what it holds.
 
     Several processes may share a stream. Finding records are ignored: the rules run here, so that a saved
@@ -82,7 +82,7 @@ class Picture:
         }
 
     def __repr__(self) -> str:
-        return f"<Picture of {self.records} records: {len(self._places.rows)} rows, {len(self._open)} connections open>"
+        return f"<Overview of {self.records} records: {len(self._places.rows)} rows, {len(self._open)} connections open>"
 
     def add(self, record: Record) -> None:
         """Take in the next record of the stream."""
@@ -333,12 +333,12 @@ class Picture:
         return row
 
 
-def of(records: Iterable[Record]) -> Picture:
+def of(records: Iterable[Record]) -> Overview:
     """The picture of a whole stream."""
-    picture = Picture()
+    overview = Overview()
     for record in records:
-        picture.add(record)
-    return picture
+        overview.add(record)
+    return overview
 
 
 def _remember(past: dict[Key, _Value], key: Key, value: _Value) -> None:

@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import Final
 
 from poolscope.look.frame import LONGEST, Look, from_json
-from poolscope.look.places import Place, is_stale, sockets
+from poolscope.look.sockets import Place, is_stale, sockets
 
 PATIENCE: Final = 5.0
 """Seconds in which a process should have answered."""

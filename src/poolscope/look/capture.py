@@ -34,7 +34,7 @@ from poolscope.look.frame import (
 from poolscope.queue import FACTS
 from poolscope.recording.origins import wanted
 from poolscope.records import CallSite, Finding
-from poolscope.reports.picture import Picture
+from poolscope.reports.overview import Overview
 from poolscope.reports.routes import RouteSums
 from poolscope.story.live import LIVE
 
@@ -71,7 +71,7 @@ class Taker:
     def __repr__(self) -> str:
         return f"<Taker of {self._watched.program}>"
 
-    def take(self, picture: Picture, since: Since, wait: float) -> Look:
+    def take(self, overview: Overview, since: Since, wait: float) -> Look:
         """A look, while nobody drains; the next will come in ``wait`` seconds."""
         at = now()
         live = _Live(at, since, self._watched.origins)
@@ -86,31 +86,31 @@ class Taker:
             totals=Counts(),
             clients=sum(number > since.client for number in list(LIVE.clients)),
             dropped=FACTS.dropped,
-            routes=[_route(sums) for sums in picture.routes.all()[:ROUTES]],
+            routes=[_route(sums) for sums in overview.routes.all()[:ROUTES]],
             pools=live.pools(),
             holders=[_holder(sheet, at) for sheet in nsmallest(HELD, live.holding, key=_began)],
             waiters=[_waiter(sheet, at) for sheet in nsmallest(HELD, live.waiting, key=_began)],
             lanes=[_lane(sheet, at) for sheet in live.lanes()],
-            findings=self._findings(picture, at),
+            findings=self._findings(overview, at),
         )
         origins = live.origins
-        _count_past(origins, picture)
+        _count_past(origins, overview)
         for origin in origins.values():
             look.totals.add(origin)
         look.origins = sorted(origins.values(), key=_urgency)[:ORIGINS]
         return look
 
-    def _findings(self, picture: Picture, at: float) -> list[FindingNow]:
-        found = picture.findings()
+    def _findings(self, overview: Overview, at: float) -> list[FindingNow]:
+        found = overview.findings()
         keys = [(finding.code, finding.origin, finding.call_site) for finding in found]
         just_now = None if self._looked_at is None or at - self._looked_at > GAP else at
         self._looked_at = at
         self._first_seen = {key: self._first_seen.get(key, just_now) for key in keys}
-        told = [
+        findings = [
             _finding(one, None if (first := self._first_seen[key]) is None else at - first)
             for one, key in zip(found, keys, strict=True)
         ]
-        return nsmallest(FINDINGS, told, key=FindingNow.age)
+        return nsmallest(FINDINGS, findings, key=FindingNow.age)
 
 
 class _Live:
@@ -196,9 +196,9 @@ class _Live:
         return sorted(shown, key=lambda sheet: sheet.id)
 
 
-def _count_past(origins: dict[str, OriginNow], picture: Picture) -> None:
-    opened = picture.opened()
-    for row in picture.rows():
+def _count_past(origins: dict[str, OriginNow], overview: Overview) -> None:
+    opened = overview.opened()
+    for row in overview.rows():
         counts = origins.setdefault(row.origin, OriginNow(origin=row.origin))
         counts.requests += row.requests
         counts.on_connection += row.kept

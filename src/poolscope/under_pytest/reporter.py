@@ -7,13 +7,13 @@ from typing import Any, Final, NamedTuple
 
 import pytest
 
-from poolscope.gate.judging import Verdict, Wishes, gate_for, named, sentences
+from poolscope.gate.verdict import GateOptions, Verdict, gate_for, named, sentences
 from poolscope.records import CallSite
 from poolscope.reports.printable import page
 from poolscope.reports.words import count
 from poolscope.under_pytest.outputs import Outputs
 from poolscope.under_pytest.shown import Key, Shown
-from poolscope.under_pytest.watching import ATTRIBUTE, OUTPUT
+from poolscope.under_pytest.watcher import ATTRIBUTE, OUTPUT
 
 NAMED: Final = 3
 """Tests that are named with a finding."""
@@ -36,14 +36,14 @@ class Reporter:
         """UsageError if an option or a setting cannot be read."""
         option = config.getoption
         self._config = config
-        wishes = Wishes(
+        options = GateOptions(
             option("poolscope_fail_on"),
             option("poolscope_ignore") or (),
             option("poolscope_baseline"),
             option("poolscope_write_baseline"),
             PREFIX,
         )
-        self._gate = gate_for(wishes, str(config.rootpath))
+        self._gate = gate_for(options, str(config.rootpath))
         self._across = bool(option("poolscope_across_tests"))
         self._outputs = Outputs(option("poolscope_report") or ())
         self._habits: dict[Key, list[Shown]] = {}

@@ -15,7 +15,7 @@ from poolscope.instrumentor import INSTRUMENTOR
 from poolscope.ledger import Ledger
 from poolscope.queue import FACTS
 from poolscope.records import Client, Connection, Exchange, Pool, Record
-from poolscope.reports.picture import Picture
+from poolscope.reports.overview import Overview
 from poolscope.under_pytest.shown import Key, shown_in
 
 ATTRIBUTE: Final = "poolscope"
@@ -63,22 +63,22 @@ class _Test:
     """What one test did; nothing is made for a test that sends no request."""
 
     def __init__(self) -> None:
-        self._picture: Picture | None = None
+        self._overview: Overview | None = None
         self._known: set[tuple[type, int]] = set()
         self._open = 0
 
     def __repr__(self) -> str:
-        return f"<_Test {self._picture!r}>"
+        return f"<_Test {self._overview!r}>"
 
     def add(self, record: Record, live: _Live) -> None:
         """Take in a record, behind what it is about."""
-        if self._picture is None:
-            self._picture = Picture()
+        if self._overview is None:
+            self._overview = Overview()
         for older in live.behind(record):
             if self._is_new(older):
-                self._picture.know(older)
+                self._overview.know(older)
         self._is_new(record)
-        self._picture.add(record)
+        self._overview.add(record)
         if isinstance(record, Client):
             self._open += -1 if record.close_kind is not None else 1
 
@@ -97,7 +97,7 @@ class _Test:
 
     def shown(self, name: str) -> list[dict[str, Any]]:
         """Its findings, ready to travel."""
-        return [] if self._picture is None else [one.to_plain() for one in shown_in(self._picture, name)]
+        return [] if self._overview is None else [one.to_plain() for one in shown_in(self._overview, name)]
 
 
 class Watcher:
@@ -106,7 +106,7 @@ class Watcher:
     def __init__(self) -> None:
         self._ledger = Ledger(self._take)
         self._live = _Live()
-        self._session = Picture()
+        self._session = Overview()
         self._test = _Test()
         self._shown: set[Key] = set()
 
@@ -150,15 +150,15 @@ class Watcher:
         FACTS.settle()
         FACTS.remove_consumer(self._ledger.consume)
         self._ledger.close()
-        output = self.told()
+        result = self.output()
         INSTRUMENTOR.release(self)
         worker: Any = session.config
         if hasattr(worker, "workeroutput"):
-            worker.workeroutput[ATTRIBUTE] = output
+            worker.workeroutput[ATTRIBUTE] = result
         else:
-            session.config.stash[OUTPUT] = output
+            session.config.stash[OUTPUT] = result
 
-    def told(self) -> dict[str, Any]:
+    def output(self) -> dict[str, Any]:
         """All of that, plain enough to travel."""
         from poolscope.gate.blind import blind_spots
 

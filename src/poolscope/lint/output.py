@@ -9,12 +9,12 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from poolscope import __version__
+from poolscope.lint.findings import PROOF
 from poolscope.lint.formats import HintFormat
-from poolscope.lint.hinting import PROOF
 from poolscope.records import Finding
 from poolscope.reports import github, gitlab, sarif
+from poolscope.reports.annotations import Annotation
 from poolscope.reports.printable import page, printable_json
-from poolscope.reports.told import Told
 from poolscope.reports.words import count
 
 VERSION: Final = 1
@@ -30,15 +30,15 @@ def render(
     format_: HintFormat, findings: Sequence[Finding], files: int, unread: Sequence[str], root: str
 ) -> str:
     """The hints in one of the formats."""
-    told = [Told(finding, "") for finding in findings]
+    annotations = [Annotation(finding, "") for finding in findings]
     if format_ == "json":
         return as_json(findings, unread)
     if format_ == "sarif":
-        return sarif.render(told, root, __version__, run="poolscope-lint/")
+        return sarif.render(annotations, root, __version__, run="poolscope-lint/")
     if format_ == "github":
-        return github.render(told, root)
+        return github.render(annotations, root)
     if format_ == "gitlab":
-        return gitlab.render(told, root)
+        return gitlab.render(annotations, root)
     return text(findings, files)
 
 

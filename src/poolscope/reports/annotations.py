@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from poolscope.records import CallSite, Finding
-from poolscope.reports.merging import merged
-from poolscope.reports.picture import Picture
+from poolscope.reports.merge import merged
+from poolscope.reports.overview import Overview
 from poolscope.reports.printable import printable
 
 COLUMNS: Final = 100
 
 
-class Told(NamedTuple):
+class Annotation(NamedTuple):
     """A finding, and the numbers and lanes of the connections that it is about."""
 
     finding: Finding
@@ -32,18 +32,15 @@ class Told(NamedTuple):
         return [*beginning, "", *(printable(line) for line in self.lanes.splitlines())]
 
 
-def told_of(picture: Picture) -> list[Told]:
-    """Those of a run, the dearest first."""
-    return list(_told(picture))
-
-
-def _told(picture: Picture) -> Iterator[Told]:
+def annotations_of(overview: Overview) -> list[Annotation]:
+    """The annotations of a run, the most expensive finding first."""
     from poolscope.reports.text import lanes
 
-    for one in merged(picture.findings()):
-        yield Told(one.finding, lanes(picture, one.finding, COLUMNS))
+    return [
+        Annotation(one.finding, lanes(overview, one.finding, COLUMNS)) for one in merged(overview.findings())
+    ]
 
 
-def placed(told: Sequence[Told]) -> list[Told]:
+def placed(annotations: Sequence[Annotation]) -> list[Annotation]:
     """Those that have a line: no review has a place for the others."""
-    return [one for one in told if one.site is not None]
+    return [one for one in annotations if one.site is not None]

@@ -10,7 +10,7 @@ import pytest
 
 from poolscope.findings.fingerprint import Fingerprint
 from poolscope.gate import baseline
-from poolscope.gate.judging import Gate, Wishes, gate_for, sentences
+from poolscope.gate.verdict import Gate, GateOptions, gate_for, sentences
 from poolscope.recording.errors import UsageError
 from poolscope.records import CallSite
 from tests.gate.findings import WHERE, finding
@@ -25,8 +25,8 @@ def project(root: Path, comment: str = "", table: str = "") -> Path:
     return root
 
 
-def gate(root: Path, **wishes: Any) -> Gate:
-    return gate_for(Wishes(**{"fail_on": "PS101", **wishes}), str(root))
+def gate(root: Path, **options: Any) -> Gate:
+    return gate_for(GateOptions(**{"fail_on": "PS101", **options}), str(root))
 
 
 def line(root: Path, number: int = WHERE.line) -> CallSite:
@@ -43,7 +43,7 @@ def test_a_finding_that_was_asked_for_fails(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("comment", "table", "wishes"),
+    ("comment", "table", "options"),
     [
         ("  # poolscope: ignore[PS101]", "", {}),
         ("", 'ignore = ["PS101:shop/*"]', {}),
@@ -52,10 +52,10 @@ def test_a_finding_that_was_asked_for_fails(tmp_path: Path) -> None:
     ids=["on the line", "in pyproject.toml", "by argument"],
 )
 def test_it_can_be_ignored_in_three_places(
-    tmp_path: Path, comment: str, table: str, wishes: dict[str, Any]
+    tmp_path: Path, comment: str, table: str, options: dict[str, Any]
 ) -> None:
     root = project(tmp_path, comment, table)
-    judge = gate(root, **wishes)
+    judge = gate(root, **options)
     verdict = judge.judge([finding(root)], [line(root)])
     assert not verdict.failing
     assert (verdict.ignored, verdict.unused) == (1, [])
@@ -118,7 +118,7 @@ def test_a_new_baseline_takes_in_what_is_there_and_what_the_old_one_had(tmp_path
     assert not gate(root, fail_on="any", baseline=known).judge(seen, []).failing
 
 
-@pytest.mark.parametrize("wishes", [{"fail_on": "PS9"}, {"ignore": ["PS9"]}, {"baseline": "nowhere.json"}])
-def test_a_wish_that_cannot_be_read_stops_at_the_door(tmp_path: Path, wishes: dict[str, Any]) -> None:
+@pytest.mark.parametrize("options", [{"fail_on": "PS9"}, {"ignore": ["PS9"]}, {"baseline": "nowhere.json"}])
+def test_an_option_that_cannot_be_read_raises(tmp_path: Path, options: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
-        gate(project(tmp_path), **wishes)
+        gate(project(tmp_path), **options)

@@ -10,16 +10,16 @@ from poolscope.findings.fingerprint import Fingerprint, path_from, site_of
 from poolscope.gate import baseline
 from poolscope.gate.codes import FailOn
 from poolscope.gate.comments import Comments
+from poolscope.gate.config import Config, config_for
 from poolscope.gate.ignores import Ignore
-from poolscope.gate.settings import Settings, settings_for
 from poolscope.recording.errors import UsageError
 from poolscope.records import CallSite, Finding
-from poolscope.reports.merging import merged
+from poolscope.reports.merge import merged
 from poolscope.reports.words import count
 
 
 @dataclass(slots=True, frozen=True)
-class Wishes:
+class GateOptions:
     """What was asked for on a command line, as it was written."""
 
     fail_on: str | None = None
@@ -45,20 +45,20 @@ class Verdict:
 class Gate:
     """Says of each finding whether it is to be shown, and in the end whether the run fails."""
 
-    def __init__(self, settings: Settings, wishes: Wishes) -> None:
-        prefix = wishes.prefix
-        _is_named(wishes.baseline, f"{prefix}baseline")
-        _is_named(wishes.write_baseline, f"{prefix}write-baseline")
+    def __init__(self, settings: Config, options: GateOptions) -> None:
+        prefix = options.prefix
+        _is_named(options.baseline, f"{prefix}baseline")
+        _is_named(options.write_baseline, f"{prefix}write-baseline")
         self.root = settings.root
         self.fail_on = (
-            FailOn() if wishes.fail_on is None else FailOn.parse(wishes.fail_on, f"{prefix}fail-on")
+            FailOn() if options.fail_on is None else FailOn.parse(options.fail_on, f"{prefix}fail-on")
         )
-        given = [Ignore.parse(text, f"{prefix}ignore") for text in wishes.ignore]
+        given = [Ignore.parse(text, f"{prefix}ignore") for text in options.ignore]
         self._ignores = (*settings.ignores, *given)
         self._comments = Comments()
-        self._new_baseline = wishes.write_baseline
+        self._new_baseline = options.write_baseline
         # A new baseline is made of everything that is there; an old one would hide most of it.
-        old = None if wishes.write_baseline else (wishes.baseline or settings.baseline)
+        old = None if options.write_baseline else (options.baseline or settings.baseline)
         self._baseline = frozenset() if old is None else baseline.read(old)
 
     def __repr__(self) -> str:
@@ -133,9 +133,9 @@ def _is_named(path: str | None, place: str) -> None:
         raise UsageError(f"{place}: no file is named")
 
 
-def gate_for(wishes: Wishes, directory: str | None = None) -> Gate:
+def gate_for(options: GateOptions, directory: str | None = None) -> Gate:
     """The gate of the project around ``directory``, or the current one; UsageError names what is wrong."""
-    return Gate(settings_for(directory or os.getcwd()), wishes)
+    return Gate(config_for(directory or os.getcwd()), options)
 
 
 def judged(gate: Gate, findings: Sequence[Finding], reached: Iterable[CallSite]) -> tuple[Verdict, list[str]]:

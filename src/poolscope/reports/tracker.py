@@ -15,7 +15,7 @@ Key = tuple[int, int]
 _Value = TypeVar("_Value")
 
 
-class Following(Generic[_Value]):
+class Tracker(Generic[_Value]):
     """Values of clients or connections while they are open, and for a while after."""
 
     def __init__(self) -> None:
@@ -23,7 +23,7 @@ class Following(Generic[_Value]):
         self._past: dict[Key, _Value] = {}
 
     def __repr__(self) -> str:
-        return f"<Following {len(self._open)} open, {len(self._past)} past>"
+        return f"<Tracker {len(self._open)} open, {len(self._past)} past>"
 
     def __setitem__(self, key: Key, value: _Value) -> None:
         self._open[key] = value

@@ -1,0 +1,61 @@
+"""Findings of several processes as one: per code, origin and line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import NamedTuple
+
+from poolscope.records import CallSite, Finding
+
+
+class Merged(NamedTuple):
+    """A finding, put together over the processes that have the habit."""
+
+    finding: Finding
+    """Count and cost are of all; the saving, of processes that run side by side, is of one."""
+    processes: int
+
+
+def merged(findings: list[Finding]) -> list[Merged]:
+    """One finding per code, origin and line, the dearest first."""
+    together: dict[tuple[str, str | None, CallSite | None, CallSite | None], list[Finding]] = {}
+    for finding in findings:
+        key = (finding.code, finding.origin, finding.call_site, finding.sdk_call_site)
+        together.setdefault(key, []).append(finding)
+    found = [_together(same) for same in together.values()]
+    return sorted(found, key=lambda one: -(one.finding.cost or 0.0))
+
+
+def _together(findings: list[Finding]) -> Merged:
+    processes = len({finding.pid for finding in findings})
+    if len(findings) == 1:
+        return Merged(findings[0], processes)
+    costs = [finding.cost for finding in findings if finding.cost is not None]
+    savings = [finding.saving for finding in findings if finding.saving is not None]
+    # Of the sentences and fixes the longest: it says the most ("1 or 2 requests", and how large a pool).
+    worded = max(findings, key=lambda finding: len(finding.sentence))
+    times = sum(finding.count for finding in findings)
+    sentence = re.sub(rf"(?<![\w.]){worded.count:,}(?![\w.])", f"{times:,}", worded.sentence, count=1)
+    finding = replace(
+        worded,
+        count=times,
+        cost=sum(costs) if costs else None,
+        saving=max(savings) if savings else None,
+        severity="warning" if any(finding.severity == "warning" for finding in findings) else "info",
+        at_least=any(finding.at_least for finding in findings),
+        parts=_added(finding.parts for finding in findings),
+        notes=list(dict.fromkeys(note for finding in findings for note in finding.notes)),
+        fix=max((finding.fix for finding in findings), key=len),
+        sentence=f"{sentence.removesuffix('.')}, in {processes:,} processes.",
+    )
+    return Merged(finding, processes)
+
+
+def _added(parts: Iterable[dict[str, float]]) -> dict[str, float]:
+    total: dict[str, float] = {}
+    for each in parts:
+        for name, took in each.items():
+            total[name] = total.get(name, 0.0) + took
+    return total

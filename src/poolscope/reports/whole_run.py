@@ -1,0 +1,110 @@
+"""What a report says about the whole run: its processes, how it ended, and what could not be seen."""
+
+from __future__ import annotations
+
+import signal
+from typing import NamedTuple
+
+from poolscope.reports.overview import Overview
+from poolscope.reports.printable import page
+from poolscope.reports.words import count, seconds
+
+
+class Process(NamedTuple):
+    """The run in a few words, and how long it took."""
+
+    words: list[str]
+    wall_time: float | None
+
+
+def process(overview: Overview) -> Process:
+    """What the first process says about the run."""
+    words: list[str] = []
+    first = next(iter(overview.headers.values()), None)
+    if first is not None:
+        words.append(first.program or "a program without a name")
+        if first.origins:
+            words.append(f"only {', '.join(first.origins)}")
+        words.append(f"Python {first.python}")
+        used = {row.site.kind.partition(".")[0] for row in overview.rows()}
+        words += [f"{name} {version}" for name, version in sorted(first.libraries.items()) if name in used]
+    running = len(_running(overview))
+    if len(overview.headers) > 1:
+        words.append(count(len(overview.headers), "process", "processes"))
+        if running:
+            words.append(f"{running:,} still running")
+    summary = overview.summaries.get(first.pid) if first is not None else None
+    if summary is None:
+        if first is not None and first.pid not in overview.running:
+            words.append("no end recorded")
+        elif len(overview.headers) == 1:
+            words.append("still running")
+        return Process(words, None)
+    words.append(seconds(summary.wall_time))
+    if summary.exit_code:
+        words.append(_ending(summary.exit_code))
+    return Process(words, summary.wall_time)
+
+
+def _running(overview: Overview) -> list[int]:
+    return [pid for pid in overview.headers if pid in overview.running and pid not in overview.summaries]
+
+
+def _ending(exit_code: int) -> str:
+    """``exit code 3``, ``ended by SIGINT``."""
+    if exit_code > 0:
+        return f"exit code {exit_code}"
+    try:
+        return f"ended by {signal.Signals(-exit_code).name}"
+    except ValueError:  # a real-time signal has no name
+        return f"ended by signal {-exit_code}"
+
+
+def nothing_seen(overview: Overview) -> str:
+    """What there is to say where no connection and no request is in the picture."""
+    if any(summary.not_observed for summary in overview.summaries.values()):
+        return "no request through httpx, requests, urllib3 or aiohttp was seen"
+    patterns = next((header.origins for header in overview.headers.values()), [])
+    where = f" to an origin that matches {' or '.join(patterns)}" if patterns else ""
+    return f"no HTTP connection was opened and no request was made through httpx, requests, urllib3 or aiohttp{where}"
+
+
+def only_nothing(overview: Overview) -> str:
+    """The whole report of an empty picture, without colour."""
+    return page([f"poolscope  {nothing_seen(overview)}"])
+
+
+def notes(overview: Overview) -> list[str]:
+    """What is missing from the picture, one sentence each."""
+    found = []
+    summaries = overview.summaries.values()
+    dropped = sum(summary.facts_dropped for summary in summaries)
+    if dropped:
+        found.append(
+            f"{count(dropped, 'fact')} dropped because the queue was full; the numbers are too small."
+        )
+    disabled = sorted({hook for summary in summaries for hook in summary.hooks_disabled})
+    if disabled:
+        found.append(f"Hooks that failed and switched themselves off: {', '.join(disabled)}.")
+    failed = sorted(overview.failed_rules)
+    if failed:
+        found.append(f"Findings that failed and were switched off: {', '.join(failed)}.")
+    children = sum(summary.children_not_followed for summary in summaries)
+    if children:
+        found.append(
+            f"{count(children, 'child process', 'child processes')} not followed (--no-follow, or beyond reach)."
+        )
+    others = sorted({name for summary in summaries for name in summary.not_observed})
+    if others:
+        found.append(f"What these did, which poolscope does not observe: {', '.join(others)}.")
+    lost = [pid for pid in overview.headers if pid not in overview.summaries and pid not in overview.running]
+    if overview.summaries and lost:
+        named = count(len(lost), "process", "processes")
+        found.append(f"The end of {named}: killed, out of room to write, or running where no lock says so.")
+    if overview.more_processes:
+        found.append(
+            f"What {count(overview.more_processes, 'more process', 'more processes')} said of themselves."
+        )
+    if overview.capped:
+        found.append("More than 1,000 origins or call sites; the later ones are summed up as other.")
+    return found
