@@ -74,11 +74,16 @@ def _ending(exit_code: int) -> str:
 
 def nothing_seen(picture: Picture) -> str:
     """What there is to say where no connection and no request is in the picture."""
-    if any(summary.not_observed for summary in picture.summaries.values()):
-        return "no request through httpx, requests, urllib3 or aiohttp was seen"
+    others = _not_observed(picture)
+    if others:
+        return f"no request through httpx, requests, urllib3 or aiohttp was seen; not observed: {', '.join(others)}"
     patterns = next((header.origins for header in picture.headers.values()), [])
     where = f" to an origin that matches {' or '.join(patterns)}" if patterns else ""
     return f"no HTTP connection was opened and no request was made through httpx, requests, urllib3 or aiohttp{where}"
+
+
+def _not_observed(picture: Picture) -> list[str]:
+    return sorted({name for summary in picture.summaries.values() for name in summary.not_observed})
 
 
 def only_nothing(picture: Picture) -> str:
@@ -149,7 +154,7 @@ def notes(picture: Picture) -> list[str]:
         found.append(
             f"{count(children, 'child process', 'child processes')} not followed (--no-follow, or beyond reach)."
         )
-    others = sorted({name for summary in summaries for name in summary.not_observed})
+    others = _not_observed(picture)
     if others:
         found.append(f"What these did, which poolscope does not observe: {', '.join(others)}.")
     lost = [pid for pid in picture.headers if pid not in picture.summaries and pid not in picture.running]
