@@ -9,9 +9,12 @@ from pathlib import Path
 
 import certifi
 import pytest
+import requests
+import urllib3
 
 from poolscope.cli import demo as showing
 from poolscope.cli import doctor
+from poolscope.testing import capture
 from tests.cli.conftest import Program
 
 
@@ -62,6 +65,28 @@ def test_a_library_without_a_hooks_place_says_what_would_be_missing(program: Pro
     )
     assert done.returncode == 1
     assert "HTTPConnectionPool._put_conn: when a connection becomes idle" in done.stdout
+
+
+def test_urllib3_future_in_urllib3s_place_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`pip install niquests` puts it there; tests/versions runs programs with the real one."""
+    monkeypatch.setattr(urllib3, "ResponsePromise", object, raising=False)
+    found = {finding.name: finding for finding in doctor.examine()}
+    assert (found["urllib3"].status, found["urllib3"].note) == (
+        "replaced",
+        "left alone: it is urllib3-future",
+    )
+    assert found["requests"].note == "left alone: its urllib3 is urllib3-future"
+    assert "left alone: it is urllib3-future" in doctor.text(list(found.values()))
+    assert found["httpx"].status == "fits"
+    with capture() as captured:
+        requests.Session().close()
+    assert captured.clients == []
+
+
+def test_the_version_is_that_of_the_module_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(urllib3, "__version__", "3.0")
+    found = doctor.examined("urllib3")
+    assert (found.version, found.status) == ("3.0", "untested")
 
 
 def test_every_hook_point_has_a_meaning() -> None:

@@ -10,8 +10,10 @@ import traceback
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import aiohttp
 import pytest
@@ -540,6 +542,26 @@ def test_an_exception_of_the_programs_own_is_no_failure(server: Running) -> None
 
 
 # What stays as it was
+
+
+@pytest.mark.parametrize("made", [mock.Mock, partial(mock.create_autospec, aiohttp.ClientRequest)])
+def test_a_tests_own_object_in_the_place_of_a_request_is_none(made: Callable[[], Any]) -> None:
+    """As in aiohttp's own suite; an autospec has no URL at all."""
+
+    class Refused(Exception):
+        pass
+
+    async def main() -> None:
+        connector = aiohttp.TCPConnector()
+        async with Session(connector=connector) as session:
+            asked: Any = mock.AsyncMock(side_effect=Refused)
+            with mock.patch.object(connector, "_create_connection", asked), pytest.raises(Refused):
+                await connector.connect(made(), [], aiohttp.ClientTimeout())
+            assert asked.await_count == 1
+            assert not session.closed
+
+    captured = captured_by(main)
+    assert (captured.exchanges, captured.connections) == ([], [])
 
 
 def woven() -> dict[str, Any]:

@@ -732,6 +732,37 @@ def test_threads_that_see_a_class_at_once_weave_it_once(weaver: Weaver) -> None:
         assert SEEN == ["Custom"]
 
 
+def test_a_thread_goes_on_only_with_a_class_that_is_woven(weaver: Weaver) -> None:
+    """Else it would set up a connection of which the first steps are not seen, and the close neither."""
+    half, go = threading.Event(), threading.Event()
+
+    class Slow(type):
+        def __setattr__(cls, name: str, value: Any) -> None:
+            half.set()
+            go.wait(10)
+            super().__setattr__(name, value)
+
+    class Custom(metaclass=Slow):
+        def connect(self):
+            return "custom"
+
+    woven: list[bool] = []
+
+    def sees() -> None:
+        weaver.weave_on_sight(Custom, CONNECTIONS)
+        woven.append(hasattr(Custom.connect, "__wrapped__"))
+
+    first, second = threading.Thread(target=sees), threading.Thread(target=sees)
+    first.start()
+    half.wait(10)
+    second.start()
+    second.join(0.1)
+    go.set()
+    first.join()
+    second.join()
+    assert woven == [True, True]
+
+
 def test_an_inherited_method_is_found_at_each_call(weaver: Weaver) -> None:
     """A point names a class that has its method from elsewhere; what stands between may be put there later."""
 

@@ -17,6 +17,7 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import Final
 
+from poolscope.libraries import urllib3_future
 from poolscope.libraries.activation import LIBRARIES
 from poolscope.libraries.weaver import missing
 from poolscope.otel_version import too_old
@@ -78,7 +79,7 @@ class Finding:
     name: str
     version: str | None
     status: str
-    """``fits``, ``untested`` (hooks fit, version does not), ``incomplete``, ``broken`` or ``absent``."""
+    """``fits``, ``untested`` (hooks fit, version does not), ``incomplete``, ``broken``, ``replaced`` or ``absent``."""
     hooks: int = 0
     missing: list[str] = field(default_factory=list)
     """Hook points that this version does not have, each with what will not be seen for it."""
@@ -92,10 +93,7 @@ def examine() -> list[Finding]:
 
 def examined(name: str) -> Finding:
     package = name.partition(".")[0]
-    try:
-        version: str | None = importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        version = None
+    version = _version(package)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # urllib3's socks module warns where PySocks is missing
@@ -104,7 +102,9 @@ def examined(name: str) -> Finding:
         if version is None or name != package:
             return Finding(name, version, "absent", note=None if name == package else "an optional part")
         return Finding(name, version, "broken", note=f"cannot be imported: {type(error).__name__}")
-    return _try_hooks(name, version, module)
+    # What is imported counts: another package may have put itself in this one's place.
+    own = getattr(sys.modules[package], "__version__", None)
+    return _try_hooks(name, own if isinstance(own, str) else version, module)
 
 
 def _try_hooks(name: str, version: str | None, module: ModuleType) -> Finding:
@@ -114,6 +114,9 @@ def _try_hooks(name: str, version: str | None, module: ModuleType) -> Finding:
     except Exception as error:  # what the guard would catch in a program
         note = f"the hooks do not fit ({type(error).__name__}: {error}); this library would not be observed"
         return Finding(name, version, "broken", note=note)
+    if not points and urllib3_future.has_replaced_urllib3():
+        note = f"left alone: {'it' if name.startswith('urllib3') else 'its urllib3'} is {urllib3_future.NAME}"
+        return Finding(name, version, "replaced", note=note)
     if not points:
         return Finding(name, version, "incomplete", 0, [f"nothing to hook was found: {_NO_LOOKUPS}"])
     # Without socksio httpcore has no SOCKS proxies, only classes of that name that refuse.
@@ -196,6 +199,7 @@ def _line(finding: Finding) -> str:
         "untested": f"{_hooks(finding.hooks)}, but this version is {finding.note}",
         "incomplete": f"{finding.hooks} hooks fit, {len(finding.missing)} do not:",
         "broken": finding.note or "",
+        "replaced": finding.note or "",
         "absent": "not installed" if finding.note is None else f"not installed ({finding.note})",
     }
     return f"  {finding.name:<22}{finding.version or '–':<12}{words[finding.status]}"

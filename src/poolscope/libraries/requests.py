@@ -6,7 +6,7 @@ import sys
 from types import FrameType, ModuleType
 from typing import Any, Final
 
-from poolscope.libraries import callsite, clients
+from poolscope.libraries import callsite, clients, urllib3_future
 from poolscope.libraries.clients import mark_of
 from poolscope.libraries.marks import set_mark
 from poolscope.libraries.point import Point
@@ -132,5 +132,5 @@ POINTS: Final = (
 
 
 def points(_module: ModuleType) -> tuple[Point, ...]:
-    """Where requests is seen."""
-    return POINTS
+    """Where requests is seen; nowhere if nothing is seen of what its sessions send."""
+    return () if urllib3_future.has_replaced_urllib3() else POINTS

@@ -61,10 +61,10 @@ class Weaver:
         if key in self._sighted:
             return
         with self._lock:
-            sighted = self._sighted
-            sighted[key] = ref(cls, lambda _: sighted.pop(key, None))
             for point in points:
                 _weave(self._woven, point, _definer(cls, point.method))
+            sighted = self._sighted
+            sighted[key] = ref(cls, lambda _: sighted.pop(key, None))  # not before: other threads go by it
 
     def restore(self) -> None:
         """Restore every method that nobody replaced since; a replaced wrapper runs on without its bodies."""

@@ -62,11 +62,16 @@ def _ending(exit_code: int) -> str:
 
 def nothing_seen(overview: Overview) -> str:
     """What there is to say where no connection and no request is in the picture."""
-    if any(summary.not_observed for summary in overview.summaries.values()):
-        return "no request through httpx, requests, urllib3 or aiohttp was seen"
+    others = _not_observed(overview)
+    if others:
+        return f"no request through httpx, requests, urllib3 or aiohttp was seen; not observed: {', '.join(others)}"
     patterns = next((header.origins for header in overview.headers.values()), [])
     where = f" to an origin that matches {' or '.join(patterns)}" if patterns else ""
     return f"no HTTP connection was opened and no request was made through httpx, requests, urllib3 or aiohttp{where}"
+
+
+def _not_observed(overview: Overview) -> list[str]:
+    return sorted({name for summary in overview.summaries.values() for name in summary.not_observed})
 
 
 def only_nothing(overview: Overview) -> str:
@@ -94,7 +99,7 @@ def notes(overview: Overview) -> list[str]:
         found.append(
             f"{count(children, 'child process', 'child processes')} not followed (--no-follow, or beyond reach)."
         )
-    others = sorted({name for summary in summaries for name in summary.not_observed})
+    others = _not_observed(overview)
     if others:
         found.append(f"What these did, which poolscope does not observe: {', '.join(others)}.")
     lost = [pid for pid in overview.headers if pid not in overview.summaries and pid not in overview.running]

@@ -5,7 +5,7 @@ An answer's body is over when its last byte has arrived, whether the program has
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from types import FrameType
 from typing import Any, Final
@@ -32,9 +32,10 @@ def _describe(connector: Any, sheet: Pool) -> None:
 
 def asks(connector: Any, req: Any, frames: Callable[[int], FrameType]) -> Exchange | None:
     """A request asks its connector for a connection."""
-    pool, url, call = in_sight(connector, PoolMark), req.url, CURRENT_CALL.get()
-    if pool is None:
+    pool, call = in_sight(connector, PoolMark), CURRENT_CALL.get()
+    if pool is None or not hasattr(type(req), "connection_key"):  # a mock, of which any attribute may raise
         return None
+    url = req.url
     origin = url.scheme, url.raw_host or "", None if not url.absolute or url.is_default_port() else url.port
     describe, target = partial(_describe, connector), url.raw_path_qs
     exchange = acquire.begins(pool, describe, origin, req.method, target, frames, asynchronous=True)
@@ -65,8 +66,7 @@ def _identify(client: ClientFacts, connector: Any, req: Any) -> None:
     own = [type(connector).__qualname__, *(getattr(connector, name, None) for name in _SETTINGS)]
     client.identity.is_set_up("connector", own, resolver, proxy, req.ssl, req.server_hostname)
     body = getattr(req.body, "_value", req.body)
-    if isinstance(req.headers, Mapping):  # which a test's own object is not
-        client.sheet.settings = client.identity.sends(req.headers.items(), req.url.raw_path_qs, body)
+    client.sheet.settings = client.identity.sends(req.headers.items(), req.url.raw_path_qs, body)
 
 
 def waits() -> None:

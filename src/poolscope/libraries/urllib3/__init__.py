@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from types import ModuleType
 
-from poolscope.libraries import resolver
+from poolscope.libraries import resolver, urllib3_future
 from poolscope.libraries.point import Point
 from poolscope.libraries.urllib3.connection import CHUNKS, CONNECTION
 from poolscope.libraries.urllib3.manager import MANAGER
@@ -17,6 +17,8 @@ __all__ = ["points"]
 
 def points(module: ModuleType) -> tuple[Point, ...]:
     """Where urllib3 or its SOCKS support is observed. SOCKS is a separate import, which warns if PySocks is missing."""
+    if urllib3_future.has_replaced_urllib3():
+        return ()
     if module.__name__.endswith(".contrib.socks"):
         return SOCKS
     connection = importlib.import_module(f"{module.__name__}.connection")
