@@ -78,7 +78,7 @@ def nothing_seen(picture: Picture) -> str:
         return "no request through httpx, requests, urllib3 or aiohttp was seen"
     patterns = next((header.origins for header in picture.headers.values()), [])
     where = f" to an origin that matches {' or '.join(patterns)}" if patterns else ""
-    return f"no HTTP connection was opened and no request was made through httpx, requests, urllib3 or aiohttp{where}"
+    return f"no HTTP connection was opened and no request was sent through httpx, requests, urllib3 or aiohttp{where}"
 
 
 def only_nothing(picture: Picture) -> str:

@@ -38,7 +38,7 @@ def verdict(picture: Picture) -> str:
     """The run in a sentence, the same as in the text report."""
     rows = picture.rows()
     if not rows:
-        return "No HTTP connection was opened and no request was made."
+        return "No HTTP connection was opened and no request was sent."
     sums = Sums.over(rows, picture.all_connections())
     run = Run(picture, sums, _findings(picture), process(picture).wall_time)
     return "".join(text for _, text in sentence(run))
