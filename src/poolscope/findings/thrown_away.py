@@ -19,6 +19,11 @@ MANY_SERVED: Final = 10
 ALIKE: Final = 0.2
 """Share by which the times until a cancellation may differ where a deadline is what cancels."""
 
+_TIME: Final = "Allow enough time for the answer, or make it faster; give up only on requests that nobody waits for."
+_NOTHING: Final = (
+    "Nothing, if nobody waits for these answers any more; otherwise allow more time, or send fewer requests."
+)
+
 
 class _Lost:
     __slots__ = ("cost", "longest", "place", "reasons", "shortest")
@@ -49,7 +54,7 @@ class ThrownAway(Rule):
     """The rule. State: failed requests whose connection is not closed yet, and a few numbers per line."""
 
     code: ClassVar[str] = "PS121"
-    title: ClassVar[str] = "timeouts throw connections away"
+    title: ClassVar[str] = "requests given up throw connections away"
     explanation: ClassVar[str] = (
         "When a request times out or is cancelled, its answer is still on the way, so the connection is closed and the "
         "next request opens another. A short timeout on a slow server turns reuse off."
@@ -100,7 +105,7 @@ class ThrownAway(Rule):
             lost.count,
             f"{lost.count:,} connections to {lost.place.origin} were thrown away with a request on them: "
             f"{' and '.join(causes)}.",
-            "Allow enough time for the answer, or make it faster; give up only on requests that nobody waits for.",
+            _NOTHING if lost.by_intent else _TIME,
             lost.cost,
         )
         served = self._served.get((lost.place.pid, lost.place.origin), 0)
