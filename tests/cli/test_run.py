@@ -280,7 +280,7 @@ def test_only_the_origins_asked_for(program: Program) -> None:
 def test_no_origin_that_was_asked_for_is_no_statement_about_the_others(program: Program) -> None:
     program.write(REQUESTS)
     said = (
-        "no request was made through httpx, requests, urllib3 or aiohttp to an origin that matches elsewhere"
+        "no request was sent through httpx, requests, urllib3 or aiohttp to an origin that matches elsewhere"
     )
     run = program.run("--origin", "elsewhere")
     assert said in run.stderr

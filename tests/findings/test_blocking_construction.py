@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from poolscope.findings.blocking_construction import MIN_BLOCKED
@@ -9,10 +11,10 @@ from tests.findings.rule import count, found
 from tests.reports.stories import LINE, Story
 
 
-def built(seconds: float, loop: int | None, times: int = 1) -> Story:
+def built(seconds: float, loop: int | None, times: int = 1, **changes: Any) -> Story:
     story = Story()
     for _ in range(times):
-        story.close(story.client(kind="httpx.AsyncClient", built_in=seconds, loop=loop), 0)
+        story.close(story.client(kind="httpx.AsyncClient", built_in=seconds, loop=loop, **changes), 0)
     return story
 
 
@@ -40,3 +42,11 @@ def test_a_client_per_request_explains_it() -> None:
     assert count("PS126", story) is None
     (finding,) = found("PS101", story)
     assert "blocked it for up to 80 ms" in finding.notes[0]
+
+
+def test_it_advises_a_shared_context_only_where_the_certificates_took_the_time() -> None:
+    (certificates,) = found("PS126", built(0.1, loop=1, ca_time=0.05))
+    assert "verify=" in certificates.fix
+    (something_else,) = found("PS126", built(0.1, loop=1, times=2, ca_time=0.04))
+    assert "verify=" not in something_else.fix
+    assert "80 ms" in something_else.fix

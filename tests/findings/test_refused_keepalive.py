@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+import httpx
 import pytest
+import requests
 
+from poolscope import testing
 from poolscope.findings.lives import AT_ONCE
 from poolscope.findings.refused_keepalive import MIN_REFUSED, SETTLED, SHARE
 from tests.findings.rule import count, found
 from tests.reports.stories import LINE, ORIGIN, Story
+from tests.servers import Running
 
 
 def served(
@@ -79,3 +84,16 @@ def test_what_the_client_closes_at_once_proves_nothing() -> None:
     story = served(8)
     add(story, 20, "client_close", idle=SETTLED - 0.01, closed_by="client")
     assert count("PS106", story) == 8
+
+
+@pytest.mark.parametrize("client", [requests.Session, httpx.Client])
+def test_a_client_that_asks_for_the_close_is_not_refused(client: Callable[[], Any], server: Running) -> None:
+    with testing.capture() as captured, client() as checker:
+        checker.headers["Connection"] = "close"
+        for _ in range(MIN_REFUSED + 1):
+            checker.get(server.url("/fixed/healthz"), timeout=5)
+            server.settled(lambda log: log.open == 0)
+    assert {(one.close_reason, one.closed_by) for one in captured.connections} == {
+        ("connection_close_header", "client")
+    }
+    assert captured.findings == []

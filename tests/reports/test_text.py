@@ -63,6 +63,13 @@ def test_the_finding_has_line_cost_saving_and_fix() -> None:
     assert "fix     Create one requests.Session()" in shown
 
 
+def test_a_finding_says_that_its_line_is_not_known() -> None:
+    story = Story()
+    for _ in range(5):
+        story.throwaway(kind="requests.get", call_site=None)
+    assert "PS101 client per request  at an unknown line" in report(story.records)
+
+
 def test_the_totals_are_the_last_line() -> None:
     assert report(seed(3).records, 160).splitlines()[-1] == (
         "total  6 requests · 4 connections · 4 clients · 33 % reused · 40 ms in setup · 30 ms building clients"
@@ -123,7 +130,7 @@ def test_clients_that_nobody_used() -> None:
     story.header()
     story.close(story.client(), 0)
     story.summary()
-    assert "1 client built in 10 ms, none of them used." in report(story.records)
+    assert "1 client built in 10 ms; none of them opened a connection." in report(story.records)
 
 
 def test_only_failures() -> None:

@@ -46,6 +46,13 @@ def test_lines_of_one_finding_are_places() -> None:
     assert verdict(story.records).endswith("; 1 place to change: load.py:1.")
 
 
+def test_a_line_that_is_not_known_is_a_place_too() -> None:
+    story = Story()
+    for _ in range(5):
+        story.throwaway(kind="requests.get", call_site=None)
+    assert verdict(story.records).endswith("; 1 place to change.")
+
+
 def test_all_is_well() -> None:
     story = Story()
     story.header()

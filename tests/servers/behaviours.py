@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from tests.servers.applications import APPLICATIONS
 from tests.servers.wire import Request, Wire
 
 Behaviour = Callable[[Wire, Request], Awaitable[bool]]
@@ -268,5 +269,6 @@ _ALL: tuple[Behaviour, ...] = (
     *(hints, goon, trailers, halfchunk, nochunk, halfhead, excess, afterthought, unasked),
     *(fixed, size, empty, chunked, slow, redirect, login, digest, flaky, busy, early, switch),
     *(close, http10, reset, cut, cutoff, drop, last, silence, stall, garbage),
+    *APPLICATIONS,
 )
 BEHAVIOURS: dict[str, Behaviour] = {behaviour.__name__: behaviour for behaviour in _ALL}

@@ -14,12 +14,17 @@ from poolscope.records import Client, Finding, Severity
 MIN_BLOCKED: Final = 0.05
 
 
+_BEFORE: Final = "Build it before the loop runs"
+
+
 class _Blocked:
-    __slots__ = ("cost", "count", "longest")
+    __slots__ = ("certificates", "cost", "count", "longest")
 
     def __init__(self) -> None:
         self.count = 0
         self.cost = self.longest = 0.0
+        self.certificates: float | None = 0.0
+        """Seconds of loading CA certificates; None where that was not observed."""
 
 
 class BlockingConstruction(Rule):
@@ -29,8 +34,8 @@ class BlockingConstruction(Rule):
     title: ClassVar[str] = "client built inside a running loop"
     severity: ClassVar[Severity] = "info"
     explanation: ClassVar[str] = (
-        "Building a client reads and parses the CA certificates, which is CPU time. On an event loop nothing else "
-        "runs meanwhile: no other request, no timeout, no health check."
+        "Building a client reads and parses the CA certificates, and the first one also imports what its library needs. "
+        "That is CPU time. On an event loop nothing else runs meanwhile: no other request, no timeout, no health check."
     )
 
     def __init__(self) -> None:
@@ -46,6 +51,10 @@ class BlockingConstruction(Rule):
         blocked = self._places.get_or_put(place, _Blocked)
         blocked.count += 1
         blocked.cost += record.construction_time
+        if record.ca_time is None:
+            blocked.certificates = None
+        elif blocked.certificates is not None:
+            blocked.certificates += record.ca_time
         blocked.longest = max(blocked.longest, record.construction_time)
 
     def findings(self) -> list[Finding]:
@@ -59,9 +68,19 @@ class BlockingConstruction(Rule):
             blocked.count,
             f"{place.kind} was built inside a running event loop {times} and blocked it for up to "
             f"{blocked.longest * 1000:.0f} ms.",
-            "Build it before the loop runs, or build its ssl.SSLContext there once and pass it as verify=.",
+            _fix(blocked),
             blocked.cost,
             "construction",
         )
         found.origin = None
         return found
+
+
+def _fix(blocked: _Blocked) -> str:
+    loads = blocked.certificates
+    if loads is None or 2 * loads >= blocked.cost:
+        return f"{_BEFORE}, or build its ssl.SSLContext there once and pass it as verify=."
+    return (
+        f"{_BEFORE}. A shared ssl.SSLContext would not help much: loading CA certificates took {loads * 1000:.0f} ms of that, "
+        "and the first client of a program also imports what its library needs."
+    )

@@ -63,6 +63,8 @@ CLIENT: Final = "client"
 NETWORK: Final = "network"
 COLLECTOR: Final = "gc"
 
+_WHILE_IDLE: Final = frozenset(("checkout", "client", "gc", "manager_eviction"))
+"""Triggers on which a connection goes that http.client kept although its request had asked for the close."""
 _RESETS: Final = ("ConnectionResetError", "BrokenPipeError", "ConnectionAbortedError")
 _PROTOCOL: Final = ("RemoteProtocolError", "LocalProtocolError", "BadStatusLine", "InvalidChunkLength",
                     "LineTooLong", "InvalidHeader", "HTTPException", "UnknownProtocol", "BadHttpMessage",
@@ -72,6 +74,8 @@ _PROTOCOL: Final = ("RemoteProtocolError", "LocalProtocolError", "BadStatusLine"
 def classify(connection: Connection) -> tuple[str, ClosedBy | None]:
     """(close reason, closed by) of a connection that was closed."""
     trigger = connection.close_trigger
+    if connection.request_closes and not connection.active_at_close and trigger in _WHILE_IDLE:
+        return "connection_close_header", (COLLECTOR if trigger == "gc" else CLIENT)
     if trigger == "gc":
         return ("gc_active" if connection.active_at_close else "gc"), COLLECTOR
     if trigger == "client":

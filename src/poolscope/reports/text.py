@@ -147,7 +147,7 @@ class _Report:
         self.page.folded(("", ""), ("", f"{sentence[0].upper()}{sentence[1:]}."))
         if self.overview.clients:
             built = f"{count(self.overview.clients, 'client')} built in {seconds(self.overview.construction)}"
-            self.page.line(("", f"{built}, none of them used."))
+            self.page.line(("", f"{built}; none of them opened a connection."))
 
     def write_origins(self) -> None:
         """Every origin: its numbers, and the lanes of the first few."""
@@ -224,7 +224,7 @@ class _Report:
     def write_finding(self, finding: Finding, processes: int) -> None:
         """One finding: where, what, what it costs and how to fix it."""
         where = finding.call_site or finding.sdk_call_site
-        at = "" if where is None else f"  {self.sites.named(where, 2)}"
+        at = "  at an unknown line" if where is None else f"  {self.sites.named(where, 2)}"
         level = " (info)" if finding.severity == "info" else ""
         title = f"{finding.code} {finding.title}"
         self.page.folded(("", ""), ("finding", title), ("label", level), ("site", at))

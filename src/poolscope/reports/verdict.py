@@ -127,7 +127,8 @@ def _change(run: Run) -> Segment:
     ours = [finding for finding in warnings if finding.code not in ELSEWHERE]
     lines = {finding.call_site or finding.sdk_call_site or finding.code for finding in ours}
     if lines:
-        noun = "place" if any(finding.notes for finding in ours) else "line"
+        known = all(isinstance(line, CallSite) for line in lines)
+        noun = "line" if known and not any(finding.notes for finding in ours) else "place"
         return "finding", f"{count(len(lines), noun)} to change{_named(lines)}"
     if warnings:
         return "finding", "nothing to change in the program; the change is at the server or on the way to it"

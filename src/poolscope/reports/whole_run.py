@@ -67,7 +67,7 @@ def nothing_seen(overview: Overview) -> str:
         return f"no request through httpx, requests, urllib3 or aiohttp was seen; not observed: {', '.join(others)}"
     patterns = next((header.origins for header in overview.headers.values()), [])
     where = f" to an origin that matches {' or '.join(patterns)}" if patterns else ""
-    return f"no HTTP connection was opened and no request was made through httpx, requests, urllib3 or aiohttp{where}"
+    return f"no HTTP connection was opened and no request was sent through httpx, requests, urllib3 or aiohttp{where}"
 
 
 def _not_observed(overview: Overview) -> list[str]:

@@ -20,6 +20,7 @@ from poolscope.libraries.urllib3.state import (
     given_to,
     gone,
     mark_of_pool,
+    note_request,
     was_read,
 )
 from poolscope.libraries.weaver import WEAVER
@@ -199,7 +200,9 @@ def given_back(_pool: Any, conn: Any) -> None:
     sheet = mark.sheet
     if sheet is not None:
         sheet.idle_since = at
-        if held.ending_since is not None:
+        if held.ending_since is None:
+            note_request(held, sheet)
+        else:
             gone(held, "response", at)
     held.answer = held.headers = mark.exchange = None
 

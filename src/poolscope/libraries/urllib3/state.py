@@ -175,8 +175,7 @@ def close_begins(held: Held, trigger: CloseTrigger, at: float) -> Connection | N
     mark.sheet = held.ending_since = None
     if sheet is None:
         return None
-    if held.headers:
-        sheet.request_closes = _asks_to_close(held.headers)
+    note_request(held, sheet)
     exchange = held.exchange
     if exchange is not None and exchange.connection is sheet:
         # Without a pool nothing shows that the body was read; with one, the connection would have been given back.
@@ -193,9 +192,14 @@ def gone(held: Held, trigger: CloseTrigger, at: float) -> None:
         held.mark.closed(sheet, None)
 
 
-def _asks_to_close(headers: Any) -> bool:
-    value = headers.get("Connection") or headers.get("connection")
-    return isinstance(value, str) and value.lower() == "close"
+def note_request(held: Held, sheet: Connection) -> None:
+    """Whether the request under way asks for the connection to be closed; its headers are not kept for longer."""
+    headers = held.headers
+    if headers is not None:
+        value = headers.get("Connection")
+        if value is None and isinstance(headers, dict):  # others find a name in any case
+            value = headers.get("connection")
+        sheet.request_closes = isinstance(value, str) and value.lower() == "close"
 
 
 def announced(exchange: Exchange, headers: Any) -> Any:

@@ -39,7 +39,7 @@ def verdict(overview: Overview) -> str:
     """The run in a sentence, the same as in the text report."""
     rows = overview.rows()
     if not rows:
-        return "No HTTP connection was opened and no request was made."
+        return "No HTTP connection was opened and no request was sent."
     sums = Sums.over(rows, overview.all_connections())
     run = Run(overview, sums, _findings(overview), process(overview).wall_time)
     return "".join(text for _, text in sentence(run))

@@ -1,0 +1,18 @@
+"""A monitor that must see each certificate and each accept anew: requests.get with Connection: close, on a list of hosts."""
+
+import os
+import time
+
+import requests
+
+HOSTS = os.environ["HOSTS"].split()
+
+for _ in range(4):
+    for host in HOSTS:
+        try:
+            requests.get(
+                f"{host}/fixed/healthz", headers={"Connection": "close"}, timeout=1
+            ).raise_for_status()
+        except requests.RequestException as error:
+            print(host, type(error).__name__)
+    time.sleep(0.02)

@@ -1,0 +1,14 @@
+"""A comprehension whose element builds a client."""
+
+import os
+
+import httpx
+
+URL = os.environ["URL"]
+
+
+def statuses(paths):
+    return [httpx.Client(base_url=URL).get(path).status_code for path in paths]  # here
+
+
+print(statuses([f"/fixed/{n}" for n in range(40)]))

@@ -1,0 +1,14 @@
+"""A read timeout below what the server usually takes: most calls fail, and each takes its connection along."""
+
+import os
+
+import httpx
+
+URL = os.environ["URL"]
+
+with httpx.Client(base_url=URL, timeout=httpx.Timeout(5, read=0.02)) as client:  # or here
+    for number in range(40):
+        try:
+            client.get(f"/slow/{60 if number % 4 else 1}/{number}")  # or here
+        except httpx.ReadTimeout:
+            pass
