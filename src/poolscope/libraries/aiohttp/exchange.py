@@ -66,7 +66,7 @@ def _identify(client: ClientFacts, connector: Any, req: Any) -> None:
     client.identity.is_set_up("connector", own, resolver, proxy, req.ssl, req.server_hostname)
     body = getattr(req.body, "_value", req.body)
     if isinstance(req.headers, Mapping):  # which a test's own object is not
-        client.sheet.settings = client.identity.sends(req.headers.items(), req.url.raw_path_qs, body)
+        client.sends(req.headers.items(), req.url.raw_path_qs, body)
 
 
 def waits() -> None:
