@@ -95,7 +95,7 @@ class Client(_Sheet):
 
     __slots__ = (
         "ca_time call_site close_kind closed_at construction_time created_at epoch id kind loop sdk_call_site "
-        "settings started"
+        "settings apart_from_credentials started"
     ).split()
 
     def __init__(self, kind: str, epoch: int, created_at: float | None = None) -> None:
@@ -116,9 +116,9 @@ class Client(_Sheet):
         """A small number for the event loop it was built under; None outside of one."""
         self.settings: int | None = None
         """Equal numbers mean equal TLS, proxy and auth settings (values are never kept)."""
+        self.apart_from_credentials: int | None = None  # the same without them; None while it sent none
         self.closed_at: float | None = None
-        self.close_kind: str | None = None
-        """``close`` (close, aclose or the end of a with block) or ``gc``."""
+        self.close_kind: str | None = None  # ``close`` (aclose, the end of a with block, too) or ``gc``
         self.started = Count()
         """Exchanges it has started."""
 

@@ -82,6 +82,8 @@ class Client:
     """close, gc, or open_at_exit."""
     ca_time: float | None = None
     """Seconds that loading CA certificates took for it, some perhaps before it was built."""
+    apart_from_credentials: int | None = None
+    """Equal numbers: equal settings, whatever the credentials; None if it sent none."""
 
 
 @dataclass(slots=True)

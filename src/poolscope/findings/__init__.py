@@ -21,6 +21,7 @@ from poolscope.findings.foreign_loop import ForeignLoop
 from poolscope.findings.keepalive_clash import KeepAliveClash
 from poolscope.findings.needless_redirect import NeedlessRedirect
 from poolscope.findings.never_closed import NeverClosed
+from poolscope.findings.pinned_sockets import PinnedSockets
 from poolscope.findings.pool_exhausted import PoolExhausted
 from poolscope.findings.pool_overflow import PoolOverflow
 from poolscope.findings.refused_keepalive import RefusedKeepAlive
@@ -47,6 +48,7 @@ RULES: Final[tuple[type[Rule], ...]] = (
     UsedAfterFork,
     EarlyCloses,
     NeedlessRedirect,
+    PinnedSockets,
     CaLoads,
     DeadAddresses,
     RetriesSleep,

@@ -9,10 +9,10 @@ from typing import Final
 from poolscope.records import Finding
 
 EXPLAINS: Final[dict[str, tuple[str, ...]]] = {
-    "PS101": ("PS102", "PS115", "PS122", "PS126"),
+    "PS101": ("PS102", "PS114", "PS115", "PS122", "PS126"),
     "PS102": ("PS115",),
     "PS115": ("PS126",),
-    "PS122": ("PS115",),
+    "PS122": ("PS114", "PS115"),
     "PS106": ("PS107", "PS113"),
     "PS123": ("PS121",),
 }

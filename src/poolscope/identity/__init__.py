@@ -27,12 +27,15 @@ _number_ids: Final = itertools.count(1)
 class Identity:
     """What one client has sent and how it is set up, as a set of hashes; equal sets have equal numbers."""
 
-    __slots__ = ("_items", "_parts", "calls", "number")
+    __slots__ = ("_credentials", "_items", "_parts", "apart", "calls", "number")
 
     def __init__(self) -> None:
         self.calls = 0
         self.number: int | None = None
         """None until it has sent something."""
+        self.apart: int | None = None
+        """The same without its credentials; None while it has sent none."""
+        self._credentials: set[int] = set()
         self._items: set[int] | None = set()
         self._parts: set[tuple[str, int]] = set()
 
@@ -50,7 +53,7 @@ class Identity:
         """It sends a request; returns its number. ``headers`` and ``target`` are those on the wire."""
         self.calls += 1
         if self._items is not None:
-            self._add(items_of(headers, target, body))
+            self._add(items_of(headers, target, body, self._credentials))
             if self.calls >= CALLS:
                 self._items = None
         return self.number
@@ -77,8 +80,11 @@ class Identity:
         if len(known) > _ITEMS:
             self._items = None  # no other client is like one that sends so many different things
             self.number = next(_number_ids)
+            self.apart = None
         elif self.number is None or len(known) != before:
             self.number = _number_of(frozenset(known))
+            if self._credentials:
+                self.apart = _number_of(frozenset(known - self._credentials))
 
 
 def _number_of(items: frozenset[int]) -> int:

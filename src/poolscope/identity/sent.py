@@ -42,13 +42,20 @@ _BALANCERS: Final = (
 )  # fmt: skip
 """How the cookies of load balancers begin: they say which server answered, not who asked."""
 _AUTHORIZATIONS: Final = frozenset(("authorization", "proxy-authorization"))
-_ANYBODY, _SOMEBODY, _CREDENTIAL, _COOKIE = range(4)
+_KEYS: Final = re.compile(
+    r"(api-?|auth-|access-|subscription-)key$|(auth|access|private|vault|api|bearer|security)-?token$"
+)
+"""How headers end that hold nothing but a credential; what else differs may be anything."""
+_KEYS_IN_QUERIES: Final = ("api_key=", "apikey=", "api-key=", "access_token=")
+_ANYBODY, _SOMEBODY, _CREDENTIAL, _COOKIE, _KEY = range(5)
 
 _kinds: dict[Text, tuple[int, str]] = {}
 
 
-def items_of(headers: Iterable[tuple[Text, Text]], target: Text | None, body: Any) -> list[int]:
-    """A hash for each thing that says who sends it."""
+def items_of(
+    headers: Iterable[tuple[Text, Text]], target: Text | None, body: Any, credentials: set[int]
+) -> list[int]:
+    """A hash for each thing that says who sends it; those that surely are credentials are added to ``credentials``."""
     items: list[int] = []
     for name, value in headers:
         kind, plain = _kinds.get(name) or _classify(name)
@@ -58,9 +65,16 @@ def items_of(headers: Iterable[tuple[Text, Text]], target: Text | None, body: An
         if kind == _COOKIE:
             items += [hash((plain, pair)) for pair in _cookies(given)]
         else:
-            items.append(hash((plain, credential(given) if kind == _CREDENTIAL else given)))
+            item = hash((plain, credential(given) if kind == _CREDENTIAL else given))
+            items.append(item)
+            if kind != _SOMEBODY:
+                credentials.add(item)
     if target is not None:
-        items += [hash(("query", pair)) for pair in _query(_text(target))]
+        for pair in _query(_text(target)):
+            item = hash(("query", pair))
+            items.append(item)
+            if pair.lower().startswith(_KEYS_IN_QUERIES):
+                credentials.add(item)
     if body is not None:
         items += [hash(("body", pair)) for pair in _body(body)]
     return items
@@ -73,7 +87,7 @@ def _classify(name: Text) -> tuple[int, str]:
     elif plain in _AUTHORIZATIONS:
         kind = _CREDENTIAL
     else:
-        kind = _COOKIE if plain == "cookie" else _SOMEBODY
+        kind = _COOKIE if plain == "cookie" else _KEY if _KEYS.search(plain) else _SOMEBODY
     if len(_kinds) > 1_000:
         _kinds.clear()
     _kinds[name] = kind, plain

@@ -47,6 +47,7 @@ def client(sheet: facts.Client, pid: int, over: bool = True) -> records.Client:
         closed_at=sheet.closed_at if over else None,
         close_kind=sheet.close_kind if over else None,
         ca_time=sheet.ca_time,
+        apart_from_credentials=sheet.apart_from_credentials,
     )
 
 

@@ -219,6 +219,8 @@ class Overview:
             return
         if not known.rows and not record.requests:
             self.clients_unused += 1
+        for row in known.rows.values():
+            row.credentials.add(record)
         del self._clients[key]
         _remember(self._past_clients, key, known)
 

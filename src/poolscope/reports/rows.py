@@ -202,6 +202,7 @@ class Rows:
         return [
             (title, words)
             for title, words in (
+                ("clients", [("", row.credentials.words())] if row.credentials.words() else []),
                 ("cost", self._cost(row, tally)),
                 ("waiting", self._waiting(row, tally)),
                 ("failed", self._failed(row, tally)),

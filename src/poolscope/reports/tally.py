@@ -6,6 +6,7 @@ from collections import Counter
 from typing import Final, NamedTuple
 
 from poolscope.records import CallSite, Connection, Exchange, Pool
+from poolscope.reports.credentials import Credentials
 from poolscope.reports.lanes import LaneSample
 
 MAX_NAMES: Final = 50
@@ -165,6 +166,7 @@ class Row:
     __slots__ = (
         "clients",
         "construction",
+        "credentials",
         "errors",
         "finished",
         "joined",
@@ -191,6 +193,7 @@ class Row:
         self.clients = 0
         self.construction = 0.0
         """Seconds in which its clients were built, each counted with the first origin it talked to."""
+        self.credentials = Credentials()
         self.limits: Limits | None = None
         """What all its pools have in common."""
         self.requests = 0

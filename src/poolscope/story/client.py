@@ -63,8 +63,14 @@ class ClientFacts:
         before = self.sheet
         sheet = self.sheet = Client(before.kind, FACTS.epoch)
         sheet.call_site, sheet.sdk_call_site = before.call_site, before.sdk_call_site
-        sheet.settings = before.settings
+        sheet.settings, sheet.apart_from_credentials = before.settings, before.apart_from_credentials
         self.stated = False
+
+    def sends(self, headers: Any, target: Any, body: Any) -> None:
+        """It sends a request: what that says of its settings."""
+        sheet, identity = self.sheet, self.identity
+        sheet.settings = identity.sends(headers, target, body)
+        sheet.apart_from_credentials = identity.apart
 
     def ends(self, how: str) -> None:
         """It was closed, or collected without a close; runs inside garbage collection, too."""

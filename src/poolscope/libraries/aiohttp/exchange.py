@@ -66,7 +66,7 @@ def _identify(client: ClientFacts, connector: Any, req: Any) -> None:
     own = [type(connector).__qualname__, *(getattr(connector, name, None) for name in _SETTINGS)]
     client.identity.is_set_up("connector", own, resolver, proxy, req.ssl, req.server_hostname)
     body = getattr(req.body, "_value", req.body)
-    client.sheet.settings = client.identity.sends(req.headers.items(), req.url.raw_path_qs, body)
+    client.sends(req.headers.items(), req.url.raw_path_qs, body)
 
 
 def waits() -> None:

@@ -109,7 +109,7 @@ def _identify(client: ClientFacts, pool: Any, request: Any) -> None:
     if not identity.knows("pool", pool):
         identity.is_set_up("pool", *names.settings_of(pool, with_tls=not identity.knows("tls", pool)))
     body = getattr(request.stream, "_stream", None)
-    client.sheet.settings = identity.sends(request.headers, request.url.target, body)
+    client.sends(request.headers, request.url.target, body)
 
 
 def _announce(exchange: Exchange, request: Any) -> None:

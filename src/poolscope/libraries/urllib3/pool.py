@@ -107,7 +107,7 @@ def _identify(client: ClientFacts, pool: Any, target: Any, headers: Any, body: A
         own = pool.conn_kw
         settings = [own[name] if name in own else getattr(pool, name, None) for name in _SETTINGS]
         identity.is_set_up("pool", *settings)
-    client.sheet.settings = identity.sends((headers or {}).items(), target, body)
+    client.sends((headers or {}).items(), target, body)
 
 
 def answered(token: Exchange, result: Any) -> None:
