@@ -207,6 +207,19 @@ class Metrics:
     def pool_timeouts(self) -> Iterable[Observation]:
         return (Observation(at.timeouts, at.attributes) for at in self._servers())
 
+    def streams_count(self) -> Iterable[Observation]:
+        return self._of_http2(names.STREAMS_COUNT, lambda sheet: len(sheet.in_flight))
+
+    def streams_max(self) -> Iterable[Observation]:
+        return self._of_http2(names.STREAMS_MAX, lambda sheet: sheet.max_streams or 0)
+
+    def _of_http2(self, metric: str, read: Callable[[facts.Connection], int]) -> Iterable[Observation]:
+        counts: dict[tuple[Any, ...], tuple[Attributes, float]] = {}
+        for sheet, at in self._totals.open_connections():
+            if sheet.max_streams is not None:
+                _add(counts, (id(at),), at.attributes, read(sheet))
+        return self._linger(metric, counts)
+
     def findings(self) -> Iterable[Observation]:
         for code, count in tuple(self._totals.findings.items()):
             yield Observation(count, {names.FINDING_CODE: code})
@@ -310,6 +323,8 @@ _READERS: Final[dict[str, Callable[[Metrics], Iterable[Observation]]]] = {
     names.POOL_IDLE_MAX: Metrics.pool_idle_max,
     names.POOL_COUNT: Metrics.pool_count,
     names.POOL_TIMEOUTS: Metrics.pool_timeouts,
+    names.STREAMS_COUNT: Metrics.streams_count,
+    names.STREAMS_MAX: Metrics.streams_max,
     names.FINDINGS: Metrics.findings,
     names.FACTS_DROPPED: Metrics.facts_dropped,
     names.HOOKS_DISABLED: Metrics.hooks_disabled,

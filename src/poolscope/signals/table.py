@@ -192,6 +192,12 @@ METRICS: Final[dict[str, Metric]] = {
     names.POOL_TIMEOUTS: Metric(
         "counter", "{timeout}", "poolscope", "Requests that got no connection from their pool in time.", names.SERVER,
     ),
+    names.STREAMS_COUNT: Metric(
+        "updowncounter", "{stream}", "poolscope", "Requests that open HTTP/2 connections are serving.", names.SERVER,
+    ),
+    names.STREAMS_MAX: Metric(
+        "updowncounter", "{stream}", "poolscope", "How many requests open HTTP/2 connections may serve at once.", names.SERVER,
+    ),
     names.FINDINGS: Metric("counter", "{finding}", "poolscope", "Findings, by code.", (names.FINDING_CODE,)),
     names.FACTS_DROPPED: Metric("counter", "{fact}", "poolscope", "Facts lost because the queue was full.", ()),
     names.HOOKS_DISABLED: Metric("updowncounter", "{hook}", "poolscope", "Hooks that switched themselves off.", (names.HOOK,)),
