@@ -126,12 +126,13 @@ class Client(_Sheet):
 class Pool(_Sheet):
     """What holds connections inside a client. Queued BEGUN once, when it is first used."""
 
-    __slots__ = "blocking client epoch id keepalive_expiry max_connections max_idle starved_at".split()
+    __slots__ = "blocking client epoch id keepalive_expiry max_connections max_idle name starved_at".split()
 
     def __init__(self, epoch: int, client: int | None = None) -> None:
         self.id = IDS.pool.up()
         self.epoch = epoch
         self.client = client
+        self.name: str | None = None  # what the program calls it, if it does
         self.max_connections: int | None = None
         self.max_idle: int | None = None
         self.keepalive_expiry: float | None = None

@@ -20,10 +20,11 @@ from poolscope.signals import names, table
 from poolscope.signals.events import Events
 from poolscope.signals.inherited import forget
 from poolscope.signals.options import Options
-from poolscope.signals.pools import PoolSums, limited_pools
+from poolscope.signals.pools import called, values
 from poolscope.signals.redaction import method
 from poolscope.signals.sums import Attributes, Broken, Closed, Failed, Pending, Sample, Server, Unanswered
 from poolscope.signals.totals import Totals, protocol_version
+from poolscope.story.pool import name_of
 
 LINGER: Final = 12
 """How many collections report a gauge's series as 0 before it ends."""
@@ -184,28 +185,18 @@ class Metrics:
             yield Observation(count, {names.CLIENT_KIND: kind})
 
     def pool_max(self) -> Iterable[Observation]:
-        return self._of_pools(names.POOL_MAX, lambda sums: [((), sums.most)])
+        return self._linger(names.POOL_MAX, values(names.POOL_MAX))
 
     def pool_idle_max(self) -> Iterable[Observation]:
-        return self._of_pools(names.POOL_IDLE_MAX, lambda sums: [((), sums.most_idle)])
+        return self._linger(names.POOL_IDLE_MAX, values(names.POOL_IDLE_MAX))
 
     def pool_count(self) -> Iterable[Observation]:
-        return self._of_pools(
-            names.POOL_COUNT, lambda sums: [(("active",), sums.active), (("idle",), sums.idle)]
-        )
-
-    def _of_pools(
-        self, metric: str, read: Callable[[PoolSums], list[tuple[tuple[str, ...], int]]]
-    ) -> Iterable[Observation]:
-        counts: dict[tuple[Any, ...], tuple[Attributes, float]] = {}
-        for kind, sums in limited_pools().items():
-            for state, value in read(sums):
-                about = {names.CLIENT_KIND: kind, **dict(zip((names.STATE,), state, strict=False))}
-                counts[kind, *state] = (about, value)
-        return self._linger(metric, counts)
+        return self._linger(names.POOL_COUNT, values(names.POOL_COUNT))
 
     def pool_timeouts(self) -> Iterable[Observation]:
-        return (Observation(at.timeouts, at.attributes) for at in self._servers())
+        for at in self._servers():
+            for pool, count in tuple(at.timeouts.items()):
+                yield Observation(count, {**at.attributes, **called(pool)})
 
     def streams_count(self) -> Iterable[Observation]:
         return self._of_http2(names.STREAMS_COUNT, lambda sheet: len(sheet.in_flight))
@@ -254,9 +245,10 @@ class Metrics:
     def waiting(self) -> Iterable[Observation]:
         counts: dict[tuple[Any, ...], tuple[Attributes, float]] = {}
         for at in self._servers():
-            counts[id(at),] = (at.attributes, 0)
-        for _, at in self._totals.waiting():
-            _add(counts, (id(at),), at.attributes, 1)
+            counts[id(at), None] = (at.attributes, 0)
+        for sheet, at in self._totals.waiting():
+            pool = name_of(sheet.pool)
+            _add(counts, (id(at), pool), {**at.attributes, **called(pool)}, 1)
         return self._linger(names.WAITING, counts)
 
     def oldest_wait(self) -> Iterable[Observation]:

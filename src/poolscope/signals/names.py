@@ -64,6 +64,7 @@ REQUESTS: Final = "poolscope.connection.requests"
 CLOSE_REASON: Final = "poolscope.connection.close_reason"
 CLOSED_BY: Final = "poolscope.connection.closed_by"
 WAIT_TIME: Final = "poolscope.pool.wait_time"
+POOL_NAME: Final = "poolscope.pool.name"
 SEND_TIME: Final = "poolscope.request.send_time"
 ANSWER_TIME: Final = "poolscope.request.answer_time"
 EXCHANGES: Final = "poolscope.exchange.count"
@@ -144,6 +145,7 @@ ATTRIBUTES: Final[dict[str, Attribute]] = {
     WAIT_TIME: Attribute(
         "double", "poolscope", "Seconds in the pool's queue, connection setup not included."
     ),
+    POOL_NAME: Attribute("string", "poolscope", "What the program calls the pool.", ("billing",)),
     SEND_TIME: Attribute(
         "double", "poolscope", "Seconds from having the connection to the last byte of the request sent."
     ),
@@ -184,7 +186,7 @@ TLS: Final = (TLS_PROTOCOL_NAME, TLS_PROTOCOL_VERSION, TLS_CIPHER, TLS_RESUMED, 
 PEER: Final = (PEER_ADDRESS, PEER_PORT, TRANSPORT, NETWORK_TYPE)
 ON_REQUEST: Final = (
     *PEER, PROTOCOL_VERSION, *TLS, CONNECTION_ID, VIA, REUSED, JOINED, REQUEST_NUMBER, STREAMS, MAX_STREAMS, IDLE_TIME, AGE,
-    WAIT_TIME, SEND_TIME, ANSWER_TIME,
+    WAIT_TIME, POOL_NAME, SEND_TIME, ANSWER_TIME,
 )  # fmt: skip
 """The connection's facts on a request's span, poolscope's or another package's."""
 LEAN: Final = (PEER_ADDRESS, PEER_PORT, TRANSPORT, PROTOCOL_VERSION, CONNECTION_ID)

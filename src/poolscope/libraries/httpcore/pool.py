@@ -67,9 +67,9 @@ def _into_sight(pool: Any, era: Era) -> Pooled:
         return mark
 
 
-def observe_pool(pool: Any) -> None:
-    """Observe ``pool`` by itself, whatever comes and goes elsewhere."""
-    _into_sight(pool, SIGHT.own)
+def observe_pool(pool: Any, name: str | None = None) -> None:
+    """Observe ``pool`` by itself, whatever comes and goes elsewhere, and call it ``name``."""
+    _into_sight(pool, SIGHT.own).is_called(name)
 
 
 # What happens in them
