@@ -126,12 +126,13 @@ class Client(_Sheet):
 class Pool(_Sheet):
     """What holds connections inside a client. Queued BEGUN once, when it is first used."""
 
-    __slots__ = "blocking client epoch id keepalive_expiry max_connections max_idle starved_at".split()
+    __slots__ = "blocking client epoch id keepalive_expiry max_connections max_idle name starved_at".split()
 
     def __init__(self, epoch: int, client: int | None = None) -> None:
         self.id = IDS.pool.up()
         self.epoch = epoch
         self.client = client
+        self.name: str | None = None  # what the program calls it, if it does
         self.max_connections: int | None = None
         self.max_idle: int | None = None
         self.keepalive_expiry: float | None = None
@@ -149,7 +150,7 @@ class Connection(_Sheet):
     __slots__ = (
         "active_at_close alpn answer_closes answers attempts body_complete ca_time cipher client close_time "
         "close_trigger closed_at dns_name eof epoch error failed_phase failure first_length goaway http_version id idle_left "
-        "idle_since in_flight keepalive_expiry last_status live local loop lost_time opened_at opened_by origin peer "
+        "idle_since in_flight keepalive_expiry last_status live local loop lost_time max_streams opened_at opened_by origin peer "
         "phases pool readable_at request_closes requests resumed server_keepalive "
         "setup_started_at span tls_version tried unsettled via"
     ).split()
@@ -162,10 +163,8 @@ class Connection(_Sheet):
         self.pool: int | None = None
         self.via: Via | None = None
         """direct, forward, tunnel, socks or uds."""
-        self.local: Any = None
-        """What ``getsockname()`` said."""
-        self.peer: Any = None
-        """What ``getpeername()`` said."""
+        self.local: Any = None  # what getsockname() said
+        self.peer: Any = None  # what getpeername() said
         self.setup_started_at: float | None = None
         self.opened_at: float | None = None
         """None for a connection that was open before `instrument()`."""
@@ -185,10 +184,10 @@ class Connection(_Sheet):
         """Seconds spent on addresses that failed before another one answered; None if that cannot be seen."""
         self.loop: int | None = None  # a small number for its event loop; None outside of one
         self.failed_phase: str | None = None
-        self.http_version: str | None = None
-        """``1.0``, ``1.1`` or ``2``."""
-        self.tls_version: str | None = None
-        """As ``ssl`` says it: ``TLSv1.3``."""
+        self.http_version: str | None = None  # 1.0, 1.1 or 2
+        self.max_streams: int | None = None
+        """HTTP/2: how many requests it serves at once, by the server's limit or the library's own lower one."""
+        self.tls_version: str | None = None  # as the ssl module says it: TLSv1.3
         self.cipher: str | None = None
         self.alpn: str | None = None
         self.resumed: bool | None = None

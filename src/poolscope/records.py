@@ -151,6 +151,8 @@ class Connection:
     """A small number for the event loop it was opened on; None outside of one."""
     lost_time: float | None = None
     """Seconds spent on addresses that failed before another one answered; None if that cannot be seen."""
+    max_streams: int | None = None
+    """HTTP/2: how many requests it serves at once; None before its first answer."""
     span: Any = field(default=None, repr=False, compare=False, metadata={"saved": False})
     """SpanContext of its setup span, in the process that saw it."""
 

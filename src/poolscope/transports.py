@@ -14,11 +14,40 @@ from poolscope.instrumentor import observe
 from poolscope.libraries.aiohttp.session import observe as observe_session
 from poolscope.libraries.httpcore import observe_pool
 from poolscope.libraries.httpx import observe_client
+from poolscope.story.pool import name_for
 
 if TYPE_CHECKING:
-    from httpx import AsyncHTTPTransport, HTTPTransport
-    from httpx2 import AsyncHTTPTransport as AsyncHTTPTransport2
-    from httpx2 import HTTPTransport as HTTPTransport2
+    from ssl import SSLContext
+    from typing import TypedDict, Unpack
+
+    import httpx
+    import httpx2
+
+    class _Options(TypedDict, total=False):
+        cert: str | tuple[str, str] | tuple[str, str, str] | None
+        trust_env: bool
+        http1: bool
+        http2: bool
+        proxy: Any
+        uds: str | None
+        local_address: str | None
+        retries: int
+        socket_options: Any
+        limits: Any
+        pool_name: str | None
+
+    class HTTPTransport(httpx.HTTPTransport):
+        def __init__(self, verify: SSLContext | str | bool = True, **options: Unpack[_Options]) -> None: ...
+
+    class AsyncHTTPTransport(httpx.AsyncHTTPTransport):
+        def __init__(self, verify: SSLContext | str | bool = True, **options: Unpack[_Options]) -> None: ...
+
+    class HTTPTransport2(httpx2.HTTPTransport):
+        def __init__(self, verify: SSLContext | str | bool = True, **options: Unpack[_Options]) -> None: ...
+
+    class AsyncHTTPTransport2(httpx2.AsyncHTTPTransport):
+        def __init__(self, verify: SSLContext | str | bool = True, **options: Unpack[_Options]) -> None: ...
+
 
 __all__ = ["AsyncHTTPTransport", "AsyncHTTPTransport2", "HTTPTransport", "HTTPTransport2", "trace"]
 
@@ -28,17 +57,19 @@ _BELOW_HTTPX: Final = ("httpx", "httpx2", "httpcore", "httpcore2", "anyio", "tri
 """The packages to hook for these objects, if the program has imported them."""
 
 
-def trace(client: _T) -> _T:
+def trace(client: _T, *, pool_name: str | None = None) -> _T:
     """Observe one client that exists already, and return it.
 
     Takes a client of httpx or httpx2, a ``requests.Session``, an ``aiohttp.ClientSession`` and a urllib3
-    ``PoolManager``; raises TypeError for anything else.
+    ``PoolManager``; raises TypeError for anything else. ``pool_name`` is what its pools are called in metrics and
+    spans; the first hundred names are told apart.
     """
-    if observe_client(client):
+    name = name_for(pool_name)
+    if observe_client(client, name):
         observe(*_BELOW_HTTPX)
-    elif observe_session(client):
+    elif observe_session(client, name):
         observe("aiohttp")
-    elif not _observe_requests_or_urllib3(client):
+    elif not _observe_requests_or_urllib3(client, name):
         raise TypeError(
             "poolscope.trace() takes a client of httpx or httpx2, a requests.Session, an aiohttp.ClientSession or a "
             f"urllib3 PoolManager, not {type(client).__name__}"
@@ -46,16 +77,16 @@ def trace(client: _T) -> _T:
     return client
 
 
-def _observe_requests_or_urllib3(client: Any) -> bool:
+def _observe_requests_or_urllib3(client: Any, pool_name: str | None) -> bool:
     if hasattr(client, "connection_from_url"):
         from poolscope.libraries.urllib3 import manager
 
-        manager.observe(client, "urllib3.PoolManager")
+        manager.observe(client, "urllib3.PoolManager", pool_name=pool_name)
         observe("urllib3")
     elif isinstance(getattr(client, "adapters", None), dict):
         from poolscope.libraries import requests
 
-        requests.observe(client)
+        requests.observe(client, pool_name)
         observe("requests", "urllib3")
     else:
         return False
@@ -64,10 +95,11 @@ def _observe_requests_or_urllib3(client: Any) -> bool:
 
 def _observed(base: type[Any]) -> type[Any]:
     class Observed(base):  # type: ignore[misc]
-        def __init__(self, *args: Any, **options: Any) -> None:
+        def __init__(self, *args: Any, pool_name: str | None = None, **options: Any) -> None:
+            name = name_for(pool_name)
             super().__init__(*args, **options)
             observe(*_BELOW_HTTPX)
-            observe_pool(self._pool)
+            observe_pool(self._pool, name)
 
     Observed.__name__ = Observed.__qualname__ = base.__name__
     Observed.__doc__ = (

@@ -106,7 +106,7 @@ def test_slots_that_were_never_given_back() -> None:
 def test_streams_of_one_connection() -> None:
     holders = [replace(held(100, "reading"), stream=True)]
     finding = the_finding(in_vain(6.0, error="asyncio.CancelledError", holders=holders))
-    assert "the 100 HTTP/2 streams that the server allows were all taken" in finding.sentence
+    assert "all 100 streams of the HTTP/2 connection were taken" in finding.sentence
 
 
 def test_a_wait_that_is_not_over() -> None:

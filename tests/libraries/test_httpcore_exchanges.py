@@ -144,6 +144,18 @@ def test_waiting_for_a_stream_is_waiting(name: str, given_up: bool, certificates
 
 
 @on_all
+@pytest.mark.parametrize(("server_allows", "most"), [(1, 1), (7, 7), (1_000, 100)])
+def test_the_limit_of_streams_is_known(
+    name: str, server_allows: int, most: int, certificates: Certificates
+) -> None:
+    """The server's limit, or httpcore's own of 100 where that is lower; HTTP/1.1 has none."""
+    with in_thread(ServerConfig("http2", certificate=certificates.server, streams=server_allows)) as server:
+        with watch(name, http2=True, trust=certificates.trusting()) as (probe, captured):
+            assert probe.get(server.url("/fixed/1")) is None
+    assert one(captured).max_streams == most
+
+
+@on_all
 def test_an_unread_stream_costs_no_connection(name: str, http2: Running, certificates: Certificates) -> None:
     with watch(name, http2=True, trust=certificates.trusting()) as (probe, captured):
         probe.leave(probe.open(http2.url("/fixed/1")))

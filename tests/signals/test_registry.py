@@ -140,6 +140,8 @@ def busy(telemetry: Telemetry, server: Any, monkeypatch: pytest.MonkeyPatch) -> 
         cut.error, cut.failure, cut.finished_at = "builtins.Exception", Failure("body_cut"), cut.headers_at
         FACTS.put(ENDED, cut)
         LIVE.begins(sheets.exchange())
+        on.max_streams = 100
+        LIVE.connections[on.id] = on
         FACTS.put(OPENED, sheets.connection())
         FACTS.put(BEGUN, HookFailure("urllib3.connect", "ValueError", disabled=True))
         metrics = telemetry.everything()

@@ -215,7 +215,7 @@ def _what_happened(starved: _Starved) -> str:
 def _limit(starved: _Starved, kind: str, most: int | None) -> str:
     if starved.holders and all(holder.stream for holder in starved.holders):
         number = sum(holder.slots for holder in starved.holders)
-        return f"the {number:,} HTTP/2 streams that the server allows were all taken"
+        return f"all {number:,} streams of the HTTP/2 connection were taken"
     if most is None:
         return f"all connections of {kind} were in use"
     return (

@@ -107,6 +107,7 @@ def connection(sheet: facts.Connection, pid: int, epoch: int, over: bool = True)
         idle_left=sheet.idle_left if over else None,
         loop=sheet.loop,
         lost_time=sheet.lost_time,
+        max_streams=sheet.max_streams,
         span=sheet.span,
     )
 

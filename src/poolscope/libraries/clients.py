@@ -66,13 +66,16 @@ def in_sight(
     return mark
 
 
-def observe(client: Any, kind: str, leave: Callable[[Any, ClientMark], object]) -> ClientMark:
-    """Observe only ``client``; ``leave`` puts a mark on a client without one."""
+def observe(
+    client: Any, kind: str, leave: Callable[[Any, ClientMark], object], pool_name: str | None = None
+) -> ClientMark:
+    """Observe only ``client``, and call its pools ``pool_name``; ``leave`` puts a mark on a client without one."""
     mark = mark_of(client)
     if mark is None:
         mark = observed_by_itself(client, kind)
         leave(client, mark)
     mark.facts.observed_by_itself()
+    mark.facts.pool_name = pool_name or mark.facts.pool_name
     return mark
 
 

@@ -124,13 +124,13 @@ def _leave(client: Any, mark: ClientMark) -> None:
     _claim_pools(client, mark)
 
 
-def observe_client(client: Any) -> bool:
+def observe_client(client: Any, pool_name: str | None = None) -> bool:
     """Observe one client and its pools by itself; False if it is not one of httpx's or httpx2's."""
     if _class_of(client) is None:
         return False
     clients.observe(client, _kind(client), _leave)
     for pool in _pools_of(client):
-        httpcore.observe_pool(pool)
+        httpcore.observe_pool(pool, pool_name)
     return True
 
 

@@ -44,9 +44,10 @@ def in_sight(thing: Any, made: Callable[[Era], Any]) -> Any:
     return mark
 
 
-def observe(thing: Any, made: Callable[[Era], Any]) -> None:
-    """Observe ``thing`` by itself, whatever comes and goes elsewhere."""
-    if thing is not None:
-        mark = in_sight(thing, made) or made(SIGHT.own)
+def observe_pool(pool: Any, made: Callable[[Era], Any], name: str | None) -> None:
+    """Observe ``pool`` by itself, whatever comes and goes elsewhere, and call it ``name``."""
+    if pool is not None:
+        mark = in_sight(pool, made) or made(SIGHT.own)
         mark.era = SIGHT.own
-        set_mark(thing, mark)
+        mark.is_called(name)
+        set_mark(pool, mark)

@@ -22,6 +22,7 @@ _OF_EVERY_ADAPTER: Final = frozenset(
         "max_retries",
         "config",
         "proxy_manager",
+        "pool_name",
         "poolmanager",
         "_pool_connections",
         "_pool_maxsize",
@@ -112,14 +113,14 @@ def _adapter(session: Any, url: str) -> Any:
     return None
 
 
-def observe(session: Any) -> None:
+def observe(session: Any, pool_name: str | None = None) -> None:
     """Mark a session to be observed by itself, with all its adapters' pools."""
-    mark = clients.observe(session, _KIND, set_mark)
+    mark = clients.observe(session, _KIND, set_mark, pool_name)
     for adapter in session.adapters.values():
         managers = [getattr(adapter, "poolmanager", None), *getattr(adapter, "proxy_manager", {}).values()]
         for pools in managers:
             if hasattr(pools, "connection_from_url"):
-                manager.observe(pools, _KIND, mark)
+                manager.observe(pools, _KIND, mark, pool_name=pool_name)
 
 
 _SESSION: Final = "sessions.Session"

@@ -108,12 +108,15 @@ def exchange_facts(exchange: Exchange, connection: Connection, *, lean: bool) ->
         attributes[names.JOINED] = True
     if exchange.request_number is not None:
         attributes[names.REQUEST_NUMBER] = exchange.request_number
+    waited = exchange.pool_wait
     if connection.http_version == "2":
         attributes[names.STREAMS] = len(connection.in_flight)
+        # The server says it after the setup, so its first request has it, and each that had to wait for a stream.
+        if connection.max_streams is not None and (waited or not lean or exchange.reused is False):
+            attributes[names.MAX_STREAMS] = connection.max_streams
     idle = exchange.idle_time
     if idle is not None and (not lean or idle >= WORTH_TELLING):
         attributes[names.IDLE_TIME] = round(idle, MILLISECONDS) if lean else idle
-    waited = exchange.pool_wait
     if waited or (waited is not None and not lean):
         attributes[names.WAIT_TIME] = waited
     if not lean:

@@ -20,10 +20,11 @@ from poolscope.signals import names, table
 from poolscope.signals.after_fork import forget
 from poolscope.signals.events import Events
 from poolscope.signals.options import Options
-from poolscope.signals.pools import PoolSums, limited_pools
+from poolscope.signals.pools import called, values
 from poolscope.signals.redaction import method
 from poolscope.signals.sums import Attributes, Broken, Closed, Failed, Pending, Sample, Server, Unanswered
 from poolscope.signals.totals import Totals, protocol_version
+from poolscope.story.pool import name_of
 
 LINGER: Final = 12
 """How many collections report a gauge's series as 0 before it ends."""
@@ -184,28 +185,31 @@ class Metrics:
             yield Observation(count, {names.CLIENT_KIND: kind})
 
     def pool_max(self) -> Iterable[Observation]:
-        return self._of_pools(names.POOL_MAX, lambda sums: [((), sums.most)])
+        return self._linger(names.POOL_MAX, values(names.POOL_MAX))
 
     def pool_idle_max(self) -> Iterable[Observation]:
-        return self._of_pools(names.POOL_IDLE_MAX, lambda sums: [((), sums.most_idle)])
+        return self._linger(names.POOL_IDLE_MAX, values(names.POOL_IDLE_MAX))
 
     def pool_count(self) -> Iterable[Observation]:
-        return self._of_pools(
-            names.POOL_COUNT, lambda sums: [(("active",), sums.active), (("idle",), sums.idle)]
-        )
-
-    def _of_pools(
-        self, metric: str, read: Callable[[PoolSums], list[tuple[tuple[str, ...], int]]]
-    ) -> Iterable[Observation]:
-        counts: dict[tuple[Any, ...], tuple[Attributes, float]] = {}
-        for kind, sums in limited_pools().items():
-            for state, value in read(sums):
-                about = {names.CLIENT_KIND: kind, **dict(zip((names.STATE,), state, strict=False))}
-                counts[kind, *state] = (about, value)
-        return self._linger(metric, counts)
+        return self._linger(names.POOL_COUNT, values(names.POOL_COUNT))
 
     def pool_timeouts(self) -> Iterable[Observation]:
-        return (Observation(at.timeouts, at.attributes) for at in self._servers())
+        for at in self._servers():
+            for pool, count in tuple(at.timeouts.items()):
+                yield Observation(count, {**at.attributes, **called(pool)})
+
+    def streams_count(self) -> Iterable[Observation]:
+        return self._of_http2(names.STREAMS_COUNT, lambda sheet: len(sheet.in_flight))
+
+    def streams_max(self) -> Iterable[Observation]:
+        return self._of_http2(names.STREAMS_MAX, lambda sheet: sheet.max_streams or 0)
+
+    def _of_http2(self, metric: str, read: Callable[[facts.Connection], int]) -> Iterable[Observation]:
+        counts: dict[tuple[Any, ...], tuple[Attributes, float]] = {}
+        for sheet, at in self._totals.open_connections():
+            if sheet.max_streams is not None:
+                _add(counts, (id(at),), at.attributes, read(sheet))
+        return self._linger(metric, counts)
 
     def findings(self) -> Iterable[Observation]:
         for code, count in tuple(self._totals.findings.items()):
@@ -241,9 +245,10 @@ class Metrics:
     def waiting(self) -> Iterable[Observation]:
         counts: dict[tuple[Any, ...], tuple[Attributes, float]] = {}
         for at in self._servers():
-            counts[id(at),] = (at.attributes, 0)
-        for _, at in self._totals.waiting():
-            _add(counts, (id(at),), at.attributes, 1)
+            counts[id(at), None] = (at.attributes, 0)
+        for sheet, at in self._totals.waiting():
+            pool = name_of(sheet.pool)
+            _add(counts, (id(at), pool), {**at.attributes, **called(pool)}, 1)
         return self._linger(names.WAITING, counts)
 
     def oldest_wait(self) -> Iterable[Observation]:
@@ -310,6 +315,8 @@ _READERS: Final[dict[str, Callable[[Metrics], Iterable[Observation]]]] = {
     names.POOL_IDLE_MAX: Metrics.pool_idle_max,
     names.POOL_COUNT: Metrics.pool_count,
     names.POOL_TIMEOUTS: Metrics.pool_timeouts,
+    names.STREAMS_COUNT: Metrics.streams_count,
+    names.STREAMS_MAX: Metrics.streams_max,
     names.FINDINGS: Metrics.findings,
     names.FACTS_DROPPED: Metrics.facts_dropped,
     names.HOOKS_DISABLED: Metrics.hooks_disabled,

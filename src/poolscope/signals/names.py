@@ -57,12 +57,14 @@ REQUEST_NUMBER: Final = "poolscope.connection.request_number"
 IDLE_TIME: Final = "poolscope.connection.idle_time"
 AGE: Final = "poolscope.connection.age"
 STREAMS: Final = "poolscope.connection.streams"
+MAX_STREAMS: Final = "poolscope.connection.max_streams"
 VIA: Final = "poolscope.connection.via"
 ROUTE: Final = "poolscope.served.route"
 REQUESTS: Final = "poolscope.connection.requests"
 CLOSE_REASON: Final = "poolscope.connection.close_reason"
 CLOSED_BY: Final = "poolscope.connection.closed_by"
 WAIT_TIME: Final = "poolscope.pool.wait_time"
+POOL_NAME: Final = "poolscope.pool.name"
 SEND_TIME: Final = "poolscope.request.send_time"
 ANSWER_TIME: Final = "poolscope.request.answer_time"
 EXCHANGES: Final = "poolscope.exchange.count"
@@ -130,6 +132,11 @@ ATTRIBUTES: Final[dict[str, Attribute]] = {
         "poolscope",
         "Requests in flight on this HTTP/2 connection when the headers came, this one included.",
     ),
+    MAX_STREAMS: Attribute(
+        "int",
+        "poolscope",
+        "Requests that this HTTP/2 connection serves at once: the server's limit, or the library's own lower one.",
+    ),
     REQUESTS: Attribute("int", "poolscope", "Requests the connection served."),
     CLOSE_REASON: Attribute(
         "string", "poolscope", "Why the connection was closed.", ("server_closed_idle", "client_close")
@@ -138,6 +145,7 @@ ATTRIBUTES: Final[dict[str, Attribute]] = {
     WAIT_TIME: Attribute(
         "double", "poolscope", "Seconds in the pool's queue, connection setup not included."
     ),
+    POOL_NAME: Attribute("string", "poolscope", "What the program calls the pool.", ("billing",)),
     SEND_TIME: Attribute(
         "double", "poolscope", "Seconds from having the connection to the last byte of the request sent."
     ),
@@ -177,8 +185,8 @@ SERVER: Final = (SERVER_ADDRESS, SERVER_PORT)
 TLS: Final = (TLS_PROTOCOL_NAME, TLS_PROTOCOL_VERSION, TLS_CIPHER, TLS_RESUMED, TLS_NEXT_PROTOCOL)
 PEER: Final = (PEER_ADDRESS, PEER_PORT, TRANSPORT, NETWORK_TYPE)
 ON_REQUEST: Final = (
-    *PEER, PROTOCOL_VERSION, *TLS, CONNECTION_ID, VIA, REUSED, JOINED, REQUEST_NUMBER, STREAMS, IDLE_TIME, AGE, WAIT_TIME,
-    SEND_TIME, ANSWER_TIME,
+    *PEER, PROTOCOL_VERSION, *TLS, CONNECTION_ID, VIA, REUSED, JOINED, REQUEST_NUMBER, STREAMS, MAX_STREAMS, IDLE_TIME, AGE,
+    WAIT_TIME, POOL_NAME, SEND_TIME, ANSWER_TIME,
 )  # fmt: skip
 """The connection's facts on a request's span, poolscope's or another package's."""
 LEAN: Final = (PEER_ADDRESS, PEER_PORT, TRANSPORT, PROTOCOL_VERSION, CONNECTION_ID)
@@ -209,6 +217,8 @@ POOL_MAX: Final = "poolscope.pool.connections.max"
 POOL_IDLE_MAX: Final = "poolscope.pool.connections.idle.max"
 POOL_COUNT: Final = "poolscope.pool.connections.count"
 POOL_TIMEOUTS: Final = "poolscope.pool.timeouts"
+STREAMS_COUNT: Final = "poolscope.streams.count"
+STREAMS_MAX: Final = "poolscope.streams.max"
 FINDINGS: Final = "poolscope.findings"
 FACTS_DROPPED: Final = "poolscope.facts.dropped"
 HOOKS_DISABLED: Final = "poolscope.hooks.disabled"

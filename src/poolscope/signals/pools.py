@@ -1,13 +1,20 @@
-"""How full pools are: the limits of those that have one, and the connections they hold, by the kind of client."""
+"""How full pools are: the limits of those that have one, and the connections they hold, by kind of client and by name."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, Final
+
 from poolscope.queue import FACTS
+from poolscope.signals import names
 from poolscope.story.live import LIVE
+
+Key = tuple[str, str | None]
+"""The kind of client, and what the program calls its pools."""
 
 
 class PoolSums:
-    """Sums over the live pools of one kind of client that open so many connections and no more."""
+    """Sums over live pools that open so many connections and no more."""
 
     __slots__ = ("active", "idle", "most", "most_idle")
 
@@ -18,24 +25,46 @@ class PoolSums:
         return f"<PoolSums {self.active} active and {self.idle} idle of {self.most}>"
 
 
-def limited_pools() -> dict[str, PoolSums]:
-    """Those sums, by the kind of client; pools without a limit cannot be full and are left out."""
-    sums: dict[str, PoolSums] = {}
-    kinds: dict[int, str] = {}
+def limited_pools() -> dict[Key, PoolSums]:
+    """Those sums; pools without a limit cannot be full and are left out."""
+    sums: dict[Key, PoolSums] = {}
+    keys: dict[int, Key] = {}
     for pool in list(LIVE.pools.values()):
         client = None if pool.client is None else LIVE.clients.get(pool.client)
         if client is None or pool.max_connections is None or pool.epoch != FACTS.epoch:
             continue
-        known = sums.setdefault(client.kind, PoolSums())
-        kinds[pool.id] = client.kind
+        key = keys[pool.id] = client.kind, pool.name
+        known = sums.setdefault(key, PoolSums())
         known.most += pool.max_connections
         known.most_idle += min(pool.max_connections, pool.max_idle or pool.max_connections)
     for connection in list(LIVE.connections.values()):
-        kind = None if connection.pool is None else kinds.get(connection.pool)
-        if kind is None:
+        of = None if connection.pool is None else keys.get(connection.pool)
+        if of is None:
             continue
         if connection.in_flight or connection.opened_at is None:
-            sums[kind].active += 1
+            sums[of].active += 1
         else:
-            sums[kind].idle += 1
+            sums[of].idle += 1
     return sums
+
+
+def values(metric: str) -> dict[tuple[Any, ...], tuple[dict[str, Any], float]]:
+    """The values of one of the metrics of pools, with their attributes, by what tells them apart."""
+    counts: dict[tuple[Any, ...], tuple[dict[str, Any], float]] = {}
+    for (kind, name), sums in limited_pools().items():
+        about = {names.CLIENT_KIND: kind, **called(name)}
+        for state, value in _VALUES[metric](sums).items():
+            counts[kind, name, state] = ({**about, names.STATE: state} if state else about, value)
+    return counts
+
+
+_VALUES: Final[dict[str, Callable[[PoolSums], dict[str | None, int]]]] = {
+    names.POOL_MAX: lambda sums: {None: sums.most},
+    names.POOL_IDLE_MAX: lambda sums: {None: sums.most_idle},
+    names.POOL_COUNT: lambda sums: {"active": sums.active, "idle": sums.idle},
+}
+
+
+def called(name: str | None) -> dict[str, Any]:
+    """The attribute of a pool that the program has given a name."""
+    return {} if name is None else {names.POOL_NAME: name}

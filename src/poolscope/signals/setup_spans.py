@@ -13,7 +13,9 @@ from poolscope.ledger.urls import text
 from poolscope.signals import errors, names, table
 from poolscope.signals.describe import Attributes, all_facts, call_site, peer, server_attributes
 from poolscope.signals.options import Options
+from poolscope.signals.pools import called
 from poolscope.signals.redaction import server
+from poolscope.story.pool import name_of
 
 
 class SetupSpans:
@@ -78,7 +80,7 @@ class SetupSpans:
         """Tell that ``exchange`` waited ``pool_wait`` seconds in the pool's queue."""
         if not (self._successes if failure is None else self._failures):
             return
-        attributes = server_attributes(exchange.origin)
+        attributes = {**server_attributes(exchange.origin), **called(name_of(exchange.pool))}
         if failure is not None:
             attributes[names.ERROR_TYPE] = failure.type
         start = exchange.started_at

@@ -26,9 +26,11 @@ from poolscope.signals.describe import Attributes, exchange_facts, server_attrib
 from poolscope.signals.hooks import RequestHook, ResponseHook, request_of, response_of
 from poolscope.signals.options import ExceptionRecord, Options
 from poolscope.signals.owner import find_owner, is_traced
+from poolscope.signals.pools import called
 from poolscope.signals.propagation import Propagation
 from poolscope.signals.redaction import excluding_servers, method, url_full
 from poolscope.signals.setup_spans import SetupSpans
+from poolscope.story.pool import name_of
 
 log = logging.getLogger("poolscope")
 
@@ -296,6 +298,7 @@ class RequestSpans:
                 attributes[names.WAIT_TIME] = waited
             if failure is not None and failure.connection is not None:
                 attributes[names.CONNECTION_ID] = failure.connection
+        attributes.update(called(name_of(exchange.pool)))
         if not live.own:
             attributes[names.EXCHANGES] = (getattr(span, "attributes", None) or {}).get(
                 names.EXCHANGES, 0

@@ -92,8 +92,8 @@ class Server:
         self.closed: dict[tuple[str, str | None], int] = {(reason, _BY[reason]): 0 for reason in EVERYDAY}
         self.broken: dict[facts.ErrorType, int] = {}
         """Responses of which the rest never came."""
-        self.timeouts = 0
-        """Requests that got no connection from their pool in time."""
+        self.timeouts: dict[str | None, int] = {None: 0}
+        """Requests that got no connection in time, by the name of their pool."""
         self.reused = 0
         self.fresh = 0
         self.idle_time = 0.0

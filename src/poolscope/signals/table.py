@@ -64,6 +64,7 @@ SOMETIMES: Final[dict[str, str | None]] = {
     names.PROTOCOL_VERSION: None,
     names.CLOSED_BY: None,
     names.ROUTE: "If poolscope's middleware knows the route that is being served.",
+    names.POOL_NAME: "If the program has given it a name.",
 }
 """Attributes that not every point has, and when it does; None where the conventions merely recommend them."""
 
@@ -83,7 +84,7 @@ SPANS: Final[dict[str, Span]] = {
     "wait": Span(
         "HTTP wait_for_connection", "internal", "dotnet",
         "Waiting in the pool's queue; only if a request really waited.",
-        names.SERVER, (names.ERROR_TYPE,),
+        names.SERVER, (names.POOL_NAME, names.ERROR_TYPE),
     ),
     "dns": Span("DNS lookup", "internal", "dotnet", "Resolving a name.", (), (names.DNS_NAME, names.DNS_ANSWERS, names.ERROR_TYPE)),
     "connect": Span(
@@ -129,7 +130,7 @@ METRICS: Final[dict[str, Metric]] = {
     names.TIME_IN_QUEUE: Metric(
         "histogram", "s", "dotnet",
         "The amount of time requests spent on a queue waiting for an available connection.",
-        (names.METHOD, *names.SERVER, names.PROTOCOL_VERSION), _REQUEST_SECONDS, (0.01, 0.1, 1.0),
+        (names.METHOD, *names.SERVER, names.PROTOCOL_VERSION, names.POOL_NAME), _REQUEST_SECONDS, (0.01, 0.1, 1.0),
     ),
     names.DNS_DURATION: Metric(
         "histogram", "s", "semconv-dev", "Measures the time taken to perform a DNS lookup.",
@@ -163,7 +164,7 @@ METRICS: Final[dict[str, Metric]] = {
     names.REUSE_IDLE_TIME: Metric(
         "counter", "s", "poolscope", "Summed idle time of connections before they were reused.", names.SERVER,
     ),
-    names.WAITING: Metric("updowncounter", "{request}", "poolscope", "Requests without a connection right now.", names.SERVER),
+    names.WAITING: Metric("updowncounter", "{request}", "poolscope", "Requests without a connection right now.", (*names.SERVER, names.POOL_NAME)),
     names.OLDEST_WAIT: Metric(
         "gauge", "s", "poolscope", "How long the oldest of the requests without a connection has waited.", names.SERVER,
     ),
@@ -178,19 +179,26 @@ METRICS: Final[dict[str, Metric]] = {
     names.CLIENTS_ALIVE: Metric("updowncounter", "{client}", "poolscope", "Clients built and not closed.", (names.CLIENT_KIND,)),
     names.POOL_MAX: Metric(
         "updowncounter", "{connection}", "poolscope",
-        "How many connections the live pools with a limit may open.", (names.CLIENT_KIND,),
+        "How many connections the live pools with a limit may open.", (names.CLIENT_KIND, names.POOL_NAME),
     ),
     names.POOL_IDLE_MAX: Metric(
         "updowncounter", "{connection}", "poolscope",
-        "How many idle connections the live pools with a limit may keep.", (names.CLIENT_KIND,),
+        "How many idle connections the live pools with a limit may keep.", (names.CLIENT_KIND, names.POOL_NAME),
     ),
     names.POOL_COUNT: Metric(
         "updowncounter", "{connection}", "poolscope",
         "Connections of the live pools with a limit; a connection in setup is active.",
-        (names.CLIENT_KIND, names.STATE),
+        (names.CLIENT_KIND, names.POOL_NAME, names.STATE),
     ),
     names.POOL_TIMEOUTS: Metric(
-        "counter", "{timeout}", "poolscope", "Requests that got no connection from their pool in time.", names.SERVER,
+        "counter", "{timeout}", "poolscope", "Requests that got no connection from their pool in time.",
+        (*names.SERVER, names.POOL_NAME),
+    ),
+    names.STREAMS_COUNT: Metric(
+        "updowncounter", "{stream}", "poolscope", "Requests that open HTTP/2 connections are serving.", names.SERVER,
+    ),
+    names.STREAMS_MAX: Metric(
+        "updowncounter", "{stream}", "poolscope", "How many requests open HTTP/2 connections may serve at once.", names.SERVER,
     ),
     names.FINDINGS: Metric("counter", "{finding}", "poolscope", "Findings, by code.", (names.FINDING_CODE,)),
     names.FACTS_DROPPED: Metric("counter", "{fact}", "poolscope", "Facts lost because the queue was full.", ()),

@@ -19,6 +19,7 @@ from poolscope.ledger.snapshot import Since
 from poolscope.ledger.urls import raw_origin, text
 from poolscope.queue import FACTS
 from poolscope.signals import errors, names
+from poolscope.signals.pools import called
 from poolscope.signals.redaction import method, server
 from poolscope.signals.sums import (
     Attributes,
@@ -32,6 +33,7 @@ from poolscope.signals.sums import (
     Unanswered,
 )
 from poolscope.story.live import LIVE
+from poolscope.story.pool import name_of
 
 CLIENT_KINDS: Final = 100
 ROUTES: Final = 100
@@ -257,7 +259,9 @@ class Totals:
         failure = sheet.failure
         if failure is None:
             return
-        at.timeouts += failure.type == "pool_timeout"
+        if failure.type == "pool_timeout":
+            pool = name_of(sheet.pool)
+            at.timeouts[pool] = at.timeouts.get(pool, 0) + 1
         if sheet.headers_at is not None:
             at.broken[failure.type] = at.broken.get(failure.type, 0) + 1
             self._tell(sheet.origin, lambda server: Broken(sheet, failure, server, sheet.span))
@@ -277,7 +281,8 @@ class Totals:
         if connection is not None and connection.http_version is not None:
             about[names.PROTOCOL_VERSION] = connection.http_version
         if sheet.pool_wait:
-            self.pending.append(Sample(names.TIME_IN_QUEUE, sheet.pool_wait, dict(about), sheet.span))
+            queued = {**about, **called(name_of(sheet.pool))}
+            self.pending.append(Sample(names.TIME_IN_QUEUE, sheet.pool_wait, queued, sheet.span))
         ended = sheet.finished_at if sheet.headers_at is None else sheet.headers_at
         if recorded or ended is None:
             return

@@ -21,11 +21,13 @@ _ENDED = Hook("client.ended")
 class ClientFacts:
     """The sheet of a client, shared by all that belongs to it, which none of it keeps alive."""
 
-    __slots__ = ("era", "identity", "sheet", "stated")
+    __slots__ = ("era", "identity", "pool_name", "sheet", "stated")
 
     def __init__(self, sheet: Client, era: Era, stated: bool = True) -> None:
         self.sheet = sheet
         self.identity = Identity()
+        self.pool_name: str | None = None
+        """What the program calls its pools."""
         self.era = era
         self.stated = False
         """Whether its birth is on the queue; a client that was built under suppression is stated when used."""

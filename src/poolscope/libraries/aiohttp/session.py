@@ -48,11 +48,11 @@ def calls(session: Any, frame: FrameType) -> Call | None:
     return clients.call_on(session, mark, callsite.line_of(frame), session._connector_owner)
 
 
-def observe(session: Any) -> bool:
+def observe(session: Any, pool_name: str | None = None) -> bool:
     """Observe one session, with its connector; False if ``session`` is not a session."""
     is_one = any(cls.__module__ == "aiohttp.client" for cls in type(session).__mro__)
     if is_one:
-        marks.observe(session._connector, PoolMark)
+        marks.observe_pool(session._connector, PoolMark, pool_name)
         clients.observe(session, _kind(session), _leave)
     return is_one
 

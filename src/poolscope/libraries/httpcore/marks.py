@@ -86,6 +86,12 @@ class Wire(ConnectionMark):
         protocol = None if self.protocol is None else self.protocol()
         return self.http2 and names.is_full(protocol)
 
+    def heard_settings(self) -> None:
+        """Write down how many streams the server and httpcore allow: its settings come before any answer."""
+        protocol = None if self.protocol is None else self.protocol()
+        if self.http2 and self.sheet is not None:
+            self.sheet.max_streams = names.max_streams(protocol)
+
     def is_setting_up_for(self, exchange: Exchange) -> bool:
         """Whether ``exchange`` is what its setup is under way for."""
         return self.setup is not None and self.setup.exchange is exchange

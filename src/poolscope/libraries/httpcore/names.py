@@ -157,9 +157,15 @@ def is_new(protocol: Any) -> bool:
     return getattr(protocol, "_request_count", None) == 1
 
 
+def max_streams(protocol: Any) -> int | None:
+    """How many streams an HTTP2Connection serves at once; 1 before it has heard the server's settings."""
+    most: int | None = getattr(protocol, "_max_streams", None)
+    return most
+
+
 def is_full(protocol: Any) -> bool:
-    """Whether an HTTP2Connection serves as many streams as the server allows."""
-    most = getattr(protocol, "_max_streams", None)
+    """Whether an HTTP2Connection serves as many streams as it may."""
+    most = max_streams(protocol)
     return most is not None and len(getattr(protocol, "_events", ())) >= most
 
 

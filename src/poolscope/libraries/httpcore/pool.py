@@ -67,9 +67,9 @@ def _into_sight(pool: Any, era: Era) -> Pooled:
         return mark
 
 
-def observe_pool(pool: Any) -> None:
-    """Observe ``pool`` by itself, whatever comes and goes elsewhere."""
-    _into_sight(pool, SIGHT.own)
+def observe_pool(pool: Any, name: str | None = None) -> None:
+    """Observe ``pool`` by itself, whatever comes and goes elsewhere, and call it ``name``."""
+    _into_sight(pool, SIGHT.own).is_called(name)
 
 
 # What happens in them
@@ -171,12 +171,15 @@ def failed(token: Exchange, error: BaseException) -> None:
 def answered(token: Exchange, result: Any) -> None:
     """The answer's headers are there; the end of its body will be seen on its stream."""
     version = result.extensions.get("http_version")
+    wire: Wire | None = token._mark
+    if wire is not None and version == b"HTTP/2":
+        wire.heard_settings()
     story.headers(token, result.status, result, http_version=names.VERSIONS.get(version))
     connection = token.connection
     if connection is not None and connection.requests == 1 and version != b"HTTP/2":
         connection.server_keepalive, connection.first_length = keepalive.in_headers(result.headers)
     body = result.stream
-    if token._mark is None:
+    if wire is None:
         WEAVER.weave_on_sight(type(body), BODIES)  # a custom pool
     if not leave(body, AnswerLeash(token, getattr(body, "_stream", None))):
         story.ended(token, None)

@@ -28,14 +28,16 @@ _CLIENT: Final = "_poolscope_client"
 """On a pool that the program built itself: the mark of that client."""
 
 
-_WANTED: Final[ContextVar[str | None]] = ContextVar("poolscope_manager_wanted", default=None)
-"""What the managers built here are to be called, if they are to be observed by themselves."""
+_WANTED: Final[ContextVar[tuple[str, str | None] | None]] = ContextVar(
+    "poolscope_manager_wanted", default=None
+)
+"""The kind of client that managers built here are, and their pools' name, if they are to be observed by themselves."""
 
 
 @contextmanager
-def observed_as(kind: str) -> Iterator[None]:
+def observed_as(kind: str, pool_name: str | None = None) -> Iterator[None]:
     """Let managers that are built in this block be observed by themselves, as clients of this ``kind``."""
-    token = _WANTED.set(kind)
+    token = _WANTED.set((kind, pool_name))
     try:
         yield
     finally:
@@ -51,7 +53,7 @@ def manager_built(manager: Any, token: float, frame: FrameType) -> None:
     """A manager is a client, unless an adapter of ``requests`` builds it: then the session is."""
     wanted = _WANTED.get()
     if wanted is not None:
-        observe(manager, wanted, built_in=frame)
+        observe(manager, wanted[0], built_in=frame, pool_name=wanted[1])
     elif not _below_requests(frame) and not built_within(mark_of(manager), token):
         site = callsite.of_construction(frame, manager)
         set_mark(manager, clients.built(manager, _kind(manager, "PoolManager"), token, site))
@@ -164,9 +166,13 @@ def pool_closed(pool: Any) -> None:
 
 
 def observe(
-    manager: Any, kind: str, mark: ClientMark | None = None, built_in: FrameType | None = None
+    manager: Any,
+    kind: str,
+    mark: ClientMark | None = None,
+    built_in: FrameType | None = None,
+    pool_name: str | None = None,
 ) -> None:
-    """Mark a manager to be observed by itself; twice is once.
+    """Mark a manager to be observed by itself, and call its pools ``pool_name``; twice is once.
 
     Its requests belong to the client whose call they are in, if that is observed; else to that of ``mark``; else
     to a client of this ``kind``, whose past is unknown unless ``built_in`` is the frame that is just building it.
@@ -175,6 +181,7 @@ def observe(
         return
     if mark is None:
         mark = clients.observed_by_itself(manager, kind, built_in)
+    mark.facts.pool_name = pool_name or mark.facts.pool_name
     set_mark(manager, mark, _STAND_IN)
     own = mark_of(manager)
     if own is not None:
@@ -182,6 +189,7 @@ def observe(
     for pool in _pools_of(manager):
         known: PoolMark | None = mark_on(pool)
         if known is not None and known.era.goes_on:
+            known.is_called(pool_name)
             known.era = SIGHT.own  # it goes on without a gap, and so do its connections
             for connection in list(getattr(pool.pool, "queue", ())):
                 held: Held | None = mark_on(connection)

@@ -55,6 +55,8 @@ class PoolMark(pools.PoolMark):
 
     def _describe(self, pool: Any, sheet: Pool) -> None:
         self.origin = pool.scheme, pool.host, pool.port
+        if sheet.name is None and self.stand_in is not None:
+            sheet.name = self.stand_in.pool_name
         sheet.blocking = bool(pool.block)
         sheet.max_idle = getattr(pool.pool, "maxsize", None)
         sheet.max_connections = sheet.max_idle if sheet.blocking else None
