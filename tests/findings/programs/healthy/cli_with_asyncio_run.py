@@ -2,15 +2,15 @@
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 
 import httpx
 
 URL = os.environ["URL"]
-COMMANDS: dict[str, Callable[..., Awaitable[None]]] = {}
+COMMANDS: dict[str, Callable[..., Coroutine[None, None, None]]] = {}
 
 
-def command(work: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+def command(work: Callable[..., Coroutine[None, None, None]]) -> Callable[..., Coroutine[None, None, None]]:
     async def wrapper(*args: str) -> None:
         async with httpx.AsyncClient(base_url=URL, timeout=5) as client:
             await work(client, *args)

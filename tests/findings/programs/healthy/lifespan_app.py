@@ -42,7 +42,7 @@ async def main() -> None:
     async with app.router.lifespan_context(app) as state:
 
         async def with_state(scope, receive, send):
-            await app({**scope, "state": dict(state)}, receive, send)
+            await app({**scope, "state": dict(state or {})}, receive, send)
 
         transport = httpx.ASGITransport(with_state)
         async with httpx.AsyncClient(transport=transport, base_url="http://shop") as visitor:

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 import httpx
@@ -10,7 +10,7 @@ import httpx
 URL = os.environ["URL"]
 
 
-async def events(client: httpx.AsyncClient, topic: str) -> AsyncIterator[str]:
+async def events(client: httpx.AsyncClient, topic: str) -> AsyncGenerator[str, None]:
     async with client.stream("GET", f"/events/20/5/{topic}", timeout=httpx.Timeout(5, read=None)) as answer:
         async for line in answer.aiter_lines():
             if line.startswith("data:"):

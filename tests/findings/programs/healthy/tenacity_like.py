@@ -10,7 +10,8 @@ from typing import ParamSpec, TypeVar
 import httpx
 
 URL = os.environ["URL"]
-P, R = ParamSpec("P"), TypeVar("R")
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 def retry(times: int, first: float) -> Callable[[Callable[P, R]], Callable[P, R]]:

@@ -2,13 +2,15 @@
 
 import functools
 import os
+from collections.abc import Callable
+from typing import Any
 
 import httpx
 
 URL = os.environ["URL"]
 
 
-def with_client(work):
+def with_client(work: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(work)
     def wrapper(*args):
         with httpx.Client(base_url=URL) as client:  # here
