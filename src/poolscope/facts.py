@@ -20,20 +20,9 @@ from poolscope.genuine import perf_counter as now
 from poolscope.ids import IDS, Count
 
 __all__ = [
-    "BEGUN",
-    "ENDED",
-    "ERROR_TYPES",
-    "OPENED",
-    "Client",
-    "Connection",
-    "ErrorType",
-    "Exchange",
-    "Failure",
-    "HookFailure",
-    "Pool",
-    "RawCallSite",
-    "now",
-]
+    "BEGUN", "ENDED", "ERROR_TYPES", "OPENED", "Client", "CloseKind", "Connection", "ErrorType", "Exchange",
+    "Failure", "HolderState", "HookFailure", "PhaseName", "Pool", "RawCallSite", "Relation", "State", "Via", "now",
+]  # fmt: skip
 
 BEGUN: Final = "begun"
 """A client or pool was built, a connection's setup or an exchange started."""
@@ -52,6 +41,14 @@ CloseTrigger: TypeAlias = Literal[
     "response", "exchange", "excess", "gc", "program",
 ]  # fmt: skip
 """Who called close: `ledger/closing.py` explains each."""
+CloseKind: TypeAlias = Literal["close", "gc", "open_at_exit"]
+"""How a client ended; only records say ``open_at_exit``."""
+PhaseName: TypeAlias = Literal["dns", "connect", "proxy_tunnel", "tls_context", "tls"]
+"""The phases of a connection's setup."""
+State: TypeAlias = Literal["waiting", "connecting", "sending", "awaiting_headers", "reading"]
+"""How far an exchange in progress is."""
+HolderState: TypeAlias = Literal["connecting", "sending", "awaiting_headers", "reading", "not_given_back"]
+"""How far an exchange is that holds a slot of its pool; ``not_given_back``: it is over, but its pool never got the slot back."""
 RawCallSite: TypeAlias = tuple[CodeType, int]
 RawOrigin: TypeAlias = "tuple[bytes | str, bytes | str, int | None]"
 """(scheme, host, port); port is None when the scheme's default applies."""
@@ -118,7 +115,7 @@ class Client(_Sheet):
         """Equal numbers mean equal TLS, proxy and auth settings (values are never kept)."""
         self.apart_from_credentials: int | None = None  # the same without them; None while it sent none
         self.closed_at: float | None = None
-        self.close_kind: str | None = None  # ``close`` (aclose, the end of a with block, too) or ``gc``
+        self.close_kind: CloseKind | None = None
         self.started = Count()
         """Exchanges it has started."""
 
@@ -162,14 +159,13 @@ class Connection(_Sheet):
         self.client: int | None = None
         self.pool: int | None = None
         self.via: Via | None = None
-        """direct, forward, tunnel, socks or uds."""
         self.local: Any = None  # what getsockname() said
         self.peer: Any = None  # what getpeername() said
         self.setup_started_at: float | None = None
         self.opened_at: float | None = None
         """None for a connection that was open before `instrument()`."""
-        self.phases: list[tuple[str, float, float]] = []
-        """(phase, started_at, ended_at); phases: dns, connect, proxy_tunnel, tls_context, tls."""
+        self.phases: list[tuple[PhaseName, float, float]] = []
+        """(phase, started_at, ended_at)."""
         self.dns_name: bytes | str | None = None
         """What was connected to, the proxy's name behind one; told where there is a ``dns`` phase."""
         self.answers: tuple[str, ...] | None = None
@@ -183,7 +179,7 @@ class Connection(_Sheet):
         self.lost_time: float | None = None
         """Seconds spent on addresses that failed before another one answered; None if that cannot be seen."""
         self.loop: int | None = None  # a small number for its event loop; None outside of one
-        self.failed_phase: str | None = None
+        self.failed_phase: PhaseName | None = None
         self.http_version: str | None = None  # 1.0, 1.1 or 2
         self.max_streams: int | None = None
         """HTTP/2: how many requests it serves at once, by the server's limit or the library's own lower one."""
@@ -295,7 +291,7 @@ class Exchange(_Sheet):
         self.resends = 0
         """How many exchanges came before it in the same call."""
         self.relation: Relation | None = None
-        """``redirect``, ``retry`` or ``auth``; None where the reason is not visible."""
+        """None where the reason is not visible."""
         self.thread: int | None = None
         self.task: str | None = None
         self.loop: int | None = None
@@ -329,7 +325,7 @@ class Exchange(_Sheet):
         """Whether the pool had no connection for it at once; None where that cannot be seen."""
         self.connecting: Connection | None = None
         """What it is setting up."""
-        self.holders: tuple[tuple[Exchange, str], ...] | None = None
+        self.holders: tuple[tuple[Exchange, HolderState], ...] | None = None
         """Who held its pool's connections, and how far they were, when it was looked at for what it waits."""
         self.instead: Any = None
         """The argument its request goes on with, where the live door added headers."""

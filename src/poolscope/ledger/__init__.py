@@ -13,7 +13,7 @@ from poolscope import facts, records
 from poolscope.ledger import convert
 from poolscope.ledger.snapshot import Since, Snapshot
 from poolscope.queue import FACTS
-from poolscope.story.live import LIVE, State, state_of
+from poolscope.story.live import LIVE, state_of
 
 __all__ = ["Ledger", "Snapshot"]
 
@@ -57,7 +57,7 @@ class Ledger:
         """Connections that were open before poolscope began, and were reported at their first use."""
         self._closing: dict[int, facts.Connection] = {}
         """Closed connections with an exchange that is not over."""
-        self._in_progress: dict[int, State] = {}
+        self._in_progress: dict[int, facts.State] = {}
         """The last reported state of exchanges in progress."""
 
     def __repr__(self) -> str:

@@ -137,7 +137,12 @@ def _setup(sheet: facts.Connection) -> dict[str, records.Phase]:
 
 
 def exchange(
-    sheet: facts.Exchange, pid: int, keep_query: bool, state: str | None = None, *, keep_path: bool = False
+    sheet: facts.Exchange,
+    pid: int,
+    keep_query: bool,
+    state: facts.State | None = None,
+    *,
+    keep_path: bool = False,
 ) -> records.Exchange:
     """The record of an exchange that is over, or in the ``state`` it has reached."""
     origin = format_origin(sheet.origin)
@@ -182,7 +187,7 @@ def exchange(
 
 
 def _holders(
-    holding: tuple[tuple[facts.Exchange, str], ...], keep_query: bool, keep_path: bool
+    holding: tuple[tuple[facts.Exchange, facts.HolderState], ...], keep_query: bool, keep_path: bool
 ) -> list[records.Holder]:
     """Those that are alike together, the most slots first."""
     alike: dict[tuple[Any, ...], list[facts.Exchange]] = {}

@@ -20,8 +20,6 @@ LONGEST: Final = 1_000_000
 MOST: Final = 256
 """Items of a list at most."""
 
-LaneState: TypeAlias = Literal["connecting", "active", "idle"]
-HolderState: TypeAlias = Literal["sending", "waiting", "reading"]
 WaiterState: TypeAlias = Literal["waiting", "connecting"]
 
 

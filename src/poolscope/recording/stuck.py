@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from poolscope.ledger import Snapshot
-from poolscope.ledger.snapshot import Holder, Waiter
+from poolscope.ledger.snapshot import Holder, HoldingState, Waiter
 from poolscope.reports.printable import page
 
 LONG: Final = 5.0
@@ -65,7 +65,7 @@ def describe(waiter: Waiter, snapshot: Snapshot) -> str:
     return page(line for line in lines if line)
 
 
-_STATES: Final = {
+_STATES: Final[dict[HoldingState, str]] = {
     "sending": "sending its request",
     "waiting": "waiting for its answer",
     "reading": "its response is open and not read to the end",

@@ -110,6 +110,11 @@ def _kept(value: Any) -> str:
     return STRINGS.keep(_passing(value))
 
 
+def _word(value: Any) -> Any:
+    """A word of a closed set; a newer poolscope may have more of them than this one."""
+    return _kept(value)
+
+
 def _call_site(value: Any) -> CallSite:
     if type(value) is not CallSite:
         raise ValueError
@@ -167,7 +172,7 @@ def _holder(value: Any) -> Holder:
         _count(value.slots),
         None if value.method is None else _kept(value.method),
         None if value.url is None else _kept(value.url),
-        _kept(value.state),
+        _word(value.state),
         None if value.since is None else _time(value.since),
         None if value.call_site is None else _call_site(value.call_site),
         _flag(value.stream),
@@ -187,6 +192,10 @@ _CHECKS: Final[dict[str, _Check]] = {
     "Severity": _severity,
     "ErrorType": _error_type,
     "list[Holder]": _holders,
+    **dict.fromkeys(
+        ("CloseKind", "ClosedBy", "CloseReason", "HolderState", "PhaseName", "Relation", "State", "Via"),
+        _word,
+    ),
 }
 _PASSING: Final = frozenset(("method", "task", "url"))
 

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from poolscope.records import Connection, Exchange
+from poolscope.records import CloseReason, Connection, Exchange
 
 SAMPLED: Final = 5
 """Connections kept of each sort: first, last, slowest to set up, failed."""
@@ -17,7 +17,7 @@ SHAPES: Final = 20
 SLOW: Final = 5
 """Times longer than another of its shape that a setup must take to be drawn beside it, and at least `LONG`."""
 LONG: Final = 0.01
-TROUBLE: Final = frozenset(
+TROUBLE: Final[frozenset[CloseReason]] = frozenset(
     {
         "server_closed_no_response",
         "server_closed_mid_body",

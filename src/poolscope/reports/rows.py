@@ -10,7 +10,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from poolscope.records import CallSite
+from poolscope.records import CallSite, CloseReason
 from poolscope.reports.axis import Axis, in_words
 from poolscope.reports.lanes import Lane, LaneSample, Segment
 from poolscope.reports.overview import Overview
@@ -27,7 +27,7 @@ WORTH: Final = 0.001
 """Seconds of building or closing from which on they are named."""
 OTHER: Final = "other"
 PHASES: Final = ("dns", "connect", "proxy_tunnel", "tls_context", "tls")
-SURPLUS: Final = frozenset({"max_keepalive_surplus", "pool_full"})
+SURPLUS: Final[frozenset[CloseReason]] = frozenset({"max_keepalive_surplus", "pool_full"})
 """Close reasons that the pool's limit of idle connections explains."""
 Line = list[Segment]
 

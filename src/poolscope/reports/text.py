@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from poolscope.records import Finding
+from poolscope.records import Finding, State
 from poolscope.reports.legend import legend
 from poolscope.reports.merge import merged
 from poolscope.reports.overview import Overview
@@ -30,7 +30,7 @@ DETAIL: Final = 13
 """Width of the titles below a row."""
 EXCERPT_ROWS: Final = 3
 """Rows shown with one finding."""
-STATES: Final = {
+STATES: Final[dict[State, str]] = {
     "waiting": "waits for a connection",
     "connecting": "is connecting",
     "sending": "is being sent",
@@ -205,7 +205,7 @@ class _Report:
                 ("", f"  {seconds(self.overview.age(record)):>8}  "),
                 (
                     "",
-                    f"{STATES.get(record.state or '', '')}  {record.method or ''} {record.url or record.origin}",
+                    f"{STATES[record.state] if record.state else ''}  {record.method or ''} {record.url or record.origin}",
                 ),
                 ("site", site),
             )

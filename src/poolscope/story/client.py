@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from poolscope.facts import BEGUN, ENDED, Client, RawCallSite, now
+from poolscope.facts import BEGUN, ENDED, Client, CloseKind, RawCallSite, now
 from poolscope.identity import Identity
 from poolscope.queue import FACTS, is_the_hosts
 from poolscope.story.hook import Hook
@@ -74,7 +74,7 @@ class ClientFacts:
         sheet.settings = identity.sends(headers, target, body)
         sheet.apart_from_credentials = identity.apart
 
-    def ends(self, how: str) -> None:
+    def ends(self, how: CloseKind) -> None:
         """It was closed, or collected without a close; runs inside garbage collection, too."""
         sheet = self.sheet
         if self.stated and self.era.goes_on and LIVE.clients.pop(sheet.id, None) is not None:

@@ -17,6 +17,7 @@ from poolscope.facts import (
     CloseTrigger,
     Connection,
     Exchange,
+    PhaseName,
     Pool,
     RawOrigin,
     Via,
@@ -37,18 +38,18 @@ class Setup:
         self.sheet = sheet
         self.exchange = exchange
         """The exchange that sets it up in its task; None if no request does."""
-        self.phase = "connect"
+        self.phase: PhaseName = "connect"
         """What a failure would now belong to."""
         self.since = at
 
     def __repr__(self) -> str:
         return f"<Setup {self.phase} of {self.sheet!r}>"
 
-    def enters(self, phase: str, at: float | None = None) -> None:
+    def enters(self, phase: PhaseName, at: float | None = None) -> None:
         """``phase`` begins; nothing is stated of the one before."""
         self.phase, self.since = phase, now() if at is None else at
 
-    def over(self, then: str, at: float | None = None) -> None:
+    def over(self, then: PhaseName, at: float | None = None) -> None:
         """The phase it is in has ended, and ``then`` begins."""
         at = now() if at is None else at
         self.sheet.phases.append((self.phase, self.since, at))

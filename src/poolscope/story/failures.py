@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
-from poolscope.facts import Connection, ErrorType, Exchange, Failure
+from poolscope.facts import Connection, ErrorType, Exchange, Failure, PhaseName
 
 Kind: TypeAlias = Literal[
     "timeout", "unresolved", "refused", "reset", "ended", "certificate", "tls", "protocol", "socket", "pool",
@@ -232,7 +232,7 @@ def of_attempt(sheet: Connection, what: Seen) -> Failure | None:
     return _in_phase("connect", sheet, what)
 
 
-def _in_phase(phase: str, sheet: Connection, what: Seen) -> Failure | None:
+def _in_phase(phase: PhaseName, sheet: Connection, what: Seen) -> Failure | None:
     type_ = type_of(what.kind, phase)
     return None if type_ is None else Failure(type_, what.code, what.said, sheet.id)
 
