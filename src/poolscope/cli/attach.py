@@ -40,7 +40,7 @@ def report(
         note(f"poolscope view {file.path} shows the recording")
         file.release()
     if visit.silent:
-        note(f"process {pid} has not told the rest: it is stopped, or too busy")
+        note(f"process {pid} did not send the rest: it is stopped, or too busy")
     elif not visit.complete:
         note(f"process {pid} ended before its time was over")
 

@@ -18,7 +18,7 @@ class Seconds(click.FloatRange):
         """Seconds."""
         seconds: float = super().convert(value, param, ctx)
         if isnan(seconds):
-            self.fail(f"{value!r} is no number of seconds", param, ctx)
+            self.fail(f"{value!r} is not a number of seconds", param, ctx)
         return seconds
 
 
@@ -38,5 +38,5 @@ class Duration(click.ParamType[float]):
         except ValueError:
             seconds = 0.0
         if not 0.1 <= seconds <= 86_400:
-            self.fail(f"{text!r} is no time between 0.1s and 24h", param, ctx)
+            self.fail(f"{text!r} is not a time between 0.1s and 24h", param, ctx)
         return seconds

@@ -217,7 +217,7 @@ def from_json(line: str | bytes) -> Look:
 
 def _list(kind: type[Any], items: Any) -> list[Any]:
     if type(items) is not list or len(items) > MOST:
-        raise ValueError("not a list of a look's")
+        raise ValueError("not a list of a look")
     return [_one(kind, item) for item in items]
 
 

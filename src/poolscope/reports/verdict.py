@@ -15,9 +15,9 @@ from poolscope.reports.words import count, seconds, share
 ELSEWHERE: Final = frozenset({"PS106", "PS123"})
 """Findings that can only be fixed at the server or on the way to it."""
 SPENT: Final = {
-    "sleep": "were slept between retries",
-    "waiting": "were waited in vain",
-    "pool_wait": "were waited for connections",
+    "sleep": "went into sleeping between retries",
+    "waiting": "went into waiting in vain",
+    "pool_wait": "went into waiting for connections",
     "ca_certificates": "went into loading CA certificates",
     "addresses": "went into addresses that failed",
 }

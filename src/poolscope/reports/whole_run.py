@@ -101,14 +101,16 @@ def notes(overview: Overview) -> list[str]:
         )
     others = _not_observed(overview)
     if others:
-        found.append(f"What these did, which poolscope does not observe: {', '.join(others)}.")
+        found.append(f"Requests of libraries that poolscope does not observe: {', '.join(others)}.")
     lost = [pid for pid in overview.headers if pid not in overview.summaries and pid not in overview.running]
     if overview.summaries and lost:
         named = count(len(lost), "process", "processes")
-        found.append(f"The end of {named}: killed, out of room to write, or running where no lock says so.")
+        found.append(
+            f"The end of {named}: killed, out of disk space, or still running where files cannot be locked."
+        )
     if overview.more_processes:
         found.append(
-            f"What {count(overview.more_processes, 'more process', 'more processes')} said of themselves."
+            f"Program and end of {count(overview.more_processes, 'more process', 'more processes')}."
         )
     if overview.capped:
         found.append("More than 1,000 origins or call sites; the later ones are summed up as other.")
