@@ -1,9 +1,9 @@
 """What the ledger yields and a saved file holds: plain typed data, one record a line.
 
-Times are seconds on the process's monotonic clock; the header of the same ``pid`` says what wall clock
-its zero was. ``None`` means: could not be observed. Connections and clients are yielded when opened and
-again when closed, exchanges while they take long and again when over; the last record of a ``(pid, id)``
-wins. Field by field: docs/record.schema.json.
+Times are seconds on the process's monotonic clock; the header of the same ``pid`` has the Unix time of its zero.
+``None`` means: could not be observed. Connections and clients are yielded when opened and again when closed;
+exchanges when over, and before that if they take long; the last record of a ``(pid, id)`` wins. Field by field:
+docs/record.schema.json.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Phase:
 
 @dataclass(slots=True)
 class Header:
-    """One per process, first: who is speaking, and what its monotonic clock meant."""
+    """One per process, first: the process, and the Unix time of its monotonic zero."""
 
     type: ClassVar[str] = "header"
     pid: int
@@ -73,7 +73,7 @@ class Header:
     """The script's or module's name, without its arguments."""
     parent: int | None = None
     origins: list[str] = field(default_factory=list)
-    """Patterns that were asked for: there are records of these origins only. Empty: of all."""
+    """Only origins that match these patterns have records; if empty, all have."""
 
 
 @dataclass(slots=True)

@@ -56,7 +56,7 @@ REASONS: Final[dict[CloseReason, str]] = {
     "gc_active": "garbage-collected with a response still unread",
     "unknown": "not observed",
 }
-"""Every close reason, and its sentence for people."""
+"""Every close reason, in words."""
 
 SERVER: Final = "server"
 CLIENT: Final = "client"
@@ -64,7 +64,7 @@ NETWORK: Final = "network"
 COLLECTOR: Final = "gc"
 
 _WHILE_IDLE: Final = frozenset(("checkout", "client", "gc", "manager_eviction"))
-"""Triggers on which a connection goes that http.client kept although its request had asked for the close."""
+"""Triggers that close a connection which http.client had kept, although its request had asked to close it."""
 _RESETS: Final = ("ConnectionResetError", "BrokenPipeError", "ConnectionAbortedError")
 _PROTOCOL: Final = ("RemoteProtocolError", "LocalProtocolError", "BadStatusLine", "InvalidChunkLength",
                     "LineTooLong", "InvalidHeader", "HTTPException", "UnknownProtocol", "BadHttpMessage",
@@ -79,7 +79,7 @@ def classify(connection: Connection) -> tuple[CloseReason, ClosedBy | None]:
     if trigger == "gc":
         return ("gc_active" if connection.active_at_close else "gc"), COLLECTOR
     if trigger == "client":
-        if connection.readable_at is not None:  # nobody had looked before
+        if connection.readable_at is not None:  # nothing had checked it before
             return "server_closed_idle", SERVER
         return ("client_close_active" if connection.active_at_close else "client_close"), CLIENT
     if trigger == "manager_eviction":

@@ -21,7 +21,7 @@ got the slot back."""
 
 @dataclass(slots=True, frozen=True)
 class Since:
-    """The newest ids at some moment: what began later has higher ones."""
+    """The newest ids at some moment: whatever began later has higher ids."""
 
     client: int
     pool: int
@@ -30,7 +30,7 @@ class Since:
 
     @classmethod
     def now(cls) -> Since:
-        """The newest ids there are."""
+        """The newest ids so far."""
         return cls(IDS.client.value, IDS.pool.value, IDS.connection.value, IDS.exchange.value)
 
 

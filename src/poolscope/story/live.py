@@ -42,7 +42,7 @@ class Registry:
         self.connections: dict[int, Connection] = {}
         self.exchanges: dict[int, Exchange] = {}
         self.lent: dict[int, Exchange] = {}
-        """Exchanges that have a slot of a pool which keeps count, until they give it back."""
+        """Exchanges that hold a slot of a pool with a limit, until they give it back."""
         self.peers: dict[Any, dict[int, None]] = {}
         """Exchanges in flight by origin and by the line that built their client."""
 
@@ -83,7 +83,9 @@ class Registry:
         return [sheet for sheet in list(self.lent.values()) if sheet.finished_at is not None]
 
     def look_for_holders(self, waiting: Exchange, at: float) -> None:
-        """Write down who holds what ``waiting`` waits for; of one pool not more often than `LOOK_EVERY`."""
+        """Note the holders of the connections that ``waiting`` waits for, at most every `LOOK_EVERY` seconds per
+        pool.
+        """
         pool = None if waiting.pool is None else self.pools.get(waiting.pool)
         if pool is None or at - pool.starved_at < LOOK_EVERY:
             return
@@ -107,7 +109,7 @@ class Registry:
 
 
 def _drop_oldest(live: dict[int, Any], limit: int, kept: Any = None) -> None:
-    # A tenth at once: taking the oldest out of a dictionary one by one is quadratic.
+    # A tenth at once: removing the oldest entries one by one is quadratic.
     if len(live) <= limit + limit // 10:
         return
     excess = [key for key, thing in list(live.items()) if kept is None or not kept(thing)]
