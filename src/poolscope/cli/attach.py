@@ -18,7 +18,7 @@ from poolscope.reports.renderer import Format, Look, renderer
 
 Note = Callable[[str], None]
 SOCKET_WITHIN: Final = 10.0
-"""Seconds in which a process that we are attached to lets us look in."""
+"""Seconds that the attached process has to open its socket for looks."""
 
 
 def report(
@@ -75,7 +75,7 @@ def _until_stopped(visit: Visit) -> Iterator[Record]:
 
 
 def _with_findings(stream: Iterator[Record]) -> Iterator[Record]:
-    """As a saved file has them: before the summary."""
+    """The order of a saved file: findings before the summary."""
     overview = Overview()
     for record in stream:
         overview.add(record)

@@ -1,4 +1,4 @@
-"""Times on the command line."""
+"""Durations on the command line."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 
 
 class Seconds(click.FloatRange):
-    """A number of seconds up to a day; ``nan`` is none, though it is in every range."""
+    """A number of seconds up to a day, without ``nan``, which every range lets through."""
 
     def __init__(self) -> None:
         super().__init__(0.1, 86_400)

@@ -1,4 +1,4 @@
-"""A request that waits long for a connection: who holds the slots, said once per pool."""
+"""Reports once per pool that a request waits long for a connection, and what holds the slots."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from poolscope.ledger.snapshot import Holder, HoldingState, Waiter
 from poolscope.reports.printable import page
 
 LONG: Final = 5.0
-"""Seconds after which a wait is worth a word."""
+"""A wait is reported after this many seconds."""
 SHOWN: Final = 5
 """Holders named at most."""
 
 
 class Watch:
-    """Looks at snapshots, and remembers which pools it has spoken of."""
+    """Examines snapshots, and remembers which pools it has reported."""
 
     def __init__(self) -> None:
         self._told: set[int | None] = set()
 
     def look(self, snapshot: Snapshot) -> str | None:
         """The text about a long wait that has not been reported yet."""
-        # Whoever is connecting has a slot: slow setups are not waits.
+        # A request that is connecting has a slot: slow setups are not waits.
         connecting = {c.opened_by for c in snapshot.connections if c.state == "connecting"}
         for waiter in snapshot.waiters:
             if (

@@ -1,7 +1,6 @@
-"""Whether a record that was read holds what it should have, at any depth, and no more than there is room for.
-
-A file may be anybody's. Numbers that no clock and no count reaches are refused, and strings that reports keep are
-kept once, up to a limit; those beyond it are called ``other``, as origins and call sites beyond theirs are.
+"""Checks a record that was read: the types of its fields at any depth, and its size. A file may come from anybody.
+Numbers that no clock or counter reaches are refused. Strings that reports keep are stored once, up to a limit; later
+ones become ``other``, as later origins and call sites do.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ MOST_PHASES: Final = 32
 ROOM: Final = 4_000_000
 """Characters of all strings together that are kept."""
 OVERHEAD: Final = 64
-"""What a string counts for besides its characters."""
+"""The cost of a string besides its characters."""
 OTHER: Final = "other"
 
 
@@ -56,12 +55,14 @@ _Data = TypeVar("_Data")
 
 
 def check(record: Record) -> None:
-    """Refuse a record by ValueError unless every field is of its type; its strings are kept once from then on."""
+    """Refuse a record by ValueError unless every field has its type; store its strings once."""
     _check(record, _FIELDS[type(record)], f"a {record.type} record")
 
 
 def checked(data: _Data, apart: Collection[str] = ()) -> _Data:
-    """The same dataclass, refused by ValueError unless every field but those ``apart`` is of its type."""
+    """The same dataclass, refused by ValueError unless every field has its type; fields in ``apart`` are not
+    checked.
+    """
     kind = type(data)
     wanted = _FIELDS.get(kind) or _FIELDS.setdefault(kind, _fields_of(kind))
     _check(data, (each for each in wanted if each[0] not in apart), f"a {type(data).__name__}")
