@@ -114,7 +114,7 @@ class Prometheus:
 
 
 def _opener() -> urllib.request.OpenerDirector:
-    """urllib's usual opener, without the other schemes that a redirect could lead to."""
+    """Urllib's usual opener, without the other schemes that a redirect could lead to."""
     opener = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.ProxyHandler,
