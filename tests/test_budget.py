@@ -123,14 +123,14 @@ def test_findings_by_code(url: str) -> None:
 @pytest.mark.parametrize(
     ("limits", "says"),
     [
-        ({"max_connections": "one"}, "max_connections is a whole number from 0 on, not 'one'"),
-        ({"max_connections": 1.5}, "max_connections is a whole number from 0 on, not 1.5"),
-        ({"max_connections": True}, "max_connections is a whole number from 0 on, not True"),
-        ({"max_connections": -1}, "max_connections is a whole number from 0 on, not -1"),
-        ({"min_reuse": 90}, "min_reuse is a number from 0 to 1, not 90"),
-        ({"max_cost": float("nan")}, "max_cost is a number of seconds from 0 on, not nan"),
-        ({"max_cost": float("inf")}, "max_cost is a number of seconds from 0 on, not inf"),
-        ({"max_cost": -1}, "max_cost is a number of seconds from 0 on, not -1"),
+        ({"max_connections": "one"}, "max_connections must be a whole number, at least 0, not 'one'"),
+        ({"max_connections": 1.5}, "max_connections must be a whole number, at least 0, not 1.5"),
+        ({"max_connections": True}, "max_connections must be a whole number, at least 0, not True"),
+        ({"max_connections": -1}, "max_connections must be a whole number, at least 0, not -1"),
+        ({"min_reuse": 90}, "min_reuse must be a number from 0 to 1, not 90"),
+        ({"max_cost": float("nan")}, "max_cost must be a number of seconds, at least 0, not nan"),
+        ({"max_cost": float("inf")}, "max_cost must be a number of seconds, at least 0, not inf"),
+        ({"max_cost": -1}, "max_cost must be a number of seconds, at least 0, not -1"),
         (
             {"max_conections": 1},
             r"there is no max_conections \(there are max_connections, min_reuse, max_cost\)",

@@ -39,9 +39,15 @@ class Budget:
                 raise ValueError(f"{place}: there is no {name} (there are {', '.join(cls.__slots__)})")
         if all(value is None for value in values.values()):
             raise ValueError(f"{place}: a budget has at least one of {', '.join(cls.__slots__)}")
-        _check(values, "max_connections", f"{place}: max_connections is a whole number from 0 on", int, None)
-        _check(values, "min_reuse", f"{place}: min_reuse is a number from 0 to 1", float, 1)
-        _check(values, "max_cost", f"{place}: max_cost is a number of seconds from 0 on", float, None)
+        _check(
+            values,
+            "max_connections",
+            f"{place}: max_connections must be a whole number, at least 0",
+            int,
+            None,
+        )
+        _check(values, "min_reuse", f"{place}: min_reuse must be a number from 0 to 1", float, 1)
+        _check(values, "max_cost", f"{place}: max_cost must be a number of seconds, at least 0", float, None)
         return cls(**values)
 
     def broken(self, seen: Capture) -> list[str]:

@@ -1,11 +1,11 @@
 """The vocabulary: what a hook may state about clients, pools, connections and exchanges.
 
 Each class is a *sheet*: the hook that owns the thing fills in one slot after the other and puts the
-sheet on the queue at the moments listed below. Whoever holds the connection writes its sheet, and
-writes before handing the connection on, so no lock is needed (research: "account at the first write").
+sheet on the queue at the moments listed below. The holder of a connection writes its sheet, before it hands the
+connection on, so no lock is needed.
 
 Everything here is raw: bytes stay bytes, call sites stay ``(code, line)``. Formatting, classifying and
-redacting happen at drain time. A slot nobody could observe stays ``None``.
+redacting happen at drain time. A slot that could not be observed stays ``None``.
 
 All ``*_at`` slots are `now()` seconds; ids are unique in a process and start at 1.
 """
@@ -20,20 +20,9 @@ from poolscope.genuine import perf_counter as now
 from poolscope.ids import IDS, Count
 
 __all__ = [
-    "BEGUN",
-    "ENDED",
-    "ERROR_TYPES",
-    "OPENED",
-    "Client",
-    "Connection",
-    "ErrorType",
-    "Exchange",
-    "Failure",
-    "HookFailure",
-    "Pool",
-    "RawCallSite",
-    "now",
-]
+    "BEGUN", "ENDED", "ERROR_TYPES", "OPENED", "Client", "CloseKind", "Connection", "ErrorType", "Exchange",
+    "Failure", "HolderState", "HookFailure", "PhaseName", "Pool", "RawCallSite", "Relation", "State", "Via", "now",
+]  # fmt: skip
 
 BEGUN: Final = "begun"
 """A client or pool was built, a connection's setup or an exchange started."""
@@ -52,6 +41,14 @@ CloseTrigger: TypeAlias = Literal[
     "response", "exchange", "excess", "gc", "program",
 ]  # fmt: skip
 """Who called close: `ledger/closing.py` explains each."""
+CloseKind: TypeAlias = Literal["close", "gc", "open_at_exit"]
+"""How a client ended; only records say ``open_at_exit``."""
+PhaseName: TypeAlias = Literal["dns", "connect", "proxy_tunnel", "tls_context", "tls"]
+"""The phases of a connection's setup."""
+State: TypeAlias = Literal["waiting", "connecting", "sending", "awaiting_headers", "reading"]
+"""How far an exchange in progress is."""
+HolderState: TypeAlias = Literal["connecting", "sending", "awaiting_headers", "reading", "not_given_back"]
+"""How far an exchange is that holds a slot of its pool; ``not_given_back``: it is over, but its pool never got the slot back."""
 RawCallSite: TypeAlias = tuple[CodeType, int]
 RawOrigin: TypeAlias = "tuple[bytes | str, bytes | str, int | None]"
 """(scheme, host, port); port is None when the scheme's default applies."""
@@ -60,7 +57,7 @@ ErrorType: TypeAlias = Literal[
     "proxy_error", "pool_timeout", "write_timeout", "read_timeout", "response_ended", "reset", "protocol_error",
     "body_cut", "_OTHER",
 ]  # fmt: skip
-"""What went wrong, in the same words for every library. A cancellation is no error and has none."""
+"""What went wrong, in the same words for every library. A cancellation is not an error and has none."""
 ERROR_TYPES: Final[tuple[ErrorType, ...]] = get_args(ErrorType)
 
 
@@ -77,7 +74,7 @@ class Failure(NamedTuple):
 
 
 class _Sheet:
-    """Slots, shown by name where they hold something."""
+    """Shows the slots that hold something, by name."""
 
     __slots__: Sequence[str] = ()
 
@@ -118,7 +115,7 @@ class Client(_Sheet):
         """Equal numbers mean equal TLS, proxy and auth settings (values are never kept)."""
         self.apart_from_credentials: int | None = None  # the same without them; None while it sent none
         self.closed_at: float | None = None
-        self.close_kind: str | None = None  # ``close`` (aclose, the end of a with block, too) or ``gc``
+        self.close_kind: CloseKind | None = None
         self.started = Count()
         """Exchanges it has started."""
 
@@ -138,7 +135,7 @@ class Pool(_Sheet):
         self.keepalive_expiry: float | None = None
         self.blocking: bool | None = None
         self.starved_at = float("-inf")
-        """When it was last written down who holds its connections."""
+        """When the holders of its connections were last noted."""
 
 
 class Connection(_Sheet):
@@ -162,28 +159,27 @@ class Connection(_Sheet):
         self.client: int | None = None
         self.pool: int | None = None
         self.via: Via | None = None
-        """direct, forward, tunnel, socks or uds."""
         self.local: Any = None  # what getsockname() said
         self.peer: Any = None  # what getpeername() said
         self.setup_started_at: float | None = None
         self.opened_at: float | None = None
         """None for a connection that was open before `instrument()`."""
-        self.phases: list[tuple[str, float, float]] = []
-        """(phase, started_at, ended_at); phases: dns, connect, proxy_tunnel, tls_context, tls."""
+        self.phases: list[tuple[PhaseName, float, float]] = []
+        """(phase, started_at, ended_at)."""
         self.dns_name: bytes | str | None = None
-        """What was connected to, the proxy's name behind one; told where there is a ``dns`` phase."""
+        """The name that was looked up in the ``dns`` phase: the origin's, or behind a proxy the proxy's."""
         self.answers: tuple[str, ...] | None = None
         """The addresses that its lookup found; None where that cannot be seen."""
         self.attempts: int | None = None
-        """urllib3: addresses tried; httpcore, which keeps those to itself: tries at connecting."""
+        """urllib3: addresses tried; httpcore, which does not show those: tries at connecting."""
         self.tried: list[tuple[Any, float, float, Failure | None]] = []
-        """Those, as (address or None, started_at, ended_at, what went wrong)."""
+        """The attempts, as (address or None, started_at, ended_at, what went wrong)."""
         self.ca_time: float | None = None
         """Seconds of its setup that loading CA certificates took."""
         self.lost_time: float | None = None
         """Seconds spent on addresses that failed before another one answered; None if that cannot be seen."""
         self.loop: int | None = None  # a small number for its event loop; None outside of one
-        self.failed_phase: str | None = None
+        self.failed_phase: PhaseName | None = None
         self.http_version: str | None = None  # 1.0, 1.1 or 2
         self.max_streams: int | None = None
         """HTTP/2: how many requests it serves at once, by the server's limit or the library's own lower one."""
@@ -272,7 +268,7 @@ class Exchange(_Sheet):
         self.client: int | None = None
         self.pool: int | None = None
         self.connection: Connection | None = None
-        """None until it has really got one, and for ever if it never does."""
+        """None until it really has one, and for good if it never gets one."""
         self.request_number: int | None = None
         self.stream_id: int | None = None
         self.reused: bool | None = None
@@ -295,44 +291,44 @@ class Exchange(_Sheet):
         self.resends = 0
         """How many exchanges came before it in the same call."""
         self.relation: Relation | None = None
-        """``redirect``, ``retry`` or ``auth``; None where the reason is not visible."""
+        """None where the reason is not visible."""
         self.thread: int | None = None
         self.task: str | None = None
         self.loop: int | None = None
-        """A small number for the event loop it runs on; None where it is none's."""
+        """A small number for the event loop it runs on; None outside of one."""
         self.call_site: RawCallSite | None = None
         self.route: str | None = None
         """The route of the program's own server that it was sent for: ``GET /cart/{id}``."""
         self.served: int | None = None
         """Number of the request that the program served meanwhile."""
         self.served_call: int | None = None
-        """Its place among those that were sent for that, from 1."""
+        """Its place among the exchanges of that request, from 1."""
         self.failed_attempts = 0
-        """How often a connection was assigned and lost again before (httpcore's ConnectionNotAvailable)."""
+        """How often it lost a connection again that it had been assigned (httpcore's ConnectionNotAvailable)."""
         self.span: Any = None
         """SpanContext of the request's span, set on the live path; never a Context."""
         self.live: Any = None
         """What the live path's door remembers about it from start to headers."""
         self.silent = False
-        """Suppressed: followed, so that its connection's numbers stay right, and never stated."""
+        """Suppressed: followed, so that its connection's numbers stay right, but never reported."""
         self.in_flight: int | None = None
         """Exchanges in flight from the same client's line to this origin when it started, itself included."""
         self._peers: dict[int, None] = {}
-        """Those exchanges; who takes this one out of them is who ends it."""
+        """Those exchanges; taking this one out of them is what ends it."""
         self._mark: Any = None
-        """The mark of the connection that it was handed; it may still lose it."""
+        """The mark of its assigned connection, which it may still lose."""
         self._pool: Any = None
         """The mark of the pool that it asks."""
         self.assigned_at: float | None = None
         """When its pool last handed it a connection, which it may still lose."""
         self.queued: bool | None = None
-        """Whether the pool had no connection for it at once; None where that cannot be seen."""
+        """Whether it had to queue for a connection; None where that cannot be seen."""
         self.connecting: Connection | None = None
-        """What it is setting up."""
-        self.holders: tuple[tuple[Exchange, str], ...] | None = None
-        """Who held its pool's connections, and how far they were, when it was looked at for what it waits."""
+        """The connection that it is setting up."""
+        self.holders: tuple[tuple[Exchange, HolderState], ...] | None = None
+        """The holders of its pool's connections and their states, noted while it waited."""
         self.instead: Any = None
-        """The argument its request goes on with, where the live door added headers."""
+        """The changed argument of its request, if the live door added headers."""
 
 
 class HookFailure(_Sheet):

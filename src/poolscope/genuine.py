@@ -1,8 +1,8 @@
 """Python's own clock and threads, even if another package has replaced them.
 
-freezegun replaces every module attribute that is `time.perf_counter` itself, gevent what `_thread` and `select`
-hold. A second instance of such a module has the same C functions in objects of its own: nobody else knows them,
-and a call costs the same.
+freezegun replaces `time.perf_counter` in every module, and gevent the contents of `_thread` and `select`. A second
+instance of such a module holds the same C functions in other objects, which no other package knows; calls cost the
+same.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = [
 
 
 def _second(name: str) -> Any:
-    """Another instance of a module written in C, which `sys.modules` does not know."""
+    """Another instance of a module written in C, outside of `sys.modules`."""
     spec = find_spec(name)
     if spec is None or spec.loader is None:
         raise ImportError(name)
@@ -54,7 +54,7 @@ poll: Any = getattr(select, "poll", None)
 
 
 def _clock() -> Callable[[], float]:
-    """A clock that goes on while the machine sleeps, where there is one: Linux has it, Windows has neither."""
+    """A clock that goes on while the machine sleeps, if the system has one."""
     if not hasattr(time, "clock_gettime"):
         return time.monotonic
     return partial(time.clock_gettime, getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
@@ -65,5 +65,7 @@ _wall_at_boot: Final = time.time() - _since_boot()
 
 
 def wall() -> float:
-    """Unix time as it was at our import plus what has passed: time-machine changes the wall clock in C, for all."""
+    """Unix time at our import plus the seconds since then: time-machine changes the wall clock in C, for
+    everybody.
+    """
     return _wall_at_boot + _since_boot()

@@ -1,4 +1,4 @@
-"""Numbers that any number of threads raise without a lock: ids, and how many of each there were."""
+"""Counters that many threads can raise without a lock: ids, and how many of each there were."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 
 
 class Count:
-    """A number that any number of threads raise without losing one, and that reading does not disturb."""
+    """A counter that many threads can raise without losing a step; reading does not disturb it."""
 
     __slots__ = ("_left",)
 
@@ -19,7 +19,7 @@ class Count:
         return f"<Count {self.value}>"
 
     def up(self) -> int:
-        """Raise it by one and return the new value, which no other call gets."""
+        """Raise it by one and return the new value, which is unique to this call."""
         return next(self._left) + 1
 
     @property
@@ -29,7 +29,7 @@ class Count:
 
 
 class Ids:
-    """How many of each there were; the next gets the next number."""
+    """The last id given to each kind of thing."""
 
     __slots__ = ("client", "connection", "exchange", "pool")
 

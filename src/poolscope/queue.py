@@ -1,6 +1,6 @@
-"""The bounded queue between hooks and everybody who wants to know, and its drain.
+"""The bounded queue between the hooks and the consumers of facts, and its drain.
 
-`put` is all a hook ever does with it: one append, no lock, no call out, so it is safe inside garbage
+A hook only calls `put`: one append, no lock, no call out, so it is safe inside garbage
 collection and signal handlers. Consumers are registered by a door and called at drain time only.
 """
 
@@ -21,15 +21,15 @@ Consumer: TypeAlias = Callable[[Moment, Sheet], None]
 CAPACITY: Final = 65_536
 """Facts kept while nobody drains; about 20 MB at worst."""
 RELIEF_AT: Final = 1_024
-"""From this length on the next request drains some itself (DESIGN law 5)."""
+"""From this length on, the next request drains some facts itself."""
 RELIEF_BATCH: Final = 512
 _OWN: Final = os.path.join(os.path.dirname(os.path.abspath(__file__)), "")
 
 
 def is_the_hosts(error: BaseException) -> bool:
-    """Whether a signal handler raised ``error``, which happened to interrupt poolscope's code: it must pass.
+    """Whether a signal handler raised ``error`` while it interrupted poolscope's code: then it must pass.
 
-    A handler is told by what no other function gets: the very frame it was called from, as an argument.
+    Only a signal handler gets the frame it was called from as an argument.
     """
     traceback = error.__traceback__
     while traceback is not None and traceback.tb_next is not None:
@@ -50,7 +50,7 @@ class FactQueue:
     def __init__(self, capacity: int = CAPACITY) -> None:
         self.capacity = capacity
         self.epoch = 0
-        """How many forks there were since the process that imported poolscope."""
+        """The number of forks since poolscope was imported."""
         self.consumers: tuple[Consumer, ...] = ()
         self.at_fork: tuple[Callable[[], None], ...] = ()
         """Called in a forked child after the queue itself was emptied."""
@@ -66,7 +66,7 @@ class FactQueue:
         """Facts lost because the queue was full."""
         self._drainer: int | None = None
         self._after_drain: list[Callable[[], None]] = []
-        # Until the first request there is nobody to relieve; then somebody may want to know of it.
+        # At the first request the queue is empty, but somebody may want to know of that request.
         self._relief_at = 0
 
     def __len__(self) -> int:
@@ -97,7 +97,7 @@ class FactQueue:
                 self.drain(RELIEF_BATCH)
 
     def drain(self, limit: int | None = None) -> bool:
-        """Hand up to ``limit`` waiting facts to the consumers; False if somebody else is draining."""
+        """Hand up to ``limit`` waiting facts to the consumers; False if another thread is draining."""
         if not self._lock.acquire(blocking=False):
             return False
         with self._draining():
@@ -111,9 +111,9 @@ class FactQueue:
 
     @contextmanager
     def settled(self, timeout: float = 5.0) -> Iterator[bool]:
-        """Settle, and let nobody drain during the block; yields False if a drain under way did not end.
+        """Settle, and prevent drains during the block; yields False if a drain under way did not end.
 
-        Nor will one that this very thread is in the middle of, interrupted by a signal handler.
+        A drain of this very thread, interrupted by a signal handler, cannot end during the block.
         """
         if self._drainer == get_ident() or not self._lock.acquire(timeout=timeout):
             yield False
@@ -123,9 +123,9 @@ class FactQueue:
             yield True
 
     def when_idle(self, action: Callable[[], None]) -> None:
-        """Run ``action`` now, or right after the drain that this very thread is in the middle of.
+        """Run ``action`` now, or, if this very thread is draining, right after that drain.
 
-        A signal handler may interrupt a drain; what waits for its end must not wait inside it.
+        A signal handler may interrupt a drain, and would wait for ever for its end.
         """
         if self._drainer == get_ident():
             self._after_drain.append(action)
@@ -147,7 +147,7 @@ class FactQueue:
     def _deliver(self, limit: int | None) -> None:
         facts, consumers = self._facts, self.consumers
         next_fact = facts.popleft
-        # One pass over what is there now: a consumer that states facts itself must not keep us here.
+        # Only what is there now: a consumer that states facts itself must not keep us here for ever.
         for _ in range(len(facts) if limit is None else min(limit, len(facts))):
             moment, sheet = next_fact()
             for consume in consumers:
@@ -160,17 +160,17 @@ class FactQueue:
                         self.put(BEGUN, HookFailure(f"drain {consume!r}", type(error).__name__, False))
 
     def add_consumer(self, consumer: Consumer) -> None:
-        """Let ``consumer`` see every fact stated from now on; the first to come starts with an empty queue."""
+        """Let ``consumer`` see every fact stated from now on; the first consumer starts with an empty queue."""
         if not self.consumers:
             self._facts.clear()
         self.consumers = (*self.consumers, consumer)
 
     def remove_consumer(self, consumer: Consumer) -> None:
-        """Take ``consumer`` out again; unknown ones are ignored."""
+        """Remove ``consumer``; an unknown one is ignored."""
         self.consumers = tuple(known for known in self.consumers if known != consumer)
 
     def after_fork(self) -> None:
-        """In a forked child: the parent's facts are the parent's to tell, and its locks may be held."""
+        """In a forked child: the parent reports its own facts, and its locks may be held."""
         self._reset()
         self.epoch += 1
         for callback in self.at_fork:

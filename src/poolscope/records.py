@@ -1,9 +1,9 @@
 """What the ledger yields and a saved file holds: plain typed data, one record a line.
 
-Times are seconds on the process's monotonic clock; the header of the same ``pid`` says what wall clock
-its zero was. ``None`` means: could not be observed. Connections and clients are yielded when opened and
-again when closed, exchanges while they take long and again when over; the last record of a ``(pid, id)``
-wins. Field by field: docs/record.schema.json.
+Times are seconds on the process's monotonic clock; the header of the same ``pid`` has the Unix time of its zero.
+``None`` means: could not be observed. Connections and clients are yielded when opened and again when closed;
+exchanges when over, and before that if they take long; the last record of a ``(pid, id)`` wins. Field by field:
+docs/record.schema.json.
 """
 
 from __future__ import annotations
@@ -14,12 +14,26 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any, ClassVar, Literal, TypeAlias
 
-from poolscope.facts import ErrorType
+from poolscope.facts import CloseKind, ErrorType, HolderState, PhaseName, Relation, State, Via
+
+__all__ = [
+    "SCHEMA_VERSION", "CallSite", "Client", "CloseReason", "ClosedBy", "Connection", "Exchange", "Finding", "Header",
+    "Holder", "HolderState", "Phase", "PhaseName", "Pool", "Record", "Severity", "State", "Summary", "from_json", "to_json",
+]  # fmt: skip
 
 SCHEMA_VERSION = 2
 
 Severity: TypeAlias = Literal["warning", "info"]
-"""``info``: true, but not worth anybody's hurry."""
+"""``info``: true, but not urgent."""
+ClosedBy: TypeAlias = Literal["client", "server", "network", "gc"]
+CloseReason: TypeAlias = Literal[
+    "server_closed_idle", "keepalive_expired", "max_keepalive_surplus", "evicted_max_connections",
+    "closed_under_request", "pool_full", "pool_closed", "pool_evicted", "connection_close_header", "http_1_0",
+    "response_not_read", "upgraded", "http2_goaway", "server_closed_no_response", "server_closed_mid_body", "timeout",
+    "cancelled", "reset", "protocol_error", "exchange_failed", "client_close", "client_close_active", "program_close",
+    "gc", "gc_active", "unknown",
+]  # fmt: skip
+"""`ledger/closing.py` has a sentence for each."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -44,7 +58,7 @@ class Phase:
 
 @dataclass(slots=True)
 class Header:
-    """One per process, first: who is speaking, and what its monotonic clock meant."""
+    """One per process, first: the process, and the Unix time of its monotonic zero."""
 
     type: ClassVar[str] = "header"
     pid: int
@@ -59,7 +73,7 @@ class Header:
     """The script's or module's name, without its arguments."""
     parent: int | None = None
     origins: list[str] = field(default_factory=list)
-    """Patterns that were asked for: there are records of these origins only. Empty: of all."""
+    """Only origins that match these patterns have records; if empty, all have."""
 
 
 @dataclass(slots=True)
@@ -78,8 +92,7 @@ class Client:
     settings: int | None = None
     requests: int = 0
     closed_at: float | None = None
-    close_kind: str | None = None
-    """close, gc, or open_at_exit."""
+    close_kind: CloseKind | None = None
     ca_time: float | None = None
     """Seconds that loading CA certificates took for it, some perhaps before it was built."""
     apart_from_credentials: int | None = None
@@ -110,7 +123,7 @@ class Connection:
     client: int | None
     pool: int | None
     origin: str
-    via: str | None
+    via: Via | None
     local_address: str | None = None
     local_port: int | None = None
     peer_address: str | None = None
@@ -120,7 +133,7 @@ class Connection:
     setup: dict[str, Phase] = field(default_factory=dict)
     """Phase name → when and how long; ``total`` spans all of it."""
     attempts: int | None = None
-    failed_phase: str | None = None
+    failed_phase: PhaseName | None = None
     http_version: str | None = None
     tls_version: str | None = None
     cipher: str | None = None
@@ -135,9 +148,8 @@ class Connection:
     """Opened by the process this one was forked from."""
     closed_at: float | None = None
     close_time: float | None = None
-    close_reason: str | None = None
-    closed_by: str | None = None
-    """client, server, network or gc."""
+    close_reason: CloseReason | None = None
+    closed_by: ClosedBy | None = None
     error: str | None = None
     error_type: ErrorType | None = None
     """What that exception meant; None for a cancellation."""
@@ -164,8 +176,7 @@ class Holder:
     slots: int
     method: str | None
     url: str | None
-    state: str
-    """As that of an exchange in progress; or not_given_back: it is over, and its pool never got the slot back."""
+    state: HolderState
     since: float | None
     """When the oldest of them began."""
     call_site: CallSite | None
@@ -201,7 +212,7 @@ class Exchange:
     error: str | None = None
     body_complete: bool | None = None
     previous: int | None = None
-    relation: str | None = None
+    relation: Relation | None = None
     thread: int | None = None
     task: str | None = None
     call_site: CallSite | None = None
@@ -211,8 +222,8 @@ class Exchange:
     """What that exception meant; None for a cancellation."""
     failed_setup: int | None = None
     """Id of the connection that could not be set up for it."""
-    state: str | None = None
-    """How far it is while in progress: waiting, connecting, sending, awaiting_headers, reading; None when over."""
+    state: State | None = None
+    """How far it is while in progress; None when over."""
     open_at_exit: bool = False
     """It was in progress when the program, or the block that was watched, ended."""
     loop: int | None = None

@@ -30,7 +30,7 @@ def test_a_hint_names_the_line_the_fix_and_what_proves_it(program: Program) -> N
     done = program.write(SICK).poolscope("lint", ".")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith(HINT + "    Fix: Create one requests.Session() where it outlives the calls")
-    assert "1 hint in 1 file. What proves one is a run: poolscope run --fail-on PS101 SCRIPT" in done.stdout
+    assert "1 hint in 1 file. A run proves it: poolscope run --fail-on PS101 SCRIPT" in done.stdout
 
 
 def test_nothing_to_say(program: Program) -> None:
@@ -95,7 +95,7 @@ def test_what_cannot_be_read_is_a_line_each(program: Program, tmp_path: Path) ->
     assert done.returncode == 1
     assert done.stdout.startswith(HINT)
     (line,) = done.stderr.splitlines()
-    assert line.startswith(f"poolscope: {tmp_path / 'bad.py'}:2: is no Python 3")
+    assert line.startswith(f"poolscope: {tmp_path / 'bad.py'}:2: is not Python 3")
     nowhere = program.poolscope("lint", "nowhere.py")
     assert (nowhere.returncode, nowhere.stdout) == (2, "")
     assert nowhere.stderr == "poolscope: can't read 'nowhere.py': No such file or directory\n"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
-from typing import Any, get_args
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import jsonschema
 import pytest
@@ -50,8 +51,37 @@ def test_no_field_is_missing_from_it(kind: type[Any]) -> None:
     }
 
 
-def test_every_close_reason_is_in_it() -> None:
-    assert set(SCHEMA["$defs"]["connection"]["properties"]["close_reason"]["enum"]) == {None, *REASONS}
+def words_of(hint: Any) -> set[str | None]:
+    """The words of a closed set, None included where a field may be None; empty for any other type."""
+    if get_origin(hint) is Literal:
+        return set(get_args(hint))
+    parts = [words_of(part) for part in get_args(hint) if part is not type(None)]
+    words = set[str | None]().union(*parts) if get_origin(hint) in (Union, UnionType) else set()
+    return words | {None} if words and type(None) in get_args(hint) else words
+
+
+def closed_sets(kind: type[Any]) -> dict[str, set[str | None]]:
+    return {name: words for name, hint in get_type_hints(kind).items() if (words := words_of(hint))}
+
+
+@pytest.mark.parametrize("kind", [*get_args(records.Record), records.Holder])
+def test_it_has_the_words_of_every_closed_set(kind: type[Any]) -> None:
+    described = SCHEMA["$defs"][getattr(kind, "type", "holder")]["properties"]
+    assert {name: set(described[name]["enum"]) for name in closed_sets(kind)} == closed_sets(kind)
+
+
+def test_closed_sets_are_found() -> None:
+    assert set(closed_sets(records.Connection)) == {
+        "via",
+        "failed_phase",
+        "close_reason",
+        "closed_by",
+        "error_type",
+    }
+
+
+def test_every_close_reason_has_a_sentence() -> None:
+    assert set(REASONS) == set(get_args(records.CloseReason))
 
 
 @pytest.mark.processes

@@ -9,6 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+pytest.register_assert_rewrite("tests.compat.alike")  # so that a failure says what differs
+
 BUCKETS = b"""<?xml version="1.0" encoding="UTF-8"?>
 <ListAllMyBucketsResult><Owner><ID>me</ID></Owner>
 <Buckets><Bucket><Name>pail</Name><CreationDate>2026-01-01T00:00:00Z</CreationDate></Bucket></Buckets>

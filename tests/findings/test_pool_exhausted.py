@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from poolscope.findings.pool_exhausted import HOPELESS, LONG, MIN_WAITED
-from poolscope.records import CallSite, Finding, Holder
+from poolscope.records import CallSite, Finding, Holder, HolderState
 from tests.findings.rule import count, found
 from tests.reports.stories import Story
 
@@ -16,7 +16,7 @@ ASKS = CallSite("job.py", 7, "ask")
 POLLS = CallSite("poll.py", 3, "poll")
 
 
-def held(slots: int, state: str = "awaiting_headers", site: CallSite = POLLS) -> Holder:
+def held(slots: int, state: HolderState = "awaiting_headers", site: CallSite = POLLS) -> Holder:
     return Holder(slots, "GET", "http://api.test/poll", state, 0.0, site)
 
 
@@ -110,7 +110,7 @@ def test_streams_of_one_connection() -> None:
 
 
 def test_a_wait_that_is_not_over() -> None:
-    def story(state: str) -> Story:
+    def story(state: HolderState) -> Story:
         return waiting(2.0, state="waiting", status=None, holders=[held(1, state)])
 
     assert count("PS105", story("awaiting_headers")) is None

@@ -6,6 +6,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -251,9 +252,14 @@ def test_waiting_for_a_connection(server: Running) -> None:
         for thread in threads:
             thread.join()
     assert one(captured).requests == 3
-    waits = sorted(e.pool_wait or 0.0 for e in captured.exchanges)
-    assert waits[0] == 0.0
-    assert 0.05 < waits[1] < 0.18 < waits[2]
+    served = sorted(captured.exchanges, key=lambda exchange: exchange.sent_at or 0.0)
+    for before, waiting in pairwise(served):
+        assert waiting.started_at is not None
+        assert waiting.pool_wait is not None
+        assert before.finished_at is not None
+        assert waiting.sent_at is not None
+        assert before.finished_at <= waiting.started_at + waiting.pool_wait <= waiting.sent_at
+    assert sorted(exchange.pool_wait or 0.0 for exchange in served)[1] > 0.05
     assert all(e.idle_time is None or 0 <= e.idle_time < 0.05 for e in captured.exchanges)
     (pool,) = captured.pools
     assert (pool.max_connections, pool.max_idle, pool.blocking) == (1, 1, True)

@@ -36,7 +36,7 @@ def test_a_path_that_is_not_there() -> None:
 
 
 BROKEN = {
-    "a syntax error": (b"import requests\ndef f(:\n", "bad.py:2: is no Python 3"),
+    "a syntax error": (b"import requests\ndef f(:\n", "bad.py:2: is not Python 3"),
     "a null byte": (b"import requests\0", "bad.py"),
     "no text": (b"import requests # \xff\xfe", "bad.py"),
     "an unknown encoding": (b"# coding: nonsense\nimport requests", "nonsense"),
@@ -58,7 +58,7 @@ def test_what_cannot_be_read_is_one_line_that_names_it(tmp_path: Path, content: 
 
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.py")
-    with pytest.raises(UnreadableError, match=r"pipe\.py: is no file"):
+    with pytest.raises(UnreadableError, match=r"pipe\.py: is not a regular file"):
         tree(str(tmp_path / "pipe.py"))
 
 

@@ -402,7 +402,7 @@ def test_a_process_that_sends_nonsense_is_one_line(target: Target) -> None:
     ):
         (target.directory / "says").write_bytes(said)
         seen = target.attach("--for", "1s")
-        words = f"poolscope: process {target.process.pid} sends what no poolscope would\n"
+        words = f"poolscope: process {target.process.pid} sends data that is not poolscope's\n"
         assert (seen.returncode, seen.stderr) == (2, words), said
 
 

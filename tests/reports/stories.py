@@ -6,7 +6,18 @@ import itertools
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from poolscope.records import CallSite, Client, Connection, Exchange, Header, Phase, Pool, Record, Summary
+from poolscope.records import (
+    CallSite,
+    Client,
+    Connection,
+    Exchange,
+    Header,
+    Phase,
+    PhaseName,
+    Pool,
+    Record,
+    Summary,
+)
 
 ORIGIN = "http://api.test"
 LINE = CallSite("/srv/.../app/load.py", 12, "fetch")
@@ -136,7 +147,9 @@ class Story:
         self.records.pop()
         return exchange
 
-    def failure(self, client: Client, phase: str = "connect", error: str = "httpx.ConnectError") -> None:
+    def failure(
+        self, client: Client, phase: PhaseName = "connect", error: str = "httpx.ConnectError"
+    ) -> None:
         """A request whose connection could not be set up."""
         failed = Connection(
             self.pid,

@@ -11,13 +11,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from poolscope.records import Connection
-from poolscope.reports.lanes import EDGE, SAMPLED, SHAPES, Alike, Lane, LaneSample
+from poolscope.ledger.closing import REASONS
+from poolscope.records import CloseReason, Connection, PhaseName
+from poolscope.reports.lanes import EDGE, SAMPLED, SHAPES, TROUBLE, Alike, Lane, LaneSample
 from tests.reports.stories import Story
+
+HARMLESS: list[CloseReason] = [
+    reason for reason in REASONS if reason not in TROUBLE and reason != "client_close"
+]
 
 
 def lane(
-    statuses: list[int], reason: str | None = "client_close", setup: float = 0.01, **changes: Any
+    statuses: list[int], reason: CloseReason | None = "client_close", setup: float = 0.01, **changes: Any
 ) -> Lane:
     """A connection with a request for each of the statuses; 0 stands for none."""
     story = Story()
@@ -59,7 +64,7 @@ def test_a_single_one_that_differs_is_drawn_wherever_it_was() -> None:
 
 
 def test_the_commonest_and_those_in_trouble_come_before_others() -> None:
-    lanes = [*(lane([200]) for _ in range(5)), *(lane([200], f"reason_{number}") for number in range(6))]
+    lanes = [*(lane([200]) for _ in range(5)), *(lane([200], reason) for reason in HARMLESS[:6])]
     lanes.append(lane([0], "timeout"))
     drawn = sample_of(*lanes).differing(2)
     assert [alike.lane.connection.id for alike in drawn] == [1, 12]
@@ -72,7 +77,9 @@ def test_a_setup_far_slower_than_its_like_is_drawn_and_counted_once() -> None:
 
 
 def test_shapes_are_capped() -> None:
-    sample = sample_of(*(lane([200], f"reason_{number}") for number in range(SHAPES + 50)))
+    failed: list[PhaseName] = ["dns", "connect", "proxy_tunnel", "tls_context"]
+    lanes = [lane([200], reason, failed_phase=phase) for reason in REASONS for phase in failed]
+    sample = sample_of(*lanes)
     assert len(sample.differing(1_000)) == SHAPES
 
 

@@ -71,7 +71,7 @@ def test_a_budget_that_is_none_is_an_error_with_its_place(project: Project) -> N
     text = "import pytest\n\n@pytest.mark.poolscope_budget(max_connections='one')\ndef test_x():\n    pass\n"
     outcome = project.write("test_x.py", text).pytest()
     assert outcome.status == 4
-    says = "test_x.py:3: poolscope_budget of test_x: max_connections is a whole number from 0 on, not 'one'"
+    says = "test_x.py:3: poolscope_budget of test_x: max_connections must be a whole number, at least 0, not 'one'"
     assert says in outcome.errors + outcome.output
     assert "Traceback" not in outcome.errors + outcome.output
 

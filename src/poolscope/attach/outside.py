@@ -123,7 +123,7 @@ class Visit:
         return table
 
     def _nonsense(self) -> CannotLookError:
-        return CannotLookError(f"process {self.pid} sends what no poolscope would")
+        return CannotLookError(f"process {self.pid} sends data that is not poolscope's")
 
     def records(self) -> Iterator[Record]:
         """What it sends, until its time is over or `stop` was called."""

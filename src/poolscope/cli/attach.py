@@ -18,7 +18,7 @@ from poolscope.reports.renderer import Format, Look, renderer
 
 Note = Callable[[str], None]
 SOCKET_WITHIN: Final = 10.0
-"""Seconds in which a process that we are attached to lets us look in."""
+"""Seconds that the attached process has to open its socket for looks."""
 
 
 def report(
@@ -40,7 +40,7 @@ def report(
         note(f"poolscope view {file.path} shows the recording")
         file.release()
     if visit.silent:
-        note(f"process {pid} has not told the rest: it is stopped, or too busy")
+        note(f"process {pid} did not send the rest: it is stopped, or too busy")
     elif not visit.complete:
         note(f"process {pid} ended before its time was over")
 
@@ -75,7 +75,7 @@ def _until_stopped(visit: Visit) -> Iterator[Record]:
 
 
 def _with_findings(stream: Iterator[Record]) -> Iterator[Record]:
-    """As a saved file has them: before the summary."""
+    """The order of a saved file: findings before the summary."""
     overview = Overview()
     for record in stream:
         overview.add(record)

@@ -61,9 +61,7 @@ commands.add_command(_run_help())
 @click.option(
     "--format", "format_", type=click.Choice(FORMATS), default="text", show_default=True, help=FORMAT_HELP
 )
-@click.option(
-    "-o", "--output", type=click.Path(), help="Write to this file instead of stdout, which - means."
-)
+@click.option("-o", "--output", type=click.Path(), help="Write to this file instead of stdout (-).")
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 @click.option("--source", is_flag=True, help="HTML: show the lines of code around each call site.")
 @click.option("--no-color", is_flag=True, help="No colours; the NO_COLOR variable does the same.")
@@ -77,9 +75,9 @@ def view(
     no_color: bool,
     **given: Any,
 ) -> None:
-    """Show FILES that `run --save` wrote, or is still writing, together; of folders, all in them.
+    """Show FILES that `run --save` wrote, or is still writing, as one report.
 
-    - is standard input.
+    A folder means all files in it; - is standard input.
     """
     from poolscope.cli import view as viewing
     from poolscope.gate.verdict import gate_for, judged

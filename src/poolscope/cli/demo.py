@@ -34,10 +34,10 @@ class Example:
     library: str
     shows: str
     look: str
-    """What to see in its report, and what follows from it."""
+    """What its report shows, and what that means."""
     scheme: str = "http"
     count: int | None = None
-    """How many requests to ask for; None for the example's own number."""
+    """How many requests to make; None for the example's own number."""
 
 
 EXAMPLES: Final = (
@@ -218,7 +218,7 @@ class Server:
         return line
 
     def url(self, scheme: str) -> str:
-        """Where it listens."""
+        """Its addresses."""
         return f"{scheme}://127.0.0.1:{self.ports[scheme]}/"
 
     def counts(self, scheme: str) -> list[int]:

@@ -26,12 +26,12 @@ MANIFOLD: Final = 100
 """Above this factor the ratio adds nothing to the two numbers."""
 WIDTH: Final = 100
 UNLIKE: Final = 0.1
-"""Recordings whose numbers of requests differ by more than this share are not of the same work."""
+"""Two recordings are of different work if their numbers of requests differ by more than this share."""
 
 
 @dataclass(slots=True)
 class Figures:
-    """What something comes to. Seconds where not counted."""
+    """The sums of one thing, in seconds or as counts."""
 
     requests: int = 0
     connections: int = 0
@@ -46,16 +46,16 @@ class Figures:
 
     @property
     def reused(self) -> float | None:
-        """Share of the requests that ran on a connection that was there before, where that is known."""
+        """The share of requests that ran on an existing connection, among those of which that is known."""
         return self.reused_count / self.reused_known if self.reused_known else None
 
     @property
     def cost(self) -> float:
-        """Seconds that clients and connections took."""
+        """Seconds spent on clients and connections."""
         return self.building + self.setup + self.closing
 
     def add(self, row: Row, tally: Tally) -> None:
-        """Count in what the clients of a line did on an origin."""
+        """Add what the clients of one line did on one origin."""
         self.requests += row.requests
         self.connections += tally.opened + tally.unseen
         self.failed_setups += tally.failed
@@ -69,12 +69,12 @@ class Figures:
 
 
 class Place(NamedTuple):
-    """Where code is, without the number of its line: a fix moves that."""
+    """A place in the code, without the line number, because a fix changes that."""
 
     file: str
     function: str
     library: str
-    """Of the clients built there: a function may build some of several."""
+    """The kind of clients built there: a function may build several kinds."""
 
     @classmethod
     def of(cls, site: CallSite | None, kind: str | None) -> Place | None:
@@ -83,7 +83,7 @@ class Place(NamedTuple):
 
 
 class Recording:
-    """A picture in figures: in all, by origin, by line of code."""
+    """A recording in figures: in total, by origin, by line of code."""
 
     def __init__(self, overview: Overview) -> None:
         self.total = Figures()
@@ -112,7 +112,7 @@ class Recording:
             self.sites.setdefault(place, row.site.call_site)
 
     def has(self, finding: Merged) -> bool:
-        """Whether the habit of a finding is there: the same code in the same place."""
+        """Whether it has the habit of a finding: the same code in the same place."""
         sought = _habit(finding)
         return any(_habit(mine) == sought for mine in self.findings)
 
@@ -210,13 +210,13 @@ class _Page:
             self.line(f"and {count(len(blocks) - SHOWN, f'more {noun}')}")
 
     def paragraph(self, lines: list[str]) -> None:
-        """Lines after an empty one; nothing if there are none."""
+        """An empty line and the lines; nothing if there are none."""
         for line in ["", *lines] if lines else []:
             self.line(line)
 
 
 def _lines(before: Recording, after: Recording) -> list[tuple[str, Figures | None, Figures | None]]:
-    """Lines of code, the dearest first."""
+    """Lines of code, the most expensive first."""
     places = list(dict.fromkeys([*before.lines, *after.lines]))
     found = [
         (_named(place, before, after), before.lines.get(place), after.lines.get(place)) for place in places
@@ -287,7 +287,7 @@ def _change(was: float | None, now: float | None, show: Show) -> str:
     if was == now:
         return "same"
     difference = f"{'+' if now > was else '−'}{show(abs(now - was))}"
-    if show is _percent:  # a difference of shares is no share itself
+    if show is _percent:  # a difference of shares is not a share itself
         return difference.replace("%", " points")
     return difference + _ratio(was, now)
 

@@ -1,6 +1,5 @@
-"""``poolscope doctor``: which libraries are here, whether each hook finds its place, what would be missing.
-
-The hooks are put in for real, into the libraries themselves, and taken out again.
+"""``poolscope doctor``: which libraries are installed, whether each hook fits, and what would be missing. The hooks
+are really put into the libraries, and taken out again.
 """
 
 from __future__ import annotations
@@ -74,7 +73,7 @@ _NO_LOOKUPS: Final = (
 
 @dataclass(slots=True)
 class Finding:
-    """One library, as it was found."""
+    """The state of one library."""
 
     name: str
     version: str | None
@@ -102,7 +101,7 @@ def examined(name: str) -> Finding:
         if version is None or name != package:
             return Finding(name, version, "absent", note=None if name == package else "an optional part")
         return Finding(name, version, "broken", note=f"cannot be imported: {type(error).__name__}")
-    # What is imported counts: another package may have put itself in this one's place.
+    # The imported module counts: another package may have taken this one's place.
     own = getattr(sys.modules[package], "__version__", None)
     return _try_hooks(name, own if isinstance(own, str) else version, module)
 
@@ -128,7 +127,7 @@ def _try_hooks(name: str, version: str | None, module: ModuleType) -> Finding:
 
 
 def meaning_of(point: str) -> str:
-    """What is not seen without the hook at ``point``."""
+    """What poolscope does not see without the hook at ``point``."""
     for pattern, meaning in MEANING:
         if re.search(pattern, point):
             return f"{meaning} would be missing"
@@ -162,7 +161,7 @@ def others() -> list[str]:
 
 
 def opentelemetry() -> dict[str, str | None]:
-    """The versions of OpenTelemetry's packages, and what is to be said of them."""
+    """The versions of OpenTelemetry's packages, and whether they fit."""
     found = {part: _version(f"opentelemetry-{part}") for part in ("api", "sdk", "instrumentation")}
     version = found["api"]
     if version is None:

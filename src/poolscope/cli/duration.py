@@ -1,4 +1,4 @@
-"""Times on the command line."""
+"""Durations on the command line."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 
 
 class Seconds(click.FloatRange):
-    """A number of seconds up to a day; ``nan`` is none, though it is in every range."""
+    """A number of seconds up to a day, without ``nan``, which every range lets through."""
 
     def __init__(self) -> None:
         super().__init__(0.1, 86_400)
@@ -18,7 +18,7 @@ class Seconds(click.FloatRange):
         """Seconds."""
         seconds: float = super().convert(value, param, ctx)
         if isnan(seconds):
-            self.fail(f"{value!r} is no number of seconds", param, ctx)
+            self.fail(f"{value!r} is not a number of seconds", param, ctx)
         return seconds
 
 
@@ -38,5 +38,5 @@ class Duration(click.ParamType[float]):
         except ValueError:
             seconds = 0.0
         if not 0.1 <= seconds <= 86_400:
-            self.fail(f"{text!r} is no time between 0.1s and 24h", param, ctx)
+            self.fail(f"{text!r} is not a time between 0.1s and 24h", param, ctx)
         return seconds

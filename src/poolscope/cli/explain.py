@@ -16,7 +16,7 @@ def listing() -> str:
 
 
 def show(name: str, *, color: bool) -> None:
-    """Print a page: laid out on a terminal, as it is written elsewhere. UsageError if there is no such finding."""
+    """Print a page: formatted on a terminal, else its plain text. UsageError if there is no such finding."""
     text = page(code(name, "explain"))
     if not colored(color, sys.stdout):
         say(text, nl=False)

@@ -15,7 +15,7 @@ SINCE: Final = re.compile(r"[1-9][0-9]*[smhdw]")
 MOST_SERVICES: Final = 10_000
 MOST_CODES: Final = 100
 WIDEST: Final = 48
-"""Columns that a service's name gets at most."""
+"""The widest column for a service's name."""
 LISTED: Final = 1_000
 
 QUESTIONS: Final[dict[str, str]] = {
@@ -28,11 +28,12 @@ QUESTIONS: Final[dict[str, str]] = {
     "building_seconds": "sum by (service_name) (increase("
     'poolscope_client_construction_duration_seconds_sum{{poolscope_setup_phase="total"}}[{since}]))',
     "dropped": "sum by (service_name) (increase(poolscope_facts_dropped_total[{since}]))",
-    # A finding often comes once, in its series' first sample, where `increase` sees none: so what the processes
-    # of the range counted since they started.
+    # A finding often comes once, in the first sample of its series, where `increase` sees nothing. So this counts
+    # from the start
+    # of the processes.
     "findings": "sum by (service_name, poolscope_finding_code) (max_over_time(poolscope_findings_total[{since}]))",
 }
-"""Number → how Prometheus is asked for it; `increase` extrapolates to the ends of the range: an estimate."""
+"""Number → its query. `increase` extrapolates to the ends of the range, so it estimates."""
 
 
 @dataclass
@@ -45,7 +46,7 @@ class Service:
     opened: float | None = None
     failed: float | None = None
     setup_seconds: float | None = None
-    """Summed over threads and tasks; those of the few connections that were needed are among them."""
+    """Summed over threads and tasks, including the few connections that were needed."""
     building_seconds: float | None = None
     """Building clients, loading CA certificates for them included."""
     dropped: float | None = None
@@ -79,7 +80,7 @@ def read(url: str, since: str, patience: float = TOTAL_TIME) -> list[Service]:
     services: dict[str, Service] = {}
     for number, question in QUESTIONS.items():
         for labels, value in prometheus.query(question.format(since=since)):
-            # A service without a name is one too; a ratio of nothing is no number.
+            # A service may have no name; a ratio of nothing is not a number.
             name = labels.get("service_name", "(no service.name)")
             if name not in services and len(services) >= MOST_SERVICES:
                 raise PrometheusError(

@@ -1,4 +1,4 @@
-"""What makes a command fail because of findings: its options, and how it ends."""
+"""Options that make a command fail because of findings."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
 def gate_options(command: _Command) -> _Command:
-    """The options that `run` has, for a command of click's."""
+    """Add the gate options of `run` to a click command."""
     for option in reversed(GATE_OPTIONS):
         command = click.option(
             *option.names,
@@ -29,7 +29,7 @@ def gate_options(command: _Command) -> _Command:
 
 
 def options_of(options: dict[str, Any]) -> GateOptions:
-    """What those options ask for."""
+    """The values of those options."""
     from poolscope.gate.verdict import GateOptions
 
     return GateOptions(options["fail_on"], options["ignore"], options["baseline"], options["write_baseline"])

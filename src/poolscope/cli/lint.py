@@ -30,13 +30,13 @@ def lint(paths: tuple[str, ...], format_: HintFormat, **given: Any) -> None:
 
     Nothing is imported or run. It hints at requests.get() and its like in a loop, and at a client (requests.Session,
     httpx.Client, aiohttp.ClientSession, urllib3.PoolManager, ...) that a loop or a function builds for one request to
-    a server that is always the same. A hint is no finding: poolscope run and pytest --poolscope prove it, and say
+    a server that is always the same. A hint is not a finding: poolscope run and pytest --poolscope prove it, and say
     what it costs.
 
-    Hints are information: --fail-on PS101 or any fails on them, warning does not. What is in doubt is left out; so
-    are tests.
+    Hints are information: --fail-on PS101 or any fails on them, warning does not. Doubtful cases and tests are
+    left out.
 
-    Ends with 4 where --fail-on finds something, with 1 if a file could not be read, with 2 if a path is not there.
+    Exits with 4 if --fail-on finds something, with 1 if a file could not be read, with 2 if a path does not exist.
     """
     from poolscope.gate.verdict import gate_for, judged
     from poolscope.lint import findings, output

@@ -1,4 +1,4 @@
-"""What a command says beside its output: a line each on stderr."""
+"""Notes of a command beside its output, one line each on stderr."""
 
 from __future__ import annotations
 

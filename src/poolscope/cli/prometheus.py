@@ -1,4 +1,4 @@
-"""Asking a Prometheus, which may be anything that listens: within a time, a size, and with every answer checked."""
+"""Queries a Prometheus, which may be any server: within limits of time and size, and with every answer checked."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from poolscope.facts import now
 from poolscope.ledger.urls import shown_url
 
 TOTAL_TIME: Final = 60.0
-"""Seconds for all questions together, unless asked for otherwise."""
+"""Seconds for all queries together, by default."""
 LARGEST_ANSWER: Final = 4_000_000
 """Bytes of one answer: some 30,000 series."""
 LARGEST_NUMBER: Final = 1e15
@@ -25,18 +25,18 @@ LONGEST_NAME: Final = 256
 
 
 class PrometheusError(Exception):
-    """Prometheus could not be asked, or its answer is of no use; the text says in one line what to do."""
+    """Prometheus could not be queried, or its answer is useless; the text says in one line what to do."""
 
 
 class Series(NamedTuple):
-    """One answer's labels and its number; None where it is no number, or none that anything counts to."""
+    """The labels of one answer and its value; None if that is not a number, or not one that a counter reaches."""
 
     labels: dict[str, str]
     value: float | None
 
 
 class Prometheus:
-    """The one at ``url``, asked for at most ``patience`` seconds in all."""
+    """The Prometheus at ``url``; all queries together take at most ``patience`` seconds."""
 
     def __init__(self, url: str, patience: float = TOTAL_TIME) -> None:
         self._url = url
@@ -49,7 +49,7 @@ class Prometheus:
         return f"<Prometheus at {self.url}, {self._deadline - now():.1f} s left>"
 
     def query(self, expression: str) -> Iterator[Series]:
-        """What it says to ``expression``, as it is now."""
+        """The current value of ``expression``."""
         found = self._json(f"/api/v1/query?{urllib.parse.urlencode({'query': expression})}")
         try:
             for series in found["data"]["result"]:
@@ -59,10 +59,10 @@ class Prometheus:
             raise self._no_prometheus(error) from None
 
     def takes_otlp(self) -> bool | None:
-        """Whether it was started with its OTLP receiver; None where it does not say."""
+        """Whether its OTLP receiver is on; None if it does not say."""
         try:
             flag = self._json("/api/v1/status/flags")["data"]["web.enable-otlp-receiver"]
-        # Something in between may hide its flags, an older one has no such flag: then nothing is known.
+        # A proxy may hide its flags, and an older version has no such flag: then nothing is known.
         except (PrometheusError, KeyError, TypeError):
             return None
         return {"true": True, "false": False}.get(str(flag))
@@ -80,7 +80,7 @@ class Prometheus:
         )
 
     def _fetched(self, path: str) -> bytes:
-        """The body of an answer. In a thread of its own: only so does the time hold for names, headers and all."""
+        """The body of an answer, read in a separate thread, so that the time limit includes lookups and headers."""
         done: SimpleQueue[bytes | Exception] = SimpleQueue()
         Thread(target=self._fetch, args=(path, done), daemon=True).start()
         try:
@@ -95,7 +95,7 @@ class Prometheus:
 
     def _fetch(self, path: str, done: SimpleQueue[bytes | Exception]) -> None:
         try:
-            # Whoever made us saw to it that the address is http; a redirect to another scheme is refused below.
+            # Our caller has checked that the address is http; a redirect to another scheme is refused below.
             with _opener().open(self._url.rstrip("/") + path, timeout=self._patience) as answer:
                 done.put(answer.read(LARGEST_ANSWER + 1))
         except Exception as error:
@@ -114,7 +114,7 @@ class Prometheus:
 
 
 def _opener() -> urllib.request.OpenerDirector:
-    """The usual one of urllib, less the schemes that a redirect could lead to."""
+    """Urllib's usual opener, without the other schemes that a redirect could lead to."""
     opener = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.ProxyHandler,

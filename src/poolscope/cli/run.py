@@ -23,7 +23,7 @@ from poolscope.recording.session import Session
 def prepare(options: Options) -> Callable[[], None]:
     """Check everything and start recording; the result runs the program to its end.
 
-    UsageError if the program or a file cannot be had.
+    UsageError if there is no such program, or a file cannot be written.
     """
     program.check(options)
     session = Session(options, program.name_of(options))
@@ -57,8 +57,8 @@ def _run(main: program.Main, session: Session) -> None:
 def _end_by_gate(session: Session) -> None:
     """End with a status of our own if a finding fails the run.
 
-    Python knows its status before its atexit handlers run, and ours, where the findings come from, is the last of
-    them. So what the end of a program is made of happens here, in the same order.
+    Python fixes its status before the atexit handlers run, and our handler, which makes the findings, is the last
+    one. So the steps of a program's end happen here, in the same order.
     """
     if session.options.fail_on is None:
         return
@@ -69,7 +69,7 @@ def _end_by_gate(session: Session) -> None:
 
 
 def elsewhere(module: str | None) -> str:
-    """What to do about a module that is missing: often it is installed, only not where poolscope is."""
+    """Advice about a missing module: often it is installed, but not beside poolscope."""
     return (
         f"{module} is not installed beside poolscope, in {sys.prefix}. If your program has an environment of its own, "
         "install poolscope there, and start it with that Python: python -m poolscope run …"
@@ -83,10 +83,10 @@ def _status(code: Any) -> int:
 
 
 def _show_without_us(error: BaseException, main: program.Main) -> None:
-    """Have the interpreter's next call of the excepthook get the traceback that the program alone made."""
+    """Give the interpreter's next call of the excepthook only the program's part of the traceback."""
     shown = _without_head(error.__traceback__)
     theirs = getattr(sys, "excepthook", None)
-    if theirs is None:  # deleted: the interpreter has its own words for that
+    if theirs is None:  # deleted by the program: the interpreter reports that itself
         return
 
     def excepthook(kind: type[BaseException], value: BaseException, _: TracebackType | None) -> None:

@@ -17,7 +17,7 @@ STEP: Final = 0.05
 
 
 def show(pids: Sequence[int], note: Callable[[str], None]) -> None:
-    """The screen, until the user leaves it; `CannotLookError` where there can be none."""
+    """The screen, until the user leaves it; `CannotLookError` if there can be none."""
     check()
     run(Watch(pids), note)
 
@@ -79,6 +79,6 @@ def _read(watch: Watch, note: Callable[[str], None], until: Callable[[], bool]) 
 
 
 def _wait(watch: Watch, note: Callable[[str], None], seconds: float) -> None:
-    """Until the time is over and somebody has sent a new look, or all have ended."""
+    """Wait until the time is over and a new look has come, or all processes have ended."""
     due, seen = time.monotonic() + seconds, watch.fresh
     _read(watch, note, until=lambda: watch.over or (time.monotonic() >= due and watch.fresh > seen))

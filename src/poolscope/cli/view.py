@@ -20,7 +20,7 @@ from poolscope.reports.words import count
 STDIN: Final = "-"
 _NOT_OURS: Final = "is not a poolscope record"
 _BEYOND_PIDS: Final = 10_000_000
-"""No system numbers its processes that high."""
+"""Larger than any process id."""
 
 
 class UnreadableError(Exception):
@@ -33,10 +33,12 @@ class UnreadableError(Exception):
 
 
 class GatedRenderer:
-    """A renderer, and beside it what the gate asks for: findings, and the lines that the run reached."""
+    """A renderer, and what the gate needs beside it: findings, and the lines that the run reached."""
 
     def __init__(self, renderer: Renderer, *, gated: bool) -> None:
-        """Unless ``gated``, a renderer without findings gets none beside it, which would cost as much again."""
+        """A renderer without findings of its own gets an overview beside it only if ``gated``: it costs as much
+        again.
+        """
         self._renderer = renderer
         drawn: Overview | None = getattr(renderer, "overview", None)
         self._overview = drawn or Overview()
@@ -82,7 +84,7 @@ def render(paths: Sequence[str], renderer: Renderer) -> list[str]:
 
 
 def _files(paths: Sequence[str]) -> list[str]:
-    """The files, and those of folders that are recordings."""
+    """The files, and the recordings in folders."""
     found: list[str] = []
     for path in paths:
         if not os.path.isdir(path):
@@ -96,7 +98,7 @@ def _files(paths: Sequence[str]) -> list[str]:
 
 
 def _is_saved(entry: os.DirEntry[str]) -> bool:
-    """Whether it begins as ours do, or has written nothing yet while its children have."""
+    """Whether it begins like a recording, or is empty while its children have written."""
     try:
         if not entry.is_file():
             return False
@@ -108,7 +110,7 @@ def _is_saved(entry: os.DirEntry[str]) -> bool:
 
 
 class _Processes:
-    """Keeps processes of several files apart that have the same number: in containers most are number 1."""
+    """Distinguishes processes with the same id in several files: in containers most have id 1."""
 
     def __init__(self) -> None:
         self._earlier: set[int] = set()
@@ -120,7 +122,7 @@ class _Processes:
         return record if pid == record.pid else replace(record, pid=pid)
 
     def number_of(self, pid: int) -> int:
-        """What the process of the current file is called."""
+        """The new id of a process in the current file."""
         if pid not in self._numbers:
             number = pid
             while number in self._earlier:
@@ -129,7 +131,7 @@ class _Processes:
         return self._numbers[pid]
 
     def next_file(self) -> None:
-        """What comes is of another file."""
+        """The next records come from another file."""
         self._earlier.update(self._numbers.values())
         self._numbers = {}
 
@@ -140,9 +142,8 @@ def has_trouble(notes: list[str]) -> bool:
 
 
 def stream(path: str, notes: list[str], running: set[int] | None = None) -> Iterator[records.Record]:
-    """The records of a saved file, and of the children that did not come home, or not yet.
-
-    ``running`` gets the numbers of the processes that go on.
+    """The records of a saved file, and of children that were not merged, or not yet. ``running`` gets the ids of the
+    processes that still run.
     """
     running = set() if running is None else running
     reading = Reading("standard input", source=sys.stdin.buffer) if path == STDIN else Reading(path)
@@ -183,18 +184,18 @@ _WHY: Final = {
     True: "the program is still running",
     False: "the program was killed, or could not write to its end",
 }
-"""By whether a process still holds its file."""
+"""Keyed by whether a process still holds its file."""
 
 
 class _Children:
-    """The spools beside a saved file: of a run that goes on, was killed, or left children behind."""
+    """The spools beside a saved file: of a run that goes on, was killed, or was outlived by children."""
 
     def __init__(self, path: str) -> None:
         self._path = os.path.abspath(path)
         self.read = 0
 
     def records(self, notes: list[str], running: set[int]) -> Iterator[records.Record]:
-        """What they hold."""
+        """Their records."""
         try:
             status = os.stat(self._path)
         except OSError:  # standard input

@@ -10,13 +10,13 @@ from typing import ClassVar, Final
 
 from poolscope.findings.base import Rule
 from poolscope.findings.known import Bounded, Place
-from poolscope.records import Connection, Exchange, Finding
+from poolscope.records import CloseReason, Connection, Exchange, Finding
 
 MIN_CUT: Final = 3
 MIN_WAIT: Final = 1.0
 SPREAD: Final = 0.05
 _REMEMBERED: Final = 100
-_ENDED: Final = frozenset(("server_closed_no_response", "reset"))
+_ENDED: Final[frozenset[CloseReason]] = frozenset(("server_closed_no_response", "reset"))
 
 
 class CutWhileWaiting(Rule):

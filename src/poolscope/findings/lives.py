@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from poolscope.findings.churn import ShortLife
-from poolscope.records import Client, Connection, Exchange
+from poolscope.records import Client, CloseReason, Connection, Exchange
 
 MOST_CALLS: Final = 20
 """Requests of a client up to which it is looked at."""
@@ -21,7 +21,7 @@ AT_ONCE: Final = 1.0
 FIRST_PACKETS: Final = 14_000
 """Bytes that a server may send on a new connection before it hears of the client again (RFC 6928)."""
 
-KEEPS_ALIVE: Final = frozenset(
+KEEPS_ALIVE: Final[frozenset[CloseReason | None]] = frozenset(
     {
         None,
         "client_close",

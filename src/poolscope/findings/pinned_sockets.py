@@ -78,7 +78,7 @@ class PinnedSockets(Rule):
     title: ClassVar[str] = "sockets pinned open"
     severity: ClassVar[Severity] = "info"
     explanation: ClassVar[str] = (
-        "A response refers to the pool that it came from. Whoever keeps responses, also those that were read to their "
+        "A response refers to the pool that it came from. Keeping responses, even those that were read to their "
         "end, keeps their connections open, even if the client was closed or thrown away."
     )
 

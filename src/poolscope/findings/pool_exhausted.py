@@ -15,7 +15,7 @@ from typing import ClassVar, Final
 
 from poolscope.findings.base import Rule
 from poolscope.findings.known import Bounded, Place
-from poolscope.records import Connection, Exchange, Finding, Holder, Severity
+from poolscope.records import Connection, Exchange, Finding, Holder, HolderState, Severity
 
 LONG: Final = 1.0
 MIN_WAITED: Final = 3
@@ -24,7 +24,7 @@ MOST: Final = 0.5
 """Share of the slots from which on one kind of request holds most of them."""
 
 _TIMEOUTS: Final = frozenset(("PoolTimeout", "EmptyPoolError"))
-_STATES: Final = {
+_STATES: Final[dict[HolderState, str]] = {
     "connecting": "connecting",
     "sending": "being sent",
     "awaiting_headers": "waiting for the answer",

@@ -10,7 +10,7 @@ from typing import ClassVar, Final
 
 from poolscope.findings.base import Rule
 from poolscope.findings.known import Bounded, Place
-from poolscope.records import Connection, Exchange, Finding
+from poolscope.records import CloseReason, Connection, Exchange, Finding
 
 MIN_IDLE: Final = 0.5
 """Seconds; a server that closes right after an answer has other reasons."""
@@ -18,7 +18,7 @@ AT_ONCE: Final = 1.0
 """Seconds within which a request fails on a connection that is gone already."""
 IDEMPOTENT: Final = frozenset(("GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"))
 
-_ENDED: Final = frozenset(("server_closed_no_response", "reset"))
+_ENDED: Final[frozenset[CloseReason]] = frozenset(("server_closed_no_response", "reset"))
 
 
 class _Stale:

@@ -14,11 +14,11 @@ from typing import ClassVar, Final
 
 from poolscope.findings.base import Rule
 from poolscope.findings.known import Bounded, Place, of_package, setup_time
-from poolscope.records import Connection, Exchange, Finding
+from poolscope.records import CloseReason, Connection, Exchange, Finding
 
 MIN_UNREAD: Final = 3
 
-_UNREAD: Final = frozenset(("response_not_read", "gc_active"))
+_UNREAD: Final[frozenset[CloseReason]] = frozenset(("response_not_read", "gc_active"))
 
 
 class _Unread:

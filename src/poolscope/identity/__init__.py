@@ -1,8 +1,8 @@
 """Whether two clients could do each other's work: their settings as a number.
 
 A client differs by what it sends, at any of its first calls, and by its TLS, proxy, address and auth
-settings. Everything is compared by hash and never kept. No library is known here: whoever watches one
-hands over headers, targets and settings.
+settings. Everything is compared by hash and never kept. This package knows no library: its callers pass headers,
+targets and settings.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from poolscope.identity.values import value_of
 __all__ = ["CALLS", "Identity"]
 
 CALLS: Final = 20
-"""How many calls of a client are looked at; a client with more is no throwaway, whatever it sends."""
+"""How many calls of a client are examined; a client with more is not a throwaway."""
 LIMIT: Final = 1_000
 _ITEMS: Final = 200
 _numbers: dict[frozenset[int], int] = {}
@@ -44,7 +44,7 @@ class Identity:
 
     @property
     def settled(self) -> bool:
-        """Whether what it sends from now on does not matter any more."""
+        """Whether further requests cannot change its number any more."""
         return self._items is None
 
     def sends(
@@ -64,7 +64,7 @@ class Identity:
             self._add((hash((part, repr([value_of(value) for value in values]))),))
 
     def knows(self, part: str, owner: object) -> bool:
-        """Whether it was asked before about this part of this very object; asking makes it known."""
+        """Whether this part of this very object was seen before; it counts as seen from now on."""
         key = part, id(owner)
         if self._items is None or key in self._parts:
             return True
@@ -78,7 +78,7 @@ class Identity:
         before = len(known)
         known.update(items)
         if len(known) > _ITEMS:
-            self._items = None  # no other client is like one that sends so many different things
+            self._items = None  # a client that sends so many different things is like no other
             self.number = next(_number_ids)
             self.apart = None
         elif self.number is None or len(known) != before:

@@ -1,4 +1,4 @@
-"""What a request says about who sends it: every header, cookie and credential, less what carries no identity."""
+"""What a request says about its sender: every header, cookie and credential, except those without identity."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ _BALANCERS: Final = (
     "__cflb", "cf_ob_info", "ts01", "incap_ses", "visid_incap", "nlbi_", "ak_bmsc", "bm_sv", "bm_sz", "_abck", "lb",
     "route", "x-lb", "stickounet", "srv_id",
 )  # fmt: skip
-"""How the cookies of load balancers begin: they say which server answered, not who asked."""
+"""Prefixes of load balancers' cookies: they name the server that answered, not the sender."""
 _AUTHORIZATIONS: Final = frozenset(("authorization", "proxy-authorization"))
 _KEYS: Final = re.compile(
     r"(api-?|auth-|access-|subscription-)key$|(auth|access|private|vault|api|bearer|security)-?token$"
 )
-"""How headers end that hold nothing but a credential; what else differs may be anything."""
+"""Endings of headers that hold only a credential."""
 _KEYS_IN_QUERIES: Final = ("api_key=", "apikey=", "api-key=", "access_token=")
 _ANYBODY, _SOMEBODY, _CREDENTIAL, _COOKIE, _KEY = range(5)
 
@@ -55,7 +55,9 @@ _kinds: dict[Text, tuple[int, str]] = {}
 def items_of(
     headers: Iterable[tuple[Text, Text]], target: Text | None, body: Any, credentials: set[int]
 ) -> list[int]:
-    """A hash for each thing that says who sends it; those that surely are credentials are added to ``credentials``."""
+    """A hash for each part that identifies the sender; parts that surely are credentials are added to
+    ``credentials``.
+    """
     items: list[int] = []
     for name, value in headers:
         kind, plain = _kinds.get(name) or _classify(name)

@@ -1,4 +1,4 @@
-"""Values made of plain ones only, without calling anything that the host's classes define."""
+"""Settings as plain values, without calling any code of the host's classes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any, Final
 LIMIT: Final = 1_000
 _DEPTH: Final = 8
 _SIZE: Final = 200
-"""How many values of one setting are looked at; deeper or later ones count by identity."""
+"""How many values of one setting are compared; deeper or later ones count by identity."""
 _PLAIN: Final = (bool, int, float, str, bytes)
 _serials: dict[int, tuple[weakref.ref[Any], int]] = {}
 _serial_ids: Final = itertools.count(1)
@@ -76,7 +76,7 @@ def _context_class() -> Any:
 def _context(context: Any) -> Any:
     """What an SSLContext does: bounds, checks, options, and the certificates that it trusts.
 
-    Nobody can ask one for the client's own certificate, so one that has it, or may have got it unseen, is different.
+    A context does not show its client certificate, so a context that has or may have one counts as different.
     """
     if getattr(context, WATCHED, True) is not False:
         return serial_of(context)
@@ -88,7 +88,7 @@ def _context(context: Any) -> Any:
 
 
 def _state(part: Any, kind: type) -> dict[str, Any] | None:
-    """The attributes an object consists of; None where there is more to it, in C or in slots."""
+    """All attributes of an object; None if it also has state in C or in slots."""
     if issubclass(kind, (FunctionType, partial, type, _context_class())):
         return None
     if any(vars(cls).get("__slots__") for cls in kind.__mro__):

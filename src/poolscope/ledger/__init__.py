@@ -1,4 +1,4 @@
-"""Facts become records: what has ended, in an order that a reader can follow, and sums.
+"""Turns facts into records of what has ended, in an order that a reader can follow, and into sums.
 
 Pure: no I/O, no OpenTelemetry, no clock. What is live is in `story.live`; everything that ended is yielded
 once and forgotten.
@@ -13,12 +13,12 @@ from poolscope import facts, records
 from poolscope.ledger import convert
 from poolscope.ledger.snapshot import Since, Snapshot
 from poolscope.queue import FACTS
-from poolscope.story.live import LIVE, State, state_of
+from poolscope.story.live import LIVE, state_of
 
 __all__ = ["Ledger", "Snapshot"]
 
 LONG_WAIT = 1.0
-"""Seconds of waiting for a connection from which on it is worth knowing who holds them."""
+"""A wait for a connection of at least this many seconds is worth noting the holders."""
 
 
 class Ledger:
@@ -26,7 +26,7 @@ class Ledger:
 
     `yield_record` gets each record: clients when built and closed, pools once, connections when opened
     and when closed or failed, exchanges when over and, if asked for, while in progress. An exchange comes
-    before the close of its connection, whatever the order in which the library let go of them.
+    before the close of its connection, whatever order the library released them in.
     """
 
     def __init__(
@@ -36,9 +36,9 @@ class Ledger:
         keep_path: bool = False,
     ) -> None:
         self.yield_record = yield_record
-        """Who gets the records; while None, none are made."""
+        """Gets the records; while None, no records are made."""
         self.needs: Callable[[int, facts.Exchange], bool] | None = None
-        """Asked with the pid whether an exchange's record is of use to anybody; while None, all are."""
+        """Says, given the pid, whether anybody needs the record of an exchange; while None, all are made."""
         self.keep_query = keep_query
         self.keep_path = keep_path
         self.reset()
@@ -57,7 +57,7 @@ class Ledger:
         """Connections that were open before poolscope began, and were reported at their first use."""
         self._closing: dict[int, facts.Connection] = {}
         """Closed connections with an exchange that is not over."""
-        self._in_progress: dict[int, State] = {}
+        self._in_progress: dict[int, facts.State] = {}
         """The last reported state of exchanges in progress."""
 
     def __repr__(self) -> str:
@@ -85,7 +85,7 @@ class Ledger:
                 LIVE.pools.pop(pool, None)
             LIVE.bound()
         if self.yield_record is not None:
-            # The sheet may be ahead of the moment: a record of the beginning must not tell the end.
+            # The sheet may be ahead of the moment: a record of the beginning must not contain the end.
             self.yield_record(convert.client(sheet, self.pid, over=moment == facts.ENDED))
 
     def _pool(self, sheet: facts.Pool) -> None:
@@ -139,7 +139,7 @@ class Ledger:
             self._settle(sheet)
 
     def _tell_older(self, connection: facts.Connection) -> None:
-        """State a connection that was open before we began, when it is first used."""
+        """Report a connection that was open before we began, when it is first used."""
         if connection.closed_at is not None or connection.id in self._older:
             return
         if connection.id <= self._since.connection or connection.id not in LIVE.connections:
@@ -148,9 +148,9 @@ class Ledger:
             self._tell(connection, over=False)
 
     def _settle(self, sheet: facts.Exchange) -> None:
-        """Tell the closes that waited for ``sheet``'s end."""
+        """Report the closes that waited for ``sheet``'s end."""
         connection = sheet.connection
-        # An exchange that lost connections on its way keeps none of those waiting.
+        # The closes of connections that it lost on its way did not wait for it.
         waiting = list(self._closing.values()) if sheet.failed_attempts else [connection]
         for closing in waiting:
             if closing is not None and not closing.unsettled and closing.id in self._closing:
@@ -198,7 +198,7 @@ class Ledger:
 
     @property
     def since(self) -> Since:
-        """The newest ids when we began: what has higher ones is ours to tell of."""
+        """The newest ids when we began: we report what has higher ones."""
         return self._since
 
     def snapshot(self) -> Snapshot:

@@ -1,8 +1,8 @@
 """Why a connection was closed, and by whom: a conclusion drawn from what hooks saw, at drain time.
 
 Who called close (`Connection.close_trigger`) and what was first seen wrong are separate observations. A
-reason names the cause; ``closed_by`` names who ended it. To add a reason: one line in `REASONS`, one
-case in `classify`.
+reason names the cause; ``closed_by`` names who ended it. To add a reason: its name in `records.CloseReason`,
+its sentence in `REASONS`, a case in `classify`.
 
 Triggers, stated by hooks:
 
@@ -23,11 +23,12 @@ Triggers, stated by hooks:
 
 from __future__ import annotations
 
-from typing import Final, Literal, TypeAlias
+from typing import Final
 
 from poolscope.facts import Connection
+from poolscope.records import ClosedBy, CloseReason
 
-REASONS: Final[dict[str, str]] = {
+REASONS: Final[dict[CloseReason, str]] = {
     "server_closed_idle": "the server closed it while it was idle",
     "keepalive_expired": "idle for longer than the client's keepalive_expiry",
     "max_keepalive_surplus": "more idle connections than the client keeps",
@@ -55,23 +56,22 @@ REASONS: Final[dict[str, str]] = {
     "gc_active": "garbage-collected with a response still unread",
     "unknown": "not observed",
 }
-"""Every close reason, and its sentence for people."""
+"""Every close reason, in words."""
 
-ClosedBy: TypeAlias = Literal["client", "server", "network", "gc"]
 SERVER: Final = "server"
 CLIENT: Final = "client"
 NETWORK: Final = "network"
 COLLECTOR: Final = "gc"
 
 _WHILE_IDLE: Final = frozenset(("checkout", "client", "gc", "manager_eviction"))
-"""Triggers on which a connection goes that http.client kept although its request had asked for the close."""
+"""Triggers that close a connection which http.client had kept, although its request had asked to close it."""
 _RESETS: Final = ("ConnectionResetError", "BrokenPipeError", "ConnectionAbortedError")
 _PROTOCOL: Final = ("RemoteProtocolError", "LocalProtocolError", "BadStatusLine", "InvalidChunkLength",
                     "LineTooLong", "InvalidHeader", "HTTPException", "UnknownProtocol", "BadHttpMessage",
                     "BadHttpMethod", "TransferEncodingError", "ContentLengthError", "HttpProcessingError")  # fmt: skip
 
 
-def classify(connection: Connection) -> tuple[str, ClosedBy | None]:
+def classify(connection: Connection) -> tuple[CloseReason, ClosedBy | None]:
     """(close reason, closed by) of a connection that was closed."""
     trigger = connection.close_trigger
     if connection.request_closes and not connection.active_at_close and trigger in _WHILE_IDLE:
@@ -79,7 +79,7 @@ def classify(connection: Connection) -> tuple[str, ClosedBy | None]:
     if trigger == "gc":
         return ("gc_active" if connection.active_at_close else "gc"), COLLECTOR
     if trigger == "client":
-        if connection.readable_at is not None:  # nobody had looked before
+        if connection.readable_at is not None:  # nothing had checked it before
             return "server_closed_idle", SERVER
         return ("client_close_active" if connection.active_at_close else "client_close"), CLIENT
     if trigger == "manager_eviction":
@@ -103,7 +103,7 @@ def classify(connection: Connection) -> tuple[str, ClosedBy | None]:
     return _with_exchange(connection)
 
 
-def _maintenance(connection: Connection) -> tuple[str, ClosedBy | None]:
+def _maintenance(connection: Connection) -> tuple[CloseReason, ClosedBy | None]:
     idle_since, closed_at, expiry = connection.idle_since, connection.closed_at, connection.keepalive_expiry
     if connection.error is not None or connection.eof:
         return _with_exchange(connection)  # a broken connection that housekeeping swept up later
@@ -119,7 +119,7 @@ def _maintenance(connection: Connection) -> tuple[str, ClosedBy | None]:
     return "max_keepalive_surplus", CLIENT
 
 
-def _with_exchange(connection: Connection) -> tuple[str, ClosedBy | None]:
+def _with_exchange(connection: Connection) -> tuple[CloseReason, ClosedBy | None]:
     if connection.eof and connection.last_status is None:
         return "server_closed_no_response", SERVER
     unread = connection.body_complete is False
@@ -140,7 +140,7 @@ def _with_exchange(connection: Connection) -> tuple[str, ClosedBy | None]:
     return ("protocol_error", SERVER) if connection.close_trigger == "excess" else ("unknown", None)
 
 
-def _error(name: str) -> tuple[str, ClosedBy]:
+def _error(name: str) -> tuple[CloseReason, ClosedBy]:
     if "Timeout" in name or name == "timeout":
         return "timeout", CLIENT
     if "Cancel" in name or name == "GeneratorExit":

@@ -12,13 +12,13 @@ from poolscope.ledger.urls import format_origin, format_url, text
 
 SITES_KEPT = 4_096
 HOLDERS = 20
-"""Kinds of requests that are named as the holders of a pool's slots."""
+"""At most this many kinds of requests are named as holders of a pool's slots."""
 # By identity, because hashing a code object hashes its whole bytecode; the code is kept so that its id is its own.
 _sites: dict[tuple[int, int], tuple[CodeType, records.CallSite]] = {}
 
 
 def call_site(raw: facts.RawCallSite | None) -> records.CallSite | None:
-    """The line of code a raw site names."""
+    """The line of code of a raw call site."""
     if raw is None:
         return None
     code, line = raw
@@ -32,7 +32,7 @@ def call_site(raw: facts.RawCallSite | None) -> records.CallSite | None:
 
 
 def client(sheet: facts.Client, pid: int, over: bool = True) -> records.Client:
-    """The record of a client; unless it is over, nothing of its end."""
+    """The record of a client; without its end unless ``over``."""
     return records.Client(
         pid=pid,
         id=sheet.id,
@@ -137,7 +137,12 @@ def _setup(sheet: facts.Connection) -> dict[str, records.Phase]:
 
 
 def exchange(
-    sheet: facts.Exchange, pid: int, keep_query: bool, state: str | None = None, *, keep_path: bool = False
+    sheet: facts.Exchange,
+    pid: int,
+    keep_query: bool,
+    state: facts.State | None = None,
+    *,
+    keep_path: bool = False,
 ) -> records.Exchange:
     """The record of an exchange that is over, or in the ``state`` it has reached."""
     origin = format_origin(sheet.origin)
@@ -182,9 +187,9 @@ def exchange(
 
 
 def _holders(
-    holding: tuple[tuple[facts.Exchange, str], ...], keep_query: bool, keep_path: bool
+    holding: tuple[tuple[facts.Exchange, facts.HolderState], ...], keep_query: bool, keep_path: bool
 ) -> list[records.Holder]:
-    """Those that are alike together, the most slots first."""
+    """Groups of equal holders, the largest first."""
     alike: dict[tuple[Any, ...], list[facts.Exchange]] = {}
     for sheet, state in holding:
         origin = format_origin(sheet.origin)
@@ -206,7 +211,7 @@ def _holders(
 
 
 def _url_of(urls: list[str]) -> str:
-    """The URL of all of them, or what their paths begin with."""
+    """Their common URL, or the common beginning of their URLs."""
     first = urls[0]
     if all(url == first for url in urls):
         return first

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from typing import Literal, TypeAlias
 
 from poolscope import facts, records
 from poolscope.facts import now
 from poolscope.ids import IDS
 from poolscope.ledger import convert
 from poolscope.ledger.urls import format_origin, text
-from poolscope.story.live import LIVE, NOT_GIVEN_BACK
+from poolscope.story.live import LIVE
+
+ConnectionState: TypeAlias = Literal["connecting", "active", "idle"]
+HoldingState: TypeAlias = Literal["sending", "waiting", "reading", "not_given_back"]
+"""``waiting``: for the answer; ``reading``: the response is open; ``not_given_back``: it is over, but its pool never
+got the slot back."""
 
 
 @dataclass(slots=True, frozen=True)
 class Since:
-    """The newest ids at some moment: what began later has higher ones."""
+    """The newest ids at some moment: whatever began later has higher ids."""
 
     client: int
     pool: int
@@ -24,7 +30,7 @@ class Since:
 
     @classmethod
     def now(cls) -> Since:
-        """The newest ids there are."""
+        """The newest ids so far."""
         return cls(IDS.client.value, IDS.pool.value, IDS.connection.value, IDS.exchange.value)
 
 
@@ -34,8 +40,7 @@ class LiveConnection:
 
     id: int
     origin: str
-    state: str
-    """connecting, active or idle."""
+    state: ConnectionState
     requests: int
     age: float | None
     """Seconds since it was opened; None if that was before we looked."""
@@ -72,9 +77,7 @@ class Holder:
     method: str | None
     held: float
     """Seconds since the request started."""
-    state: str
-    """sending, waiting (for the answer), reading (the response is open), or not_given_back: it is over, and its
-    pool never got its slot back."""
+    state: HoldingState
     client: int | None
     pool: int | None
     call_site: records.CallSite | None
@@ -127,7 +130,7 @@ class Snapshot:
 def _live(sheet: facts.Connection, at: float) -> LiveConnection:
     serving = tuple(sorted(sheet.in_flight.copy()))
     connecting = sheet.opened_at is None and sheet.setup_started_at is not None
-    state = "connecting" if connecting else "active" if serving else "idle"
+    state: ConnectionState = "connecting" if connecting else "active" if serving else "idle"
     idle = at - sheet.idle_since if state == "idle" and sheet.idle_since is not None else None
     age = None if sheet.opened_at is None else at - sheet.opened_at
     return LiveConnection(
@@ -148,12 +151,13 @@ def _waiter(sheet: facts.Exchange, at: float) -> Waiter:
 
 
 def _holder(sheet: facts.Exchange, connection: facts.Connection, at: float) -> Holder:
+    state: HoldingState = "sending"
     if sheet.finished_at is not None:
-        state = NOT_GIVEN_BACK
+        state = "not_given_back"
     elif sheet.headers_at is not None:
         state = "reading"
-    else:
-        state = "waiting" if sheet.sent_at is not None else "sending"
+    elif sheet.sent_at is not None:
+        state = "waiting"
     return Holder(
         exchange=sheet.id,
         connection=connection.id,

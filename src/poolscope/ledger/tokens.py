@@ -1,9 +1,10 @@
-"""Which segments of a URL's path look like secrets: keys and tokens in place of names.
+"""Which segments of a URL's path look like secrets: like keys and tokens instead of names.
 
-The rule has a length, an alphabet and a measure of disorder: the share of neighbours that do not go together. Letters
-go together as they do in the words of paths, digits do with digits; a letter beside a digit does not. So identifiers
-that nobody can guess (UUIDs, digests) are hidden as well: nothing distinguishes them from keys, and some are keys. Numbers,
-dates, slugs and names in camel case are not. Shorter segments cannot be distinguished from names, and stay.
+The rule has a length, an alphabet and a measure of disorder: the share of neighbouring characters that do not go
+together. Letters go together as they do in the words of paths, digits do with digits; a letter beside a digit does
+not. So identifiers that nobody can guess (UUIDs, digests) are hidden as well: nothing distinguishes them from keys,
+and some are keys. Numbers, dates, slugs and names in camel case are not. Shorter segments cannot be distinguished
+from names, and stay.
 """
 
 from __future__ import annotations
@@ -14,17 +15,17 @@ from typing import Final
 from urllib.parse import unquote
 
 SHORTEST: Final = 16
-"""Characters from which on a segment may be a token: 64 bits in hexadecimal."""
+"""A segment of at least this many characters may be a token: 64 bits in hexadecimal."""
 LONGEST_NUMBER: Final = 20
 """Digits of the largest 64-bit number; a longer one counts nothing."""
 DISORDER: Final = 0.35
-"""Share of neighbours that do not go together from which on a segment is a token."""
+"""A segment is a token if at least this share of its neighbours do not go together."""
 DISORDER_OF_LETTERS: Final = 0.42
-"""The same where there are letters only: names of three words in one have much of it."""
+"""The same for letters only: names made of three words are rather disordered."""
 HUMP: Final = 0.5
-"""What a capital behind a small letter counts for: camel case has some."""
+"""The disorder of a capital after a small letter: camel case has some."""
 ABBREVIATION: Final = 5
-"""Letters up to which a run may be as odd as it likes: xhtml, svg."""
+"""A run of at most this many letters may be as odd as it likes: xhtml, svg."""
 HIDDEN: Final = "…"
 
 _FOLLOWERS: Final = {
@@ -89,7 +90,7 @@ def _is_random(run: str) -> bool:
 
 
 def _are_random(runs: list[str]) -> bool:
-    """What separators cut into short runs: a token if it is in disorder and most of it is no word and no number."""
+    """Whether short runs between separators are a token: in disorder, and mostly neither words nor numbers."""
     length = sum(map(len, runs))
     odd = sum(len(run) for run in runs if not _PLAIN.fullmatch(run) or _is_no_word(run))
     disorder = sum(map(_disorder, runs))
@@ -105,7 +106,7 @@ def _disorder(run: str) -> float:
 
 
 def _strangeness(first: str, second: str) -> float:
-    """How little two neighbours go together: 0.0 as in words and numbers, 1.0 not at all."""
+    """How badly two neighbours go together: 0.0 as in words and numbers, 1.0 not at all."""
     if first.isdigit() or second.isdigit():
         return float(first.isdigit() != second.isdigit())
     if first.islower() and second.isupper():

@@ -1,4 +1,4 @@
-"""Which exchanges are worth a record even if nothing follows their client: the unusual ones."""
+"""Which exchanges are unusual, and so worth a record even if no rule follows their client."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Final
 from poolscope.facts import Exchange
 
 LONG_WAIT: Final = 0.05
-"""Seconds in the pool's queue from which on a wait is one."""
+"""A wait in the pool's queue counts from this many seconds on."""
 
 
 def unusual(exchange: Exchange) -> bool:
-    """Whether it is anything but another good answer, read to its end, on a connection that was there."""
+    """Whether it is anything but a good answer, read to its end, on a reused connection."""
     return (
         exchange.reused is not True
         or exchange.error is not None

@@ -1,4 +1,4 @@
-"""Origins and URLs from what the wire carried, without what must not leave the process."""
+"""Origins and URLs of requests, without what must not leave the process."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def format_origin(origin: tuple[Any, Any, int | None]) -> str:
 
 @lru_cache(maxsize=2_048)
 def raw_origin(origin: str) -> tuple[str, str, int | None]:
-    """(scheme, host, port) of what `format_origin` wrote."""
+    """(scheme, host, port) of a string from `format_origin`."""
     scheme, _, rest = origin.partition("://")
     host, colon, port = rest.rpartition(":")
     if not colon or not port.isdigit():
@@ -52,7 +52,7 @@ def format_url(
     if not target.startswith("/") and "://" in target:
         try:
             parts = urlsplit(target)
-        except ValueError:  # brackets where none belong: no URL, and who knows what is in it
+        except ValueError:  # brackets where none belong: not a URL, and anything may be in it
             return None
         origin = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
         target = parts.path + (f"?{parts.query}" if parts.query else "")
@@ -65,7 +65,7 @@ def format_url(
 
 
 def shown_url(url: str) -> str:
-    """A URL that somebody gave us, as it may be shown: without userinfo, query values and tokens in its path."""
+    """A given URL as it may be shown: without userinfo, query values and tokens in its path."""
     return format_url("", url, keep_query=False) or "(no URL)"
 
 

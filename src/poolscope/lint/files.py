@@ -62,7 +62,7 @@ def _source(path: str) -> str:
     try:
         status = os.stat(path)
         if not stat.S_ISREG(status.st_mode):
-            raise UnreadableError(f"{path}: is no file")
+            raise UnreadableError(f"{path}: is not a regular file")
         if status.st_size > LARGEST:
             raise UnreadableError(f"{path}: is larger than {LARGEST // 1_000_000} MB, and was left out")
         with tokenize.open(path) as file:
@@ -72,9 +72,9 @@ def _source(path: str) -> str:
     except SyntaxError as error:
         raise UnreadableError(_what(error, path)) from None
     except UnicodeDecodeError as error:
-        raise UnreadableError(f"{path}: is no {error.encoding} text") from None
+        raise UnreadableError(f"{path}: is not {error.encoding} text") from None
 
 
 def _what(error: SyntaxError, path: str) -> str:
     line = f":{error.lineno}" if error.lineno else ""
-    return f"{path}{line}: is no Python {'.'.join(platform.python_version_tuple()[:2])}: {error.msg}"
+    return f"{path}{line}: is not Python {'.'.join(platform.python_version_tuple()[:2])}: {error.msg}"

@@ -21,7 +21,7 @@ VERSION: Final = 1
 """Of the JSON: raised when a key changes its meaning or goes."""
 KEYS: Final = ("code", "title", "severity", "kind", "call_site", "sentence", "fix")
 NEXT: Final = (
-    "What proves one is a run: poolscope run --fail-on PS101 SCRIPT, or pytest --poolscope-fail-on=PS101; "
+    "A run proves it: poolscope run --fail-on PS101 SCRIPT, or pytest --poolscope-fail-on=PS101; "
     "poolscope explain PS101 says what it costs."
 )
 

@@ -15,21 +15,20 @@ from poolscope import facts
 from poolscope.facts import RawOrigin, now
 from poolscope.genuine import wall
 from poolscope.ledger import convert
-from poolscope.ledger.snapshot import Since
+from poolscope.ledger.snapshot import ConnectionState, HoldingState, Since
 from poolscope.ledger.urls import format_origin, text
 from poolscope.look.frame import (
     SCHEMA,
     Counts,
     FindingNow,
     Holder,
-    HolderState,
     LaneNow,
-    LaneState,
     Look,
     OriginNow,
     PoolNow,
     RouteNow,
     Waiter,
+    WaiterState,
 )
 from poolscope.queue import FACTS
 from poolscope.recording.origins import wanted
@@ -252,7 +251,7 @@ def _shared(sheet: facts.Exchange) -> dict[str, Any]:
 
 
 def _holder(sheet: facts.Exchange, at: float) -> Holder:
-    state: HolderState = "sending"
+    state: HoldingState = "sending"
     if sheet.headers_at is not None:
         state = "reading"
     elif sheet.sent_at is not None:
@@ -263,12 +262,12 @@ def _holder(sheet: facts.Exchange, at: float) -> Holder:
 
 
 def _waiter(sheet: facts.Exchange, at: float) -> Waiter:
-    state = "waiting" if sheet.connecting is None else "connecting"
+    state: WaiterState = "waiting" if sheet.connecting is None else "connecting"
     return Waiter(state=state, waited=at - sheet.started_at, **_shared(sheet))
 
 
 def _lane(sheet: facts.Connection, at: float) -> LaneNow:
-    state: LaneState = "idle"
+    state: ConnectionState = "idle"
     since = sheet.idle_since
     if sheet.in_flight:
         state, since = "active", None

@@ -20,8 +20,6 @@ LONGEST: Final = 1_000_000
 MOST: Final = 256
 """Items of a list at most."""
 
-LaneState: TypeAlias = Literal["connecting", "active", "idle"]
-HolderState: TypeAlias = Literal["sending", "waiting", "reading"]
 WaiterState: TypeAlias = Literal["waiting", "connecting"]
 
 
@@ -219,7 +217,7 @@ def from_json(line: str | bytes) -> Look:
 
 def _list(kind: type[Any], items: Any) -> list[Any]:
     if type(items) is not list or len(items) > MOST:
-        raise ValueError("not a list of a look's")
+        raise ValueError("not a list of a look")
     return [_one(kind, item) for item in items]
 
 

@@ -19,7 +19,7 @@ _tried = False
 
 
 def activate() -> None:
-    """Start recording if the environment says so; never raises, never prints unless asked the impossible."""
+    """Start recording if the environment says so; never raises, and prints only about options that are wrong."""
     global _tried
     if _tried:  # where lib64 is a link to lib, the same .pth is read twice
         return
@@ -48,7 +48,7 @@ def _activate() -> None:
         return
     value = os.environ.get(child_env.FOLLOW)
     if value and child_env.is_first(value):
-        # No process is left to read this spool: with the variable recording starts again, without it there is none.
+        # No process is left to read this spool: record anew if the variable is set, else not at all.
         del os.environ[child_env.FOLLOW]
         value = None
     if value:
@@ -59,7 +59,7 @@ def _activate() -> None:
         from poolscope.recording.options import parse_variable
 
         options = parse_variable(os.environ[VARIABLE])
-        if not options.follow:  # then none of its children must take itself for the first
+        if not options.follow:  # then no child of it may believe that it is the first
             del os.environ[VARIABLE]
         first = session.Session(options, program_name())
         first.silent_if_nothing = True
@@ -84,7 +84,7 @@ def program_name() -> str:
 
 
 def _is_poolscope() -> bool:
-    """Whether this is our own command, which begins a recording itself if it wants one."""
+    """Whether this is our own command, which starts its own recording if it needs one."""
     return program_name() in ("poolscope", "poolscope.__main__")
 
 

@@ -1,6 +1,5 @@
-"""How Python children that are not forks are reached: by a variable that their interpreter's start-up reads.
-
-That is `poolscope.pth` or `poolscope.start` in an installed poolscope, else our ``sitecustomize``.
+"""Reaches Python children that are not forks: by a variable that they read when they start. An installed poolscope
+reads it in `poolscope.pth` or `poolscope.start`, others in our ``sitecustomize``.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ def follow(options: Options, directory: str) -> None:
 
 
 def followed(value: str) -> tuple[Options, str]:
-    """What `follow` put into the variable; ValueError if it is not that."""
+    """The contents of the variable that `follow` set; ValueError if they are something else."""
     shared = json.loads(value)
     options = Options(
         origin=list(shared["origin"]),

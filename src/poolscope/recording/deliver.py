@@ -1,4 +1,4 @@
-"""From a picture to the place where the report was wanted."""
+"""Writes the report where it was wanted."""
 
 from __future__ import annotations
 
@@ -40,9 +40,8 @@ def publish(
     stream: Callable[[], Iterable[Record]],
     look: Look,
 ) -> None:
-    """Print the report, or write it where it was asked for; never raises for a reader that is gone.
-
-    ``stream`` gives the records again, for formats that draw more than sums.
+    """Print the report, or write it to its file; never raises if the reader is gone. ``stream`` yields the records
+    again, for formats that draw more than sums.
     """
     if file is not None:
         try:
@@ -61,7 +60,7 @@ def publish(
 def _write(
     overview: Overview, options: Options, file: OwnFile, stream: Callable[[], Iterable[Record]], look: Look
 ) -> None:
-    """Reports as text follow each other; of the other formats a file holds one."""
+    """A file holds many text reports, one after the other, but only one of any other format."""
     if options.format == "text":
         file.write(report(overview, columns=width(), color=False).encode("utf-8", "backslashreplace"))
         return
@@ -98,7 +97,7 @@ class _Pieces:
         return f"<_Pieces of {self._file!r}>"
 
     def add(self, text: str) -> None:
-        """Write it, or keep it until there is more."""
+        """Write it, or keep it until there is more text."""
         self._waiting.append(text)
         self._length += len(text)
         if self._length >= PIECE:

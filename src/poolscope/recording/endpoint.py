@@ -13,12 +13,12 @@ _PORTS: Final = {4317: "grpc", 4318: "http/protobuf"}
 
 
 class Endpoint(NamedTuple):
-    """Where a collector listens."""
+    """The address of a collector."""
 
     url: str
     """Scheme, host, port and path, without a slash at the end."""
     protocol: str
-    """What its port or path speaks, ``grpc`` or ``http/protobuf``, unless the environment knows better."""
+    """The usual protocol of its port or path, ``grpc`` or ``http/protobuf``; the environment may override it."""
 
     def protocol_of(self, signal: str) -> str:
         """The protocol for ``signal`` (traces, metrics, logs); UsageError for an unsupported one."""

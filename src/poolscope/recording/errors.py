@@ -1,5 +1,5 @@
-"""What a command answers to what cannot be done."""
+"""Errors that a command reports to the user."""
 
 
 class UsageError(Exception):
-    """The user asked for something that cannot be; the text is one clear line."""
+    """The user asked for something impossible; the text is one clear line."""

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from poolscope.reports.overview import Overview
 
 FAILED: Final = 4
-"""What a command ends with when a finding fails the gate."""
+"""The exit status of a command when a finding fails the gate."""
 
 
 class RunGate:
-    """What the options and the project's pyproject.toml make of the findings."""
+    """The gate that the options and the project's pyproject.toml describe."""
 
     def __init__(self, options: Options) -> None:
         """UsageError if an option, or something in pyproject.toml, cannot be read."""
@@ -41,7 +41,7 @@ class RunGate:
         return gate_for(options, self._directory)
 
     def open(self, overview: Overview) -> None:
-        """Remove ignored findings from the picture; a project's settings are read only if there are findings."""
+        """Hide ignored findings; pyproject.toml is read only if there are findings."""
         try:
             if self._gate is None and overview.found():
                 self._gate = self._made()
@@ -52,12 +52,12 @@ class RunGate:
 
     @property
     def look(self) -> Look:
-        """How the report looks, in formats that are made from the records again."""
+        """The look of reports that are made from the records again."""
         gate = self._gate
         return Look(root=self._directory) if gate is None else Look(shows=gate.shows, root=gate.root)
 
     def judge(self, overview: Overview) -> list[str]:
-        """What there is to say of the run, a line each."""
+        """The outcome, one line each."""
         if self._gate is None:
             return [] if self._trouble is None else [self._trouble]
         from poolscope.gate.verdict import judged

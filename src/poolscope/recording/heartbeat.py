@@ -29,7 +29,7 @@ class Heartbeat:
         self.reset()
 
     def reset(self) -> None:
-        """Forget a thread that is not there any more: in a forked child."""
+        """Forget the thread, which a forked child does not have."""
         self.running = False
         self._stopping = False
         self._native_id = 0
@@ -39,7 +39,7 @@ class Heartbeat:
         self._done.acquire()
 
     def start(self) -> None:
-        """Start the thread, unless it is running; a system without threads to spare goes without."""
+        """Start the thread, unless it is running or the system has no thread to spare."""
         if self.running:
             return
         self.reset()
@@ -54,7 +54,7 @@ class Heartbeat:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
     def nudge(self) -> None:
-        """Let it beat now. Safe in a signal handler."""
+        """Make it beat now. Safe in a signal handler."""
         try:
             self._wake.release()
         except RuntimeError:  # nudged already
@@ -85,7 +85,7 @@ class Heartbeat:
 
 
 def may_start_after_fork() -> bool:
-    """Whether poolscope's thread makes no difference to a fork a moment ago.
+    """Whether the thread may start right after a fork without a warning from Python.
 
     Python 3.13 and later count the threads after this, so there it needs one of the program's own.
     """

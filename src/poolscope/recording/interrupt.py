@@ -8,8 +8,8 @@ import sys
 def interrupted(exit_code: int | None) -> bool:
     """Whether the interpreter is on its way out because of an unhandled KeyboardInterrupt.
 
-    Without ``run`` (``exit_code`` None) it shows in what was printed last; an interactive session prints
-    many and survives them.
+    Without ``run`` (``exit_code`` None) the last printed traceback shows it; an interactive interpreter prints many
+    and survives.
     """
     if exit_code is not None:
         return exit_code == -2
@@ -19,7 +19,7 @@ def interrupted(exit_code: int | None) -> bool:
 
 
 def remember_interrupt() -> None:
-    """Tell the interpreter again: it forgets when a source text is evaluated, which namedtuple does."""
+    """Remind the interpreter: it forgets the interrupt when source text is evaluated, as namedtuple does."""
     try:
         exec("raise KeyboardInterrupt")  # noqa: S102  (of a text: code objects do not set the interpreter's flag)
     except KeyboardInterrupt:

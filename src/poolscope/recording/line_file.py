@@ -9,18 +9,18 @@ from poolscope.recording.own_file import OwnFile
 from poolscope.records import Record, to_json
 
 FLUSH_AT: Final = 512
-"""Lines kept back at most; a flush writes them in one piece."""
+"""Lines held back at most; a flush writes them in one piece."""
 TOO_MANY: Final = 65_536
 """How many lines wait at most for the reader of a pipe."""
 
 
 class LineFile:
-    """A file of records that grows at its end; whole lines only. Made for the first line, if it is not there."""
+    """A file of records to which whole lines are appended; created with the first line if need be."""
 
     def __init__(self, path: str, open_file: Callable[[], OwnFile], opened: OwnFile | None = None) -> None:
         self.path = path
         self.error: str | None = None
-        """Why writing was given up, if it was."""
+        """Why writing stopped, if it did."""
         self._open = open_file
         self._file = opened
         self._lines: list[str] = []
@@ -39,17 +39,17 @@ class LineFile:
         self._lines.append(line)
         if len(self._lines) < FLUSH_AT:
             return
-        # A request may have brought us here, and must not wait for the reader of a pipe.
+        # We may be inside a request, which must not wait for the reader of a pipe.
         if self._file is None or self._file.regular:
             self.flush()
         elif len(self._lines) >= TOO_MANY:
             self._give_up("it is read too slowly")
 
     def flush(self) -> None:
-        """Write what waits; an error ends the writing and is remembered, never raised."""
+        """Write the waiting lines; an error ends all writing and is remembered, never raised."""
         if not self._lines:
             return
-        # Taken before it is written: a signal handler that flushes in the middle must not write it twice.
+        # Taken out before writing, so that a signal handler that flushes in between does not write it twice.
         lines, self._lines = self._lines, []
         try:
             if self._file is None:
@@ -59,7 +59,7 @@ class LineFile:
             self._give_up(error.strerror or type(error).__name__)
 
     def add_whole(self, lines: Iterable[str]) -> bool:
-        """Put all of them at the end, or none; False if there was no room."""
+        """Append all of them, or none; False if there was no room."""
         self.flush()
         if self._file is None or not self._file.regular:
             for line in lines:
@@ -81,6 +81,6 @@ class LineFile:
         self._lines = []
 
     def leave(self) -> None:
-        """In a forked child: it is the parent's."""
+        """In a forked child: the file belongs to the parent."""
         if self._file is not None:
             self._file.leave()

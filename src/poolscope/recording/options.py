@@ -19,7 +19,7 @@ from poolscope.reports.renderer import FORMAT_HELP, FORMATS, Format
 
 @dataclass(slots=True)
 class Options:
-    """What ``run`` was asked for."""
+    """The options of a run."""
 
     save: str | None = None
     output: str | None = None
@@ -46,7 +46,7 @@ class Options:
 
 @dataclass(slots=True, frozen=True)
 class Option:
-    """One option: how it is written, where its value goes, and what it is for."""
+    """One option: its names, the attribute that gets its value, and its help."""
 
     names: tuple[str, ...]
     attribute: str
@@ -55,7 +55,7 @@ class Option:
     ends: bool = False
     """Everything after it belongs to the program."""
     value: bool | str = True
-    """What it sets where it takes no value."""
+    """The value that it sets if it takes none itself."""
 
 
 GATE_OPTIONS: Final = (
@@ -79,7 +79,7 @@ GATE_OPTIONS: Final = (
         "Write today's findings to FILE, and accept them.",
     ),
 )
-"""What decides whether a command fails; `view` has them too."""
+"""The options that decide whether a command fails; `view` has them too."""
 OPTIONS: Final = (
     Option(
         ("--save",),

@@ -9,7 +9,9 @@ from poolscope.ledger.urls import matches
 
 
 class OnlyOrigins:
-    """Lets records of some origins pass. Clients and their pools have none: they wait until they are used for one."""
+    """Lets only records of some origins pass. Clients and their pools have no origin: they wait until they are used
+    for such an origin.
+    """
 
     def __init__(self, patterns: Sequence[str]) -> None:
         self._patterns = patterns
@@ -20,7 +22,7 @@ class OnlyOrigins:
         return f"<OnlyOrigins {', '.join(self._patterns)}: {len(self._waiting)} clients not used for them>"
 
     def sift(self, record: records.Record) -> list[records.Record]:
-        """``record``, behind what had to wait for it; nothing if it is not wanted, or not yet."""
+        """``record``, after the records that waited for it; nothing if it is not wanted, or not yet."""
         if not self._patterns:
             return [record]
         if isinstance(record, records.Exchange | records.Connection):
@@ -53,5 +55,5 @@ class OnlyOrigins:
 
 
 def wanted(origin: str, patterns: Sequence[str]) -> bool:
-    """Whether one of the patterns fits, or there are none."""
+    """Whether a pattern fits, or there are no patterns."""
     return not patterns or any(matches(origin, pattern) for pattern in patterns)

@@ -1,8 +1,7 @@
 """``--otlp``: spans, metrics and events to a collector, from a program that knows nothing of OpenTelemetry.
 
-The providers are ours alone, so that whatever the program sets up for itself stays as it is. In a forked
-child providers and exporters are new: a connection to the collector cannot be shared, and what the SDK has
-summed up is the parent's to tell.
+poolscope uses its own providers, so that the program's own setup stays as it is. In a forked child providers and
+exporters are new: a connection to the collector cannot be shared, and the parent reports its own sums.
 """
 
 from __future__ import annotations
@@ -63,7 +62,7 @@ class Collector:
         return f"<Collector {shown_url(self._endpoint.url)}, {len(self._spans)} spans waiting>"
 
     def _begin(self) -> None:
-        """New providers, with nothing in them."""
+        """New, empty providers."""
         # The exporters need it, and it cannot be imported any more once the interpreter is ending.
         import concurrent.futures.thread  # noqa: F401
 
@@ -79,7 +78,7 @@ class Collector:
         from poolscope.signals import Signals
 
         exporting = self._exporting
-        # Sums of several processes under one name would be taken for one sum that jumps.
+        # Sums of several processes under one name would look like one sum that jumps.
         own: dict[str, Any] = {"process.pid": os.getpid()}
         if "service.instance.id" not in os.environ.get("OTEL_RESOURCE_ATTRIBUTES", ""):
             own["service.instance.id"] = str(uuid4())
@@ -91,7 +90,7 @@ class Collector:
         self._metrics_lost = False
         self._metrics_due = now() + self._metrics_every
         self._threads: set[int] = set()
-        """Those at work on deliveries; at the end the program's own may be, beside ours that is still trying."""
+        """The threads that deliver; at the end the program's own may join ours, which is still trying."""
         self._last = self._finished = False
         self._delivered = allocate_lock()
         self._delivered.acquire()
@@ -112,11 +111,11 @@ class Collector:
     # The program's life ------------------------------------------------------------------------
 
     def first_request(self) -> None:
-        """There will be something to send."""
+        """The first request has come, so there will be something to send."""
         self._heartbeat.start()
 
     def before_fork(self) -> None:
-        """Be out of the way, but do not hold the fork up. The next request starts the thread again."""
+        """Get the thread out of the way, without delaying the fork. The next request starts it again."""
         self._heartbeat.stop(FORK_TIMEOUT)
 
     def after_fork(self) -> None:
@@ -151,7 +150,9 @@ class Collector:
         self._last = True
         self._heartbeat.start()
         self._heartbeat.nudge()
-        if not self._heartbeat.running:  # no thread to be had at the end: the exporters' own time limits hold
+        if (
+            not self._heartbeat.running
+        ):  # no new thread can start at the end: the exporters' own time limits apply
             self._send_due()
         return self._delivered.acquire(timeout=EXIT_TIMEOUT)
 
@@ -187,7 +188,7 @@ class Collector:
                 self._delivered.release()
 
     def _connect(self) -> bool:
-        """Have exporters; without them what waits is dropped from the buffers' other ends."""
+        """Make exporters; without them the buffers drop what they hold."""
         if not self._exporters and self._problem is None:
             try:
                 exporters = self._exporting.new_exporters(self._endpoint)
@@ -204,7 +205,7 @@ class Collector:
             waiting.under_way = 0
             if not delivered:
                 waiting.lost += len(batch)
-                return  # the rest gets its turn later, if there is a later
+                return  # the rest follows in the next round, if there is one
 
     def _export(self, signal: str, batch: Any) -> bool:
         try:

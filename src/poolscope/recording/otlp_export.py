@@ -18,7 +18,7 @@ from poolscope.recording.endpoint import Endpoint
 from poolscope.recording.errors import UsageError
 
 QUEUE: Final = 16_384
-"""Spans (and as many events) that wait for the collector; beyond it the oldest are dropped and counted."""
+"""Spans (and as many events) that may wait for the collector; then the oldest are dropped and counted."""
 BATCH: Final = 512
 SIGNALS: Final = ("traces", "metrics", "logs")
 _TALKATIVE: Final = (
@@ -26,7 +26,7 @@ _TALKATIVE: Final = (
     "opentelemetry.exporter.otlp.common.http",
     "urllib3.connectionpool",
 )
-"""Loggers, beside the exporters' own, that tell of each attempt to deliver."""
+"""Loggers, beside the exporters' own, that report each attempt to deliver."""
 
 
 _MODULES: Final = {
@@ -41,9 +41,8 @@ _EXPORTERS: Final = {
 
 
 def check(endpoint: Endpoint) -> None:
-    """UsageError unless `new_exporters` can be had. Nothing of theirs is imported: that is for our own thread.
-
-    It would bring ``ssl`` and ``requests`` in before the program, which may want to patch them first.
+    """UsageError if the packages for `new_exporters` are missing. Only our own thread imports them: they would import
+    ``ssl`` and ``requests`` before the program does, which may want to patch these first.
     """
     for signal in SIGNALS:
         module = _MODULES[endpoint.protocol_of(signal)]
@@ -132,9 +131,9 @@ class Waiting:
         self._items: deque[Any] = deque()
         self._nudge = nudge
         self.lost = 0
-        """Dropped because the buffer was full, or refused by the collector."""
+        """How many were dropped because the buffer was full, or refused by the collector."""
         self.under_way = 0
-        """Taken out for a delivery that has not ended."""
+        """How many are in a delivery that has not ended."""
 
     def __len__(self) -> int:
         return len(self._items)
@@ -144,7 +143,7 @@ class Waiting:
 
     @property
     def unsent(self) -> int:
-        """What no delivery has brought to its end."""
+        """How many have not been delivered."""
         return self.under_way + len(self)
 
     def export(self, batch: Sequence[Any]) -> None:

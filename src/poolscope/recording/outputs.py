@@ -1,4 +1,4 @@
-"""The files that `--save` and `-o` ask for: made before the program starts, ours alone, and spoken of where odd."""
+"""The files of `--save` and `-o`: created before the program starts, written by this process only."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Outputs:
     """The saved file and the report's, if they were asked for."""
 
     def __init__(self, options: Options, *, by_hand: bool) -> None:
-        """Claim them; UsageError if one cannot be written. ``by_hand``: a person is starting this program and watches."""
+        """Claim them; UsageError if one cannot be written. ``by_hand``: a person starts the program and watches."""
         self._options = options
         self._by_hand = by_hand
         self._asked = {"--save": options.save, "-o": options.output if options.output != STDOUT else None}
@@ -73,13 +73,13 @@ class Outputs:
                 yield f"{option} {expanded(asked)!r} {why}, so this one writes {file.path!r}"
 
     def tell(self) -> None:
-        """Say, once, which files are other ones than those that were asked for."""
+        """Report, once, which files have other names than the requested ones."""
         notes, self._notes = self._notes, []
         for text in notes:
             note(text)
 
     def complete(self, *, nothing: bool) -> None:
-        """They are finished; with ``nothing`` to tell, those that were put beside others go."""
+        """They are finished; with ``nothing`` to report, files that were put beside others are deleted."""
         for option, file in self._claimed.items():
             asked = self._asked[option]
             if nothing and asked is not None and file.path != asked:
@@ -93,7 +93,7 @@ class Outputs:
                 os.unlink(self.saved.path)
 
     def leave(self) -> None:
-        """In a forked child: they are the parent's."""
+        """In a forked child: the files belong to the parent."""
         self._notes = []
         if self.saved is not None:
             self.saved.leave()

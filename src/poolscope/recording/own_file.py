@@ -1,8 +1,8 @@
 """A file that no other process writes: the requested file, or one beside it.
 
-The writer holds a lock (`flock`) on the file while it lives, and the kernel lets go of it however the process
-ends. The lock belongs to the file, not to a process number, so it is seen from other containers on the same kernel.
-Where a file system has no locks, a recording without an end counts as still being written.
+The writer holds a lock (`flock`) on the file while it lives; the kernel releases it however the process ends. The
+lock belongs to the file, not to a process number, so other containers on the same kernel see it. Where a file system
+has no locks, a recording without an end counts as still being written.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Final
 from poolscope.recording.stderr import write_patiently
 
 _HIGH: Final = 64
-"""Where our descriptors begin, so that those of the program get the numbers they would have without us."""
+"""Our descriptors begin here, so that the program's get the same numbers as without us."""
 _MOST: Final = 10_000
 _TRIES: Final = 3
 _PAUSE: Final = 0.02
@@ -29,7 +29,7 @@ _FLAGS: Final = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOCTTY
 
 
 class OwnFile:
-    """An open file, written at its end. A program that closes all descriptors (a daemon) does not stop it."""
+    """An open file, written at its end. It survives a program that closes all descriptors (a daemon)."""
 
     def __init__(self, path: str, descriptor: int) -> None:
         self.path = path
@@ -43,7 +43,7 @@ class OwnFile:
         return f"<OwnFile {self.path}>"
 
     def write(self, data: bytes) -> None:
-        """Write ``data`` at the end, whole; OSError if that cannot be."""
+        """Append all of ``data``; OSError if that is impossible."""
         with self._borrowed() as descriptor:
             if not self.regular:
                 write_patiently(descriptor, data)
@@ -53,7 +53,7 @@ class OwnFile:
                 view = view[os.write(descriptor, view) :]
 
     def size(self) -> int:
-        """How long it is; OSError if that cannot be known."""
+        """Its length; OSError if that cannot be known."""
         with self._borrowed() as descriptor:
             return os.fstat(descriptor).st_size
 
@@ -79,7 +79,7 @@ class OwnFile:
                 fcntl.flock(descriptor, fcntl.LOCK_UN)
 
     def leave(self) -> None:
-        """In a forked child: a reader of the parent's pipe waits until everybody has closed it."""
+        """In a forked child: a reader of the parent's pipe waits until every process has closed it."""
         if not self.regular and self._is_ours(self._kept):
             os.close(self._kept)
 
@@ -93,7 +93,7 @@ class OwnFile:
                 os.close(descriptor)
 
     def _private(self) -> int:
-        """A descriptor that surely is this file's: the number we keep may belong to the program by now."""
+        """A descriptor that surely belongs to this file: the program may have reused our number."""
         try:
             descriptor = os.dup(self._kept)
         except OSError as error:
@@ -131,13 +131,13 @@ def _moved_up(descriptor: int) -> int:
 
 
 def create(path: str, mode: int = 0o600) -> OwnFile:
-    """A new file; OSError if there is anything of that name."""
+    """A new file; OSError if the name exists."""
     descriptor = os.open(path, _FLAGS | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
     for _ in range(_TRIES):
         if _lock(descriptor) is not False:
             return OwnFile(path, descriptor)
         time.sleep(_PAUSE)
-    # Who asked for the same name has locked it first, between our two steps: it is theirs.
+    # Another process with the same name locked it between our two steps, so it belongs to that process.
     os.close(descriptor)
     raise FileExistsError(errno.EEXIST, "another process took it at the same moment", path)
 
@@ -148,9 +148,8 @@ def expanded(asked: str) -> str:
 
 
 def claim(asked: str, *, wait_for_reader: bool = False, mode: int = 0o666) -> OwnFile:
-    """The file ``asked`` for, emptied; one beside it while another process writes it. ``%p`` is our number.
-
-    OSError if it cannot be written.
+    """The file ``asked`` for, emptied, or a file beside it if another process is writing it. ``%p`` is our process
+    id. OSError if it cannot be written.
     """
     path = expanded(asked)
     if path == asked:
@@ -171,7 +170,7 @@ def claim(asked: str, *, wait_for_reader: bool = False, mode: int = 0o666) -> Ow
 
 
 def _claim(path: str, mode: int, *, wait_for_reader: bool) -> OwnFile | None:
-    """The file of that very name, emptied; None if another process writes it."""
+    """The file of exactly that name, emptied; None if another process is writing it."""
     for _ in range(_TRIES):
         with suppress(FileExistsError):
             return create(path, mode)
@@ -206,7 +205,7 @@ def _open(path: str, *, wait_for_reader: bool) -> int:
 
 
 def _lock(descriptor: int) -> bool | None:
-    """Whether the lock is ours now; None where there are none."""
+    """Whether we have the lock now; None if the file system has no locks."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

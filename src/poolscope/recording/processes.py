@@ -20,7 +20,7 @@ _HELPERS: Final = ("multiprocessing.resource_tracker", "multiprocessing.semaphor
 
 
 class Recording(Protocol):
-    """What is told."""
+    """Gets the news."""
 
     def before_fork(self) -> None: ...
     def after_fork_in_parent(self) -> None: ...
@@ -35,7 +35,7 @@ _weaver = Weaver()
 
 
 def watch(recording: Recording) -> None:
-    """Tell ``recording`` from now on."""
+    """Report to ``recording`` from now on."""
     global _recording, _fork_hooks_are_in
     _recording = recording
     if not _fork_hooks_are_in and hasattr(os, "register_at_fork"):
@@ -51,7 +51,7 @@ def watch(recording: Recording) -> None:
 
 
 def unwatch() -> None:
-    """Tell nobody any more."""
+    """Report no more."""
     global _recording
     _recording = None
     _weaver.restore()

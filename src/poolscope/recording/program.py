@@ -14,7 +14,7 @@ from poolscope.recording.options import Options
 
 
 def check(options: Options) -> None:
-    """UsageError if the program is not there; nothing of it is executed for that."""
+    """UsageError if there is no such program; none of it is executed to find out."""
     if options.module is not None:
         _check_module(options.module)
     elif options.code is None and options.arguments[0] != "-":
@@ -56,7 +56,7 @@ def _check_module(name: str) -> None:
 
 
 def _find(qualified: str, search: list[str] | None) -> Any:
-    # Import hooks of others (editable installs, zip files, frozen modules) may know what the path does not.
+    # Other import hooks (editable installs, zip files, frozen modules) may find what is not on the path.
     finders: list[Any] = [PathFinder, *sys.meta_path]
     for finder in finders:
         try:
@@ -69,7 +69,7 @@ def _find(qualified: str, search: list[str] | None) -> Any:
 
 
 def name_of(options: Options) -> str:
-    """What the program is called, without its arguments: they may hold secrets."""
+    """The program's name, without its arguments: they may hold secrets."""
     if options.module is not None:
         return options.module
     return "-c" if options.code is not None else os.path.basename(options.arguments[0].rstrip("/"))
@@ -89,7 +89,7 @@ class Main:
         self.module = _main_module()
 
     def execute(self) -> None:
-        """Run the program to its end; its exceptions come out with our frames still on them."""
+        """Run the program to its end; its exceptions still carry our frames."""
         sys.modules["__main__"] = self.module
         options = self._options
         if options.module is not None:
@@ -132,7 +132,7 @@ class Main:
         self.forget_file()
 
     def forget_file(self) -> None:
-        """As Python does when a script or its uncaught exception is over, before any atexit handler."""
+        """Clean up as Python does after a script or its uncaught exception, before any atexit handler."""
         if self._options.module is None and self._options.code is None and self.module.__spec__ is None:
             for name in ("__file__", "__cached__"):
                 vars(self.module).pop(name, None)

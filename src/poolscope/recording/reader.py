@@ -22,11 +22,11 @@ class Reading:
     read: int = 0
     """Records so far."""
     trouble: str | None = None
-    """Which line is not a record, and why; everything from there on was left out."""
+    """Which line is not a record, and why; the rest of the file is left out."""
     cut: bool = False
-    """The last line has no end: the program was killed, or is writing just now."""
+    """The last line is incomplete: the program was killed, or is writing just now."""
     source: IO[bytes] | None = None
-    """Read this instead; ``path`` is what it is called then."""
+    """Read this instead of ``path``, which is then only its name."""
 
     def records(self) -> Iterator[records.Record]:
         """The records up to the first line that is not a record. OSError if the file cannot be read."""
@@ -72,7 +72,7 @@ def lines_in(file: IO[bytes]) -> Generator[tuple[int, str], None, bool]:
         number += 1
         if line.endswith(b"\n"):
             yield number, line[:-1].decode("utf-8", "replace")
-        elif len(line) >= LONGEST_LINE:  # no end in sight: not ours
+        elif len(line) >= LONGEST_LINE:  # far too long to be ours
             yield number, line[:80].decode("utf-8", "replace")
             return False
         else:

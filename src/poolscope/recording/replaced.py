@@ -1,4 +1,4 @@
-"""A file that is replaced once its successor is whole."""
+"""Replaces a file once its successor is complete."""
 
 from __future__ import annotations
 
@@ -14,14 +14,13 @@ READABLE: Final = 0o666
 
 
 class CannotWriteError(Exception):
-    """The file that was asked for cannot be written; the text is one clear line."""
+    """The requested file cannot be written; the text is one clear line."""
 
 
 @contextmanager
 def replaced(path: str | None, otherwise: Write) -> Iterator[Write]:
-    """What to write with: into ``path``, or with ``otherwise`` without a path.
-
-    A reader of ``path`` never sees half of it. A pipe or device is written to as it is.
+    """A function that writes into ``path``, or ``otherwise`` if there is no path. A reader of ``path`` never sees
+    half of it. Pipes and devices are written directly.
     """
     if path is None:
         yield otherwise

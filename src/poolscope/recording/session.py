@@ -1,8 +1,8 @@
 """The recording of one process: from the hooks going in to the report, however the program ends.
 
-The first process feeds its records to a picture (and to the saved file); a child of it writes a spool.
-When the first process ends it reads the children's spools behind its own records, in the order of
-their start, so that `view` of the saved file sees exactly what the report was made of.
+The first process feeds its records to an overview (and to the saved file); its children write spools. When the first
+process ends, it reads the spools after its own records, in the order of their start, so that `view` of the saved file
+sees exactly the records of the report.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Session:
         """Whether this process prints the report; the others write spools."""
         self.exit_code: int | None = None
         self.hint: str | None = None
-        """A line of advice to end with."""
+        """A last line of advice."""
         self.silent_if_nothing = False
         """Print no report when no connection was seen: nobody asked for this program."""
         self._spools = spools.Spools(spool_directory or "")
@@ -78,7 +78,7 @@ class Session:
         return f"<Session of {self.program}, {'first process' if self.first else 'child'}>"
 
     def _begin(self) -> None:
-        """What every process starts with, a forked one as well."""
+        """The state at the start of every process, forked or not."""
         self._pid = os.getpid()
         self._end = Once()
         self._waiting: list[int] = []
@@ -175,7 +175,7 @@ class Session:
         with FACTS.settled(1.0) as settled:
             overview = deepcopy(self._stream.overview) if settled and self.first else None
             summary = self._stream.summary(self.exit_code, self._not_followed)
-        if overview is None:  # a child has no picture; its spool has everything to draw
+        if overview is None:  # a child has no overview; its spool has all records
             overview = spools.overview_of(self._file)
         else:
             self._spools.read(overview)
@@ -210,10 +210,10 @@ class Session:
 
         FACTS.when_idle(die)
 
-    # What processes.py tells --------------------------------------------------------------------
+    # Called by processes.py --------------------------------------------------------------------
 
     def before_fork(self) -> None:
-        """Python warns of forks in a process of several threads; ours must not be the second."""
+        """Stop our thread: Python warns of forks in a process with several threads."""
         if self._heartbeat.running:
             self._heartbeat.stop()
             self.flush()
@@ -221,7 +221,7 @@ class Session:
             self._collector.before_fork()
 
     def after_fork_in_parent(self) -> None:
-        """Go on as before the fork, but not at once: Python 3.13 counts the threads after this."""
+        """Go on as before the fork, but a little later: Python 3.13 counts the threads after this call."""
         if self.options.every is not None or (self._socket is not None and may_start_after_fork()):
             self._heartbeat.start()
         else:
@@ -254,7 +254,7 @@ class Session:
                 os._exit(FAILED)
 
     def before_exec(self) -> None:
-        """The process may become another program, and poolscope will not see its end."""
+        """The process may become another program, and poolscope would not see its end."""
         self.flush()
 
     def flush(self) -> None:
@@ -275,7 +275,7 @@ class Session:
 
     def finish(self) -> None:
         """Settle, close the file and print the report, once; never raises. Signals wait for it."""
-        if self._pid != os.getpid():  # forked a moment ago, and not ready
+        if self._pid != os.getpid():  # forked just now, and not ready
             return
         with undisturbed() as self._waiting, self._end.claimed() as claimed:
             if claimed:

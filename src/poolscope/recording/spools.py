@@ -1,7 +1,7 @@
-"""Children of the first process: where they write, and how their writings come home.
+"""Spools: the files that children write, and how they are merged.
 
-The folder of a run has a name that nobody can guess, inside one that only its owner can list. So root's can be
-written by children that have become another user, and by nobody else.
+The folder of a run has a name that nobody can guess, inside one that only its owner can list. So only root and
+children that have become another user can write into root's folder.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _WRITTEN_BY_WHO_KNOWS_IT: Final = 0o1777
 
 
 def beside(save: str) -> str:
-    """The folder for the spools of the run that writes ``save``: a killed one leaves all of it together."""
+    """The folder for the spools of the run that writes ``save``: after a kill, everything is still in one place."""
     return save + ".children"
 
 
@@ -49,7 +49,7 @@ def place_for(save: str | None) -> str:
 
 
 def _is_ours(status: os.stat_result, owner: int | None = None) -> bool:
-    """Whether it is our own folder, and nobody else can plant a file in it."""
+    """Whether we own the folder, and nobody else can plant a file in it."""
     owned = status.st_uid == (os.geteuid() if owner is None else owner)
     return stat.S_ISDIR(status.st_mode) and owned and not status.st_mode & 0o022
 
@@ -66,7 +66,7 @@ class Spools:
         return f"<Spools {self.directory}>"
 
     def prepare(self) -> None:
-        """Remove what an earlier run to the same file left; as root make the folder."""
+        """Remove the remains of an earlier run with the same file; as root, create the folder."""
         remove(self._home)
         if os.geteuid() == 0:
             with suppress(OSError):
@@ -92,9 +92,8 @@ class Spools:
                 pass
 
     def merge(self, overview: Overview, into: LineFile | None) -> list[str]:
-        """Read every spool, and put its records into the saved file, if there is one, unless its child goes on.
-
-        Returns why some could not be read.
+        """Read every spool, and append its records to the saved file (if any) unless its child still runs. Returns
+        why some could not be read.
         """
         failures: list[str] = []
         for spool in open_spools(self._home, failures, only=self._run):
@@ -103,13 +102,13 @@ class Spools:
             if into is None or goes_on:
                 for _ in lines:
                     pass
-            # Where the disk is full the spool is all there is of it.
+            # If the disk is full, the spool is the only copy.
             if into is None or (not goes_on and into.add_whole(lines)):
                 self._merged.add(os.path.basename(spool.name))
         return failures
 
     def _drawn(self, spool: IO[bytes], overview: Overview, *, goes_on: bool) -> Iterator[str]:
-        """The lines of a spool, each drawn when it is taken."""
+        """The lines of a spool, each added to the overview when it is taken."""
         for line, record in _readable(spool):
             overview.add(record)
             if goes_on:
@@ -117,17 +116,17 @@ class Spools:
             yield line
 
     def records(self) -> Iterator[records.Record]:
-        """What the children have written so far, if their spools are still here."""
+        """The children's records so far, if their spools still exist."""
         for spool in open_spools(self._home, [], only=self._run):
             yield from (record for _, record in _readable(spool))
 
     def remove(self) -> None:
-        """Delete the spools that were merged, and the directories if nothing else is in them."""
+        """Delete the merged spools, and the directories if they are empty then."""
         remove(self._home, self._merged, only=self._run)
 
 
 def is_held(spool: IO[bytes]) -> bool:
-    """Whether its writer is there still."""
+    """Whether its writer is still alive."""
     try:
         fcntl.flock(spool, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -138,7 +137,7 @@ def is_held(spool: IO[bytes]) -> bool:
 
 
 def make(directory: str) -> None:
-    """Make a run's folder and the one around it, unless they are there; OSError where they are not ours."""
+    """Create a run's folder and the folder around it if need be; OSError if another user owns one."""
     shared = os.geteuid() == 0
     for path, mode in (
         (os.path.dirname(directory), _LISTED_BY_US_ALONE),
@@ -176,7 +175,7 @@ def _folders(
                     if os.fstat(folder).st_uid == status.st_uid:
                         found.append((folder, name))
     except PermissionError as error:
-        # After root has become another user, it cannot list the folder any more; the name is enough.
+        # Root that has become another user cannot list the folder any more; the name is enough.
         with suppress(OSError):
             if only is not None:
                 found.append((opened(os.path.join(home, only)), only))
@@ -213,15 +212,14 @@ def open_spools(
 
 
 def _is_a_spool(status: os.stat_result, folder: os.stat_result) -> bool:
-    # Children that have become another user still write into root's folder, because they know its name.
+    # Children that have become another user can still write into root's folder, because they know its name.
     expected = folder.st_uid in (status.st_uid, 0)
     return stat.S_ISREG(status.st_mode) and status.st_nlink == 1 and expected
 
 
 def remove(home: str, names: Collection[str] | None = None, *, only: str | None = None) -> None:
-    """Delete the spools in ``home``, all or those named, and the folders if nothing else is in them.
-
-    Never anything behind a link.
+    """Delete the spools in ``home``, all or the named ones, and the folders if they are empty then. Links are not
+    followed.
     """
     with _folders(home, [], only=only) as folders:
         for folder, name in folders:
@@ -251,7 +249,7 @@ def written(path: str) -> Iterator[records.Record]:
 
 
 def overview_of(file: LineFile | None) -> Overview:
-    """A picture of what a child itself has written so far."""
+    """The overview of what a child itself has written so far."""
     from poolscope.reports.overview import Overview
 
     overview = Overview()
@@ -264,7 +262,7 @@ def overview_of(file: LineFile | None) -> Overview:
 
 
 def has_spool(directory: str) -> bool:
-    """Whether a process with our id has written a file: its records could not be distinguished from ours."""
+    """Whether a process with our id has written a file: its records would be mixed up with ours."""
     try:
         return any(name.endswith(f"-{os.getpid():010d}{ENDING}") for name in os.listdir(directory))
     except OSError:

@@ -30,7 +30,7 @@ _CHUNK: Final = 4_096  # a pipe that polls writable takes as much without blocki
 
 
 def print_text(text: str, *, on_stdout: bool = False) -> bool:
-    """Write ``text`` to the process's real stderr (or stdout); False if it could not be, whatever the reason."""
+    """Write ``text`` to the process's real stderr (or stdout); False if that failed for any reason."""
     stream = sys.__stdout__ if on_stdout else sys.__stderr__
     try:
         if stream is None or stream.closed:
@@ -38,7 +38,7 @@ def print_text(text: str, *, on_stdout: bool = False) -> bool:
         descriptor = stream.fileno()
         encoding = stream.encoding or "utf-8"
         stream.flush()
-    except Exception:  # a stderr that the program broke or replaced is the program's business
+    except Exception:  # a stderr that the program broke or replaced is the program's own affair
         return False
     try:
         write_patiently(descriptor, text.encode(encoding, PLAINLY))
@@ -48,9 +48,9 @@ def print_text(text: str, *, on_stdout: bool = False) -> bool:
 
 
 def write_patiently(descriptor: int, data: bytes) -> None:
-    """Write even if the reader is slow or gives up; OSError if that is impossible.
+    """Write even if the reader is slow; OSError if it is gone.
 
-    A program may have given SIGPIPE its deadly default back; our writing must not be what triggers it.
+    The program may have reset SIGPIPE to its deadly default; our writing must not trigger it.
     """
     if poll is None:  # Windows has neither poll() nor SIGPIPE
         os.write(descriptor, data)
@@ -83,7 +83,7 @@ def _write(descriptor: int, data: bytes, writable: Any) -> None:
 
 
 def _plainly(error: UnicodeError) -> tuple[str, int]:
-    """A codec's error handler: what looks most like the characters that cannot be written."""
+    """A codec's error handler: the characters that look most like those that cannot be written."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     unwritable = error.object[error.start : error.end]

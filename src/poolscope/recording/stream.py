@@ -1,4 +1,4 @@
-"""One process's records on their way out: headed, counted, filtered, saved and drawn."""
+"""Takes one process's records: counts, filters and saves them, and feeds the report."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ CLIENTS: Final = tuple(name for name in LIBRARIES if name not in ("trio", "ssl")
 
 
 class Sink(Protocol):
-    """Where records are kept."""
+    """A file for records."""
 
     def add(self, record: records.Record) -> None:
-        """Put one record at the end."""
+        """Append one record."""
         ...
 
 
@@ -61,13 +61,13 @@ class Stream:
 
     @property
     def watched(self) -> Watched:
-        """Who is looked at, for `poolscope top`."""
+        """Captures looks for `poolscope top`."""
         from poolscope.look.capture import Watched
 
         return Watched(self._program, self._parent, self._started_at, self._origins)
 
     def draw(self) -> Overview:
-        """From now on (at the latest: at the first record) the records go into a picture, too."""
+        """From now on (at the latest: at the first record) the records also go into an overview."""
         if self.overview is None:
             from poolscope.reports.overview import Overview
 
@@ -75,7 +75,7 @@ class Stream:
         return self.overview
 
     def take(self, record: records.Record) -> None:
-        """A record of the ledger's."""
+        """Take a record of the ledger."""
         for wanted in self._only.sift(record):
             self._count(wanted)
             self.head()
@@ -91,7 +91,7 @@ class Stream:
             self._clients += self._is_new("client", record.id, record.close_kind is not None)
 
     def _is_new(self, kind: str, number: int, over: bool) -> bool:
-        """Most things come twice or more: while they are live, and when they are over."""
+        """Most things come at least twice: while they are live, and when they are over."""
         key = (kind, number)
         known = key in self._live
         if over:
@@ -128,7 +128,7 @@ class Stream:
         )
 
     def end(self) -> None:
-        """The program is over: what follows is ours, and none of its time."""
+        """The program is over: the time from now on is not its own."""
         self._ended_at = now()
 
     def summary(self, exit_code: int | None, children_not_followed: int) -> records.Summary:
@@ -150,9 +150,8 @@ class Stream:
 
 
 def libraries() -> dict[str, str]:
-    """The versions of the libraries that poolscope knows and this environment has.
-
-    Empty as long as none of them is imported: then nobody asks, and asking takes 15 ms.
+    """The versions of the installed libraries that poolscope knows. Empty as long as none of them is imported,
+    because the lookup takes 15 ms.
     """
     if not any(name in sys.modules for name in CLIENTS):
         return {}

@@ -1,28 +1,28 @@
-"""A request that waits long for a connection: who holds the slots, said once per pool."""
+"""Reports once per pool that a request waits long for a connection, and what holds the slots."""
 
 from __future__ import annotations
 
 from typing import Final
 
 from poolscope.ledger import Snapshot
-from poolscope.ledger.snapshot import Holder, Waiter
+from poolscope.ledger.snapshot import Holder, HoldingState, Waiter
 from poolscope.reports.printable import page
 
 LONG: Final = 5.0
-"""Seconds after which a wait is worth a word."""
+"""A wait is reported after this many seconds."""
 SHOWN: Final = 5
 """Holders named at most."""
 
 
 class Watch:
-    """Looks at snapshots, and remembers which pools it has spoken of."""
+    """Examines snapshots, and remembers which pools it has reported."""
 
     def __init__(self) -> None:
         self._told: set[int | None] = set()
 
     def look(self, snapshot: Snapshot) -> str | None:
         """The text about a long wait that has not been reported yet."""
-        # Whoever is connecting has a slot: slow setups are not waits.
+        # A request that is connecting has a slot: slow setups are not waits.
         connecting = {c.opened_by for c in snapshot.connections if c.state == "connecting"}
         for waiter in snapshot.waiters:
             if (
@@ -65,7 +65,7 @@ def describe(waiter: Waiter, snapshot: Snapshot) -> str:
     return page(line for line in lines if line)
 
 
-_STATES: Final = {
+_STATES: Final[dict[HoldingState, str]] = {
     "sending": "sending its request",
     "waiting": "waiting for its answer",
     "reading": "its response is open and not read to the end",

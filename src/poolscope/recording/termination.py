@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 PATIENCE: Final = 10.0
-"""Seconds that one thread waits for another one's last write."""
+"""Seconds that a thread waits for another thread's last write."""
 WAKE_EVERY: Final = 0.25
 """Seconds after which a wait for a semaphore is looked at again."""
 _DEADLY: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -26,7 +26,7 @@ _WAITS: Final = ("multiprocessing/synchronize.py", "multiprocessing/queues.py")
 
 
 class Once:
-    """Something that one thread does once, while the others wait for its end."""
+    """An action that one thread performs once, while the others wait for its end."""
 
     def __init__(self) -> None:
         self.begun = False
@@ -40,7 +40,7 @@ class Once:
 
     @contextmanager
     def claimed(self) -> Iterator[bool]:
-        """Yields True to the first to come; False to others, after its end, and at once to its own thread."""
+        """Yields True to the first thread; False to others, after its end, and at once to the first thread again."""
         if not self._claim.acquire(blocking=False):
             if self._thread != get_ident() and self._not_over.acquire(timeout=PATIENCE):
                 self._not_over.release()
@@ -80,7 +80,7 @@ def undisturbed() -> Iterator[list[int]]:
 
 @contextmanager
 def nothing_collected() -> Iterator[None]:
-    """What the program left behind is to be collected, and warned of, where that would happen without us."""
+    """Let garbage of the program be collected, with its warnings, where that would happen without us."""
     collecting, before = gc.isenabled(), gc.get_count()[0]
     gc.disable()
     try:
@@ -95,7 +95,7 @@ def nothing_collected() -> Iterator[None]:
 
 
 def catch_up(waiting: list[int]) -> None:
-    """Let the signals that had to wait do what they would have done."""
+    """Let the delayed signals take effect."""
     for number in dict.fromkeys(waiting):
         if signal.getsignal(number) is signal.default_int_handler:
             die_of(number)  # a KeyboardInterrupt would find no program to interrupt
@@ -110,7 +110,7 @@ def die_of(number: int) -> None:
 
 
 class Termination:
-    """SIGTERM, which would have killed at once: ``finish`` comes first, where the program has no handler itself."""
+    """Handles SIGTERM if the program does not: calls ``finish`` before the signal kills."""
 
     def __init__(self, finish: Callable[[int], None]) -> None:
         self._finish = finish
@@ -156,7 +156,7 @@ class Termination:
 
 
 def _nothing(*_: Any) -> None:
-    """What a handler does that has nothing to do."""
+    """A handler that does nothing."""
 
 
 def _is_worker() -> bool:

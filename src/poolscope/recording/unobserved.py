@@ -1,4 +1,4 @@
-"""HTTP clients that poolscope sees nothing of."""
+"""HTTP clients that poolscope does not observe."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _EXPORTERS: Final = "opentelemetry.exporter."
 
 
 def not_observed(*, we_export: bool) -> list[str]:
-    """Which of them the program has imported; its OpenTelemetry exporters too, which ask not to be observed."""
+    """The ones that the program has imported; also OpenTelemetry exporters, which ask not to be observed."""
     imported = list(sys.modules)
     found: list[str] = [name for name in NOT_OBSERVED if name in imported]
     if urllib3_future.has_replaced_urllib3():

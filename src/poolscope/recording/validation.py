@@ -1,7 +1,6 @@
-"""Whether a record that was read holds what it should have, at any depth, and no more than there is room for.
-
-A file may be anybody's. Numbers that no clock and no count reaches are refused, and strings that reports keep are
-kept once, up to a limit; those beyond it are called ``other``, as origins and call sites beyond theirs are.
+"""Checks a record that was read: the types of its fields at any depth, and its size. A file may come from anybody.
+Numbers that no clock or counter reaches are refused. Strings that reports keep are stored once, up to a limit; later
+ones become ``other``, as later origins and call sites do.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ MOST_PHASES: Final = 32
 ROOM: Final = 4_000_000
 """Characters of all strings together that are kept."""
 OVERHEAD: Final = 64
-"""What a string counts for besides its characters."""
+"""The cost of a string besides its characters."""
 OTHER: Final = "other"
 
 
@@ -56,12 +55,14 @@ _Data = TypeVar("_Data")
 
 
 def check(record: Record) -> None:
-    """Refuse a record by ValueError unless every field is of its type; its strings are kept once from then on."""
+    """Refuse a record by ValueError unless every field has its type; store its strings once."""
     _check(record, _FIELDS[type(record)], f"a {record.type} record")
 
 
 def checked(data: _Data, apart: Collection[str] = ()) -> _Data:
-    """The same dataclass, refused by ValueError unless every field but those ``apart`` is of its type."""
+    """The same dataclass, refused by ValueError unless every field has its type; fields in ``apart`` are not
+    checked.
+    """
     kind = type(data)
     wanted = _FIELDS.get(kind) or _FIELDS.setdefault(kind, _fields_of(kind))
     _check(data, (each for each in wanted if each[0] not in apart), f"a {type(data).__name__}")
@@ -108,6 +109,11 @@ def _passing(value: Any) -> str:
 
 def _kept(value: Any) -> str:
     return STRINGS.keep(_passing(value))
+
+
+def _word(value: Any) -> Any:
+    """A word of a closed set; a newer poolscope may have more of them than this one."""
+    return _kept(value)
 
 
 def _call_site(value: Any) -> CallSite:
@@ -167,7 +173,7 @@ def _holder(value: Any) -> Holder:
         _count(value.slots),
         None if value.method is None else _kept(value.method),
         None if value.url is None else _kept(value.url),
-        _kept(value.state),
+        _word(value.state),
         None if value.since is None else _time(value.since),
         None if value.call_site is None else _call_site(value.call_site),
         _flag(value.stream),
@@ -187,6 +193,10 @@ _CHECKS: Final[dict[str, _Check]] = {
     "Severity": _severity,
     "ErrorType": _error_type,
     "list[Holder]": _holders,
+    **dict.fromkeys(
+        ("CloseKind", "ClosedBy", "CloseReason", "HolderState", "PhaseName", "Relation", "State", "Via"),
+        _word,
+    ),
 }
 _PASSING: Final = frozenset(("method", "task", "url"))
 

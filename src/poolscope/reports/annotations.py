@@ -1,4 +1,4 @@
-"""Findings for the tools of a review: each with the text that a reviewer reads beside the line."""
+"""Findings for review tools: each with the text that a reviewer reads beside the line."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ COLUMNS: Final = 100
 
 
 class Annotation(NamedTuple):
-    """A finding, and the numbers and lanes of the connections that it is about."""
+    """A finding, with the numbers and lanes of its connections."""
 
     finding: Finding
     lanes: str
@@ -42,5 +42,5 @@ def annotations_of(overview: Overview) -> list[Annotation]:
 
 
 def placed(annotations: Sequence[Annotation]) -> list[Annotation]:
-    """Those that have a line: no review has a place for the others."""
+    """The annotations with a line; a review has no place for the others."""
     return [one for one in annotations if one.site is not None]

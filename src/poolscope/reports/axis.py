@@ -26,11 +26,11 @@ MEANING: Final = {
     "!": "a request that failed",
     "·": "idle",
 }
-"""What the signs say, in the order in which they come."""
+"""The meaning of the signs, in the order of the legend."""
 
 
 class Axis(NamedTuple):
-    """A stretch of time on so many columns."""
+    """A period of time, drawn on a number of columns."""
 
     start: float
     end: float
@@ -38,7 +38,7 @@ class Axis(NamedTuple):
 
     @classmethod
     def of(cls, lanes: Iterable[Lane], width: int) -> Axis | None:
-        """The time in which all of them were there; None where nothing is known of it."""
+        """The period that contains all lanes; None if no time is known."""
         times = [time for lane in lanes for time in (_began(lane), _ended(lane)) if time is not None]
         return cls(min(times), max(times), width) if times else None
 
@@ -64,7 +64,7 @@ class Axis(NamedTuple):
         kept = lane.kept()
         if lane.seen > len(kept) and len(kept) > EDGE:
             self._paint(cells, lane.bars[-1].end, (lane.newest or lane.bars)[0].start, MANY)
-        for bar in sorted(kept, key=lambda bar: bar.failed):  # what failed is never painted over
+        for bar in sorted(kept, key=lambda bar: bar.failed):  # failed requests are never painted over
             self._paint(cells, bar.start, bar.end, FAILED if bar.failed else REQUEST)
         return [
             (style, "".join(sign for _, sign in run))
@@ -94,7 +94,9 @@ def _ended(lane: Lane) -> float | None:
 
 
 def in_words(alike: Alike) -> list[Segment]:
-    """A lane in words: setup, requests with those that failed and the last, its end, and how many are like it."""
+    """A lane in words: setup, number of requests, the first failed and the last one, its end, and how many are like
+    it.
+    """
     lane, number = alike
     words = [("setup", part) for part in _setup(lane)] + _requests(lane)
     if lane.in_progress:

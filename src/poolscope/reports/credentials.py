@@ -1,4 +1,4 @@
-"""Whether the clients of one line differ by their credentials alone. No credential is known here, only numbers."""
+"""Whether the clients of one line differ only by their credentials, which are known here only as numbers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from poolscope.records import Client
 
 MIN_CLIENTS: Final = 3
 MOST: Final = 10_000
-"""Different clients of one line; with more, nothing is said."""
+"""Different clients of one line; if there are more, nothing is reported."""
 
 
 class Credentials:

@@ -1,7 +1,7 @@
 """HAR 1.2, for everything that reads HTTP archives: one entry for each request, with its connection.
 
-Headers, cookies and bodies are not recorded, so their lists are empty and their sizes −1. The times of an
-entry add up to what the request took; what was not seen counts to the part before it.
+Headers, cookies and bodies are not recorded, so their lists are empty and their sizes −1. The times of an entry add
+up to the request's duration; a part that was not seen counts with the part before it.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ def entry(record: Exchange, connection: Connection | None, header: Header) -> di
 
 
 def timings_of(record: Exchange, connection: Connection | None) -> dict[str, float]:
-    """Milliseconds; −1 for a part that this request had not."""
+    """Milliseconds; −1 for a part that this request did not have."""
     start = record.started_at or 0.0
     end = max((at for at in (record.finished_at, record.headers_at, record.sent_at) if at), default=start)
     opened_it = connection is not None and opened(record, connection)
@@ -152,7 +152,7 @@ def opened(record: Exchange, connection: Connection) -> bool:
 
 
 def _setup(connection: Connection) -> tuple[float, float, float]:
-    """dns, connect and ssl; as HAR wants it, connect is all of the setup but the lookup, TLS included."""
+    """dns, connect and ssl; as HAR demands, connect is the whole setup except the lookup, TLS included."""
     setup = connection.setup
     if "total" not in setup:
         return -1.0, -1.0, -1.0

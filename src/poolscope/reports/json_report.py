@@ -17,7 +17,7 @@ from poolscope.reports.tally import Row, Tally
 from poolscope.reports.whole_run import notes
 
 VERSION: Final = 1
-"""Raised when a key changes its meaning or goes; new keys may come at any time."""
+"""Raised when a key is removed or changes its meaning; new keys may come at any time."""
 LANES: Final = 20
 IN_PROGRESS: Final = 100
 """Requests in progress that are listed."""

@@ -1,4 +1,4 @@
-"""Connections as lanes: what is kept of each, and the few of a row that are worth drawing."""
+"""Connections as lanes: what is kept of each, and which few of a row are worth drawing."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from poolscope.records import Connection, Exchange
+from poolscope.records import CloseReason, Connection, Exchange
 
 SAMPLED: Final = 5
 """Connections kept of each sort: first, last, slowest to set up, failed."""
@@ -15,9 +15,9 @@ EDGE: Final = 4
 SHAPES: Final = 20
 """How many shapes a row distinguishes."""
 SLOW: Final = 5
-"""Times longer than another of its shape that a setup must take to be drawn beside it, and at least `LONG`."""
+"""A lane is drawn beside another of its shape if its setup took so many times longer, and at least `LONG`."""
 LONG: Final = 0.01
-TROUBLE: Final = frozenset(
+TROUBLE: Final[frozenset[CloseReason]] = frozenset(
     {
         "server_closed_no_response",
         "server_closed_mid_body",
@@ -34,7 +34,7 @@ TROUBLE: Final = frozenset(
 Segment = tuple[str, str]
 """A style's name (setup, request, failed, idle, end, label) and its text."""
 Shape = tuple[object, ...]
-"""What two lanes must have in common for one of them to be enough."""
+"""The features of a lane: of several lanes with the same, one is drawn."""
 
 
 class Bar(NamedTuple):
@@ -48,12 +48,12 @@ class Bar(NamedTuple):
 
     @property
     def failed(self) -> bool:
-        """Whether there was no answer, or none that it could give."""
+        """Whether there was no answer, or a server error."""
         return self.error is not None or self.status is None or self.status >= 500
 
     @classmethod
     def of(cls, exchange: Exchange, opened_at: float | None) -> Bar:
-        """What a lane needs of an exchange: it starts when the connection was there, after wait and setup."""
+        """An exchange as a bar, which starts when it had the connection, after wait and setup."""
         start = exchange.started_at
         if start is not None:
             start = max(start + (exchange.pool_wait or 0.0), opened_at or 0.0)
@@ -79,7 +79,7 @@ class Lane:
 
     @property
     def key(self) -> tuple[int, int]:
-        """What its connection is known by."""
+        """The key of its connection."""
         return self.connection.pid, self.connection.id
 
     @property
@@ -114,7 +114,7 @@ class Lane:
 
     @property
     def shape(self) -> Shape:
-        """What happened on it, without times: alike for connections that tell the same."""
+        """What happened on it, without times: equal for similar connections."""
         connection = self.connection
         outcomes = {bar.error or bar.status for bar in (*self.bars, *self.failed, *(self.newest or ()))}
         ending = connection.failed_phase, connection.close_reason
@@ -130,7 +130,7 @@ class Alike(NamedTuple):
 
 
 class LaneSample:
-    """The first, last, slowest and failed of all lanes shown to it."""
+    """The first, last, slowest and failed of all lanes that it was given."""
 
     __slots__ = ("failed", "first", "last", "seen", "shapes", "slowest")
 
@@ -167,7 +167,7 @@ class LaneSample:
             self.shapes[shape] = Alike(lane, 1)
 
     def copy(self) -> LaneSample:
-        """Another with the same lanes, to look at more without changing this one."""
+        """A copy, to which lanes can be added without changing this one."""
         other = LaneSample()
         other.seen = self.seen
         other.first, other.failed, other.slowest = self.first[:], self.failed[:], self.slowest[:]
@@ -175,7 +175,7 @@ class LaneSample:
         return other
 
     def chosen(self, number: int) -> list[Lane]:
-        """At most ``number`` of them, some of every sort, in the order in which they came."""
+        """At most ``number`` of them, some of every sort, in order."""
         picked: dict[tuple[int, int], Lane] = {}
         for lanes in zip(*(self._endless(sort) for sort in self._sorts()), strict=False):
             for lane in lanes:
@@ -184,9 +184,8 @@ class LaneSample:
         return sorted(picked.values(), key=lambda lane: lane.key)
 
     def differing(self, number: int) -> list[Alike]:
-        """At most ``number`` that differ: the commonest, those in trouble, others; in the order in which they came.
-
-        One whose setup took far longer than that of its like is drawn as well.
+        """At most ``number`` different ones: the most common, those in trouble, others; in order. A lane with a setup
+        far longer than similar ones is included.
         """
         slow = [lane for lane in self.slowest[:1] if self._is_slow(lane)]
         shapes = self.shapes | {

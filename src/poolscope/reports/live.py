@@ -1,4 +1,4 @@
-"""What a picture keeps of clients and connections while they are open."""
+"""What an overview keeps of clients and connections while they are open."""
 
 from __future__ import annotations
 

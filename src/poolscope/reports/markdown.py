@@ -34,6 +34,6 @@ def _section(one: Annotation, root: str) -> str:
         else [f"{path_from(root, one.site.file)}:{one.site.line} in {one.site.function}", ""]
     )
     text = page([*where, *one.lines()])
-    # Names come from anybody: nothing in them may end the block.
+    # Names may come from anybody: nothing in them may end the block.
     fence = "`" * (1 + max([2, *(len(ticks) for ticks in re.findall("`+", text))]))
     return f"{printable(title)}\n\n{fence}text\n{text}{fence}\n"

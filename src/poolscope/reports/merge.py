@@ -11,15 +11,15 @@ from poolscope.records import CallSite, Finding
 
 
 class Merged(NamedTuple):
-    """A finding, put together over the processes that have the habit."""
+    """A finding, merged over the processes that have the habit."""
 
     finding: Finding
-    """Count and cost are of all; the saving, of processes that run side by side, is of one."""
+    """Count and cost are sums over all; the saving is that of one process, because they run side by side."""
     processes: int
 
 
 def merged(findings: list[Finding]) -> list[Merged]:
-    """One finding per code, origin and line, the dearest first."""
+    """One finding per code, origin and line, the most expensive first."""
     together: dict[tuple[str, str | None, CallSite | None, CallSite | None], list[Finding]] = {}
     for finding in findings:
         key = (finding.code, finding.origin, finding.call_site, finding.sdk_call_site)
@@ -34,7 +34,7 @@ def _together(findings: list[Finding]) -> Merged:
         return Merged(findings[0], processes)
     costs = [finding.cost for finding in findings if finding.cost is not None]
     savings = [finding.saving for finding in findings if finding.saving is not None]
-    # Of the sentences and fixes the longest: it says the most ("1 or 2 requests", and how large a pool).
+    # The longest sentence and fix say the most ("1 or 2 requests", and how large a pool).
     worded = max(findings, key=lambda finding: len(finding.sentence))
     times = sum(finding.count for finding in findings)
     sentence = re.sub(rf"(?<![\w.]){worded.count:,}(?![\w.])", f"{times:,}", worded.sentence, count=1)

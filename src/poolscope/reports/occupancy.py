@@ -10,9 +10,9 @@ from typing import Final
 from poolscope.reports.tracker import Key
 
 POINTS: Final = 50_000
-"""Values of a series at most; where there are more changes, those of a moment are summed up."""
+"""Most values of a series; if there are more changes, those of the same moment are added up."""
 SPANS: Final = 1_000
-"""Busy times of one connection that later streams may still join."""
+"""Busy times of one connection that later streams may still overlap."""
 
 
 class _Changes:
@@ -51,7 +51,7 @@ class _Changes:
 
 
 class Occupancy:
-    """Feed it what happened; `series` is asked once, at the end."""
+    """Feed it what happened; call `series` once, at the end."""
 
     def __init__(self) -> None:
         self._open, self._busy, self._waiting = _Changes(), _Changes(), _Changes()

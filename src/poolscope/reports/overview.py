@@ -27,7 +27,7 @@ from poolscope.reports.tally import Limits, Row, Tally
 RECENT: Final = 1_024
 """Closed clients and connections still recognised when a straggler names them."""
 OPEN: Final = 10_000
-"""Clients, and as many connections, that are followed while they are open; beyond it the oldest counts as left open."""
+"""Clients, and as many connections, that are followed while open; beyond that the oldest counts as left open."""
 LINES: Final = 10_000
 ROWS_OF_A_CLIENT: Final = 64
 """How many origins of one client are distinguished when clients are counted."""
@@ -41,15 +41,15 @@ _Value = TypeVar("_Value")
 class Overview:
     """Feed it every record of a stream with `add`, in order; the reports draw what it holds.
 
-    Several processes may share a stream. Finding records are ignored: the rules run here, so that a saved
-    file gives the same picture as the run that wrote it.
+    Several processes may share a stream. Finding records are ignored: the rules run here, so that a saved file gives
+    the same overview as the run that wrote it.
     """
 
     def __init__(self) -> None:
         self.headers: dict[int, Header] = {}
         self.summaries: dict[int, Summary] = {}
         self.running: set[int] = set()
-        """Processes that are known to go on: what has no end is not lost."""
+        """Processes that are known to go on: what has no end there is not lost."""
         self.clients = 0
         self.clients_unused = 0
         """Clients closed without a request."""
@@ -94,7 +94,7 @@ class Overview:
         self._findings.consume(record)
 
     def know(self, record: Client | Pool | Connection) -> None:
-        """What was there before the stream began: it has a place of its own, and is not counted as new."""
+        """Something from before the stream began: it gets its own row, and is not counted as new."""
         self._findings.know(record)
         if isinstance(record, Client):
             site = self._places.site(record.kind, record.call_site, record.sdk_call_site)
@@ -103,7 +103,7 @@ class Overview:
             self._add[type(record)](record)
 
     def findings(self) -> list[Finding]:
-        """What the rules have found so far, less what is not to be shown."""
+        """What the rules have found so far, without hidden findings."""
         return [finding for finding in self.found() if self.shows is None or self.shows(finding)]
 
     def found(self) -> list[Finding]:
@@ -142,12 +142,12 @@ class Overview:
         return samples
 
     def in_progress(self) -> list[Exchange]:
-        """Requests that were not over when last heard of, the oldest first."""
+        """Requests that are not over as far as known, the oldest first."""
         records = [record for _, record in self._in_progress.values()]
         return sorted(records, key=lambda record: record.started_at or 0.0)
 
     def age(self, record: Exchange) -> float:
-        """Seconds from its start to the end of its process, or to the last that was heard of that."""
+        """Seconds from its start to the end of its process, or to the newest time known of that process."""
         summary = self.summaries.get(record.pid)
         until = self._newest.get(record.pid, 0.0) if summary is None else summary.ended_at
         return max(until - (record.started_at or until), 0.0)
@@ -178,7 +178,7 @@ class Overview:
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is nothing to tell but that."""
+        """Whether there is nothing to report."""
         seen = self.records - len(self.headers) - len(self.summaries)
         summaries = self.summaries.values()
         return not seen and not any(
@@ -336,7 +336,7 @@ class Overview:
 
 
 def of(records: Iterable[Record]) -> Overview:
-    """The picture of a whole stream."""
+    """The overview of a whole stream."""
     overview = Overview()
     for record in records:
         overview.add(record)

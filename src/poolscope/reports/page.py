@@ -59,18 +59,18 @@ class Page:
         return "\n".join(line.rstrip() for line in self._out.getvalue().splitlines()).strip("\n") + "\n"
 
     def print(self, *tables: RenderableType) -> None:
-        """Tables, or lines that fit."""
+        """Add tables, or lines that fit."""
         for table in tables:
             self._console.print(table)
 
     def line(self, *segments: Segment) -> None:
-        """One line of (style, text); cut at the page's edge."""
+        """Add one line of (style, text), cut at the page's edge."""
         line = assembled(segments)
         line.truncate(self.width, overflow="ellipsis")
         self._console.print(line, no_wrap=True)
 
     def folded(self, lead: Segment, *segments: Segment) -> None:
-        """Text after a lead, folded at blanks; the following lines begin where it began."""
+        """Add text after a lead, folded at blanks; later lines begin in the same column."""
         table = Table.grid()
         if lead[1]:
             table.add_column(width=len(lead[1]), no_wrap=True)

@@ -30,7 +30,7 @@ def renderer(write: Write, _: Look) -> Renderer:
 
 
 class _Track:
-    """A connection's track, and until when a request is on it."""
+    """A connection's track, and the end of its newest request."""
 
     __slots__ = ("busy_until", "process", "record", "thread")
 

@@ -40,7 +40,7 @@ class Places:
         return site
 
     def origin(self, origin: str) -> str:
-        """The origin by its own name, or ``other``."""
+        """The origin itself, or ``other``."""
         if origin not in self._origins:
             if len(self._origins) >= CAP:
                 return OTHER

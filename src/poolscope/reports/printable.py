@@ -1,7 +1,7 @@
-"""Where text becomes output: lines that hold nothing but what can be seen.
+"""Makes lines of output, without invisible characters.
 
-Names come from servers, files and other people's processes. A character that moves the cursor, changes colours,
-turns the direction of writing or cannot be seen is replaced by one that takes a column, so that widths still hold.
+Names come from servers, files and other people's processes. A character that moves the cursor, changes colours, turns
+the direction of writing or is invisible is replaced by a sign of one column, so that widths still fit.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _UNSEEN: Final = re.compile(f"[{UNSEEN}]")
 
 
 def printable(text: str) -> str:
-    """``text`` as a part of one line, every character in it to be seen."""
+    """``text`` as a part of one line, with only visible characters."""
     return text if text.isascii() and text.isprintable() else _UNSEEN.sub(REPLACEMENT, text)
 
 
@@ -31,7 +31,7 @@ def page(lines: Iterable[str]) -> str:
 
 
 def printable_json(text: str) -> str:
-    """JSON whose strings spell such characters out; programs read the same as before."""
+    """JSON with such characters escaped; it means the same to programs."""
     return _UNSEEN.sub(_escaped, text)
 
 

@@ -1,4 +1,4 @@
-"""What every format is: it takes the records of a stream one by one, and writes itself.
+"""The interface of all formats: a renderer takes the records of a stream one by one, and writes its text.
 
 To add a format: a file with a function ``renderer(write, look)``, a name in `Format`, a line in `MODULES`.
 """
@@ -40,7 +40,7 @@ Write: TypeAlias = Callable[[str], object]
 
 @dataclass(slots=True, frozen=True)
 class Look:
-    """What may differ between two renderings of the same records."""
+    """Settings of a rendering."""
 
     columns: int = 100
     color: bool = False
@@ -64,7 +64,7 @@ class Renderer(Protocol):
         ...
 
     def finish(self) -> None:
-        """The stream is over: write what has not been written."""
+        """The stream is over: write the rest."""
         ...
 
 
@@ -93,7 +93,7 @@ class SummaryRenderer:
 
 
 def renderer(format: Format, write: Write, look: Look) -> Renderer:  # noqa: A002  (the option's name)
-    """A fresh rendering that sends its text, in pieces, to ``write``."""
+    """A new rendering that sends its text, in pieces, to ``write``."""
     module = import_module(f"poolscope.reports.{MODULES[format]}")
     fresh: Renderer = module.renderer(write, look)
     return fresh

@@ -1,4 +1,4 @@
-"""What each route of a server spends on connections: sums over the requests that it served and that sent others."""
+"""What each route of a server spends on connections: sums over its served requests that sent requests themselves."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from poolscope.records import Connection, Exchange
 
 ROUTES: Final = 1_000
 PENDING: Final = 10_000
-"""Setups of connections that are remembered until the request that made them is over."""
+"""Setups that are remembered until their request is over."""
 OTHER: Final = "other"
 
 Key = tuple[int, int]
@@ -22,7 +22,7 @@ class RouteSums:
     def __init__(self, route: str) -> None:
         self.route = route
         self.served = 0
-        """Requests served that sent at least one."""
+        """Served requests that sent at least one request."""
         self.requests = 0
         self.kept = 0
         self.reused = 0
@@ -36,7 +36,7 @@ class RouteSums:
         return f"<RouteSums {self.route}: {self.served} served, {self.opened} opened>"
 
     def add(self, exchange: Exchange, setup: float) -> None:
-        """Count a request that is over, and the setup that was made for it."""
+        """Count a finished request and its setup."""
         self.served += exchange.served_call == 1
         self.requests += 1
         self.setup += setup
@@ -60,7 +60,7 @@ class Routes:
         return f"<Routes {list(self._sums)}>"
 
     def connection(self, record: Connection) -> None:
-        """Remember what a setup took, for the request that made it."""
+        """Remember the duration of a setup for its request."""
         total = record.setup.get("total")
         if record.opened_by is None or total is None or (record.closed_at and record.failed_phase is None):
             return

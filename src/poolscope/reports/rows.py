@@ -1,4 +1,4 @@
-"""The table of the text report: a heading per origin, a line of numbers per call site, and what explains it."""
+"""The table of the text report: a heading per origin, a line of numbers per call site, and explanations."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from poolscope.records import CallSite
+from poolscope.records import CallSite, CloseReason
 from poolscope.reports.axis import Axis, in_words
 from poolscope.reports.lanes import Lane, LaneSample, Segment
 from poolscope.reports.overview import Overview
@@ -24,10 +24,10 @@ LANES: Final = 4
 TROUBLES: Final = 4
 """Lines that sent failing requests, listed per row."""
 WORTH: Final = 0.001
-"""Seconds of building or closing from which on they are named."""
+"""Building and closing are named if they took at least this many seconds."""
 OTHER: Final = "other"
 PHASES: Final = ("dns", "connect", "proxy_tunnel", "tls_context", "tls")
-SURPLUS: Final = frozenset({"max_keepalive_surplus", "pool_full"})
+SURPLUS: Final[frozenset[CloseReason]] = frozenset({"max_keepalive_surplus", "pool_full"})
 """Close reasons that the pool's limit of idle connections explains."""
 Line = list[Segment]
 
@@ -106,7 +106,7 @@ class Sums(NamedTuple):
         return self.cost + self.wait_time
 
     def cells(self) -> tuple[str, ...]:
-        """As `Columns` wants them."""
+        """The texts of a line in `Columns`."""
         return (
             f"{self.clients:,}" if self.clients else NOTHING,
             f"{self.requests:,}",
@@ -118,7 +118,7 @@ class Sums(NamedTuple):
 
 
 class Origin(NamedTuple):
-    """One origin and its rows, the dearest first."""
+    """One origin and its rows, the most expensive first."""
 
     name: str
     rows: list[Row]
@@ -126,7 +126,7 @@ class Origin(NamedTuple):
 
 
 class Rows:
-    """Turns the rows of a picture into lines of segments."""
+    """Turns the rows of an overview into lines of segments."""
 
     def __init__(self, overview: Overview, columns: Columns, sites: Sites) -> None:
         self.overview = overview
@@ -135,7 +135,7 @@ class Rows:
         self.has_other = False
         """Whether time outside the phases was shown."""
         self.signs: set[str] = set()
-        """What lanes were drawn with."""
+        """The signs that were drawn."""
         self.rows = overview.rows()
         self._tallies: dict[Row, Tally] = overview.all_connections()
         self._lanes: dict[Row, LaneSample] = overview.all_lanes()
@@ -143,7 +143,7 @@ class Rows:
         self._zero = min(starts) if starts else None
         self._several = len(overview.headers) > 1
         self.named: Lane | None = None
-        """The first that was named with its process."""
+        """The first connection that was named with its process."""
 
     def sums(self, rows: Iterable[Row]) -> Sums:
         """The sums over some rows."""
@@ -172,7 +172,7 @@ class Rows:
         return [name, table]
 
     def origin_lines(self, origins: list[Origin], rest: list[Origin]) -> RenderableType:
-        """Origins in a line each, and all that is left in one."""
+        """One line per origin, and one for all the rest."""
         table = self.columns.empty()
         for origin in origins:
             table.add_row(named(origin.name), *origin.sums.cells())
@@ -214,7 +214,7 @@ class Rows:
         ]
 
     def _cost(self, row: Row, tally: Tally) -> Line:
-        """What the seconds in COST went into."""
+        """What makes up COST."""
         parts = [f"building {seconds(row.construction)}"] if row.construction >= WORTH else []
         parts += [f"{plain(phase)} {seconds(tally.setup[phase])}" for phase in PHASES if phase in tally.setup]
         other = tally.setup_total - sum(tally.setup.values())
@@ -233,7 +233,7 @@ class Rows:
         if not row.waited:
             return []
         limit = row.limits.max_connections if row.limits else None
-        # Where there never were so many, the limit is not what they waited for.
+        # If there were never that many connections, they did not wait because of the limit.
         reached = limit and tally.connections + tally.failed >= limit
         allowed = f"; the pool allows {count(limit, 'connection')}" if limit and reached else ""
         longest = f", at most {seconds(row.slowest_wait)} each" if row.waited > 1 else ""
@@ -252,7 +252,7 @@ class Rows:
         return [("failed", " · ".join(parts))] if parts else []
 
     def _troubles(self, row: Row) -> list[Line]:
-        """The lines that sent what failed or was not read, where they are not the row's own."""
+        """The lines that sent failed or unread requests, unless the row shows the line already."""
         by_site: dict[CallSite, Counter[str]] = {}
         for trouble, number in row.troubles.items():
             if trouble.call_site != row.site.call_site:
@@ -310,7 +310,7 @@ class Rows:
 
 
 def named(text: str, style: str = "") -> Text:
-    """A text with nothing in it that cannot be seen: names come from elsewhere."""
+    """A text without invisible characters: names come from elsewhere."""
     return Text(printable(text), style)
 
 

@@ -39,7 +39,7 @@ def renderer(write: Write, look: Look) -> Renderer:
 def render(annotations: Sequence[Annotation], root: str, version: str, run: str = "poolscope/") -> str:
     """One log of one run, with paths from ``root``; ``version`` is that of the poolscope that watched it.
 
-    Code scanning takes a later log of the same ``run`` for all there is.
+    To code scanning, a later log of the same ``run`` replaces the earlier one.
     """
     there = placed(annotations)
     log = {
@@ -72,7 +72,7 @@ def _driver(version: str) -> dict[str, Any]:
 
 
 def _address() -> str | None:
-    """Where poolscope comes from, if its package says so."""
+    """The project's address, if the package has one."""
     try:
         urls = metadata.metadata("poolscope").get_all("Project-URL") or ()
     except metadata.PackageNotFoundError:

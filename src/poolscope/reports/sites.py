@@ -1,4 +1,4 @@
-"""Lines of code as the report names them, and as links where a terminal can follow one."""
+"""Lines of code in short, and as links for terminals."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from poolscope.reports.words import Paths
 SHORTEST: Final = 12
 """Characters that a path keeps, however narrow the page."""
 LINK: Final = "\x1b]8;;{}\x1b\\{}\x1b]8;;\x1b\\"
-"""OSC 8. Not rich's own: it asks `random` for an id, and the program may have seeded that."""
+"""OSC 8. Not rich's own links: they take an id from `random`, which the program may have seeded."""
 
 
 class Sites:
-    """Names call sites in little room, and remembers them to make links of."""
+    """Names call sites briefly, and remembers them to turn them into links."""
 
     def __init__(self, sites: Iterable[CallSite], width: int) -> None:
         self._paths = Paths(site.file for site in sites)
         self._width = width
         self._targets: dict[str, str] = {}
         self.base = self._paths.base
-        """The directory that the short names start from."""
+        """The directory in which the short names begin."""
 
     def __repr__(self) -> str:
         return f"<Sites below {self.base!r}, {len(self._targets)} named>"
@@ -49,7 +49,7 @@ class Sites:
             self._targets[printable(shown)] = f"file://{quote(site.file, errors='surrogatepass')}#{site.line}"
 
     def linked(self, text: str) -> str:
-        """The whole report, with every line of code that it names made a link."""
+        """The whole report, with a link for every line of code in it."""
         if not self._targets:
             return text
         longest_first = sorted(self._targets, key=len, reverse=True)

@@ -12,17 +12,17 @@ from poolscope.reports.lanes import LaneSample
 MAX_NAMES: Final = 50
 """How many error classes and reasons a row distinguishes."""
 WAITED: Final = 0.001
-"""Seconds from which on a request counts as having waited for a connection."""
+"""A request counts as having waited for a connection from this many seconds on."""
 BAD: Final = 400
 """Statuses from here on are counted."""
 UNREAD: Final = "response not read"
 LONG_WAITED: Final = "waited long for a connection"
 LONG_WAIT: Final = 0.05
-"""Seconds of waiting for a connection from which on the line that sent the request is worth a word."""
+"""The line that sent a request is named if the request waited for at least this many seconds."""
 
 
 class Site(NamedTuple):
-    """Where clients of a kind are built; the same for all of them."""
+    """The kind of clients and the line that builds them."""
 
     kind: str
     call_site: CallSite | None
@@ -38,7 +38,7 @@ class Trouble(NamedTuple):
 
     @classmethod
     def of(cls, exchange: Exchange) -> Trouble | None:
-        """That of a request which is over; None where nothing is known to be wrong, or who sent it is not."""
+        """The trouble of a finished request; None if nothing is known to be wrong, or its line is unknown."""
         if exchange.call_site is None or exchange.state is not None:
             return None
         if exchange.error is not None:
@@ -49,7 +49,7 @@ class Trouble(NamedTuple):
 
 
 class Limits(NamedTuple):
-    """What a pool allows."""
+    """The limits of a pool."""
 
     max_connections: int | None
     max_idle: int | None
@@ -62,7 +62,7 @@ class Limits(NamedTuple):
         return cls(pool.max_connections, pool.max_idle, pool.keepalive_expiry, pool.blocking)
 
     def shared(self, other: Limits | None) -> Limits:
-        """What both allow; None where they differ."""
+        """The common limits; None where they differ."""
         if other is None or other == self:
             return self
         differing = {name: None for name in self._fields if getattr(self, name) != getattr(other, name)}
@@ -70,7 +70,7 @@ class Limits(NamedTuple):
 
 
 class Tally:
-    """Plain sums over connections; `Row` adds those still open when it is asked."""
+    """Plain sums over connections; `Row` adds open ones on demand."""
 
     __slots__ = (
         "closed_by",
@@ -89,10 +89,10 @@ class Tally:
         self.opened = 0
         """Connections that became usable."""
         self.failed = 0
-        """Setups that did not succeed."""
+        """Failed setups."""
         self.failed_phases: Counter[str] = Counter()
         self.unseen = 0
-        """Open before we looked, so their setup is unknown."""
+        """Connections that were open before, so their setup is unknown."""
         self.inherited = 0
         """Opened by the process this one was forked from."""
         self.setup: dict[str, float] = {}
@@ -108,11 +108,11 @@ class Tally:
 
     @property
     def connections(self) -> int:
-        """Sockets that were there to be used."""
+        """Usable sockets."""
         return self.opened + self.unseen + self.inherited
 
     def add(self, connection: Connection) -> None:
-        """Count a connection in; to be called once for each."""
+        """Count a connection; call it once for each."""
         if connection.inherited:
             self.inherited += 1
         elif connection.failed_phase is not None:
@@ -205,16 +205,16 @@ class Row:
         """Requests that never got a connection."""
         self.errors: Counter[str] = Counter()
         self.statuses: Counter[int] = Counter()
-        """Those that say no, 400 and above."""
+        """Error statuses, 400 and above."""
         self.retries = 0
-        """Requests that the library made again by itself."""
+        """Requests that the library retried by itself."""
         self.troubles: Counter[Trouble] = Counter()
-        """What went wrong, by the lines that sent it."""
+        """What went wrong, by the line that sent the request."""
         self.waited = 0
         self.wait_time = 0.0
         self.slowest_wait = 0.0
         self.lost = 0
-        """Times a request was assigned a connection that another one took first."""
+        """How often a request was assigned a connection that another request took first."""
         self.finished = Tally()
         self.lanes = LaneSample()
 
@@ -222,7 +222,7 @@ class Row:
         return f"<Row {self.origin} {self.site.kind} {self.requests} requests {self.finished!r}>"
 
     def add_exchange(self, exchange: Exchange, times: int = 1) -> None:
-        """Count a request in, be it over or in progress; minus one time takes it out again."""
+        """Count a request, finished or in progress; minus one takes it out again."""
         self.requests += times
         if exchange.connection is None:
             if exchange.state is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from poolscope.records import Finding
+from poolscope.records import Finding, State
 from poolscope.reports.legend import legend
 from poolscope.reports.merge import merged
 from poolscope.reports.overview import Overview
@@ -20,9 +20,9 @@ from poolscope.reports.words import count, seconds, share, spent
 
 NARROWEST: Final = 72
 DETAILED_ORIGINS: Final = 8
-"""Origins whose connections are drawn; after them only their numbers are shown."""
+"""The connections of this many origins are drawn; of later ones only numbers are shown."""
 LISTED_ORIGINS: Final = 40
-"""Origins that get a line of their own."""
+"""Origins with their own line."""
 LISTED_FINDINGS: Final = 20
 LISTED_ROUTES: Final = 10
 LISTED_IN_PROGRESS: Final = 5
@@ -30,7 +30,7 @@ DETAIL: Final = 13
 """Width of the titles below a row."""
 EXCERPT_ROWS: Final = 3
 """Rows shown with one finding."""
-STATES: Final = {
+STATES: Final[dict[State, str]] = {
     "waiting": "waits for a connection",
     "connecting": "is connecting",
     "sending": "is being sent",
@@ -54,7 +54,7 @@ def renderer(write: Write, look: Look) -> Renderer:
 def render(overview: Overview, width: int = 100, color: bool = False) -> str:
     """The report as text, every line at most ``width`` (but at least 72) columns wide.
 
-    With ``color``, lines of code are links as well: it is for a terminal then.
+    With ``color``, lines of code are links as well: then it is for a terminal.
     """
     page = Page(max(NARROWEST, width), color)
     report = _Report(overview, page)
@@ -172,7 +172,7 @@ class _Report:
         self.page.print(*self.table.drawn(row))
 
     def _routes(self) -> None:
-        """What each route of the program's own server opened and sent, for each request that it served."""
+        """What each route of the program's own server opened and sent, per served request."""
         routes = self.overview.routes.all()
         if not routes:
             return
@@ -205,7 +205,7 @@ class _Report:
                 ("", f"  {seconds(self.overview.age(record)):>8}  "),
                 (
                     "",
-                    f"{STATES.get(record.state or '', '')}  {record.method or ''} {record.url or record.origin}",
+                    f"{STATES[record.state] if record.state else ''}  {record.method or ''} {record.url or record.origin}",
                 ),
                 ("site", site),
             )
@@ -214,7 +214,7 @@ class _Report:
         self.page.line()
 
     def write_findings(self) -> None:
-        """The findings, the dearest first."""
+        """The findings, the most expensive first."""
         for finding in self.findings[:LISTED_FINDINGS]:
             self.write_finding(*finding)
         if len(self.findings) > LISTED_FINDINGS:
@@ -283,7 +283,7 @@ class _Report:
 
 
 def _rows_of(finding: Finding, rows: list[Row]) -> list[Row]:
-    """The rows that a finding is about: those of its line, else those of its server."""
+    """The rows of a finding: those of its line, else those of its server."""
     there = [row for row in rows if finding.origin in (None, row.origin)]
     site = (finding.call_site, finding.sdk_call_site)
     return [row for row in there if (row.site.call_site, row.site.sdk_call_site) == site] or there

@@ -1,4 +1,4 @@
-"""What a stream says twice: things that are open now, and what a straggler may still name."""
+"""Things that come twice in a stream: those open now, and those recently closed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final, Generic, TypeVar
 from poolscope.records import Client, Connection, Exchange
 
 RECENT: Final = 1_024
-"""Things over that are still recognised."""
+"""Closed things that are still recognised."""
 Key = tuple[int, int]
 """(pid, id)"""
 

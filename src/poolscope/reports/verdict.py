@@ -15,23 +15,23 @@ from poolscope.reports.words import count, seconds, share
 ELSEWHERE: Final = frozenset({"PS106", "PS123"})
 """Findings that can only be fixed at the server or on the way to it."""
 SPENT: Final = {
-    "sleep": "were slept between retries",
-    "waiting": "were waited in vain",
-    "pool_wait": "were waited for connections",
+    "sleep": "went into sleeping between retries",
+    "waiting": "went into waiting in vain",
+    "pool_wait": "went into waiting for connections",
     "ca_certificates": "went into loading CA certificates",
     "addresses": "went into addresses that failed",
 }
 """The words for a part of a cost; any other part went into clients and connections."""
 LONG_WAIT: Final = 0.05
-"""From so many seconds of waiting, by all requests together, the verdict mentions it."""
+"""The verdict mentions waiting if all requests together waited for at least this many seconds."""
 NAMED: Final = 2
-"""How many lines to change are named."""
+"""How many of the lines to change are named."""
 THROWN: Final = "went into clients and connections thrown away"
 BUILT: Final = "went into building clients"
 
 
 class Run(NamedTuple):
-    """What a verdict is about."""
+    """The subject of a verdict."""
 
     overview: Overview
     sums: Sums
@@ -105,7 +105,7 @@ def _troubles(run: Run) -> list[Segment]:
 
 
 def _at(records: Iterable[Exchange]) -> str:
-    """The line that sent them; their number where there are several."""
+    """The line that sent them, or the number of lines."""
     sites = {record.call_site for record in records if record.call_site is not None}
     if len(sites) > 1:
         return f", sent by {len(sites)} lines"
@@ -113,7 +113,7 @@ def _at(records: Iterable[Exchange]) -> str:
 
 
 def _named(lines: Iterable[object]) -> str:
-    """The lines themselves, while there are few."""
+    """The lines themselves, if they are few."""
     sites = [line for line in lines if isinstance(line, CallSite)]
     return f": {', '.join(sorted(map(_short, sites)))}" if 0 < len(sites) <= NAMED else ""
 

@@ -11,14 +11,14 @@ from poolscope.reports.words import count, seconds
 
 
 class Process(NamedTuple):
-    """The run in a few words, and how long it took."""
+    """The run in a few words, and its duration."""
 
     words: list[str]
     wall_time: float | None
 
 
 def process(overview: Overview) -> Process:
-    """What the first process says about the run."""
+    """The run according to its first process."""
     words: list[str] = []
     first = next(iter(overview.headers.values()), None)
     if first is not None:
@@ -61,7 +61,7 @@ def _ending(exit_code: int) -> str:
 
 
 def nothing_seen(overview: Overview) -> str:
-    """What there is to say where no connection and no request is in the picture."""
+    """The message if there was no connection and no request."""
     others = _not_observed(overview)
     if others:
         return f"no request through httpx, requests, urllib3 or aiohttp was seen; not observed: {', '.join(others)}"
@@ -75,12 +75,12 @@ def _not_observed(overview: Overview) -> list[str]:
 
 
 def only_nothing(overview: Overview) -> str:
-    """The whole report of an empty picture, without colour."""
+    """The whole report of an empty overview, without colour."""
     return page([f"poolscope  {nothing_seen(overview)}"])
 
 
 def notes(overview: Overview) -> list[str]:
-    """What is missing from the picture, one sentence each."""
+    """What is missing from the report, one sentence each."""
     found = []
     summaries = overview.summaries.values()
     dropped = sum(summary.facts_dropped for summary in summaries)
@@ -101,14 +101,16 @@ def notes(overview: Overview) -> list[str]:
         )
     others = _not_observed(overview)
     if others:
-        found.append(f"What these did, which poolscope does not observe: {', '.join(others)}.")
+        found.append(f"Requests of libraries that poolscope does not observe: {', '.join(others)}.")
     lost = [pid for pid in overview.headers if pid not in overview.summaries and pid not in overview.running]
     if overview.summaries and lost:
         named = count(len(lost), "process", "processes")
-        found.append(f"The end of {named}: killed, out of room to write, or running where no lock says so.")
+        found.append(
+            f"The end of {named}: killed, out of disk space, or still running where files cannot be locked."
+        )
     if overview.more_processes:
         found.append(
-            f"What {count(overview.more_processes, 'more process', 'more processes')} said of themselves."
+            f"Program and end of {count(overview.more_processes, 'more process', 'more processes')}."
         )
     if overview.capped:
         found.append("More than 1,000 origins or call sites; the later ones are summed up as other.")

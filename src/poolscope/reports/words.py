@@ -28,7 +28,7 @@ def seconds(value: float | None, space: str = " ") -> str:
 
 
 def share(part: int, whole: int) -> str:
-    """``99.9 %``; exactly ``0 %`` and ``100 %`` only where it is none or all."""
+    """``99.9 %``; exactly ``0 %`` and ``100 %`` only for none and all."""
     if whole == 0:
         return NOTHING
     percent = 100 * part / whole
@@ -50,14 +50,14 @@ def plain(name: str) -> str:
 
 
 def most(counts: Mapping[str, int], shown: int = 6) -> list[tuple[str, int]]:
-    """The largest first, equal ones by name; what is left over in one sum."""
+    """The largest first, equal ones by name; the rest as one sum."""
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     rest = sum(number for _, number in ordered[shown:])
     return ordered[:shown] + ([("other", rest)] if rest else [])
 
 
 class Paths:
-    """Shortens file names the same way on every machine that reads the same records.
+    """Shortens file names, in the same way on every machine.
 
     Installed files lose the part before the package; the user's own files lose the directory that all of
     them share.
@@ -67,7 +67,7 @@ class Paths:
         own = {os.path.dirname(name) for name in files if os.path.isabs(name) and not _installed(name)}
         shared = os.path.commonpath(sorted(own)) if own else ""
         self.base = "" if shared == os.path.dirname(shared) else shared
-        """The directory that the short names start from; empty where only the root is shared."""
+        """The directory in which the short names begin; empty if they share only the root."""
 
     def short(self, name: str, width: int | None = None) -> str:
         """``name`` without its base, cut from the left to ``width`` characters if need be."""
@@ -82,7 +82,7 @@ class Paths:
 
 
 def _installed(name: str) -> str:
-    """What follows site-packages or the standard library's directory; empty for other files."""
+    """The part after site-packages or the standard library's directory; empty for other files."""
     found = _INSTALLED.match(name.replace("\\", "/"))
     return name[found.end() :] if found else ""
 
@@ -99,7 +99,7 @@ _SPENT = {
 
 
 def spent(parts: dict[str, float]) -> str:
-    """What a cost is made of, in words."""
+    """The parts of a cost, in words."""
     if len(parts) == 1:
         return _SPENT.get(next(iter(parts)), "building, setup and closing")
     return "building, setup and closing"

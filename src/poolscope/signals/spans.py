@@ -319,7 +319,7 @@ class RequestSpans:
                 raise
             if name not in self._complained:
                 self._complained.add(name)
-                log.warning("%s raised; the request goes on (said once)", name, exc_info=True)
+                log.warning("%s raised; the request goes on (reported once)", name, exc_info=True)
 
 
 _ERROR = Status(StatusCode.ERROR)

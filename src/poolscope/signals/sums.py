@@ -5,8 +5,15 @@ from __future__ import annotations
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from poolscope import facts, records
+from poolscope.records import CloseReason
 
-EVERYDAY: Final = ("client_close", "connection_close_header", "gc", "pool_full", "server_closed_idle")
+EVERYDAY: Final[tuple[CloseReason, ...]] = (
+    "client_close",
+    "connection_close_header",
+    "gc",
+    "pool_full",
+    "server_closed_idle",
+)
 """Close reasons whose counters are there, as 0, from the first sight of a server on."""
 
 Attributes = dict[str, Any]

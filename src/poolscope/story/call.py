@@ -1,4 +1,4 @@
-"""Which call of the user's we are in: the client it went through, and the exchange that came before.
+"""The user's call that we are in: its client, and its previous exchange.
 
 A client's hook opens a `Call`; the hooks below it read it to name an exchange's client and its place in a
 chain of redirects, retries and auth steps. A ContextVar, because it must follow threads, tasks and greenlets.
@@ -37,7 +37,7 @@ class Call:
         self.call_site = call_site
         self.newest: Exchange | None = None
         self.young = young
-        """The client, while what it sends is still looked at."""
+        """The client, while its requests are still examined."""
 
     def __repr__(self) -> str:
         return f"<Call client={self.client} newest={self.newest and self.newest.id}>"
@@ -65,4 +65,4 @@ def relation_after(before: Exchange) -> Relation | None:
 
 
 CURRENT_CALL: Final[ContextVar[Call | None]] = ContextVar("poolscope_call", default=None)
-"""The call we are in."""
+"""The current call."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from poolscope.facts import BEGUN, ENDED, Client, RawCallSite, now
+from poolscope.facts import BEGUN, ENDED, Client, CloseKind, RawCallSite, now
 from poolscope.identity import Identity
 from poolscope.queue import FACTS, is_the_hosts
 from poolscope.story.hook import Hook
@@ -19,7 +19,7 @@ _ENDED = Hook("client.ended")
 
 
 class ClientFacts:
-    """The sheet of a client, shared by all that belongs to it, which none of it keeps alive."""
+    """The sheet of a client, shared by its parts; it keeps none of them alive."""
 
     __slots__ = ("era", "identity", "pool_name", "sheet", "stated")
 
@@ -27,10 +27,10 @@ class ClientFacts:
         self.sheet = sheet
         self.identity = Identity()
         self.pool_name: str | None = None
-        """What the program calls its pools."""
+        """The program's name for its pools."""
         self.era = era
         self.stated = False
-        """Whether its birth is on the queue; a client that was built under suppression is stated when used."""
+        """Whether its construction was reported; a client built under suppression is reported when used."""
         if stated:
             self._state()
 
@@ -54,7 +54,7 @@ class ClientFacts:
         return self.sheet
 
     def observed_by_itself(self) -> None:
-        """It was asked to be observed: hooks that go in or out elsewhere change nothing any more."""
+        """It was chosen to be observed: instrumenting everything, or no longer, does not change that."""
         if self.era != SIGHT.own:
             unbroken = self.era.goes_on
             self.era = SIGHT.own
@@ -69,12 +69,12 @@ class ClientFacts:
         self.stated = False
 
     def sends(self, headers: Any, target: Any, body: Any) -> None:
-        """It sends a request: what that says of its settings."""
+        """It sends a request: note what that says about its settings."""
         sheet, identity = self.sheet, self.identity
         sheet.settings = identity.sends(headers, target, body)
         sheet.apart_from_credentials = identity.apart
 
-    def ends(self, how: str) -> None:
+    def ends(self, how: CloseKind) -> None:
         """It was closed, or collected without a close; runs inside garbage collection, too."""
         sheet = self.sheet
         if self.stated and self.era.goes_on and LIVE.clients.pop(sheet.id, None) is not None:
@@ -84,7 +84,7 @@ class ClientFacts:
 
 
 class ClientMark:
-    """Lives exactly as long as its client, and says so when that is collected without a close."""
+    """Lives exactly as long as its client, and reports when that is collected without a close."""
 
     __slots__ = ("facts", "owner")
 
@@ -134,7 +134,7 @@ def built(
 
 
 def found(client: Any, kind: str, *, by_itself: bool = False) -> ClientMark:
-    """A mark for a client that was there before we looked; ``by_itself``: stated when it is first used."""
+    """A mark for a client that existed before; ``by_itself``: report it when it is first used."""
     sheet = Client(kind, FACTS.epoch)
     era = SIGHT.own if by_itself else SIGHT.era
     return ClientMark(client, ClientFacts(sheet, era, stated=not by_itself))

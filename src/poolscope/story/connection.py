@@ -4,8 +4,8 @@
         └──► setup failed                              └──► collected
 
 A `ConnectionMark` is left on the library's own connection object. Only the task that owns the connection writes
-its sheet, and writes before it passes the connection on, so no lock is needed. Two may close at once: the one who
-takes the sheet out of `LIVE` states the end. `closing` and `collected` may run inside garbage collection.
+its sheet, and writes before it passes the connection on, so no lock is needed. Two threads may close it at once:
+whichever takes the sheet out of `LIVE` reports the end. `closing` and `collected` may run inside garbage collection.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from poolscope.facts import (
     CloseTrigger,
     Connection,
     Exchange,
+    PhaseName,
     Pool,
     RawOrigin,
     Via,
@@ -37,25 +38,25 @@ class Setup:
         self.sheet = sheet
         self.exchange = exchange
         """The exchange that sets it up in its task; None if no request does."""
-        self.phase = "connect"
+        self.phase: PhaseName = "connect"
         """What a failure would now belong to."""
         self.since = at
 
     def __repr__(self) -> str:
         return f"<Setup {self.phase} of {self.sheet!r}>"
 
-    def enters(self, phase: str, at: float | None = None) -> None:
-        """``phase`` begins; nothing is stated of the one before."""
+    def enters(self, phase: PhaseName, at: float | None = None) -> None:
+        """``phase`` begins; nothing is noted of the one before."""
         self.phase, self.since = phase, now() if at is None else at
 
-    def over(self, then: str, at: float | None = None) -> None:
+    def over(self, then: PhaseName, at: float | None = None) -> None:
         """The phase it is in has ended, and ``then`` begins."""
         at = now() if at is None else at
         self.sheet.phases.append((self.phase, self.since, at))
         self.phase, self.since = then, at
 
     def tried(self, address: object, began_at: float, what: failures.Seen | None) -> None:
-        """One address was tried; until then those before it had cost time, if it has answered."""
+        """One address was tried; if it answered, the addresses before it cost the time until then."""
         sheet = self.sheet
         sheet.attempts = (sheet.attempts or 0) + 1
         failure = None if what is None else failures.of_attempt(sheet, what)
@@ -74,15 +75,15 @@ class ConnectionMark:
 
     def __init__(self) -> None:
         self.sheet: Connection | None = None
-        """The socket's; None while it holds none that we may speak of."""
+        """The socket's sheet; None while it holds no socket that may be reported."""
         self.exchange: Exchange | None = None
-        """The newest on it."""
+        """Its newest exchange."""
         self.setup: Setup | None = None
-        """Under way."""
+        """Its setup under way."""
         self.silent = False
-        """The socket was opened while we were suppressed: never to be reported."""
+        """The socket was opened under suppression: it is never reported."""
         self.numbered = True
-        """Whether every request on it went past us."""
+        """Whether poolscope saw every request on it."""
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.sheet!r}{' silent' if self.silent else ''}>"
@@ -93,7 +94,7 @@ class ConnectionMark:
     # Setup
 
     def begins(self, origin: RawOrigin, via: Via, exchange: Exchange | None, silent: bool) -> Setup:
-        """The setup of a new socket begins, in the task of ``exchange`` if it is anybody's."""
+        """The setup of a new socket begins, in the task of ``exchange`` if a request waits for it."""
         at = now()
         sheet = self.sheet = Connection(origin, FACTS.epoch)
         sheet.via = via
@@ -111,7 +112,7 @@ class ConnectionMark:
         return setup
 
     def opened(self, at: float | None = None) -> None:
-        """Setup is over and the connection usable."""
+        """Setup is over, and the connection is usable."""
         setup, self.setup = self.setup, None
         if setup is None:
             return
@@ -147,7 +148,7 @@ class ConnectionMark:
             ENTRANCE.tell("setup_ended", sheet, exchange)
 
     def found_open(self, origin: RawOrigin, via: Via, pool: Pool | None) -> Connection:
-        """A socket that was open before we looked: its past is unknown."""
+        """A socket that was already open: its past is unknown."""
         sheet = self.sheet = Connection(origin, FACTS.epoch)
         sheet.via = via
         if pool is not None:
@@ -161,7 +162,7 @@ class ConnectionMark:
     # Exchanges
 
     def taken(self, exchange: Exchange, *, joined: bool = False) -> None:
-        """``exchange`` has really got this connection; ``joined``: it waited for another's setup of it."""
+        """``exchange`` really has this connection; ``joined``: it waited while another one set it up."""
         sheet = self.sheet
         if sheet is None or sheet.closed_at is not None:
             return
@@ -184,7 +185,7 @@ class ConnectionMark:
         if not exchange.silent:
             exchange.connection = sheet
             if sheet.epoch != FACTS.epoch and sheet.id not in LIVE.connections:
-                # There was a fork: the parent reports how it was opened, and the requests that the parent sent.
+                # After a fork: the parent reports how it was opened, and its own requests on it.
                 LIVE.connections[sheet.id] = sheet
                 sheet.unsettled.clear()
             sheet.unsettled.add(exchange.id)
@@ -214,7 +215,7 @@ class ConnectionMark:
     # The end
 
     def closing(self, trigger: CloseTrigger, at: float | None = None) -> Connection | None:
-        """Somebody begins to close it: the sheet for the caller who comes first, else None."""
+        """A close begins: returns the sheet to the first caller, else None."""
         sheet = self.sheet
         if sheet is None or sheet.closed_at is not None:
             return None
@@ -226,13 +227,13 @@ class ConnectionMark:
         return sheet
 
     def closed(self, sheet: Connection, took: float | None) -> None:
-        """The close that `closing` gave ``sheet`` out for is over, after ``took`` seconds if anybody called it."""
+        """The close that began with `closing` is over, after ``took`` seconds if it was a call."""
         sheet.close_time = took
         if not self.silent:
             FACTS.put(ENDED, sheet)
 
     def collected(self) -> None:
-        """Nobody closed it: the garbage collector takes it."""
+        """It was not closed: the garbage collector takes it."""
         sheet = self.closing("gc")
         if sheet is not None:
             self.closed(sheet, None)

@@ -1,7 +1,7 @@
 """The live path: the moments at which a door may act in the caller's own task.
 
-A door registers itself as `ENTRANCE.door`; the story calls through and never knows who listens. A door's
-methods hold no lock of ours and get the library's own request or response for the length of the call only.
+A door registers itself as `ENTRANCE.door`; the story calls it without knowing what it is. A door's
+methods hold no lock of ours and may use the library's own request or response only during the call.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Door(Protocol):
 
 
 class Entrance:
-    """Where the one door that wants the live path is registered; a door that raises does no harm."""
+    """Holds the one door of the live path; a door that raises does no harm."""
 
     __slots__ = ("_hooks", "door")
 

@@ -30,7 +30,7 @@ CURRENT: Final[ContextVar[Exchange | None]] = ContextVar("poolscope_exchange", d
 
 
 def follow_silently(origin: RawOrigin, method: Any, target: Any) -> Exchange:
-    """A suppressed exchange: its connection's numbers stay right, and nothing is ever stated of it."""
+    """A suppressed exchange: it keeps its connection's numbers right, and is never reported."""
     exchange = Exchange(origin, FACTS.epoch, now(), method, target)
     exchange.silent = True
     exchange._peers[exchange.id] = None
@@ -88,7 +88,7 @@ def lost(exchange: Exchange) -> None:
 
 
 def unserved(exchange: Exchange) -> None:
-    """The connection that it had got has not served it: nothing of it was sent there."""
+    """The connection did not serve it: nothing of it was sent there."""
     mark, connection = exchange._mark, exchange.connection
     if mark is not None:
         mark.given_back(exchange, None)
@@ -99,7 +99,7 @@ def unserved(exchange: Exchange) -> None:
 
 
 def waited(exchange: Exchange, until: float) -> None:
-    """Its wait for the pool is over: nothing where it neither queued nor lost a connection."""
+    """Its wait for the pool is over: 0 if it neither queued nor lost a connection."""
     if exchange.queued or exchange.failed_attempts:
         exchange.pool_wait = until - exchange.started_at
     else:
@@ -180,7 +180,7 @@ def ended(
 
 
 def dropped(exchange: Exchange, complete: bool | None) -> None:
-    """Its answer was left to the garbage collector, and so was its connection, which was never given back."""
+    """Its answer and its connection, which was never given back, were left to the garbage collector."""
     if exchange._peers.pop(exchange.id, exchange) is not exchange:
         exchange.finished_at = now()
         exchange.body_complete = complete
@@ -192,4 +192,4 @@ def _over(exchange: Exchange) -> None:
     exchange.instead = exchange.connecting = None
     if not exchange.silent and exchange.epoch == FACTS.epoch:
         FACTS.put(ENDED, exchange)
-        LIVE.exchanges.pop(exchange.id, None)  # after the queue has it: a snapshot misses it nowhere
+        LIVE.exchanges.pop(exchange.id, None)  # only after it is queued, so that no snapshot misses it

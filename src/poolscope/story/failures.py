@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
-from poolscope.facts import Connection, ErrorType, Exchange, Failure
+from poolscope.facts import Connection, ErrorType, Exchange, Failure, PhaseName
 
 Kind: TypeAlias = Literal[
     "timeout", "unresolved", "refused", "reset", "ended", "certificate", "tls", "protocol", "socket", "pool",
@@ -40,11 +40,11 @@ class Meanings(NamedTuple):
     """What the exceptions of one library mean, by the names of their classes."""
 
     surely: Mapping[str, Kind]
-    """Whatever is under them."""
+    """True whatever caused them."""
     otherwise: Mapping[str, Kind]
-    """Where nothing under them is known."""
+    """True if their cause is not known."""
     wrappers: frozenset[str] = frozenset()
-    """Those that are raised while their cause is handled, without naming it."""
+    """Exceptions raised while their cause is handled, without naming it."""
 
 
 NONE_OF_ITS_OWN: Final = Meanings({}, {})
@@ -121,7 +121,7 @@ def _kept_by(error: BaseException) -> Any:
 
 
 def by_name(name: str) -> Seen:
-    """What the name alone says about an exception."""
+    """The meaning of an exception by its name alone."""
     return Seen("cancelled" if name.rpartition(".")[2] in _CANCELLED_BY else "other")
 
 
@@ -232,13 +232,13 @@ def of_attempt(sheet: Connection, what: Seen) -> Failure | None:
     return _in_phase("connect", sheet, what)
 
 
-def _in_phase(phase: str, sheet: Connection, what: Seen) -> Failure | None:
+def _in_phase(phase: PhaseName, sheet: Connection, what: Seen) -> Failure | None:
     type_ = type_of(what.kind, phase)
     return None if type_ is None else Failure(type_, what.code, what.said, sheet.id)
 
 
 def ends(exchange: Exchange, error: str, what: Seen | None) -> None:
-    """State why ``exchange`` failed, on its sheet and on that of a connection that it had for itself."""
+    """Note why ``exchange`` failed, on its sheet and on that of a connection that it had for itself."""
     if what is not None or exchange.failure is None:
         exchange.failure = of_exchange(exchange, what or by_name(error))
     sheet = exchange.connection
@@ -255,7 +255,7 @@ def of_exchange(exchange: Exchange, what: Seen) -> Failure | None:
     if kind == "protocol" and sheet is not None and sheet.eof:
         kind = "ended"  # what came was cut off, and so was not valid
     if kind in ("ended", "protocol") and sheet is not None and sheet.error == "ConnectionResetError":
-        kind = "reset"  # as the socket said before; not every library passes it on
+        kind = "reset"  # the socket's error from before; not every library passes it on
     type_ = type_of(kind, _moment(exchange))
     return None if type_ is None else Failure(type_, what.code, what.said)
 

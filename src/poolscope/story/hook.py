@@ -41,7 +41,7 @@ class Hook:
 
     @property
     def failures(self) -> int:
-        """How many are held against it, and not forgiven yet."""
+        """How many recent failures count."""
         return len(self._recent)
 
     def failed(self, error: Exception) -> bool:
@@ -59,7 +59,7 @@ class Hook:
         return True
 
     def reset(self) -> None:
-        """On again, with nothing held against it."""
+        """On again, without past failures."""
         self._recent = ()
         if self.disabled:
             self.disabled = False

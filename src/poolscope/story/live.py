@@ -7,9 +7,9 @@ comprehension over the dictionary itself. Suppressed exchanges are not in it.
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final
 
-from poolscope.facts import Client, Connection, Exchange, Pool, RawOrigin
+from poolscope.facts import Client, Connection, Exchange, HolderState, Pool, RawOrigin, State
 from poolscope.queue import FACTS
 
 LIMIT: Final = 100_000
@@ -17,10 +17,6 @@ LIMIT: Final = 100_000
 CLIENTLESS_POOLS: Final = 1_000
 """Pools without a client are never closed; the newest are remembered."""
 
-State: TypeAlias = Literal["waiting", "connecting", "sending", "awaiting_headers", "reading"]
-"""How far an exchange in progress is."""
-NOT_GIVEN_BACK: Final = "not_given_back"
-"""The state of an exchange that is over but never gave its slot back to its pool."""
 LOOK_EVERY: Final = 1.0
 """Seconds between two looks at who holds the connections of one pool: looking is linear in what is live."""
 
@@ -46,7 +42,7 @@ class Registry:
         self.connections: dict[int, Connection] = {}
         self.exchanges: dict[int, Exchange] = {}
         self.lent: dict[int, Exchange] = {}
-        """Exchanges that have a slot of a pool which keeps count, until they give it back."""
+        """Exchanges that hold a slot of a pool with a limit, until they give it back."""
         self.peers: dict[Any, dict[int, None]] = {}
         """Exchanges in flight by origin and by the line that built their client."""
 
@@ -87,27 +83,33 @@ class Registry:
         return [sheet for sheet in list(self.lent.values()) if sheet.finished_at is not None]
 
     def look_for_holders(self, waiting: Exchange, at: float) -> None:
-        """Write down who holds what ``waiting`` waits for; of one pool not more often than `LOOK_EVERY`."""
+        """Note the holders of the connections that ``waiting`` waits for, at most every `LOOK_EVERY` seconds per
+        pool.
+        """
         pool = None if waiting.pool is None else self.pools.get(waiting.pool)
         if pool is None or at - pool.starved_at < LOOK_EVERY:
             return
         pool.starved_at = at
         mark = waiting._mark
         on = None if mark is None else mark.sheet  # else it waits for a stream of that very connection
-        holding = [
-            (sheet, state_of(sheet))
+        holding: list[tuple[Exchange, HolderState]] = [
+            (sheet, state)
             for sheet in list(self.exchanges.values())
             if sheet.pool == waiting.pool and sheet is not waiting and _holds(sheet, on)
+            # Another thread may have lost its connection since.
+            if (state := state_of(sheet)) != "waiting"
         ]
-        over = [(sheet, NOT_GIVEN_BACK) for sheet in self.not_given_back() if sheet.pool == waiting.pool]
-        waiting.holders = (*holding, *over)
+        holding.extend(
+            (sheet, "not_given_back") for sheet in self.not_given_back() if sheet.pool == waiting.pool
+        )
+        waiting.holders = tuple(holding)
 
     def _has_client(self, pool: Pool) -> bool:
         return pool.client in self.clients
 
 
 def _drop_oldest(live: dict[int, Any], limit: int, kept: Any = None) -> None:
-    # A tenth at once: taking the oldest out of a dictionary one by one is quadratic.
+    # A tenth at once: removing the oldest entries one by one is quadratic.
     if len(live) <= limit + limit // 10:
         return
     excess = [key for key, thing in list(live.items()) if kept is None or not kept(thing)]

@@ -17,7 +17,7 @@ _NAMES: Final[dict[str, None]] = {}
 
 
 def name_for(name: Any) -> str | None:
-    """What pools are called that the program calls ``name``, or nothing; TypeError or ValueError if that is no name."""
+    """The pool name that the program gave, if any; TypeError or ValueError if it cannot be a name."""
     if name is None:
         return None
     if not isinstance(name, str):
@@ -31,25 +31,25 @@ def name_for(name: Any) -> str | None:
 
 
 def name_of(pool: int | None) -> str | None:
-    """What the program calls the live pool with this id."""
+    """The name of the live pool with this id."""
     sheet = None if pool is None else LIVE.pools.get(pool)
     return None if sheet is None else sheet.name
 
 
 class PoolMark:
-    """Whose pool it is, and its sheet. Connections keep it, so that the reason of a late close is known."""
+    """The client and the sheet of a pool. Connections keep it, so that the reason of a late close is known."""
 
     __slots__ = ("client", "ending", "era", "name", "shared", "sheet")
 
     def __init__(self, era: Era, client: ClientFacts | None = None) -> None:
         self.era = era
         self.client = client
-        """Whose pool it is; None where only the call says."""
+        """The client of the pool; None if only the call knows it."""
         self.shared = False
         """Several clients use it, so it belongs to none of them."""
         self.sheet: Pool | None = None
         self.name: str | None = None
-        """What the program calls it, apart from what it calls all pools of a client."""
+        """Its own name, apart from the name of all pools of a client."""
         self.ending: CloseTrigger | None = None
         """The close trigger of the connections it holds, once it was closed or evicted."""
 

@@ -1,7 +1,7 @@
-"""Which incoming request a program is serving, if a middleware says so.
+"""The incoming request that a program is serving, if a middleware reports it.
 
-What is sent meanwhile in the same context belongs to it. Only its route is kept: a template such as
-``/cart/{id}``, never a path that somebody asked for.
+Requests sent meanwhile in the same context belong to it. Only its route is kept: a template such as ``/cart/{id}``,
+never the requested path.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from poolscope.ids import Count
 
 METHODS: Final = frozenset("GET HEAD POST PUT PATCH DELETE OPTIONS TRACE CONNECT QUERY".split())
 OTHER_METHOD: Final = "_OTHER"
-"""As the conventions call a method that is not known."""
+"""The conventions' name for an unknown method."""
 LONGEST: Final = 200
 """Characters of a route at most."""
 MOST: Final = 200
@@ -53,11 +53,11 @@ class Served:
     def _found(self) -> str | None:
         try:
             return self._find()
-        except Exception:  # the program's own: a request is not lost for that
+        except Exception:  # the program's own fault, for which no request is lost
             return None
 
     def found_by(self, find_route: Callable[[], str | None]) -> None:
-        """Somebody further in knows the route better."""
+        """An inner middleware knows the route better."""
         self._find = find_route
 
     def sends(self, exchange: Exchange) -> None:

@@ -1,4 +1,4 @@
-"""Whose moves are reported: everybody's while the program is instrumented, else only those of marked objects."""
+"""Which objects are reported: all while the program is instrumented, else only marked ones."""
 
 from __future__ import annotations
 
@@ -6,30 +6,30 @@ from typing import Final
 
 
 class Era:
-    """A time in which objects are watched without a gap."""
+    """A period in which objects are watched without a gap."""
 
     __slots__ = ("goes_on",)
 
     def __init__(self, goes_on: bool) -> None:
         self.goes_on = goes_on
-        """Whether what an object of this era remembers is all that happened to it."""
+        """Whether an object of this era has been watched ever since."""
 
     def __repr__(self) -> str:
         return f"<Era that {'goes on' if self.goes_on else 'is over'}>"
 
 
 NEVER: Final = Era(goes_on=False)
-"""The value for objects that poolscope has not looked into yet."""
+"""The era of objects that poolscope has not seen yet."""
 
 
 class Sight:
-    """Whether the whole program is observed, and in which era: what an older mark knows has a gap since."""
+    """Whether the whole program is observed, and in which era: marks of older eras have a gap."""
 
     __slots__ = ("era", "everybody", "own")
 
     def __init__(self) -> None:
         self.own = Era(goes_on=True)
-        """That of objects that were asked to be observed by themselves."""
+        """The era of objects that were chosen to be observed."""
         self.era = NEVER
         self.everybody = False
 
@@ -49,7 +49,7 @@ class Sight:
             self.era.goes_on = False
 
     def forgets_some(self) -> None:
-        """What was asked to be observed by itself is not, until asked again."""
+        """Chosen objects are no longer observed, until chosen again."""
         self.own.goes_on = False
         self.own = Era(goes_on=True)
 

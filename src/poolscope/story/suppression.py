@@ -1,4 +1,4 @@
-"""Whether OpenTelemetry asked everybody to be silent here, as exporters do around their own requests.
+"""Whether OpenTelemetry suppresses instrumentation here, as exporters do around their own requests.
 
 Asked in the sense of ``opentelemetry.instrumentation.utils.is_instrumentation_enabled()``. Suppression of
 Suppressed HTTP instrumentation alone only decides who owns the request's span, never whether to observe.

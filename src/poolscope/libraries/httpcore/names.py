@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from typing import Any, Final
 
-from poolscope.facts import Connection, Pool, RawOrigin, Via
+from poolscope.facts import Connection, PhaseName, Pool, RawOrigin, Via
 from poolscope.libraries.errors import handled_in, name_of
 from poolscope.libraries.tls import note_tls as note_tls_of
 from poolscope.queue import is_the_hosts
@@ -114,20 +114,22 @@ def via_of(connection: Any, pool: Any) -> Via:
     return "uds" if getattr(pool, "_uds", None) is not None else "direct"
 
 
-def phases_of(connection: Any, via: Via, origin: RawOrigin) -> tuple[str, ...]:
+def phases_of(connection: Any, via: Via, origin: RawOrigin) -> tuple[PhaseName, ...]:
     """The phases of this connection's setup, in order, by the library's own rules."""
     tls = _tls_phases(connection)
     if via in ("forward", "tunnel"):
         to_proxy = getattr(getattr(connection, "_proxy_origin", None), "scheme", b"http")
         inner = getattr(connection, "_connection", None)  # to the proxy, with a context of its own
-        before = ("connect", *_tls_phases(inner)) if to_proxy == b"https" else ("connect",)
+        before: tuple[PhaseName, ...] = (
+            ("connect", *_tls_phases(inner)) if to_proxy == b"https" else ("connect",)
+        )
         return (*before, "proxy_tunnel", *tls) if via == "tunnel" else before  # TLS inside, ws or not
     if via == "socks":
         return ("connect", "proxy_tunnel", *(tls if origin[0] == b"https" else ()))
     return ("connect", *(tls if origin[0] in (b"https", b"wss") else ()))
 
 
-def _tls_phases(connection: Any) -> tuple[str, ...]:
+def _tls_phases(connection: Any) -> tuple[PhaseName, ...]:
     """Without a context given, setup loads the CA certificates itself."""
     return ("tls_context", "tls") if getattr(connection, "_ssl_context", "given") is None else ("tls",)
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextvars import ContextVar
 from typing import Any, Final
 
-from poolscope.facts import Connection, Failure, RawOrigin, Via, now
+from poolscope.facts import Connection, Failure, PhaseName, RawOrigin, Via, now
 from poolscope.libraries import resolver, tls
 from poolscope.libraries.point import Point
 from poolscope.libraries.resolver import LOOKUPS
@@ -175,7 +175,7 @@ def connected(connection: Any, token: Lookup, result: Any) -> None:
     """There is a socket."""
     seen = token.over(connection, _peer(result))
     setup = token.setup
-    then = "tls_context" if setup.sheet.origin[0] == "https" else "connect"
+    then: PhaseName = "tls_context" if setup.sheet.origin[0] == "https" else "connect"
     if seen or getattr(result, "family", None) == getattr(socket, "AF_UNIX", -1):
         setup.over(then)
     else:

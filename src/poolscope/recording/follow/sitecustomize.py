@@ -1,6 +1,6 @@
 """Read by Python children of ``run`` where poolscope.pth is not installed.
 
-Python imports only one sitecustomize, so this one first runs the one that it hides.
+Python imports only one sitecustomize, so this file first runs the sitecustomize that it hides.
 """
 
 import os
@@ -26,7 +26,7 @@ def _record() -> None:
     if "POOLSCOPE_FOLLOW" in os.environ:
         try:
             from poolscope.recording.boot import activate
-        except Exception:  # an interpreter without poolscope, or too old for it, goes without
+        except Exception:  # an interpreter without poolscope, or too old for it, is not recorded
             return
         activate()
 

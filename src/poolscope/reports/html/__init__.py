@@ -1,7 +1,6 @@
-"""The picture as one HTML file that needs no network: lanes on a time axis, findings beside them, tables.
-
-`sample` keeps what is drawn, `facts` the words and sums, `columns` packs both; the page's own parts
-(page.html, style.css, the scripts) lie beside this file and are put together here.
+"""The report as one HTML file that needs no network: lanes on a time axis, findings, tables. `sample` keeps what is
+drawn, `facts` makes the words and sums, `columns` packs both. This file assembles the page from its parts beside it
+(page.html, style.css, the scripts).
 """
 
 from __future__ import annotations
@@ -72,7 +71,9 @@ class Page:
 
 
 def _page(program: str, sentence: str) -> str:
-    """The page around the data. The texts of the data go in last, so nothing in them is taken for a placeholder."""
+    """The page around the data. Texts of the data are inserted last, so nothing in them can pass for a
+    placeholder.
+    """
     style, script = own("style.css"), own_script()
     policy = (
         f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; "

@@ -1,8 +1,8 @@
 """Rows kept column by column, and the compressed payload that the page unpacks.
 
 The payload is gzip, in base64: four bytes with the length of a JSON object, that object, zeros up to a
-multiple of eight, then each column's bytes, again padded. The object says what each column is called, its
-type, and where it begins. Nothing in base64 can end a script element.
+multiple of eight, then each column's bytes, again padded. The object has the name, type and beginning of each column.
+Nothing in base64 can end a script element.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def micros(seconds: float | None) -> float:
 
 
 def whole(number: int | None) -> int:
-    """A number as a column of whole numbers takes it."""
+    """A number, or `UNKNOWN` for None, for a column of whole numbers."""
     return NONE if number is None or not 0 <= number < NONE else number
 
 

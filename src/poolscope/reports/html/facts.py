@@ -1,4 +1,4 @@
-"""What the page says in words: the verdict, the sums of each group of lanes, the findings, what is missing."""
+"""The page's words: the verdict, the sums of each group of lanes, the findings, what is missing."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ GROUPS_WITH_SOURCE: Final = 200
 
 
 def _findings(overview: Overview) -> list[Finding]:
-    """Of all processes, what matters more first."""
+    """The findings of all processes, the most important first."""
     found = [one.finding for one in merged(overview.findings())]
     return sorted(found, key=lambda finding: finding.severity == "info")
 
@@ -135,7 +135,7 @@ def _thinned(sample: Sample) -> dict[str, Any]:
 
 
 def _source(lines: set[CallSite]) -> dict[str, list[Any]]:
-    """The lines that are in the files now, which may differ from those that ran."""
+    """The lines as they are in the files now, which may differ from the code that ran."""
     found = {}
     for site in sorted(lines, key=lambda line: (line.file, line.line))[:GROUPS_WITH_SOURCE]:
         text = linecache.getlines(site.file)

@@ -1,7 +1,7 @@
 """Connections and requests worth drawing, in bounded memory.
 
-Up to `LIMIT` of each are all kept. Beyond it, of the ordinary ones every second, fourth, eighth … stays;
-what failed or waited is thinned only when there is too much of that alone.
+Up to `LIMIT` of each, all are kept. Beyond that, only every second, fourth, eighth … ordinary one stays; those that
+failed or waited are thinned only if they alone are too many.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ LIMIT: Final = 120_000
 PHASES: Final = ("dns", "connect", "proxy_tunnel", "tls_context", "tls")
 
 REUSED, JOINED, FRESH, CUT, IN_PROGRESS = 1, 2, 4, 8, 16
-"""Flags of a request: how it came by its connection, its body not read to the end, no end yet."""
+"""Flags of a request: how it got its connection, its body not read to the end, no end yet."""
 
 
 class _Built(NamedTuple):
-    """A client as its first connection shows it."""
+    """A client before its first connection is drawn."""
 
     site: Site
     created_at: float | None
@@ -33,7 +33,7 @@ class _Built(NamedTuple):
 
 
 class _Lane:
-    """A connection that may change yet."""
+    """A connection that may still change."""
 
     __slots__ = ("built", "number", "record", "seen", "site")
 
@@ -50,7 +50,7 @@ class _Lane:
 
 
 class Thinning:
-    """One in so many of a kind of row."""
+    """Keeps one in so many rows of a kind."""
 
     def __init__(self) -> None:
         self.step = 1
@@ -70,7 +70,7 @@ class Thinning:
 
 
 class Sample:
-    """Feed it every record of a stream; `finish` makes its tables whole."""
+    """Feed it every record of a stream; `finish` completes its tables."""
 
     def __init__(self, limit: int = LIMIT) -> None:
         self.limit = limit
@@ -117,7 +117,7 @@ class Sample:
             take(record)
 
     def finish(self) -> None:
-        """What is still open or in progress gets its row, as it stood at the end."""
+        """Add rows for what is still open or in progress, as it was at the end."""
         for exchange in self._in_progress:
             self._add_exchange(exchange)
         for lane in self._lanes.open():
@@ -258,7 +258,7 @@ class Sample:
             self._double()
 
     def _double(self) -> None:
-        """Forget half of the ordinary requests, or of the remarkable ones where they are the most."""
+        """Forget half of the ordinary requests, or of the remarkable ones if these are the majority."""
         columns = self.exchanges.columns
         remarkable = sum(columns["remarkable"])
         much = self.remarkable if 2 * remarkable > len(self.exchanges) else self.ordinary
@@ -268,7 +268,7 @@ class Sample:
         self.exchanges.keep([of[kind].keeps(place) for place, kind in pairs])
 
     def _drop_lanes(self) -> None:
-        """Forget connections that none of the kept requests ran on, unless they are remarkable themselves."""
+        """Forget connections without a kept request, unless they are remarkable themselves."""
         if self.ordinary.step == self.remarkable.step == 1 and len(self.connections) <= self.limit:
             return
         used = set(self.exchanges.columns["lane"])
