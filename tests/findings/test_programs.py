@@ -37,8 +37,7 @@ EXPECTED = {
 
 SICK: dict[str, str | None] = {
     "cache_that_misses": "PS102",
-    # The client asks for each close itself. A program may mean that (healthy/health_checker.py does), so no rule names it.
-    "forced_close": None,
+    "forced_close": "PS127",
     "gather_of_clients": "PS101",
     "in_a_cached_property": "PS101",
     "in_a_comprehension": "PS101",
@@ -65,8 +64,9 @@ SICK: dict[str, str | None] = {
 INFORMATION = {
     # What it costs depends on the machine, and may be next to nothing.
     "small_pool": {"info", "warning"},
-    # A program may mean to queue.
+    # A program may mean to queue, and to have a new connection each time (healthy/health_checker.py).
     "starved_pool": {"info"},
+    "forced_close": {"info"},
 }
 
 OPEN_AT_EXIT = "cache_that_misses"

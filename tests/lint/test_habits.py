@@ -193,6 +193,10 @@ IN_A_FUNCTION = {
     "only where none was given": "def f(self, item):\n    if self.client is None:\n"
     "        with httpx.Client() as c:\n            c.get(f'{URL}/{item}')",
     "a poll": "def f(item):\n    with httpx.Client() as c:\n        c.get(f'{URL}/{item}')\n    time.sleep(60)",
+    "a loop for each call": "async def f(item):\n    async with httpx.AsyncClient() as c:\n        await c.get(f'{URL}/{item}')\n"
+    "def g(item):\n    asyncio.run(f(item))",
+    "a loop for each call, by anyio": "async def f(item):\n    async with httpx.AsyncClient() as c:\n        await c.get(f'{URL}/{item}')\n"
+    "def g(item):\n    anyio.run(f, item)",
     "another httpx": "def f(httpx, item):\n    with httpx.Client() as c:\n        c.get(f'{URL}/{item}')",
 }
 

@@ -48,6 +48,13 @@ async def private(wire: Wire, request: Request) -> bool:
     return True
 
 
+async def healthz(wire: Wire, request: Request) -> bool:
+    """It agrees to the close that a request asks for, as most servers do."""
+    await wire.read_body(request)
+    await (wire.answer(Connection="close") if request.asks_to_close else wire.answer())
+    return True
+
+
 async def upload(wire: Wire, request: Request) -> bool:
     await _json(wire, {"size": len(await wire.read_body(request))})
     return True
@@ -116,4 +123,4 @@ async def ticker(wire: Wire, request: Request) -> bool:
     return False
 
 
-APPLICATIONS = (page, token, private, upload, events, part, packed, unchanged, ticker)
+APPLICATIONS = (page, token, private, healthz, upload, events, part, packed, unchanged, ticker)

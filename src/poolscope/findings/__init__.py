@@ -13,6 +13,7 @@ from poolscope.findings.blocking_construction import BlockingConstruction
 from poolscope.findings.burst import Burst
 from poolscope.findings.ca_loads import CaLoads
 from poolscope.findings.client_per_request import ClientPerRequest
+from poolscope.findings.closes_on_request import ClosesOnRequest
 from poolscope.findings.cut_while_waiting import CutWhileWaiting
 from poolscope.findings.dead_addresses import DeadAddresses
 from poolscope.findings.dying_clients import DyingClients
@@ -57,6 +58,7 @@ RULES: Final[tuple[type[Rule], ...]] = (
     CutWhileWaiting,
     Burst,
     BlockingConstruction,
+    ClosesOnRequest,
 )
 
 

@@ -144,7 +144,9 @@ def _is_brief(arguments: list[ast.expr]) -> bool:
 def _is_habit_of_function(send: Send, tree: Tree, once: Once) -> bool:
     """Whether each call of the function sends one request to the same server."""
     function = tree.scope(send.built)
-    if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef) or once.is_once(function):
+    if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+        return False
+    if once.is_once(function) or once.has_its_own_loop(function):
         return False
     within = list(inside(function))
     if any(isinstance(each, ast.Yield | ast.YieldFrom) or _asks_for_a_client(each) for each in within):

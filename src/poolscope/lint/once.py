@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections import Counter
+from itertools import islice
 from typing import Final
 
 from poolscope.lint.flow import FUNCTIONS
@@ -20,6 +21,7 @@ _ONCE_DECORATORS: Final = re.compile(
 )
 _ROUTES: Final = frozenset((*VERBS, "route", "api_route", "websocket", "view"))
 _TESTS: Final = re.compile(r"^(tests?|testing|conftest|test_.*|.*_test|setup|noxfile|__main__)(\.py)?$")
+_RUNNERS: Final = frozenset(("run", "run_until_complete"))
 _DEEPEST: Final = 5
 """Callers of callers that are asked."""
 
@@ -64,6 +66,16 @@ class Once:
             return False
         outer = (each for each in self._tree.above(function) if isinstance(each, FUNCTIONS))
         return any(self.is_once(each, depth + 1) for each in outer) or self._is_started(function, depth)
+
+    def has_its_own_loop(self, function: ast.AST) -> bool:
+        """Whether an event loop is run for it (``asyncio.run(…)``): no two such calls can share a client."""
+        if not isinstance(function, ast.AsyncFunctionDef):
+            return False
+        return any(self._is_run(user) for user in self._by.get(function.name, []))
+
+    def _is_run(self, user: ast.AST) -> bool:
+        calls = [each for each in islice(self._tree.above(user), 2) if isinstance(each, ast.Call)]
+        return any((dotted(call.func) or "").rpartition(".")[2] in _RUNNERS for call in calls)
 
     def _is_started(self, function: ast.FunctionDef | ast.AsyncFunctionDef, depth: int) -> bool:
         """Whether what names it in this module is the module's own body, or runs once itself."""
