@@ -175,7 +175,7 @@ class Connection(_Sheet):
         self.answers: tuple[str, ...] | None = None
         """The addresses that its lookup found; None where that cannot be seen."""
         self.attempts: int | None = None
-        """urllib3: addresses tried; httpcore, which keeps those to itself: tries at connecting."""
+        """Addresses tried; where those cannot be seen (httpcore on trio): tries at connecting."""
         self.tried: list[tuple[Any, float, float, Failure | None]] = []
         """Those, as (address or None, started_at, ended_at, what went wrong)."""
         self.ca_time: float | None = None
