@@ -28,8 +28,11 @@ LIBRARIES: Final[dict[str, str]] = {
     "requests": "poolscope.libraries.requests",
     "aiohttp": "poolscope.libraries.aiohttp",
     "anyio._core._sockets": "poolscope.libraries.resolver",
+    "anyio._backends._asyncio": "poolscope.libraries.resolver",
     "trio": "poolscope.libraries.resolver",
     "ssl": "poolscope.libraries.tls",
+    "asyncio": "poolscope.libraries.handed_over",
+    "concurrent.futures.thread": "poolscope.libraries.handed_over",
 }
 """Library → poolscope's module for it; each has ``points(module)``."""
 
