@@ -15,6 +15,7 @@ from types import CodeType, FrameType
 from typing import Any, Final, NamedTuple
 
 from poolscope.facts import RawCallSite
+from poolscope.libraries import known
 
 LIBRARY: Final = 0  # 0, so that it is false: most frames above a request are of this kind
 """httpx, requests, urllib3, aiohttp and what they are built of; poolscope itself."""
@@ -31,20 +32,8 @@ _INSTALLED: Final = tuple(
     os.path.join(path, "")
     for path in {_PATHS["stdlib"], _PATHS["platstdlib"], _PATHS["purelib"], _PATHS["platlib"]}
 )
-_HTTP_LIBRARIES: Final = frozenset(
-    (
-        "httpx",
-        "httpx2",
-        "httpcore",
-        "httpcore2",
-        "requests",
-        "urllib3",
-        "aiohttp",
-        "aiohappyeyeballs",
-        "poolscope",
-        "contextlib.py",
-    )
-)
+_ALSO: Final = frozenset(("poolscope", "contextlib.py"))
+"""No line of theirs is the program's, either."""
 _TOOLS: Final = frozenset(
     ("wrapt", "newrelic", "ddtrace", "opentelemetry", "sentry_sdk", "elasticapm", "logfire", "scout_apm", "datadog",
      "tenacity", "backoff", "retry", "retrying", "stamina", "anyio", "trio", "asgiref", "gevent", "eventlet", "greenlet")
@@ -95,8 +84,10 @@ def _classify(filename: str) -> int:
         if marker in parts:
             package = parts[len(parts) - parts[::-1].index(marker)]
             name = package.removesuffix(".py")
-            return LIBRARY if package in _HTTP_LIBRARIES else STANDARD if name in _TOOLS else PACKAGE
-    return LIBRARY if parts[-1] in _HTTP_LIBRARIES else STANDARD
+            if known.is_of_a_client(name) or package in _ALSO:
+                return LIBRARY
+            return STANDARD if name in _TOOLS else PACKAGE
+    return LIBRARY if parts[-1] in _ALSO else STANDARD
 
 
 class Site(NamedTuple):
