@@ -8,7 +8,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from poolscope.facts import CloseTrigger, Connection, Exchange, Pool, now
-from poolscope.libraries import asking, callsite, clients, held
+from poolscope.libraries import acquire, callsite, clients, held
 from poolscope.libraries.errors import class_name, handled_in, name_on_the_wire
 from poolscope.libraries.marks import in_sight, set_mark, watched
 from poolscope.libraries.point import Point
@@ -83,7 +83,7 @@ def asks(
 
     parts = urlsplit(url)
     origin = parts.scheme, parts.hostname or "", parts.port
-    exchange = asking.begins(mark, describe, origin, method, parts.path, frames, asynchronous=False)
+    exchange = acquire.begins(mark, describe, origin, method, parts.path, frames, asynchronous=False)
     call = CURRENT_CALL.get()
     if call is not None and call.young is not None:
         identity = call.young.identity
