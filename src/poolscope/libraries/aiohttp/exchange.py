@@ -155,7 +155,7 @@ def answered(token: at.Held, result: Any) -> None:
     story.headers(exchange, message.code, message, http_version=version, answer_closes=closes)
     sheet = exchange.connection
     if sheet is not None and sheet.requests == 1:
-        sheet.server_keepalive = keepalive.timeout_of(message.headers.get("Keep-Alive"))
+        sheet.server_keepalive, sheet.first_length = keepalive.in_headers(message.raw_headers)
 
 
 def unsent(token: at.Held, error: BaseException) -> None:
@@ -200,7 +200,8 @@ def closing(protocol: Any, frame: FrameType) -> tuple[at.Held, Connection] | Non
     held = watched(protocol)
     if held is None or held.mark.sheet is None or protocol.transport is None:
         return None
-    sheet = held.mark.closing(_trigger(held, held.mark.sheet, protocol, frame))
+    caller = callsite.past_wrappers(frame, protocol, "close", "abort")
+    sheet = held.mark.closing(_trigger(held, held.mark.sheet, protocol, caller))
     return None if sheet is None else (held, sheet)
 
 
