@@ -147,8 +147,7 @@ def written(_request: Any, conn: Any, token: at.Held) -> None:
 
 def answered(token: at.Held, result: Any) -> None:
     """The headers of an answer are there, or of an interim one."""
-    message, token.payload = result
-    exchange = token.exchange
+    (message, token.payload), exchange = result, token.exchange
     if exchange is None or (100 <= message.code < 200 and message.code != 101):
         return
     version, closes = f"{message.version[0]}.{message.version[1]}", bool(message.should_close)
