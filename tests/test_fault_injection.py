@@ -19,8 +19,8 @@ import pytest
 import requests
 import urllib3
 
-from poolscope.libraries.activation import LIBRARIES
 from poolscope.libraries.guard import BodyHook
+from poolscope.libraries.known import LIBRARIES
 from poolscope.libraries.urllib3.calls import current_call
 from poolscope.story.door import ENTRANCE
 from poolscope.story.hook import ALLOWED, HOOKS
@@ -28,8 +28,8 @@ from poolscope.testing import capture
 from tests.compat.alike import described, outcome_of
 from tests.servers import Certificates, Running, ServerConfig, in_thread
 
-for _name, _home in LIBRARIES.items():
-    importlib.import_module(_home).points(importlib.import_module(_name))
+for _name, _library in LIBRARIES.items():
+    importlib.import_module(_library.hooks).points(importlib.import_module(_name))
 
 HOOKED = {
     name: hook

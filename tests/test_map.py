@@ -8,9 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from poolscope.cli.doctor import TESTED
-from poolscope.libraries.activation import LIBRARIES
-from poolscope.libraries.callsite import _HTTP_LIBRARIES
+from poolscope.libraries.known import LIBRARIES
 from poolscope.recording.unobserved import NOT_OBSERVED
 from poolscope.reports.renderer import FORMAT_HELP, FORMATS
 from tests.test_secrets import OUTPUTS
@@ -73,8 +71,7 @@ def test_a_wrong_row_would_be_seen() -> None:
 @pytest.mark.parametrize("name", sorted({name.partition(".")[0] for name in LIBRARIES} - BELOW_THE_CLIENTS))
 def test_a_library_is_known_wherever_it_must_be(name: str) -> None:
     extras = tomllib.loads((HOUSE / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
-    assert name in TESTED, "doctor says which versions were tested"
-    assert name in _HTTP_LIBRARIES, "or its own lines would be taken for the program's"
+    assert LIBRARIES[name].tested, "doctor says which versions were tested"
     assert name not in NOT_OBSERVED
     assert name.startswith("httpcore") or name in extras
     assert name.startswith("httpcore") or name in (HOUSE / "README.md").read_text("utf-8")

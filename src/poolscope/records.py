@@ -127,6 +127,7 @@ class Connection:
     local_address: str | None = None
     local_port: int | None = None
     peer_address: str | None = None
+    """The proxy's behind one; where connecting failed, the one tried last, if it is known."""
     peer_port: int | None = None
     setup_started_at: float | None = None
     opened_at: float | None = None

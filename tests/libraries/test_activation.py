@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from poolscope.libraries import activation
+from poolscope.libraries import activation, known
+from poolscope.libraries.known import Library
 from poolscope.libraries.point import Point
 
 
@@ -38,7 +39,9 @@ def library(tmp_path, monkeypatch):
 
     hooks.points = points
     monkeypatch.setitem(sys.modules, "newlib_hooks", hooks)
-    monkeypatch.setattr(activation, "LIBRARIES", {"newlib": "newlib_hooks", "absentlib": "newlib_hooks"})
+    monkeypatch.setattr(
+        activation, "LIBRARIES", {"newlib": Library("newlib_hooks"), "absentlib": Library("newlib_hooks")}
+    )
     yield hooks
     for name in ("newlib", "newlib.deep"):
         sys.modules.pop(name, None)
@@ -119,7 +122,7 @@ def test_the_traceback_of_a_failing_import_is_the_same(tmp_path, monkeypatch):
         return [frame.path for frame in raised.traceback][1:]
 
     bare = fail()
-    monkeypatch.setitem(activation.LIBRARIES, "brokenlib", "nowhere")
+    monkeypatch.setitem(known.LIBRARIES, "brokenlib", Library("nowhere"))
     active = activation.Activation()
     active.start()
     try:

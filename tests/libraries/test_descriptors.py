@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import wrapt
 
-from poolscope.libraries.activation import LIBRARIES
+from poolscope.libraries.known import LIBRARIES
 from poolscope.libraries.weaver import owner_of
 from poolscope.testing import capture
 from tests.servers import Running
@@ -62,11 +62,11 @@ DESCRIPTORS: dict[str, Callable[[Any], Any]] = {
 
 def hooked_methods() -> Iterator[tuple[Any, str]]:
     """Every (class, method) that some point of ours names, where the method is a function of that class."""
-    for library, home in LIBRARIES.items():
-        if find_spec(library) is None:  # httpx2 is younger than the oldest of the others
+    for name, library in LIBRARIES.items():
+        if find_spec(name) is None:  # httpx2 is younger than the oldest of the others
             continue
-        module = importlib.import_module(library)
-        for point in importlib.import_module(home).points(module):
+        module = importlib.import_module(name)
+        for point in importlib.import_module(library.hooks).points(module):
             owner = owner_of(point, module)
             if isinstance(owner, type) and type(vars(owner).get(point.method)).__name__ == "function":
                 yield owner, point.method

@@ -128,6 +128,8 @@ def test_pool_full(name: str) -> None:
         probe.close()
         del one, two
     assert sorted(ends(captured)) == [("client_close", "client"), ("pool_full", "client")]
+    kept = {connection.close_reason: connection.idle_left for connection in captured.connections}
+    assert kept == {"client_close": None, "pool_full": 1}
 
 
 def test_pool_closed() -> None:

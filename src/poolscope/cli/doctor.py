@@ -17,23 +17,13 @@ from types import ModuleType
 from typing import Final
 
 from poolscope.libraries import urllib3_future
-from poolscope.libraries.activation import LIBRARIES
+from poolscope.libraries.known import LIBRARIES
 from poolscope.libraries.weaver import missing
 from poolscope.otel_version import too_old
 from poolscope.recording.child_env import pth_is_installed
 from poolscope.recording.unobserved import NOT_OBSERVED
 from poolscope.reports.printable import page
 
-TESTED: Final = {
-    "httpx": ("0.25", "0.28"),
-    "httpcore": ("1.0", "1.0"),
-    "httpx2": ("2.0", "2"),
-    "httpcore2": ("2.0", "2"),
-    "requests": ("2.31", "2"),
-    "urllib3": ("1.26.15", "2"),
-    "aiohttp": ("3.10", "3.14"),
-}
-"""From the first version to the last series that the tests run with."""
 NOTHING_HERE: Final = (
     "None of these libraries is installed here, so there is nothing to watch. Install poolscope beside your program's",
     "libraries, or one of them here: pip install 'poolscope[requests]', [httpx], [urllib3], [aiohttp]; [demo] for the demo.",
@@ -108,7 +98,7 @@ def examined(name: str) -> Finding:
 
 def _try_hooks(name: str, version: str | None, module: ModuleType) -> Finding:
     try:
-        points = tuple(importlib.import_module(LIBRARIES[name]).points(module))
+        points = tuple(importlib.import_module(LIBRARIES[name].hooks).points(module))
         lost = missing(points, module)
     except Exception as error:  # what the guard would catch in a program
         note = f"the hooks do not fit ({type(error).__name__}: {error}); this library would not be observed"
@@ -135,9 +125,10 @@ def meaning_of(point: str) -> str:
 
 
 def _untested(name: str, version: str) -> str | None:
-    if name not in TESTED:
+    tested = LIBRARIES[name].tested
+    if tested is None:
         return None
-    first, last = TESTED[name]
+    first, last = tested
     if _numbers(version) < _numbers(first):
         return f"older than {first}, the oldest tested"
     if _numbers(version)[: len(_numbers(last))] > _numbers(last):

@@ -6,7 +6,7 @@ import sys
 
 from poolscope.cli.doctor import Finding, examined
 from poolscope.instrumentor import INSTRUMENTOR
-from poolscope.libraries.activation import LIBRARIES
+from poolscope.libraries.known import LIBRARIES
 from poolscope.recording.unobserved import not_observed
 
 

@@ -66,7 +66,7 @@ def pool(sheet: facts.Pool, pid: int) -> records.Pool:
 
 def connection(sheet: facts.Connection, pid: int, epoch: int, over: bool = True) -> records.Connection:
     """The record of a connection in its current state: in setup, open, closed or failed; without its end unless over."""
-    local, peer = _address(sheet.local), _address(sheet.peer)
+    local, peer = _address(sheet.local), _address(sheet.peer or _refused_by(sheet))
     reason, closed_by = None, None
     if over and sheet.closed_at is not None and sheet.failed_phase is None:
         reason, closed_by = classify(sheet)
@@ -110,6 +110,11 @@ def connection(sheet: facts.Connection, pid: int, epoch: int, over: bool = True)
         max_streams=sheet.max_streams,
         span=sheet.span,
     )
+
+
+def _refused_by(sheet: facts.Connection) -> Any:
+    """The address that was tried last, where connecting failed."""
+    return sheet.tried[-1][0] if sheet.failed_phase == "connect" and sheet.tried else None
 
 
 def _address(raw: Any) -> tuple[str | None, int | None]:

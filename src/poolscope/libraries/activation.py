@@ -8,33 +8,16 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from types import ModuleType
-from typing import Any, Final
+from typing import Any
 
 from poolscope.libraries.guard import guard, hide_frame
+from poolscope.libraries.known import LIBRARIES
 from poolscope.libraries.weaver import WEAVER
 from poolscope.story.sight import SIGHT
-
-LIBRARIES: Final[dict[str, str]] = {
-    "httpcore": "poolscope.libraries.httpcore",
-    "httpcore2": "poolscope.libraries.httpcore",
-    "httpx": "poolscope.libraries.httpx",
-    "httpx2": "poolscope.libraries.httpx",
-    "urllib3": "poolscope.libraries.urllib3",
-    "urllib3.contrib.socks": "poolscope.libraries.urllib3",
-    "requests": "poolscope.libraries.requests",
-    "aiohttp": "poolscope.libraries.aiohttp",
-    "anyio._core._sockets": "poolscope.libraries.resolver",
-    "anyio._backends._asyncio": "poolscope.libraries.resolver",
-    "trio": "poolscope.libraries.resolver",
-    "ssl": "poolscope.libraries.tls",
-    "asyncio": "poolscope.libraries.handed_over",
-    "concurrent.futures.thread": "poolscope.libraries.handed_over",
-}
-"""Library → poolscope's module for it; each has ``points(module)``."""
 
 
 class Activation:
@@ -99,16 +82,14 @@ class Activation:
 
 @guard("install")
 def _install(name: str, module: ModuleType) -> None:
-    home = importlib.import_module(LIBRARIES[name])
+    home = importlib.import_module(LIBRARIES[name].hooks)
     WEAVER.weave(home.points(module), module)
 
 
 class _Finder:
     """A meta path finder by its methods; the base class would load importlib.resources, 8 ms."""
 
-    def __init__(
-        self, names: Sequence[str] | dict[str, str], imported: Callable[[str, ModuleType], None]
-    ) -> None:
+    def __init__(self, names: Iterable[str], imported: Callable[[str, ModuleType], None]) -> None:
         self._names = frozenset(names)
         self._imported = imported
         self._looking: set[str] = set()

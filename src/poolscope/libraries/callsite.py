@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import os
 import sysconfig
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from types import CodeType, FrameType
 from typing import Any, Final, NamedTuple
 
 from poolscope.facts import RawCallSite
+from poolscope.libraries import known
 
 LIBRARY: Final = 0  # 0, so that it is false: most frames above a request are of this kind
 """httpx, requests, urllib3, aiohttp and what they are built of; poolscope itself."""
@@ -31,20 +32,8 @@ _INSTALLED: Final = tuple(
     os.path.join(path, "")
     for path in {_PATHS["stdlib"], _PATHS["platstdlib"], _PATHS["purelib"], _PATHS["platlib"]}
 )
-_HTTP_LIBRARIES: Final = frozenset(
-    (
-        "httpx",
-        "httpx2",
-        "httpcore",
-        "httpcore2",
-        "requests",
-        "urllib3",
-        "aiohttp",
-        "aiohappyeyeballs",
-        "poolscope",
-        "contextlib.py",
-    )
-)
+_ALSO: Final = frozenset(("poolscope", "contextlib.py"))
+"""No line of theirs is the program's, either."""
 _TOOLS: Final = frozenset(
     ("wrapt", "newrelic", "ddtrace", "opentelemetry", "sentry_sdk", "elasticapm", "logfire", "scout_apm", "datadog",
      "tenacity", "backoff", "retry", "retrying", "stamina", "anyio", "trio", "asgiref", "gevent", "eventlet", "greenlet")
@@ -54,6 +43,9 @@ OWN: Final = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file
 _RUNNER: Final = os.path.join(OWN, "recording", "program.py")
 
 _LOOPS: Final = frozenset((("asyncio", "events.py"), ("asyncio", "base_events.py"), ("_core", "_run.py")))
+
+_WRAPPERS: Final = 10
+"""Around one method, at the most."""
 
 _kinds: dict[str, int] = {}
 _sites: dict[tuple[int, int], RawCallSite] = {}
@@ -95,8 +87,10 @@ def _classify(filename: str) -> int:
         if marker in parts:
             package = parts[len(parts) - parts[::-1].index(marker)]
             name = package.removesuffix(".py")
-            return LIBRARY if package in _HTTP_LIBRARIES else STANDARD if name in _TOOLS else PACKAGE
-    return LIBRARY if parts[-1] in _HTTP_LIBRARIES else STANDARD
+            if known.is_of_a_client(name) or package in _ALSO:
+                return LIBRARY
+            return STANDARD if name in _TOOLS else PACKAGE
+    return LIBRARY if parts[-1] in _ALSO else STANDARD
 
 
 class Site(NamedTuple):
@@ -212,6 +206,32 @@ def _outside_of_init(frame: FrameType | None) -> RawCallSite | None:
 def _initialises(frame: FrameType, thing: Any) -> bool:
     code = frame.f_code
     return code.co_name == "__init__" and frame.f_locals.get(code.co_varnames[0]) is thing
+
+
+def past_wrappers(frame: FrameType, thing: Any, *methods: str) -> FrameType:
+    """The frame that called one of the ``methods`` of ``thing``, past what other tools have put around it."""
+    around = [code for method in methods for code in _codes_of(getattr(type(thing), method, None))]
+    outer: FrameType | None = frame
+    while outer is not None and (outer.f_code in around or _is_tools(outer)):
+        outer = outer.f_back
+    return frame if outer is None else outer
+
+
+def _is_tools(frame: FrameType) -> bool:
+    module = str(frame.f_globals.get("__name__"))
+    return module.partition(".")[0] in _TOOLS and kind_of(frame.f_code.co_filename) == STANDARD
+
+
+def _codes_of(function: Any) -> Iterator[CodeType]:
+    """The code of ``function`` and of all that it wraps."""
+    for _ in range(_WRAPPERS):
+        for part in (function, getattr(function, "_self_wrapper", None)):
+            code = getattr(part, "__code__", None)
+            if code is not None:
+                yield code
+        function = getattr(function, "__wrapped__", None)
+        if function is None:
+            return
 
 
 class Line:

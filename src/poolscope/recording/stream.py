@@ -11,7 +11,7 @@ from poolscope import __version__, records
 from poolscope.facts import now
 from poolscope.genuine import wall
 from poolscope.instrumentor import INSTRUMENTOR
-from poolscope.libraries.activation import LIBRARIES
+from poolscope.libraries.known import LIBRARIES
 from poolscope.queue import FACTS
 from poolscope.recording.origins import OnlyOrigins
 from poolscope.recording.unobserved import not_observed
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from poolscope.look.capture import Watched
     from poolscope.reports.overview import Overview
 
-CLIENTS: Final = tuple(name for name in LIBRARIES if name not in ("trio", "ssl") and "." not in name)
+CLIENTS: Final = tuple(name for name, library in LIBRARIES.items() if library.tested)
 
 
 class Sink(Protocol):

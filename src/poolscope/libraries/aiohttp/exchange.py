@@ -147,15 +147,14 @@ def written(_request: Any, conn: Any, token: at.Held) -> None:
 
 def answered(token: at.Held, result: Any) -> None:
     """The headers of an answer are there, or of an interim one."""
-    message, token.payload = result
-    exchange = token.exchange
+    (message, token.payload), exchange = result, token.exchange
     if exchange is None or (100 <= message.code < 200 and message.code != 101):
         return
     version, closes = f"{message.version[0]}.{message.version[1]}", bool(message.should_close)
     story.headers(exchange, message.code, message, http_version=version, answer_closes=closes)
     sheet = exchange.connection
     if sheet is not None and sheet.requests == 1:
-        sheet.server_keepalive = keepalive.timeout_of(message.headers.get("Keep-Alive"))
+        sheet.server_keepalive, sheet.first_length = keepalive.in_headers(message.raw_headers)
 
 
 def unsent(token: at.Held, error: BaseException) -> None:
@@ -200,7 +199,8 @@ def closing(protocol: Any, frame: FrameType) -> tuple[at.Held, Connection] | Non
     held = watched(protocol)
     if held is None or held.mark.sheet is None or protocol.transport is None:
         return None
-    sheet = held.mark.closing(_trigger(held, held.mark.sheet, protocol, frame))
+    caller = callsite.past_wrappers(frame, protocol, "close", "abort")
+    sheet = held.mark.closing(_trigger(held, held.mark.sheet, protocol, caller))
     return None if sheet is None else (held, sheet)
 
 

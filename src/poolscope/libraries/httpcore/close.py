@@ -7,6 +7,7 @@ from types import FrameType
 from typing import Any, Final, NamedTuple
 
 from poolscope.facts import CloseTrigger, Connection, Failure, now
+from poolscope.libraries import callsite
 from poolscope.libraries.httpcore import errors, names
 from poolscope.libraries.httpcore.marks import CLOSER, Wire, let_go, wire_of
 from poolscope.libraries.point import Point
@@ -42,7 +43,8 @@ def closing(stream: Any, frame: FrameType) -> Closing | None:
     if sheet is None or sheet.closed_at is not None:
         return None
     protocol = None if wire.protocol is None else wire.protocol()
-    trigger = _trigger(wire, sheet, stream, protocol, str(frame.f_globals.get("__name__")))
+    caller = callsite.past_wrappers(frame, stream, "close", "aclose")
+    trigger = _trigger(wire, sheet, stream, protocol, str(caller.f_globals.get("__name__")))
     if wire.closing(trigger) is None:
         return None
     if names.speaks_http2(protocol):

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from poolscope.facts import CloseTrigger, Connection, now
 from poolscope.genuine import poll
+from poolscope.libraries import callsite
 from poolscope.libraries.errors import class_name
 from poolscope.libraries.urllib3.errors import note_error, seen
 from poolscope.libraries.urllib3.state import Held, close_begins, held_by
@@ -34,6 +35,8 @@ def closing(connection: Any, frame: FrameType) -> Closing | None:
     mark, sheet = held.mark, held.mark.sheet
     at = now()
     caller = _outermost_close(connection, frame)
+    if caller is not None and not _is_librarys(caller):
+        caller = _outermost_close(connection, callsite.past_wrappers(caller, connection, "close"))
     if caller is not None and caller.f_code.co_name == "getresponse" and _is_librarys(caller):
         # http.client gives the socket up to the answer, or is about to raise.
         held.ending_since = at
@@ -74,7 +77,7 @@ def _trigger(
         sheet.readable_at = at
         return "checkout"
     if name == "_put_conn":
-        return "checkin" if _first(frame).pool is not None else "checkin_closed"
+        return _surplus(sheet, _first(frame).pool)
     if name == "_close_pool_connections":
         return _of_pool(held, sheet, connection, frame, at)
     if name == "urlopen":
@@ -85,6 +88,15 @@ def _trigger(
     if name == "close":
         return _by_owner(held, sheet, connection, frame, at)
     return "program"
+
+
+def _surplus(sheet: Connection, queue: Any) -> CloseTrigger:
+    """There is no room for it in its pool, which may be closed."""
+    if queue is None:
+        return "checkin_closed"
+    kept = getattr(queue, "queue", None)
+    sheet.idle_left = None if kept is None else sum(connection is not None for connection in list(kept))
+    return "checkin"
 
 
 def _first(frame: FrameType) -> Any:
