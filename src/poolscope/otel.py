@@ -19,7 +19,7 @@ class Configuration:
     excluded_urls: str | None = None
     """Comma-separated regular expressions; a request with a matching URL gets no span and no metric."""
     setup_spans: str | None = None
-    """``full``, ``errors`` or ``off``."""
+    """``full``, ``some``, ``errors`` or ``off``."""
     span_facts: str | None = None
     """``lean`` or ``full``."""
     span_links: bool | None = None

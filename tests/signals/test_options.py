@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import time
 from typing import Any
 
 import pytest
 import requests
+import urllib3
 
 import poolscope
 from poolscope.otel import Configuration, PoolscopeInstrumentor
+from poolscope.signals.limit import BURST, RATE
 from poolscope.signals.options import NAMES, PREFIX, Options, settle
 
 RIGHT: dict[str, tuple[Any, str]] = {
@@ -18,7 +21,7 @@ RIGHT: dict[str, tuple[Any, str]] = {
     "span_facts": ("full", "full"),
     "span_links": (False, "false"),
     "span_names": ("dotnet", "dotnet"),
-    "events": ("problems", "problems"),
+    "events": ("all", "all"),
     "metric_buckets": ("all", "all"),
     "max_servers": (5, "5"),
     "excluded_servers": ("*.internal", "*.internal"),
@@ -112,6 +115,26 @@ def test_all_facts_on_every_request(telemetry: Any, server: Any) -> None:
         assert span.attributes["poolscope.request.send_time"] >= 0
         assert span.attributes["poolscope.request.answer_time"] > 0
         assert not span.links
+
+
+def test_some_spans_of_setup(telemetry: Any, server: Any) -> None:
+    """By default a client per request sends a bounded number of them, and the failed ones all the same."""
+    asked = int(BURST) + 30
+    begun = time.monotonic()
+    with telemetry.instrumented(), urllib3.PoolManager() as manager:
+        for _ in range(asked):
+            manager.request("GET", server.url("/a"), headers={"connection": "close"})
+        took = time.monotonic() - begun
+        with pytest.raises(urllib3.exceptions.MaxRetryError):
+            manager.request("GET", "http://127.0.0.1:1/", retries=0)
+    told = {span.attributes["poolscope.connection.id"] for span in telemetry.named("HTTP connection_setup")}
+    assert BURST < len(told) <= BURST + 2 + took * RATE
+    assert len(telemetry.requests) > asked
+    for span in telemetry.requests:
+        # What its setup's span would say is on the request's, if there is none.
+        has_setup = span.attributes["poolscope.connection.id"] in told
+        assert ("poolscope.connection.via" in span.attributes) != has_setup
+    assert telemetry.requests[-1].attributes["poolscope.connection.id"] in told
 
 
 def test_names_as_in_dotnet(telemetry: Any, server: Any) -> None:

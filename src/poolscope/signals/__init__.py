@@ -29,7 +29,7 @@ from poolscope.signals.events import Events
 from poolscope.signals.finding_traces import FindingTraces
 from poolscope.signals.hooks import RequestHook, ResponseHook
 from poolscope.signals.metrics import SETTLE, Metrics
-from poolscope.signals.options import NAMES, Options, settle
+from poolscope.signals.options import EVERYTHING, NAMES, Options, settle
 from poolscope.signals.redaction import excluding, excluding_servers
 from poolscope.signals.spans import RequestSpans
 from poolscope.signals.totals import Totals
@@ -95,7 +95,7 @@ class Signals:
         unknown = set(settings) - set(NAMES)
         if unknown:
             raise TypeError(f"no such option: {', '.join(sorted(unknown))}")
-        chosen = settle(settings)
+        chosen = settle(settings, EVERYTHING if apart else {})
         self.complaints = list(chosen.complaints)
         """What was wrong with the environment."""
         try:

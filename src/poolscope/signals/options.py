@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Final, Literal, get_args, get_type_hints
 
-SetupSpans = Literal["full", "errors", "off"]
+SetupSpans = Literal["full", "some", "errors", "off"]
 SpanFacts = Literal["lean", "full"]
 SpanNames = Literal["short", "dotnet"]
 EventsEmitted = Literal["all", "problems", "off"]
@@ -25,16 +25,16 @@ EXCEPTIONS: Final = "OTEL_SEMCONV_EXCEPTION_SIGNAL_OPT_IN"
 class Options:
     """The settings, each with its default."""
 
-    setup_spans: SetupSpans = "full"
-    """Spans of a connection's setup and of waiting for a pool: all, those that failed, or none."""
+    setup_spans: SetupSpans = "some"
+    """Spans of a connection's setup and of waiting for a pool: all, those that failed and some others, those that failed, or none."""
     span_facts: SpanFacts = "lean"
     """What is constant on a connection: on its setup span, or on each request's span as well."""
     span_links: bool = True
     """Whether a request that reuses a connection links to the span of its setup."""
     span_names: SpanNames = "short"
     """``dotnet``: with the address or name that .NET puts into them."""
-    events: EventsEmitted = "all"
-    """``problems``: those of failures and findings only."""
+    events: EventsEmitted = "problems"
+    """``problems``: those of failures and findings only; ``all``: every connection's close as well."""
     metric_buckets: Buckets = "few"
     """``all``: the buckets that the conventions advise, and buckets for each phase of setup."""
     max_servers: int = 1_000
@@ -52,13 +52,17 @@ class Settings:
     complaints: tuple[str, ...] = ()
 
 
+EVERYTHING: Final[Mapping[str, Any]] = {"setup_spans": "full", "events": "all"}
+"""The defaults of a run that somebody looks at."""
+_NO_DEFAULTS: Final[Mapping[str, Any]] = {}
 NAMES: Final = tuple(field.name for field in fields(Options))
 _KINDS: Final = get_type_hints(Options)
 
 
-def settle(keywords: Mapping[str, Any]) -> Settings:
+def settle(keywords: Mapping[str, Any], defaults: Mapping[str, Any] = _NO_DEFAULTS) -> Settings:
     """The settings by keyword, else by environment variable, else by default; ValueError for a wrong keyword."""
-    chosen, complaints = _from_environment()
+    said, complaints = _from_environment()
+    chosen = {**defaults, **said}
     for name, value in keywords.items():
         if value is not None:
             chosen[name] = _checked(name, name, value)

@@ -108,8 +108,6 @@ class RequestSpans:
         self._setups = SetupSpans(tracer, options)
         self._links = options.span_links
         self._lean = options.span_facts == "lean"
-        self._opener_lean = self._lean and options.setup_spans == "full"
-        """Without a setup span, its facts are on the span of the request that it was made for."""
         self._excludes = excluding_servers(options.excluded_servers)
         self._beginnings: dict[tuple[Any, RawOrigin], tuple[str, Attributes]] = {}
         """Names and first attributes of spans, by method and origin."""
@@ -287,10 +285,10 @@ class RequestSpans:
         attributes: Attributes = {}
         if connection is not None:
             opener = connection.opened_by == exchange.id
-            attributes = exchange_facts(
-                exchange, connection, lean=self._opener_lean if opener else self._lean
-            )
             setup = connection.span
+            # Without a setup span, its facts are on the span of the request that it was made for.
+            lean = self._lean and (setup is not None or not opener)
+            attributes = exchange_facts(exchange, connection, lean=lean)
             if self._links and not opener and setup is not None and setup.trace_flags.sampled:
                 self._link(span, live, setup)
         else:
