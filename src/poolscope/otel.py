@@ -53,7 +53,7 @@ class PoolscopeInstrumentor(BaseInstrumentor):  # type: ignore[misc]
 
             right, complaints = sane(options)
             for complaint in complaints:
-                sys.stderr.write(f"poolscope: {complaint}; the default is used\n")
+                sys.stderr.write(f"poolscope: {complaint}\n")
             poolscope.instrument(**right)
         except Exception as error:
             sys.stderr.write(f"poolscope: not instrumented: {type(error).__name__}: {str(error)!r}\n")

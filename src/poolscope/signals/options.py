@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Final, Literal, get_args, get_type_hints
 
+from poolscope.signals.redaction import excluding
+
 SetupSpans = Literal["full", "some", "errors", "off"]
 SpanFacts = Literal["lean", "full"]
 SpanNames = Literal["short", "dotnet"]
@@ -17,6 +19,7 @@ EventsEmitted = Literal["all", "problems", "off"]
 Buckets = Literal["few", "all"]
 ExceptionRecord = Literal["span", "logs", "logs/dup"]
 
+DEFAULT_USED: Final = "; the default is used"
 PREFIX: Final = "OTEL_PYTHON_POOLSCOPE_"
 EXCEPTIONS: Final = "OTEL_SEMCONV_EXCEPTION_SIGNAL_OPT_IN"
 
@@ -75,15 +78,19 @@ def sane(given: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     right, complaints = {}, []
     for name, value in given.items():
         try:
+            if name == "excluded_urls":
+                excluding(value)
             right[name] = _checked(name, name, value) if name in NAMES and value is not None else value
-        except ValueError as error:
-            complaints.append(str(error))
+        except (TypeError, ValueError) as error:
+            complaints.append(f"{error}{DEFAULT_USED}")
     return right, complaints
 
 
 def _from_environment() -> tuple[dict[str, Any], list[str]]:
     chosen: dict[str, Any] = {}
-    complaints = []
+    known = {PREFIX + name.upper() for name in (*NAMES, "excluded_urls")}
+    unknown = [name for name in sorted(os.environ) if name.startswith(PREFIX) and name not in known]
+    complaints = [f"{name} is not a setting, and ignored" for name in unknown]
     for name in NAMES:
         variable = PREFIX + name.upper()
         text = os.environ.get(variable, "").strip()
@@ -92,7 +99,7 @@ def _from_environment() -> tuple[dict[str, Any], list[str]]:
         try:
             chosen[name] = _checked(name, variable, _READ.get(_KINDS[name], str)(text))
         except ValueError as error:
-            complaints.append(str(error))
+            complaints.append(f"{error}{DEFAULT_USED}")
     return chosen, complaints
 
 
@@ -101,7 +108,7 @@ def _exceptions() -> tuple[ExceptionRecord, tuple[str, ...]]:
     for known in get_args(ExceptionRecord):
         if asked == known and known != "span":
             return known, ()
-    return "span", (f"{EXCEPTIONS} is {asked!r}, not logs or logs/dup",) if asked else ()
+    return "span", (f"{EXCEPTIONS} is {asked!r}, not logs or logs/dup{DEFAULT_USED}",) if asked else ()
 
 
 def _flag(text: str) -> bool | str:
