@@ -28,12 +28,13 @@ VARIANTS: dict[str, dict[str, Any] | None] = {
     "official": None,
     "poolscope": {},
     "poolscope, setup_spans=errors": {"setup_spans": "errors"},
-    "poolscope, setup_spans=errors, span_links=False, events=problems": {
-        "setup_spans": "errors",
+    "poolscope, setup_spans=off, span_links=False, events=off": {
+        "setup_spans": "off",
         "span_links": False,
-        "events": "problems",
+        "events": "off",
     },
-    "poolscope, span_facts=full, metric_buckets=all": {"span_facts": "full", "metric_buckets": "all"},
+    "poolscope, setup_spans=full, events=all": {"setup_spans": "full", "events": "all"},
+    "poolscope, all": {"setup_spans": "full", "events": "all", "span_facts": "full", "metric_buckets": "all"},
 }
 """The official package, and poolscope with options."""
 

@@ -54,7 +54,13 @@ def start(service: str, endpoint: str, every: float) -> Callable[[], None]:
     trace.set_tracer_provider(tracing)
     set_meter_provider(metering)
     set_logger_provider(logging)
-    poolscope.instrument(tracer_provider=tracing, meter_provider=metering, logger_provider=logging)
+    poolscope.instrument(
+        tracer_provider=tracing,
+        meter_provider=metering,
+        logger_provider=logging,
+        setup_spans="full",
+        events="all",
+    )
 
     def shut_down() -> None:
         for provider in (tracing, metering, logging):

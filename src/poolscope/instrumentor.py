@@ -276,7 +276,7 @@ def _signals_with(options: dict[str, Any], reason: str | None) -> Any:
 
             made = Signals(findings=new_findings(), **options)
             for complaint in made.complaints:
-                _note(f"{complaint}; the default is used")
+                _note(complaint)
             return made
     except Exception as error:
         if options and isinstance(error, TypeError | ValueError):

@@ -19,7 +19,7 @@ class Configuration:
     excluded_urls: str | None = None
     """Comma-separated regular expressions; a request with a matching URL gets no span and no metric."""
     setup_spans: str | None = None
-    """``full``, ``errors`` or ``off``."""
+    """``full``, ``some``, ``errors`` or ``off``."""
     span_facts: str | None = None
     """``lean`` or ``full``."""
     span_links: bool | None = None
@@ -53,7 +53,7 @@ class PoolscopeInstrumentor(BaseInstrumentor):  # type: ignore[misc]
 
             right, complaints = sane(options)
             for complaint in complaints:
-                sys.stderr.write(f"poolscope: {complaint}; the default is used\n")
+                sys.stderr.write(f"poolscope: {complaint}\n")
             poolscope.instrument(**right)
         except Exception as error:
             sys.stderr.write(f"poolscope: not instrumented: {type(error).__name__}: {str(error)!r}\n")

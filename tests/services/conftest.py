@@ -104,6 +104,7 @@ def serving(
         environment = (
             plain
             | receiver.environment(protocol)
+            | {"OTEL_PYTHON_POOLSCOPE_SETUP_SPANS": "full", "OTEL_PYTHON_POOLSCOPE_EVENTS": "all"}
             | {"PYTHONPATH": installed, "DOWNSTREAM": downstream.url("/fixed/4"), "OTEL_SERVICE_NAME": kind}
             # gunicorn puts a control socket into its home
             | {

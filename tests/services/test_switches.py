@@ -48,7 +48,10 @@ def run(
     program.write_text(PROGRAM)
     scripts = Path(sys.executable).parent
     plain = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "POOLSCOPE"))}
-    environment = receiver.environment() | {"OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": OFFICIAL}
+    environment = receiver.environment() | {
+        "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": OFFICIAL,
+        "OTEL_PYTHON_POOLSCOPE_EVENTS": "all",
+    }
     return subprocess.run(
         [str(scripts / "opentelemetry-instrument"), sys.executable, str(program), downstream.url("/fixed/")],
         env=plain | environment | {"PYTHONPATH": installed} | env,

@@ -115,8 +115,9 @@ def _each() -> Iterator[Any]:
 
 @pytest.mark.parametrize(("type_", "name"), [*_each()])
 def test_a_failure_has_one_name(
-    type_: ErrorType, name: str, certificates: Certificates, telemetry: Any
+    type_: ErrorType, name: str, certificates: Certificates, telemetry: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("OTEL_SEMCONV_EXCEPTION_SIGNAL_OPT_IN", "logs/dup")
     row = ROWS[type_]
     with row.way(certificates) as cause, telemetry.instrumented():
         with watch(name, **cause.options) as (probe, captured):
@@ -154,6 +155,9 @@ def _of_request(telemetry: Any, points: Any, captured: Any, row: Row) -> Iterato
     (record,) = span.events
     assert record.name == "exception"
     assert record.attributes["exception.message"] == span.status.description
+    (logged, *_) = telemetry.events("http.client.request.exception")
+    assert (logged.trace_id, logged.body) == (span.context.trace_id, span.status.description)
+    yield "record of the exception", {logged.attributes["error.type"]}
     if row.phase is not None:
         (failed_setup,) = {each.failed_setup for each in captured.exchanges}
         assert span.attributes["poolscope.connection.id"] == failed_setup == captured.connections[0].id
@@ -209,7 +213,7 @@ def test_what_is_not_in_the_table_cannot_be_caused_here() -> None:
     assert set(WORDS) == set(ERROR_TYPES)
 
 
-@pytest.mark.parametrize("name", ["httpx-asyncio", "httpx2-trio"])
+@pytest.mark.parametrize("name", ["httpx-asyncio", "httpx2-trio", "aiohttp"])
 @pytest.mark.parametrize("way", [ways.handshake_unanswered, ways.connect_unanswered, answering("/silence/1")])
 @LEAVES_SOCKETS
 def test_a_cancellation_is_no_error(name: str, way: Any, certificates: Certificates, telemetry: Any) -> None:

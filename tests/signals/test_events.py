@@ -9,13 +9,13 @@ import pytest
 from poolscope import records
 from poolscope.facts import now
 from poolscope.queue import FACTS
-from poolscope.signals.events import BURST, Limit
+from poolscope.signals.limit import BURST, Limit
 from tests.signals.test_metrics import Program
 
 
 @pytest.fixture
 def program(telemetry):
-    running = Program(telemetry)
+    running = Program(telemetry, events="all")
     running.start()
     yield running
     running.stop()

@@ -4,25 +4,38 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import time
 from typing import Any
 
 import pytest
 import requests
+import urllib3
 
 import poolscope
 from poolscope.otel import Configuration, PoolscopeInstrumentor
-from poolscope.signals.options import NAMES, PREFIX, Options, settle
+from poolscope.signals.limit import BURST, RATE
+from poolscope.signals.options import EXCEPTIONS, NAMES, PREFIX, Options, settle
 
 RIGHT: dict[str, tuple[Any, str]] = {
     "setup_spans": ("errors", "errors"),
     "span_facts": ("full", "full"),
     "span_links": (False, "false"),
     "span_names": ("dotnet", "dotnet"),
-    "events": ("problems", "problems"),
+    "events": ("all", "all"),
     "metric_buckets": ("all", "all"),
     "max_servers": (5, "5"),
     "excluded_servers": ("*.internal", "*.internal"),
 }
+KEYWORDS = [name for name in inspect.signature(poolscope.instrument).parameters if name != "signals"]
+VARIABLES = [
+    *(PREFIX + name.upper() for name in NAMES if name != "excluded_servers"),  # any text is right there
+    EXCEPTIONS,
+    f"{PREFIX}EXCLUDED_URLS",
+    "OTEL_PYTHON_EXCLUDED_URLS",
+    f"{PREFIX}SETUP_SPAN",  # there is no such setting
+]
+NONSENSE = "nonsense["
+"""Not even a regular expression."""
 WRONG = {"excluded_servers": 3, "span_links": "maybe", "max_servers": 0}
 
 
@@ -41,43 +54,43 @@ def test_every_setting_can_be_made_in_three_ways(monkeypatch: pytest.MonkeyPatch
     assert settle({"max_servers": 9}).options.max_servers == 9, "a keyword goes before a variable"
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", KEYWORDS)
 def test_a_wrong_keyword_is_refused(name: str) -> None:
-    options: dict[str, Any] = {name: WRONG.get(name, "nonsense")}
-    with pytest.raises(ValueError, match=name):
+    options: dict[str, Any] = {name: WRONG.get(name, NONSENSE)}
+    with pytest.raises((TypeError, ValueError), match=name):
         poolscope.instrument(**options)
     assert not poolscope.instrumentor.INSTRUMENTOR.active
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name != "excluded_servers"])
+@pytest.mark.parametrize("variable", VARIABLES)
 def test_a_wrong_variable_is_one_line_and_the_rest_works(
-    name: str,
+    variable: str,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
     telemetry: Any,
     server: Any,
 ) -> None:
-    variable = PREFIX + name.upper()
-    monkeypatch.setenv(variable, "nonsense")
+    monkeypatch.setenv(variable, NONSENSE)
     with telemetry.instrumented():
         requests.get(server.url("/a"), timeout=5)
     (line,) = capfd.readouterr().err.splitlines()
-    assert line.startswith(f"poolscope: {variable} is 'nonsense', not ")
+    assert line.startswith(f"poolscope: {variable}")
+    assert line.endswith(("; the default is used", ", and ignored"))
     assert len(telemetry.requests) == 1
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(Configuration)])
 def test_a_wrong_field_of_a_file_is_one_line_and_the_rest_works(
     name: str, capfd: pytest.CaptureFixture[str], telemetry: Any, server: Any
 ) -> None:
     instrumentor = PoolscopeInstrumentor()
-    instrumentor.instrument(**telemetry.providers, **{name: WRONG.get(name, "nonsense")})
+    instrumentor.instrument(**telemetry.providers, **{name: WRONG.get(name, NONSENSE)})
     try:
         requests.get(server.url("/a"), timeout=5)
     finally:
         instrumentor.uninstrument()
     (line,) = capfd.readouterr().err.splitlines()
-    assert line.startswith(f"poolscope: {name} is ")
+    assert line.startswith(f"poolscope: {name}") and line.endswith("; the default is used")
     assert len(telemetry.requests) == 1
 
 
@@ -112,6 +125,26 @@ def test_all_facts_on_every_request(telemetry: Any, server: Any) -> None:
         assert span.attributes["poolscope.request.send_time"] >= 0
         assert span.attributes["poolscope.request.answer_time"] > 0
         assert not span.links
+
+
+def test_some_spans_of_setup(telemetry: Any, server: Any) -> None:
+    """By default a client per request sends a bounded number of them, and the failed ones all the same."""
+    asked = int(BURST) + 30
+    begun = time.monotonic()
+    with telemetry.instrumented(), urllib3.PoolManager() as manager:
+        for _ in range(asked):
+            manager.request("GET", server.url("/a"), headers={"connection": "close"})
+        took = time.monotonic() - begun
+        with pytest.raises(urllib3.exceptions.MaxRetryError):
+            manager.request("GET", "http://127.0.0.1:1/", retries=0)
+    told = {span.attributes["poolscope.connection.id"] for span in telemetry.named("HTTP connection_setup")}
+    assert BURST < len(told) <= BURST + 2 + took * RATE
+    assert len(telemetry.requests) > asked
+    for span in telemetry.requests:
+        # What its setup's span would say is on the request's, if there is none.
+        has_setup = span.attributes["poolscope.connection.id"] in told
+        assert ("poolscope.connection.via" in span.attributes) != has_setup
+    assert telemetry.requests[-1].attributes["poolscope.connection.id"] in told
 
 
 def test_names_as_in_dotnet(telemetry: Any, server: Any) -> None:

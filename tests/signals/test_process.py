@@ -171,7 +171,7 @@ EXIT = """
 
     import atexit
     atexit.register(lambda: print(json.dumps(told), flush=True))  # registered first, so it runs last
-    poolscope.instrument()
+    poolscope.instrument(events="all")
     trace.set_tracer_provider(TracerProvider())
     trace.get_tracer_provider().add_span_processor(BatchSpanProcessor(Spans()))
     metrics.set_meter_provider(MeterProvider([PeriodicExportingMetricReader(Metrics(), 1e9)]))

@@ -99,7 +99,7 @@ def test_spans_agree_with_the_server(fetch, telemetry, server) -> None:
 
 
 def test_metrics_agree_with_the_server(fetch, telemetry, server) -> None:
-    with telemetry.instrumented():
+    with telemetry.instrumented(events="all"):
         fetch([server.url("/a"), server.url("/404"), server.url("/b")])
         fetch([server.url("/a")])
         assert telemetry.total("poolscope.connections.opened") == 2

@@ -107,7 +107,7 @@ def busy(telemetry: Telemetry, server: Any, monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setenv("OTEL_SEMCONV_EXCEPTION_SIGNAL_OPT_IN", "logs/dup")
     monkeypatch.setattr(poolscope.findings, "new_findings", lambda: Findings(finding()))
-    with telemetry.instrumented():
+    with telemetry.instrumented(events="all"):
         with requests.Session() as session:
             for path in ("/a", "/b", "/500", "/redirect"):
                 session.get(server.url(path))

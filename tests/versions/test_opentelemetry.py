@@ -100,6 +100,7 @@ def works(request: pytest.FixtureRequest) -> bool:
 def run(python: Path, wheel: str, code: str, url: str, *starter: str, **env: str) -> Output:
     plain = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "POOLSCOPE"))}
     console = {f"OTEL_{signal}_EXPORTER": "console" for signal in ("TRACES", "METRICS", "LOGS")}
+    console["OTEL_PYTHON_POOLSCOPE_EVENTS"] = "all"
     done = subprocess.run(
         [*starter, python, "-c", code, url],
         env=plain | console | {"PYTHONPATH": wheel} | env,

@@ -29,9 +29,9 @@ from poolscope.signals.events import Events
 from poolscope.signals.finding_traces import FindingTraces
 from poolscope.signals.hooks import RequestHook, ResponseHook
 from poolscope.signals.metrics import SETTLE, Metrics
-from poolscope.signals.options import NAMES, Options, settle
+from poolscope.signals.options import DEFAULT_USED, EVERYTHING, NAMES, Options, settle
 from poolscope.signals.redaction import excluding, excluding_servers
-from poolscope.signals.spans import RequestSpans
+from poolscope.signals.spans import SPANS, RequestSpans
 from poolscope.signals.totals import Totals
 
 __all__ = ["Signals"]
@@ -90,19 +90,24 @@ class Signals:
         for name, hook in (("request_hook", request_hook), ("response_hook", response_hook)):
             if hook is not None and not callable(hook):
                 raise TypeError(f"{name} is not callable: {hook!r}")
-        if excluded_urls is not None and not isinstance(excluded_urls, str):
-            raise TypeError(f"excluded_urls is a comma-separated string, not {type(excluded_urls).__name__}")
+        for of, provider in (
+            ("tracer", tracer_provider),
+            ("meter", meter_provider),
+            ("logger", logger_provider),
+        ):
+            if provider is not None and not callable(getattr(provider, f"get_{of}", None)):
+                raise TypeError(f"{of}_provider is {provider!r}, which has no get_{of}()")
         unknown = set(settings) - set(NAMES)
         if unknown:
             raise TypeError(f"no such option: {', '.join(sorted(unknown))}")
-        chosen = settle(settings)
+        chosen = settle(settings, EVERYTHING if apart else {})
         self.complaints = list(chosen.complaints)
         """What was wrong with the environment."""
         try:
             excluded = excluding(excluded_urls)
         except VariableError as error:
             excluded = None
-            self.complaints.append(str(error))
+            self.complaints.append(f"{error}{DEFAULT_USED}")
         options = chosen.options
         self._findings = findings
         self.tell_progress: Callable[[float, float], None] | None = None
@@ -204,6 +209,8 @@ class Signals:
 
     def settle(self) -> None:
         """Drain, look at what takes long, and ask the rules."""
+        if SPANS in self.totals.hooks_disabled:
+            self.totals.hooks_disabled[SPANS] = int(self.spans.patience.is_lost)
         with FACTS.settled(SETTLE) as settled:
             if settled and self.tell_progress is not None:
                 self.tell_progress(facts.now(), LONG_WAIT)

@@ -11,10 +11,10 @@ from poolscope.signals.redaction import server
 from poolscope.story.live import LIVE
 
 Attributes = dict[str, Any]
-MILLISECONDS: Final = 3
+HUNDREDTHS: Final = 2
 """Decimals."""
-WORTH_TELLING: Final = 0.001
-"""From so many seconds on, a lean span has the idle time."""
+WORTH_TELLING: Final = 0.01
+"""From so many seconds on, a lean span has the idle time: keep-alive times are seconds."""
 
 
 class Constant(NamedTuple):
@@ -98,7 +98,7 @@ def call_site(connection: Connection) -> Attributes:
 def exchange_facts(exchange: Exchange, connection: Connection, *, lean: bool) -> Attributes:
     """The observed facts of a request's connection, for the request's span.
 
-    A lean span has an idle time in milliseconds, where it is one at least: the rest is noise, and noise cannot be compressed.
+    A lean span has an idle time in hundredths, where it is one at least: the rest is noise, and noise cannot be compressed.
     """
     constant = _constant(connection)
     attributes = (constant.lean if lean else constant.full).copy()
@@ -116,7 +116,7 @@ def exchange_facts(exchange: Exchange, connection: Connection, *, lean: bool) ->
             attributes[names.MAX_STREAMS] = connection.max_streams
     idle = exchange.idle_time
     if idle is not None and (not lean or idle >= WORTH_TELLING):
-        attributes[names.IDLE_TIME] = round(idle, MILLISECONDS) if lean else idle
+        attributes[names.IDLE_TIME] = round(idle, HUNDREDTHS) if lean else idle
     if waited or (waited is not None and not lean):
         attributes[names.WAIT_TIME] = waited
     if not lean:

@@ -15,45 +15,17 @@ from poolscope.facts import now
 from poolscope.ledger.urls import DEFAULT_PORTS
 from poolscope.signals import errors, names, table
 from poolscope.signals.describe import Attributes, peer
+from poolscope.signals.limit import Limit
 from poolscope.signals.options import EventsEmitted, ExceptionRecord
 from poolscope.signals.redaction import method
 from poolscope.signals.sums import Broken, Closed, Failed, Unanswered
-
-RATE: Final = 10.0
-"""Events of one name per second, in the long run."""
-BURST: Final = 100.0
-
-
-class Limit:
-    """A token bucket on the time of the events themselves, so that a late drain does not thin them out."""
-
-    def __init__(self, rate: float = RATE, burst: float = BURST) -> None:
-        self._rate = rate
-        self._burst = self._tokens = burst
-        self._at: float | None = None
-        self.withheld = 0
-        """How many were refused since the last allowed one."""
-
-    def __repr__(self) -> str:
-        return f"<Limit {self._tokens:.1f} of {self._burst:.0f} left, {self.withheld} withheld>"
-
-    def allows(self, at: float) -> bool:
-        """Whether an event that happened ``at`` may be sent; refusals are counted."""
-        if self._at is not None and at > self._at:
-            self._tokens = min(self._burst, self._tokens + (at - self._at) * self._rate)
-        self._at = at if self._at is None else max(self._at, at)
-        if self._tokens < 1.0:
-            self.withheld += 1
-            return False
-        self._tokens -= 1.0
-        return True
 
 
 class Events:
     """Sends events to one logger."""
 
     def __init__(
-        self, logger: Logger, record: ExceptionRecord = "span", emitted: EventsEmitted = "all"
+        self, logger: Logger, record: ExceptionRecord = "span", emitted: EventsEmitted = "problems"
     ) -> None:
         self._logger = logger
         self._emitted = emitted

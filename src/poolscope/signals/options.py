@@ -10,13 +10,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Final, Literal, get_args, get_type_hints
 
-SetupSpans = Literal["full", "errors", "off"]
+from poolscope.signals.redaction import excluding
+
+SetupSpans = Literal["full", "some", "errors", "off"]
 SpanFacts = Literal["lean", "full"]
 SpanNames = Literal["short", "dotnet"]
 EventsEmitted = Literal["all", "problems", "off"]
 Buckets = Literal["few", "all"]
 ExceptionRecord = Literal["span", "logs", "logs/dup"]
 
+DEFAULT_USED: Final = "; the default is used"
 PREFIX: Final = "OTEL_PYTHON_POOLSCOPE_"
 EXCEPTIONS: Final = "OTEL_SEMCONV_EXCEPTION_SIGNAL_OPT_IN"
 
@@ -25,16 +28,16 @@ EXCEPTIONS: Final = "OTEL_SEMCONV_EXCEPTION_SIGNAL_OPT_IN"
 class Options:
     """The settings, each with its default."""
 
-    setup_spans: SetupSpans = "full"
-    """Spans of a connection's setup and of waiting for a pool: all, those that failed, or none."""
+    setup_spans: SetupSpans = "some"
+    """Spans of a connection's setup and of waiting for a pool: all, those that failed and some others, those that failed, or none."""
     span_facts: SpanFacts = "lean"
     """What is constant on a connection: on its setup span, or on each request's span as well."""
     span_links: bool = True
     """Whether a request that reuses a connection links to the span of its setup."""
     span_names: SpanNames = "short"
     """``dotnet``: with the address or name that .NET puts into them."""
-    events: EventsEmitted = "all"
-    """``problems``: those of failures and findings only."""
+    events: EventsEmitted = "problems"
+    """``problems``: those of failures and findings only; ``all``: every connection's close as well."""
     metric_buckets: Buckets = "few"
     """``all``: the buckets that the conventions advise, and buckets for each phase of setup."""
     max_servers: int = 1_000
@@ -52,13 +55,17 @@ class Settings:
     complaints: tuple[str, ...] = ()
 
 
+EVERYTHING: Final[Mapping[str, Any]] = {"setup_spans": "full", "events": "all"}
+"""The defaults of a run that somebody looks at."""
+_NO_DEFAULTS: Final[Mapping[str, Any]] = {}
 NAMES: Final = tuple(field.name for field in fields(Options))
 _KINDS: Final = get_type_hints(Options)
 
 
-def settle(keywords: Mapping[str, Any]) -> Settings:
+def settle(keywords: Mapping[str, Any], defaults: Mapping[str, Any] = _NO_DEFAULTS) -> Settings:
     """The settings by keyword, else by environment variable, else by default; ValueError for a wrong keyword."""
-    chosen, complaints = _from_environment()
+    said, complaints = _from_environment()
+    chosen = {**defaults, **said}
     for name, value in keywords.items():
         if value is not None:
             chosen[name] = _checked(name, name, value)
@@ -71,15 +78,19 @@ def sane(given: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     right, complaints = {}, []
     for name, value in given.items():
         try:
+            if name == "excluded_urls":
+                excluding(value)
             right[name] = _checked(name, name, value) if name in NAMES and value is not None else value
-        except ValueError as error:
-            complaints.append(str(error))
+        except (TypeError, ValueError) as error:
+            complaints.append(f"{error}{DEFAULT_USED}")
     return right, complaints
 
 
 def _from_environment() -> tuple[dict[str, Any], list[str]]:
     chosen: dict[str, Any] = {}
-    complaints = []
+    known = {PREFIX + name.upper() for name in (*NAMES, "excluded_urls")}
+    unknown = [name for name in sorted(os.environ) if name.startswith(PREFIX) and name not in known]
+    complaints = [f"{name} is not a setting, and ignored" for name in unknown]
     for name in NAMES:
         variable = PREFIX + name.upper()
         text = os.environ.get(variable, "").strip()
@@ -88,7 +99,7 @@ def _from_environment() -> tuple[dict[str, Any], list[str]]:
         try:
             chosen[name] = _checked(name, variable, _READ.get(_KINDS[name], str)(text))
         except ValueError as error:
-            complaints.append(str(error))
+            complaints.append(f"{error}{DEFAULT_USED}")
     return chosen, complaints
 
 
@@ -97,7 +108,7 @@ def _exceptions() -> tuple[ExceptionRecord, tuple[str, ...]]:
     for known in get_args(ExceptionRecord):
         if asked == known and known != "span":
             return known, ()
-    return "span", (f"{EXCEPTIONS} is {asked!r}, not logs or logs/dup",) if asked else ()
+    return "span", (f"{EXCEPTIONS} is {asked!r}, not logs or logs/dup{DEFAULT_USED}",) if asked else ()
 
 
 def _flag(text: str) -> bool | str:

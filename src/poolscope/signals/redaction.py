@@ -112,6 +112,8 @@ def excluding(patterns: str | None) -> re.Pattern[str] | None:
     is a VariableError.
     """
     if patterns is not None:
+        if not isinstance(patterns, str):
+            raise TypeError(f"excluded_urls is a comma-separated string, not {type(patterns).__name__}")
         return _one_of(patterns, "excluded_urls", ValueError)
     for variable in ("OTEL_PYTHON_POOLSCOPE_EXCLUDED_URLS", "OTEL_PYTHON_EXCLUDED_URLS"):
         if os.environ.get(variable):

@@ -12,6 +12,7 @@ from poolscope.facts import Connection, Exchange, Failure, RawOrigin, now
 from poolscope.ledger.urls import text
 from poolscope.signals import errors, names, table
 from poolscope.signals.describe import Attributes, all_facts, call_site, peer, server_attributes
+from poolscope.signals.limit import Limit
 from poolscope.signals.options import Options
 from poolscope.signals.pools import called
 from poolscope.signals.redaction import server
@@ -23,8 +24,9 @@ class SetupSpans:
 
     def __init__(self, tracer: Tracer, options: Options) -> None:
         self._tracer = tracer
-        self._successes = options.setup_spans == "full"
+        self._successes = options.setup_spans in ("full", "some")
         self._failures = options.setup_spans != "off"
+        self._limit = Limit() if options.setup_spans == "some" else None
         self._long = options.span_names == "dotnet"
 
     def __repr__(self) -> str:
@@ -38,7 +40,8 @@ class SetupSpans:
         ``anchor`` is epoch ns at 0. Both ends are given explicitly, so nothing stays open when the setup is cut short.
         """
         failure = errors.of_setup(connection)
-        if not (self._successes if failure is None else self._failures):
+        started, ended = _span_of(connection)
+        if not (self._failures if failure is not None else self._tells(ended)):
             return None
         attributes = server_attributes(origin)
         attributes[names.URL_SCHEME] = text(origin[0]) or ""
@@ -46,7 +49,6 @@ class SetupSpans:
         attributes.update(call_site(connection))
         if failure is not None:
             attributes[names.ERROR_TYPE] = failure.type
-        started, ended = _span_of(connection)
         span = self._tracer.start_span(
             self._named("setup", errors.place(*server(origin))),
             context=set_span_in_context(parent),
@@ -60,6 +62,9 @@ class SetupSpans:
         span.end(end_time=anchor + int(ended * 1e9))
         context = span.get_span_context()
         return context if context.is_valid else None
+
+    def _tells(self, at: float) -> bool:
+        return self._successes and (self._limit is None or self._limit.allows(at))
 
     def _phases(self, span: Span, connection: Connection, failure: Failure | None, anchor: int) -> None:
         within = set_span_in_context(span)

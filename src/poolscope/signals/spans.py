@@ -18,11 +18,12 @@ from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.trace import Span, SpanContext, SpanKind, Status, StatusCode, Tracer
 
-from poolscope.facts import BEGUN, Connection, Exchange, Failure, HookFailure, RawOrigin, now
+from poolscope.facts import Connection, Exchange, Failure, RawOrigin, now
 from poolscope.ledger.urls import text
 from poolscope.queue import FACTS, is_the_hosts
 from poolscope.signals import errors, names
 from poolscope.signals.describe import Attributes, exchange_facts, server_attributes
+from poolscope.signals.forgiving import Patience
 from poolscope.signals.hooks import RequestHook, ResponseHook, request_of, response_of
 from poolscope.signals.options import ExceptionRecord, Options
 from poolscope.signals.owner import find_owner, is_traced
@@ -34,7 +35,8 @@ from poolscope.story.pool import name_of
 
 log = logging.getLogger("poolscope")
 
-FAILURES_ALLOWED: Final = 3
+SPANS: Final = "signals.spans"
+"""What they are called among the hooks."""
 BEGINNINGS: Final = 2_048
 """Methods and origins for which a span's beginning is kept."""
 _DEFAULT: Final = Options()
@@ -73,23 +75,22 @@ def _harmless(method_: _F) -> _F:
 
     @functools.wraps(method_)
     def guarded(self: RequestSpans, *args: Any) -> Any:
-        if self.failures >= FAILURES_ALLOWED:
+        patience = self.patience
+        if patience.recent and patience.is_lost:
             return None
         try:
             return method_(self, *args)
         except Exception as error:
             if is_the_hosts(error):
                 raise
-            self.failures += 1
-            disabled = self.failures >= FAILURES_ALLOWED
-            FACTS.put(BEGUN, HookFailure("signals.spans", type(error).__name__, disabled))
+            patience.failed(error)
             return None
 
     return cast(_F, guarded)
 
 
 class RequestSpans:
-    """Implements `poolscope.story.door.Door`. After three failures it makes no more spans."""
+    """Implements `poolscope.story.door.Door`. After three failures within a minute it makes no spans for a while."""
 
     def __init__(
         self,
@@ -108,8 +109,6 @@ class RequestSpans:
         self._setups = SetupSpans(tracer, options)
         self._links = options.span_links
         self._lean = options.span_facts == "lean"
-        self._opener_lean = self._lean and options.setup_spans == "full"
-        """Without a setup span, its facts are on the span of the request that it was made for."""
         self._excludes = excluding_servers(options.excluded_servers)
         self._beginnings: dict[tuple[Any, RawOrigin], tuple[str, Attributes]] = {}
         """Names and first attributes of spans, by method and origin."""
@@ -122,7 +121,7 @@ class RequestSpans:
         self._propagation = Propagation()
         self._records_exceptions = record != "logs"
         self._complained: set[str] = set()
-        self.failures = 0
+        self.patience = Patience(SPANS)
 
     def __repr__(self) -> str:
         return f"<RequestSpans by {self._tracer!r}>"
@@ -287,10 +286,10 @@ class RequestSpans:
         attributes: Attributes = {}
         if connection is not None:
             opener = connection.opened_by == exchange.id
-            attributes = exchange_facts(
-                exchange, connection, lean=self._opener_lean if opener else self._lean
-            )
             setup = connection.span
+            # Without a setup span, its facts are on the span of the request that it was made for.
+            lean = self._lean and (setup is not None or not opener)
+            attributes = exchange_facts(exchange, connection, lean=lean)
             if self._links and not opener and setup is not None and setup.trace_flags.sampled:
                 self._link(span, live, setup)
         else:
