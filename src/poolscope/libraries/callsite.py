@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import os
 import sysconfig
-from collections.abc import Callable
-from contextvars import ContextVar
 from types import CodeType, FrameType
 from typing import Any, Final, NamedTuple
 
@@ -193,34 +191,3 @@ def _outside_of_init(frame: FrameType | None) -> RawCallSite | None:
 def _initialises(frame: FrameType, thing: Any) -> bool:
     code = frame.f_code
     return code.co_name == "__init__" and frame.f_locals.get(code.co_varnames[0]) is thing
-
-
-class Line:
-    """The program's line that made a coroutine of an asynchronous client, which may run as a separate task."""
-
-    __slots__ = ("site", "used")
-
-    def __init__(self, site: RawCallSite | None) -> None:
-        self.site = site
-        self.used = False
-        """Whether a call was made from it; later calls, in a hook of the client, have their own line."""
-
-    def __repr__(self) -> str:
-        return f"<Line {self.site}>"
-
-
-LINE: Final[ContextVar[Line | None]] = ContextVar("poolscope_line", default=None)
-
-
-def is_called(frames: Callable[[int], FrameType]) -> Line | None:
-    """A method of an asynchronous client's is called: now is when the caller can be seen."""
-    line = LINE.get()
-    return Line(user(frames(2), True)) if line is None or line.used else None
-
-
-def line_of(frame: FrameType) -> RawCallSite | None:
-    line = LINE.get()
-    if line is None or line.used:
-        return user(frame, True)
-    line.used = True
-    return line.site
