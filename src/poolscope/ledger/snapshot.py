@@ -7,25 +7,10 @@ from dataclasses import asdict, dataclass
 
 from poolscope import facts, records
 from poolscope.facts import now
-from poolscope.ids import IDS
 from poolscope.ledger import convert
+from poolscope.ledger.since import Since
 from poolscope.ledger.urls import format_origin, text
 from poolscope.story.live import LIVE, NOT_GIVEN_BACK
-
-
-@dataclass(slots=True, frozen=True)
-class Since:
-    """The newest ids at some moment: what began later has higher ones."""
-
-    client: int
-    pool: int
-    connection: int
-    exchange: int
-
-    @classmethod
-    def now(cls) -> Since:
-        """The newest ids there are."""
-        return cls(IDS.client.value, IDS.pool.value, IDS.connection.value, IDS.exchange.value)
 
 
 @dataclass(slots=True, frozen=True)

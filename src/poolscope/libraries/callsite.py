@@ -8,7 +8,7 @@ tells all there is to know, once per client; `user` is for every request.
 from __future__ import annotations
 
 import os
-import sysconfig
+import sys
 from types import CodeType, FrameType
 from typing import Any, Final, NamedTuple
 
@@ -24,10 +24,14 @@ STANDARD: Final = 4
 RUNNER: Final = 3
 """What ``poolscope run`` starts the program from, and event loops their tasks: frames further out did not make the call."""
 
-_PATHS: Final = sysconfig.get_paths()
-_INSTALLED: Final = tuple(
-    os.path.join(path, "")
-    for path in {_PATHS["stdlib"], _PATHS["platstdlib"], _PATHS["purelib"], _PATHS["platlib"]}
+_VERSION: Final = "python{}.{}".format(*sys.version_info)
+# What sysconfig calls stdlib and platstdlib; it takes milliseconds to say so.
+_INSTALLED: Final = (
+    os.path.join(os.path.dirname(os.__file__), ""),
+    *(
+        os.path.join(prefix, sys.platlibdir, _VERSION, "")
+        for prefix in (sys.exec_prefix, sys.base_exec_prefix)
+    ),
 )
 _HTTP_LIBRARIES: Final = frozenset(
     (
