@@ -21,7 +21,7 @@ import sys
 from typing import Final
 
 SIZES: Final = (1, 20, 100)
-LIBRARIES: Final = ("httpx", "requests", "aiohttp")
+LIBRARIES: Final = ("httpx", "httpx-async", "requests", "aiohttp")
 WARM: Final = 40
 MORE: Final = 100
 """Requests by which the longer of two runs is longer."""
@@ -36,7 +36,7 @@ WORKER: Final = """
 import gc, sys
 variant, library, size, url, count = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4], int(sys.argv[5])
 from bench.variants import VARIANTS
-settle = VARIANTS[variant](library)
+settle = VARIANTS[variant](library.removesuffix("-async"))
 def run():
     for number in range(count):
         client.get(url)
@@ -47,6 +47,23 @@ if library == "httpx":
     held = [client.send(client.build_request("GET", url), stream=True) for _ in range(size)]
     for response in held:
         response.read()
+elif library == "httpx-async":
+    import asyncio
+    import httpx
+    runner = asyncio.Runner()
+    async def fill():
+        limits = httpx.Limits(max_connections=size + 5, max_keepalive_connections=size + 5, keepalive_expiry=9000)
+        built = globals()["client"] = httpx.AsyncClient(limits=limits, timeout=600, verify=False)
+        held = [await built.send(built.build_request("GET", url), stream=True) for _ in range(size)]
+        for response in held:
+            await response.aread()
+    async def gets():
+        for number in range(count):
+            await client.get(url)
+    def run():
+        runner.run(gets())
+    runner.run(fill())
+    held = response = None
 elif library == "aiohttp":
     import asyncio
     import aiohttp

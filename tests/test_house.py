@@ -165,6 +165,19 @@ def test_watching_loads_nothing_heavy(statement: str) -> None:
     assert "ssl" not in loaded
 
 
+def test_observing_loads_nothing_that_makes_records() -> None:
+    """It would double what poolscope adds to the start of a program that only sends spans, or nothing."""
+    program = (
+        "import sys, httpx; before = set(sys.modules); import poolscope; poolscope.instrument(signals=False);"
+        "print(*sorted(set(sys.modules) - before))"
+    )
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    loaded = set(run.stdout.split())
+    assert {"poolscope.libraries.httpx", "poolscope.ledger"} <= loaded
+    assert not loaded & {"poolscope.records", "poolscope.ledger.convert", "poolscope.ledger.snapshot"}
+    assert not loaded & {"sysconfig", "json", "urllib.parse"}
+
+
 def test_nothing_starts_a_thread_at_import() -> None:
     program = (
         "import poolscope, threading; poolscope.instrument(signals=False); print(threading.active_count())"

@@ -10,8 +10,8 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from poolscope import facts, records
-from poolscope.ledger import Ledger, Snapshot
+from poolscope import facts
+from poolscope.ledger import Ledger
 from poolscope.libraries.activation import Activation
 from poolscope.otel_version import api, too_old
 from poolscope.queue import FACTS
@@ -24,10 +24,12 @@ if TYPE_CHECKING:
     from opentelemetry.metrics import MeterProvider
     from opentelemetry.trace import TracerProvider
 
+    from poolscope import records
+    from poolscope.ledger.snapshot import Snapshot
     from poolscope.signals.hooks import RequestHook, ResponseHook
     from poolscope.signals.options import Buckets, EventsEmitted, SetupSpans, SpanFacts, SpanNames
 
-Listener = Callable[[records.Record], None]
+Listener = Callable[["records.Record"], None]
 Need = Callable[[int, facts.Exchange], bool]
 
 

@@ -387,6 +387,47 @@ def test_a_coroutine_method_seen_at_its_call_is_one_for_everybody(weaver: Weaver
     assert SEEN[:3] == [("begins", name, "gathered") for name in "cab"]
 
 
+@pytest.mark.parametrize(
+    "point", [{"before": silent, "after": None, "failed": None, "var": None}, {"at_call": True}]
+)
+def test_a_coroutine_during_which_nothing_is_done_is_the_librarys_own(weaver: Weaver, point: Any) -> None:
+    cls = library(True)
+    plain = cls.send
+    weaver.weave([send_point(cls, **point)])
+    SILENT.add("a")
+    coroutine = cls().send("a")
+    assert coroutine.cr_code is plain.__code__
+    assert asyncio.run(coroutine) == ("a", 5, False, False)
+    assert len(SEEN) == 1
+    assert inspect.iscoroutinefunction(cls.send)
+
+
+class Session:
+    async def _request(self, url, *, a=1, b=2, c=3, d=4, e=5, f=6, g=7, h=8, i=9, j=10, k=11, m=13, n=14, o=15, p=16, q=17, s=18):  # fmt: skip
+        return url, a, q
+
+
+def asks_for(thing: Any) -> Token:
+    SEEN.append("asks")
+    return Token()
+
+
+def test_of_many_parameters_only_those_given_are_handed_on(weaver: Weaver) -> None:
+    plain = Session._request
+    with pytest.raises(TypeError) as bare:
+        plain(Session(), "/", r=0)  # type: ignore[call-arg]
+    weaver.weave([Point(Session, "_request", before=asks_for, var=HELD, at_call=True)])
+    assert inspect.signature(Session._request) == inspect.signature(plain)
+    assert asyncio.run(Session()._request("/", q=0)) == ("/", 1, 0)
+    with pytest.raises(TypeError) as woven:
+        Session()._request("/", r=0)  # type: ignore[call-arg]
+    assert str(woven.value) == str(bare.value)
+    assert not [
+        frame.filename for frame in traceback.extract_tb(woven.tb) if frame.filename.startswith(PACKAGE)
+    ]
+    assert SEEN == ["asks"]
+
+
 def test_a_coroutine_that_is_never_awaited_is_warned_of_as_before(weaver: Weaver) -> None:
     cls = library(True)
     weaver.weave([send_point(cls, at_call=True)])

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final, TypeAlias
 
 Text: TypeAlias = "bytes | str"
+# Patterns are text until they are used: compiling them here would cost every program a millisecond of its start.
 
 # Headers ---------------------------------------------------------------------------------------------
 
@@ -42,7 +43,7 @@ _BALANCERS: Final = (
 )  # fmt: skip
 """Prefixes of load balancers' cookies: they name the server that answered, not the sender."""
 _AUTHORIZATIONS: Final = frozenset(("authorization", "proxy-authorization"))
-_KEYS: Final = re.compile(
+_KEYS: Final = (
     r"(api-?|auth-|access-|subscription-)key$|(auth|access|private|vault|api|bearer|security)-?token$"
 )
 """Endings of headers that hold only a credential."""
@@ -89,7 +90,7 @@ def _classify(name: Text) -> tuple[int, str]:
     elif plain in _AUTHORIZATIONS:
         kind = _CREDENTIAL
     else:
-        kind = _COOKIE if plain == "cookie" else _KEY if _KEYS.search(plain) else _SOMEBODY
+        kind = _COOKIE if plain == "cookie" else _KEY if re.search(_KEYS, plain) else _SOMEBODY
     if len(_kinds) > 1_000:
         _kinds.clear()
     _kinds[name] = kind, plain
@@ -102,7 +103,7 @@ def _text(value: Any) -> str:
     return value.decode("latin-1") if isinstance(value, bytes) else str.__str__(str(value))
 
 
-_NAMED: Final = re.compile(r'(\w+)\s*=\s*(?:"([^"]*)"|([^",\s]*))')
+_NAMED: Final = r'(\w+)\s*=\s*(?:"([^"]*)"|([^",\s]*))'
 _OF_WHOM: Final = frozenset(
     ("credential", "username", "realm", "oauth_consumer_key", "oauth_token", "id", "keyid", "apikey", "app")
 )
@@ -117,7 +118,7 @@ def credential(value: str) -> str:
     if lowered in ("aws", "sharedkey", "sharedkeylite"):  # KEY:signature
         return f"{lowered} {rest.partition(':')[0]}"
     if lowered in ("digest", "oauth", "hawk", "signature", "acs3-hmac-sha256"):
-        named = {name.lower(): first or second for name, first, second in _NAMED.findall(rest)}
+        named = {name.lower(): first or second for name, first, second in re.findall(_NAMED, rest)}
         whose = sorted((name, given) for name, given in named.items() if name in _OF_WHOM)
         return f"{lowered} {whose}" if whose else value
     return value
@@ -144,10 +145,10 @@ _SECRETS: Final = frozenset(_IN_BODIES.split())
 _WORDS: Final = _SECRETS.union(_IN_QUERIES.split())
 _ENDS: Final = ("apikey", "api_key", "api-key", "token", "secret", "password")
 _PER_REQUEST: Final = frozenset(("x-amz-signature", "x-goog-signature", "x-amz-date", "x-goog-date"))
-_SPLIT: Final = re.compile(r"[^a-zA-Z0-9]+|(?<=[a-z0-9])(?=[A-Z])")
-_UUID: Final = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\Z")
-_OPAQUE: Final = re.compile(r"(?=.*\d)(?=.*[A-Za-z])[A-Za-z0-9_\-.~%+/=]{20,}\Z")
-_IN_BODY: Final = re.compile(r'"?([\w\-.]{2,64})"?\s*[=:]\s*"?([^&",}\s]+)')
+_SPLIT: Final = r"[^a-zA-Z0-9]+|(?<=[a-z0-9])(?=[A-Z])"
+_UUID: Final = r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\Z"
+_OPAQUE: Final = r"(?=.*\d)(?=.*[A-Za-z])[A-Za-z0-9_\-.~%+/=]{20,}\Z"
+_IN_BODY: Final = r'"?([\w\-.]{2,64})"?\s*[=:]\s*"?([^&",}\s]+)'
 BODY: Final = 4_096
 """Bytes; longer bodies carry data, not credentials alone."""
 
@@ -171,15 +172,15 @@ def _query(target: str) -> Iterator[str]:
 
 
 def _looks_secret(value: str) -> bool:
-    return len(value) >= 20 and _OPAQUE.match(value) is not None and _UUID.match(value) is None
+    return len(value) >= 20 and re.match(_OPAQUE, value) is not None and re.match(_UUID, value) is None
 
 
 def _names_credential(name: str, words: frozenset[str] = _WORDS) -> bool:
-    return any(word.lower() in words for word in _SPLIT.split(name)) or name.lower().endswith(_ENDS)
+    return any(word.lower() in words for word in re.split(_SPLIT, name)) or name.lower().endswith(_ENDS)
 
 
 def _body(body: Any) -> Iterator[str]:
     if isinstance(body, bytes | str) and 0 < len(body) <= BODY:
-        for name, value in _IN_BODY.findall(_text(body)):
+        for name, value in re.findall(_IN_BODY, _text(body)):
             if _names_credential(name, _SECRETS):
                 yield f"{name}={value}"

@@ -6,16 +6,22 @@ once and forgotten.
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from poolscope import facts, records
-from poolscope.ledger import convert
-from poolscope.ledger.snapshot import Since, Snapshot
+from poolscope import facts
+from poolscope.ledger.since import Since
 from poolscope.queue import FACTS
 from poolscope.story.live import LIVE, state_of
 
-__all__ = ["Ledger", "Snapshot"]
+if TYPE_CHECKING:
+    from poolscope import records
+    from poolscope.ledger import convert
+    from poolscope.ledger.snapshot import Snapshot
+
+__all__ = ["Ledger"]
 
 LONG_WAIT = 1.0
 """A wait for a connection of at least this many seconds is worth noting the holders."""
@@ -36,12 +42,23 @@ class Ledger:
         keep_path: bool = False,
     ) -> None:
         self.yield_record = yield_record
-        """Gets the records; while None, no records are made."""
         self.needs: Callable[[int, facts.Exchange], bool] | None = None
         """Says, given the pid, whether anybody needs the record of an exchange; while None, all are made."""
         self.keep_query = keep_query
         self.keep_path = keep_path
         self.reset()
+
+    @property
+    def yield_record(self) -> Callable[[records.Record], None] | None:
+        """Who gets the records; while None, none are made."""
+        return self._yield
+
+    @yield_record.setter
+    def yield_record(self, yield_record: Callable[[records.Record], None] | None) -> None:
+        if yield_record is not None:
+            # A program that only sends spans needs none of it. Python makes it the variable `convert` of this package.
+            importlib.import_module("poolscope.ledger.convert")
+        self._yield = yield_record
 
     def reset(self) -> None:
         """Start again, as a forked child must: the parent reports everything that began before."""
@@ -84,9 +101,9 @@ class Ledger:
             for pool in self._pools_of.pop(sheet.id, ()):
                 LIVE.pools.pop(pool, None)
             LIVE.bound()
-        if self.yield_record is not None:
+        if self._yield is not None:
             # The sheet may be ahead of the moment: a record of the beginning must not contain the end.
-            self.yield_record(convert.client(sheet, self.pid, over=moment == facts.ENDED))
+            self._yield(convert.client(sheet, self.pid, over=moment == facts.ENDED))
 
     def _pool(self, sheet: facts.Pool) -> None:
         LIVE.pools.setdefault(sheet.id, sheet)
@@ -94,8 +111,8 @@ class Ledger:
             self._pools_of.setdefault(sheet.client, []).append(sheet.id)
         else:
             LIVE.bound()
-        if self.yield_record is not None:
-            self.yield_record(convert.pool(sheet, self.pid))
+        if self._yield is not None:
+            self._yield(convert.pool(sheet, self.pid))
 
     def _connection(self, moment: facts.Moment, sheet: facts.Connection) -> None:
         if moment == facts.OPENED:
@@ -113,8 +130,8 @@ class Ledger:
         return bool(sheet.unsettled)
 
     def _tell(self, sheet: facts.Connection, over: bool) -> None:
-        if self.yield_record is not None:
-            self.yield_record(convert.connection(sheet, self.pid, self.epoch, over))
+        if self._yield is not None:
+            self._yield(convert.connection(sheet, self.pid, self.epoch, over))
 
     def _connection_ended(self, sheet: facts.Connection) -> None:
         LIVE.connections.pop(sheet.id, None)
@@ -133,8 +150,8 @@ class Ledger:
         if connection is not None:
             connection.unsettled.discard(sheet.id)
             self._tell_older(connection)
-        if self.yield_record is not None and (self.needs is None or self.needs(self.pid, sheet)):
-            self.yield_record(convert.exchange(sheet, self.pid, self.keep_query, keep_path=self.keep_path))
+        if self._yield is not None and (self.needs is None or self.needs(self.pid, sheet)):
+            self._yield(convert.exchange(sheet, self.pid, self.keep_query, keep_path=self.keep_path))
         if self._closing:
             self._settle(sheet)
 
@@ -166,7 +183,7 @@ class Ledger:
 
         The ``last`` time all of them, as open at the end.
         """
-        if self.yield_record is None:
+        if self._yield is None:
             return
         for sheet in list(LIVE.exchanges.values()):
             if sheet.id <= self._since.exchange or at - sheet.started_at < longer_than:
@@ -178,11 +195,11 @@ class Ledger:
                     LIVE.look_for_holders(sheet, at)
                 record = convert.exchange(sheet, self.pid, self.keep_query, state, keep_path=self.keep_path)
                 record.open_at_exit = last
-                self.yield_record(record)
+                self._yield(record)
 
     def close(self, at: float | None = None) -> None:
         """Yield what is in progress, the closes that wait for it, what is open and clients never closed."""
-        if self.yield_record is None:
+        if self._yield is None:
             return
         self.tell_progress(facts.now() if at is None else at, 0.0, last=True)
         for connection in list(self._closing.values()):
@@ -194,7 +211,7 @@ class Ledger:
             if client.id > self._since.client:
                 record = convert.client(client, self.pid)
                 record.close_kind = "open_at_exit"
-                self.yield_record(record)
+                self._yield(record)
 
     @property
     def since(self) -> Since:
@@ -203,4 +220,6 @@ class Ledger:
 
     def snapshot(self) -> Snapshot:
         """What is live right now. Call it with the queue drained and no drain under way."""
+        from poolscope.ledger.snapshot import Snapshot
+
         return Snapshot.of(self.pid, self._since)

@@ -8,8 +8,8 @@ from typing import Literal, TypeAlias
 
 from poolscope import facts, records
 from poolscope.facts import now
-from poolscope.ids import IDS
 from poolscope.ledger import convert
+from poolscope.ledger.since import Since
 from poolscope.ledger.urls import format_origin, text
 from poolscope.story.live import LIVE
 
@@ -17,21 +17,6 @@ ConnectionState: TypeAlias = Literal["connecting", "active", "idle"]
 HoldingState: TypeAlias = Literal["sending", "waiting", "reading", "not_given_back"]
 """``waiting``: for the answer; ``reading``: the response is open; ``not_given_back``: it is over, but its pool never
 got the slot back."""
-
-
-@dataclass(slots=True, frozen=True)
-class Since:
-    """The newest ids at some moment: whatever began later has higher ids."""
-
-    client: int
-    pool: int
-    connection: int
-    exchange: int
-
-    @classmethod
-    def now(cls) -> Since:
-        """The newest ids so far."""
-        return cls(IDS.client.value, IDS.pool.value, IDS.connection.value, IDS.exchange.value)
 
 
 @dataclass(slots=True, frozen=True)

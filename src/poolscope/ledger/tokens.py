@@ -12,7 +12,6 @@ from __future__ import annotations
 import re
 from itertools import pairwise
 from typing import Final
-from urllib.parse import unquote
 
 SHORTEST: Final = 16
 """A segment of at least this many characters may be a token: 64 bits in hexadecimal."""
@@ -72,7 +71,11 @@ def is_token(segment: str) -> bool:
     """Whether a segment of a path, or a name, looks like a secret."""
     if len(segment) < SHORTEST:
         return False
-    text = unquote(segment) if "%" in segment else segment
+    text = segment
+    if "%" in segment:
+        from urllib.parse import unquote  # takes milliseconds, and a program that sends nothing needs none
+
+        text = unquote(segment)
     if _KNOWN.match(text) or _UUID.search(text) or ("://" in text and _USERINFO.search(text)):
         return True
     runs = _RUN.findall(text)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from poolscope.ledger.tokens import HIDDEN, hide_tokens, is_token
 
@@ -50,6 +49,8 @@ def format_url(
     if target is None:
         return None
     if not target.startswith("/") and "://" in target:
+        from urllib.parse import urlsplit  # takes milliseconds, and a program that sends nothing needs none
+
         try:
             parts = urlsplit(target)
         except ValueError:  # brackets where none belong: not a URL, and anything may be in it

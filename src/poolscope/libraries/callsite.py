@@ -8,9 +8,8 @@ tells all there is to know, once per client; `user` is for every request.
 from __future__ import annotations
 
 import os
-import sysconfig
-from collections.abc import Callable, Iterator
-from contextvars import ContextVar
+import sys
+from collections.abc import Iterator
 from types import CodeType, FrameType
 from typing import Any, Final, NamedTuple
 
@@ -27,10 +26,14 @@ STANDARD: Final = 4
 RUNNER: Final = 3
 """What ``poolscope run`` starts the program from, and event loops their tasks: frames further out did not make the call."""
 
-_PATHS: Final = sysconfig.get_paths()
-_INSTALLED: Final = tuple(
-    os.path.join(path, "")
-    for path in {_PATHS["stdlib"], _PATHS["platstdlib"], _PATHS["purelib"], _PATHS["platlib"]}
+_VERSION: Final = "python{}.{}".format(*sys.version_info)
+# What sysconfig calls stdlib and platstdlib; it takes milliseconds to say so.
+_INSTALLED: Final = (
+    os.path.join(os.path.dirname(os.__file__), ""),
+    *(
+        os.path.join(prefix, sys.platlibdir, _VERSION, "")
+        for prefix in (sys.exec_prefix, sys.base_exec_prefix)
+    ),
 )
 _ALSO: Final = frozenset(("poolscope", "contextlib.py"))
 """No line of theirs is the program's, either."""
@@ -232,34 +235,3 @@ def _codes_of(function: Any) -> Iterator[CodeType]:
         function = getattr(function, "__wrapped__", None)
         if function is None:
             return
-
-
-class Line:
-    """The program's line that made a coroutine of an asynchronous client, which may run as a separate task."""
-
-    __slots__ = ("site", "used")
-
-    def __init__(self, site: RawCallSite | None) -> None:
-        self.site = site
-        self.used = False
-        """Whether a call was made from it; later calls, in a hook of the client, have their own line."""
-
-    def __repr__(self) -> str:
-        return f"<Line {self.site}>"
-
-
-LINE: Final[ContextVar[Line | None]] = ContextVar("poolscope_line", default=None)
-
-
-def is_called(frames: Callable[[int], FrameType]) -> Line | None:
-    """A method of an asynchronous client's is called: now is when the caller can be seen."""
-    line = LINE.get()
-    return Line(user(frames(2), True)) if line is None or line.used else None
-
-
-def line_of(frame: FrameType) -> RawCallSite | None:
-    line = LINE.get()
-    if line is None or line.used:
-        return user(frame, True)
-    line.used = True
-    return line.site

@@ -79,17 +79,47 @@ def observe(
     return mark
 
 
-def unseen(client: Any, frame: FrameType) -> Call | None:
-    """A call on a client that is not in sight hides the one it is made in."""
-    return None if CURRENT_CALL.get() is None else Call(id(client), None, callsite.line_of(frame))
+def is_called(client: Any, frames: Callable[[int], FrameType]) -> Call | None:
+    """A method of an asynchronous client is called, whose caller can be seen only now: it may run as a separate task.
+
+    None where another such method calls it.
+    """
+    return (
+        None if _announced(client) else Call(id(client), None, callsite.user(frames(2), True), announced=True)
+    )
 
 
-def call_on(client: Any, mark: ClientMark, site: RawCallSite | None, identified: bool = True) -> Call | None:
-    """A call on an observed client; if ``identified``, it helps to learn the client's settings. None if suppressed."""
-    facts = mark.facts
-    if facts.identity.settled or not identified:
-        return Call(id(client), facts.current().id, site)
-    return None if suppressed() else Call(id(client), facts.current().id, site, facts)
+def _announced(client: Any) -> Call | None:
+    """The call that the program has made on ``client`` and that has sent nothing yet."""
+    call = CURRENT_CALL.get()
+    if call is None or not call.announced or call.owner != id(client) or call.newest is not None:
+        return None
+    return call
+
+
+def sends(client: Any, mark: ClientMark | None, frame: FrameType, identified: bool = True) -> Call | None:
+    """The call that a client sends for, as `call_on` makes it; without ``mark`` it only hides the call it is made in."""
+    call = _announced(client)
+    if call is None:
+        if mark is None and CURRENT_CALL.get() is None:
+            return None
+        call = Call(id(client), None, callsite.user(frame, True))
+    call.announced = False
+    return call if mark is None else _of_client(call, mark.facts, identified)
+
+
+def call_on(client: Any, mark: ClientMark, site: RawCallSite | None) -> Call | None:
+    """A call on an observed client, which may help to learn the client's settings. None if suppressed."""
+    return _of_client(Call(id(client), None, site), mark.facts, True)
+
+
+def _of_client(call: Call, facts: ClientFacts, identified: bool) -> Call | None:
+    if identified and not facts.identity.settled:
+        if suppressed():
+            return None
+        call.young = facts
+    call.client = facts.current().id
+    return call
 
 
 def closed(client: Any) -> None:

@@ -139,13 +139,10 @@ def observe_client(client: Any, pool_name: str | None = None) -> bool:
 
 def calls(client: Any, auth: Any, frame: FrameType) -> Call | None:
     """The program makes a call, which may take several exchanges."""
-    mark = clients.in_sight(client, _kind, _leave)
-    if mark is None:
-        return clients.unseen(client, frame)
-    call = clients.call_on(client, mark, callsite.line_of(frame))
+    call = clients.sends(client, clients.in_sight(client, _kind, _leave), frame)
     if call is not None and call.young is not None and not call.young.identity.calls:
         _note_settings(client, call.young, auth)
-    return call
+    return None if call is CURRENT_CALL.get() else call
 
 
 def _note_settings(client: Any, facts: ClientFacts, auth: Any) -> None:
@@ -173,7 +170,7 @@ POINTS: Final = (
     *_of_class("Client", "close", "__exit__"),
     *_of_class("AsyncClient", "aclose", "__aexit__"),
     *(
-        Point("AsyncClient", name, before=callsite.is_called, var=callsite.LINE, at_call=True)
+        Point("AsyncClient", name, before=clients.is_called, var=CURRENT_CALL, at_call=True)
         for name in _COROUTINES
     ),
 )

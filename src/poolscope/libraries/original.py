@@ -18,6 +18,10 @@ VARARGS: Final = 0x04
 VARKEYWORDS: Final = 0x08
 COROUTINE: Final = 0x80
 """``inspect.CO_*``; importing inspect would slow the start of every program."""
+MANY: Final = 16
+"""Parameters given by keyword only, of which a call gives few: to hand on just those is faster."""
+FEW: Final = "_ps_few"
+"""The parameter that takes those; it would take unknown ones, too."""
 
 
 class Original(NamedTuple):
@@ -35,6 +39,11 @@ class Original(NamedTuple):
     mode: Mode
     exact: bool = False
     """Whether the wrapper has the same parameters as the original."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All its parameters."""
+        return self.itself, *self.positional, *self.keyword, self.varargs, self.varkeywords
 
 
 def original_of(point: Point, owner: Any, there: Any, inherited: bool) -> Original:
@@ -93,6 +102,9 @@ def _exact(there: FunctionType, method: bool, mode: Mode) -> Original:
     varargs = next(rest) if code.co_flags & VARARGS else ""
     varkeywords = next(rest) if code.co_flags & VARKEYWORDS else ""
     positional, keyword = names[:count], names[count:only]
+    optional = len(keyword) == len(there.__kwdefaults__ or ())
+    if mode == "at call" and optional and len(keyword) > MANY and not varkeywords:
+        keyword, varkeywords = (), FEW
     signature, call = list(positional), list(positional)
     if code.co_posonlyargcount:
         signature.insert(code.co_posonlyargcount, "/")
@@ -126,7 +138,7 @@ def _mode(point: Point, there: Any, exact: bool) -> Mode:
             return "unknown"
         there = inner
     if there.__code__.co_flags & COROUTINE:
-        return "at call" if point.at_call else "async"
+        return "at call" if point.at_call or point.is_over_at_call else "async"
     # A decorator may be a plain function that returns the coroutine of what it wraps.
     return "sync" if exact else "unknown"
 

@@ -80,6 +80,18 @@ class Point:
         self.inside: ContextVar[Any] = _INSIDE.setdefault(key, ContextVar(f"poolscope_inside_{method}"))
         """(id, class) of the object with a running method, because a method may call another by ``super()``."""
 
+    @property
+    def is_over_at_call(self) -> bool:
+        """Whether nothing is to be done while the original runs, nor after it."""
+        return self.var is None and self.hooks.keys() <= {"before"}
+
+    @property
+    def is_over_without_token(self) -> bool:
+        """Whether that is so where ``before`` returns nothing."""
+        return self.uses_token and all(
+            hook.needs_token for step, hook in self.hooks.items() if step != "before"
+        )
+
     def __repr__(self) -> str:
         owner = self.owner if isinstance(self.owner, str) else self.owner.__name__
         return f"<Point {owner}.{self.method} {' '.join(hook.name for hook in self.hooks.values())}>"

@@ -16,7 +16,7 @@ from types import CodeType, CoroutineType, FunctionType
 from typing import Any, Final
 
 from poolscope.libraries.guard import hide_frame
-from poolscope.libraries.original import COROUTINE, Original, argument, original_of
+from poolscope.libraries.original import COROUTINE, FEW, Original, argument, original_of
 from poolscope.libraries.point import OURS, Point, Step
 
 _CODES: Final[dict[str, CodeType]] = {}
@@ -117,6 +117,24 @@ def _ending(call: str, point: Point, at: Original, once: bool) -> Iterator[str]:
         yield "return _ps_result"
 
 
+def _called(at: Original) -> Iterator[str]:
+    """The original call, of which nothing is to be seen."""
+    yield "try:"
+    yield f"    return {'await ' if at.mode == 'async' else ''}{at.call}"
+    yield "except BaseException as _ps_error:"
+    yield "    _ps_hide(_ps_error)"
+    yield "    raise"
+
+
+def _handing_on(point: Point, at: Original) -> Iterator[str]:
+    """Return the original's own coroutine where nothing is left to do while it runs."""
+    if point.is_over_at_call:
+        yield from _called(at)
+    elif point.is_over_without_token:
+        yield "if _ps_token is None:"
+        yield from _indented(_called(at))
+
+
 def _lines(point: Point, at: Original, once: bool) -> Iterator[str]:
     wait = "await " if at.mode == "async" else ""
     yield f"{'async ' if wait else ''}def _ps_wrapper({at.signature}):"
@@ -125,27 +143,31 @@ def _lines(point: Point, at: Original, once: bool) -> Iterator[str]:
         body += [
             "_ps_caller = _ps_inside.get(None)",
             f"if _ps_caller is not None and _ps_calls_base(_ps_caller, {at.itself}, _ps_class):",
-            "    try:",
-            f"        return {wait}{at.call}",
-            "    except BaseException as _ps_error:",
-            "        _ps_hide(_ps_error)",
-            "        raise",
+            *_indented(_called(at)),
         ]
+    if at.varkeywords == FEW:
+        body.append(f"if not {FEW}.keys() <= _ps_known:")
+        body += _indented(_called(at))
     body += _step("before", point, at)
     if at.mode in ("sync", "async"):
         body += _ending(wait + at.call, point, at, once)
     else:
-        pending = at.call
+        pending, given = at.call, at.names
         if at.mode == "unknown":
-            pending = "_ps_pending"
+            pending, given = "_ps_pending", ("_ps_pending", at.itself)
             body += _around(at.call, f"{pending} = ", point, at, once)
             body.append(f"if type({pending}) is not _ps_coroutine:")
             body.append(f"    _ps_result = {pending}")
             body += _indented(_step("after", point, at))
             body.append("    return _ps_result")
-        body.append("async def _ps_rest():")
-        body += _indented(_ending(f"await {pending}", point, at, once))
-        body.append("return _ps_rest()")
+        elif not once:
+            body += _handing_on(point, at)
+        if at.mode == "unknown" or once or not point.is_over_at_call:
+            # Parameters, because a variable that a closure holds is slower for both functions.
+            names = ", ".join([name for name in given if name] + ["_ps_token"] * point.uses_token)
+            body.append(f"async def _ps_rest({names}):")
+            body += _indented(_ending(f"await {pending}", point, at, once))
+            body.append(f"return _ps_rest({names})")
     yield from _indented(iter(body))
 
 
@@ -210,6 +232,8 @@ def wrapper_of(point: Point, owner: Any, there: Any, inherited: bool) -> Functio
         "_ps_inside": point.inside,
         "_ps_calls_base": _calls_base,
     }
+    if at.varkeywords == FEW:
+        names["_ps_known"] = frozenset(there.__kwdefaults__)
     if point.var is not None:
         names |= {"_ps_var_get": point.var.get, "_ps_var_set": point.var.set}
     wrapper = FunctionType(code, names, name, there.__defaults__ if at.exact else None)

@@ -15,7 +15,8 @@ from poolscope import facts
 from poolscope.facts import RawOrigin, now
 from poolscope.genuine import wall
 from poolscope.ledger import convert
-from poolscope.ledger.snapshot import ConnectionState, HoldingState, Since
+from poolscope.ledger.since import Since
+from poolscope.ledger.snapshot import ConnectionState, HoldingState
 from poolscope.ledger.urls import format_origin, text
 from poolscope.look.frame import (
     SCHEMA,

@@ -162,9 +162,11 @@ def _absolute(path: str) -> str:
 
 
 def _is_archive(path: str) -> bool:
+    if path.endswith((".py", ".pyc")):
+        return False
     import zipfile
 
-    return not path.endswith((".py", ".pyc")) and zipfile.is_zipfile(path)
+    return zipfile.is_zipfile(path)
 
 
 def _code_of(path: str) -> CodeType:

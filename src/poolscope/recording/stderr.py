@@ -10,7 +10,6 @@ import codecs
 import errno
 import io
 import os
-import shutil
 import signal
 import sys
 from typing import Any, Final
@@ -21,6 +20,8 @@ from poolscope.reports.printable import page
 
 PATIENCE: Final = 5.0
 """Seconds to wait for the reader of a full pipe before the rest is given up."""
+WIDTH: Final = 100
+"""Columns to draw for where nobody knows better."""
 PLAINLY: Final = "poolscope.plainly"
 _IN_ASCII: Final = {
     "·": "-", "–": "-", "−": "-", "─": "-", "━": "=", "┄": "~", "█": "#", "▒": "%", "∥": "|",
@@ -113,16 +114,16 @@ def note(text: str) -> None:
 
 
 def width() -> int:
-    """The width to draw for: the COLUMNS variable, else the terminal's, else 100."""
+    """The width to draw for: the COLUMNS variable, else the terminal's, else `WIDTH`."""
     if os.environ.get("COLUMNS", "").isdigit() and int(os.environ["COLUMNS"]) > 0:
         return int(os.environ["COLUMNS"])
     for stream in (sys.__stderr__, sys.__stdout__):
         try:
             if stream is not None:
-                return os.get_terminal_size(stream.fileno()).columns or 100
+                return os.get_terminal_size(stream.fileno()).columns or WIDTH
         except (OSError, ValueError):
             continue
-    return shutil.get_terminal_size((100, 24)).columns
+    return WIDTH
 
 
 def colored(wanted: bool, stream: object = None) -> bool:

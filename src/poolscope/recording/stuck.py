@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from poolscope.ledger import Snapshot
-from poolscope.ledger.snapshot import Holder, HoldingState, Waiter
 from poolscope.reports.printable import page
+
+if TYPE_CHECKING:
+    from poolscope.ledger.snapshot import Holder, HoldingState, Snapshot, Waiter
 
 LONG: Final = 5.0
 """A wait is reported after this many seconds."""

@@ -15,7 +15,7 @@ from typing import Any, Final
 from poolscope import facts, records
 from poolscope.facts import BEGUN, ENDED, OPENED
 from poolscope.ledger.closing import REASONS
-from poolscope.ledger.snapshot import Since
+from poolscope.ledger.since import Since
 from poolscope.ledger.urls import raw_origin, text
 from poolscope.queue import FACTS
 from poolscope.signals import errors, names

@@ -22,7 +22,7 @@ CHALLENGES: Final = frozenset((401, 407))
 class Call:
     """One call of the user's on a client, however many exchanges it takes."""
 
-    __slots__ = ("call_site", "client", "newest", "owner", "young")
+    __slots__ = ("announced", "call_site", "client", "newest", "owner", "young")
 
     def __init__(
         self,
@@ -30,7 +30,11 @@ class Call:
         client: int | None,
         call_site: RawCallSite | None = None,
         young: ClientFacts | None = None,
+        *,
+        announced: bool = False,
     ) -> None:
+        self.announced = announced
+        """The program has called a method of an asynchronous client, and that has not sent anything yet."""
         self.owner = owner
         """``id()`` of the client object: a nested send of the same client goes on with the same call."""
         self.client = client

@@ -42,10 +42,9 @@ def _leave(session: Any, mark: ClientMark) -> None:
 def calls(session: Any, frame: FrameType) -> Call | None:
     """The program makes a call, which may take several exchanges."""
     mark = clients.in_sight(session, _kind, _leave)
-    if mark is None:
-        return clients.unseen(session, frame)
     # What a session shares, it does not throw away: there it may be like any other.
-    return clients.call_on(session, mark, callsite.line_of(frame), session._connector_owner)
+    call = clients.sends(session, mark, frame, session._connector_owner)
+    return None if call is CURRENT_CALL.get() else call
 
 
 def observe(session: Any, pool_name: str | None = None) -> bool:
@@ -60,7 +59,7 @@ def observe(session: Any, pool_name: str | None = None) -> bool:
 SESSION: Final = (
     Point("ClientSession", "__init__", before=clients.building, after=built),
     Point("ClientSession", "_request", before=calls, var=CURRENT_CALL, at_call=True),
-    Point("ClientSession", "_ws_connect", before=callsite.is_called, var=callsite.LINE, at_call=True),
+    Point("ClientSession", "_ws_connect", before=clients.is_called, var=CURRENT_CALL, at_call=True),
     Point("ClientSession", "close", always=clients.closed),
 )
 
