@@ -79,7 +79,9 @@ def _providers(sampled: bool) -> tuple[Any, Any]:
 
     tracer_provider = TracerProvider(sampler=ALWAYS_ON if sampled else ALWAYS_OFF)
     tracer_provider.add_span_processor(BatchSpanProcessor(NoSpans()))
-    meter_provider = MeterProvider([PeriodicExportingMetricReader(NoMetrics(), export_interval_millis=5_000)])
+    meter_provider = MeterProvider(
+        [PeriodicExportingMetricReader(NoMetrics(), export_interval_millis=3_600_000)]
+    )
     trace.set_tracer_provider(tracer_provider)
     metrics.set_meter_provider(meter_provider)
     return tracer_provider, meter_provider

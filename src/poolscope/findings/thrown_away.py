@@ -19,7 +19,9 @@ MANY_SERVED: Final = 10
 ALIKE: Final = 0.2
 """Share by which the times until a cancellation may differ where a deadline is what cancels."""
 
-_TIME: Final = "Allow enough time for the answer, or make it faster; give up only on requests that nobody waits for."
+_TIME: Final = (
+    "Allow enough time for the answer, or make it faster; give up only on requests that nobody waits for."
+)
 _NOTHING: Final = (
     "Nothing, if nobody waits for these answers any more; otherwise allow more time, or send fewer requests."
 )
