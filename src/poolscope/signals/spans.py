@@ -259,7 +259,7 @@ class RequestSpans:
         """The connection's facts for ``span``; also reports the wait and the link."""
         connection = exchange.connection
         waited = exchange.pool_wait
-        if waited:
+        if waited and exchange.queued:
             in_vain = failure if connection is None and failure and failure.connection is None else None
             self._setups.wait(span, exchange, live.anchor, in_vain)
         if not live.described:

@@ -279,7 +279,7 @@ class Totals:
 
     def _durations(self, sheet: facts.Exchange, at: Server, recorded: bool) -> None:
         series = _series(sheet, at)
-        if sheet.pool_wait:
+        if sheet.pool_wait and sheet.queued:
             about = {key: value for key, value in series.attributes.items() if key not in _OF_ANSWERS}
             about |= called(name_of(sheet.pool))
             self.pending.append(Sample(names.TIME_IN_QUEUE, sheet.pool_wait, about, sheet.span))
