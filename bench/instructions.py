@@ -1,4 +1,4 @@
-"""``make bench-ir``: what observing adds to a request in instructions, with 1, 20 and 100 connections in the pool.
+"""``make bench-ir``: what observing adds to a request in instructions: with 1, 20 and 100 connections, with signals, beside others.
 
 Where the clock lies, on a busy machine or beside a request of several milliseconds, valgrind's callgrind counts.
 Each figure is the difference of two runs of one worker, one with a hundred requests more than the other, so that
@@ -7,7 +7,10 @@ filled: it once was 66 of 154 thousand instructions "added" to a request that ta
 median of three hash seeds, which fill it differently. Needs valgrind (Debian's package of that name).
 
     python -m bench.instructions            1, 20 and 100 connections of each library
-    python -m bench.instructions httpx 100  one row
+    python -m bench.instructions httpx 100  one of these
+
+Spans and metrics cost several times as much as capturing, so one hash seed is enough for them. They are counted with the
+smallest pool; the ratio is to the official package with the same sampling.
 """
 
 from __future__ import annotations
@@ -26,9 +29,17 @@ WARM: Final = 40
 MORE: Final = 100
 """Requests by which the longer of two runs is longer."""
 SEEDS: Final = (1, 2, 3)
-OFFICIAL: Final = "official, sampled"
-ADDED: Final = ("capture", "poolscope, sampled", OFFICIAL)
-"""What is compared with the bare library; of pools larger than the first only the first of these."""
+CAPTURE: Final = "capture"
+OFFICIAL: Final[dict[str, str]] = {
+    "official, sampled": "official, sampled",
+    "poolscope, sampled": "official, sampled",
+    "both, sampled": "official, sampled",
+    CAPTURE: "official, sampled",
+    "official, unsampled": "official, unsampled",
+    "poolscope, unsampled": "official, unsampled",
+    "both, unsampled": "official, unsampled",
+}
+"""What is compared with the bare library, and then with which official package."""
 GROWTH: Final = 1.2
 """What capturing may cost in the largest pool, in terms of what it costs in the smallest."""
 
@@ -36,7 +47,7 @@ WORKER: Final = """
 import gc, sys
 variant, library, size, url, count = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4], int(sys.argv[5])
 from bench.variants import VARIANTS
-settle = VARIANTS[variant](library.removesuffix("-async"))
+settle = VARIANTS[variant](library.partition("-")[0])
 def run():
     for number in range(count):
         client.get(url)
@@ -51,10 +62,10 @@ elif library == "httpx-async":
     import asyncio
     import httpx
     runner = asyncio.Runner()
+    limits = httpx.Limits(max_connections=size + 5, max_keepalive_connections=size + 5, keepalive_expiry=9000)
+    client = httpx.AsyncClient(limits=limits, timeout=600, verify=False)
     async def fill():
-        limits = httpx.Limits(max_connections=size + 5, max_keepalive_connections=size + 5, keepalive_expiry=9000)
-        built = globals()["client"] = httpx.AsyncClient(limits=limits, timeout=600, verify=False)
-        held = [await built.send(built.build_request("GET", url), stream=True) for _ in range(size)]
+        held = [await client.send(client.build_request("GET", url), stream=True) for _ in range(size)]
         for response in held:
             await response.aread()
     async def gets():
@@ -116,17 +127,58 @@ def instructions(variant: str, library: str, size: int, url: str, count: int, se
     return int(found[1])
 
 
-def of_a_request(variant: str, library: str, size: int, url: str) -> float:
+def of_a_request(variant: str, library: str, size: int, url: str, seeds: tuple[int, ...] = SEEDS) -> float:
     """Instructions of one request, in thousands."""
     return statistics.median(
         instructions(variant, library, size, url, WARM + MORE, seed)
         - instructions(variant, library, size, url, WARM, seed)
-        for seed in SEEDS
+        for seed in seeds
     ) / (MORE * 1_000)
 
 
+def line(*cells: str) -> None:
+    """Print one row."""
+    print(
+        f"{cells[0]:12}{cells[1]:>12}  {cells[2]:22}" + "".join(f"{cell:>12}" for cell in cells[3:]),
+        flush=True,
+    )
+
+
+def signals(library: str, size: int, url: str, bare: float, capture: float) -> None:
+    """Print what each variant adds, and its ratio to the official package's."""
+    added = {CAPTURE: capture}
+    for variant, official in OFFICIAL.items():
+        if variant not in added:
+            added[variant] = of_a_request(variant, library, size, url, SEEDS[:1]) - bare
+        ratio = added[variant] / added[official]
+        line(library, str(size), variant, f"{added[variant]:+,.1f}", f"{ratio:.2f}")
+
+
+def growth(library: str, added: dict[int, float]) -> float:
+    """What capturing costs in the largest pool, in terms of the smallest."""
+    if len(added) < 2:
+        return 1.0
+    grown = added[max(added)] / added[min(added)]
+    print(f"{library}: {max(added)} connections cost {grown:.2f} times what {min(added)} cost", flush=True)
+    return grown
+
+
+def measure(library: str, sizes: list[int], url: str) -> float:
+    """Print the rows of one library; how capturing grows with the pool."""
+    added: dict[int, float] = {}
+    for size in sizes:
+        bare = of_a_request("bare", library, size, url)
+        added[size] = of_a_request(CAPTURE, library, size, url) - bare
+        line(library, str(size), "bare", f"{bare:,.1f}")
+        if size == sizes[0]:
+            signals(library, size, url, bare, added[size])
+        else:
+            line(library, str(size), CAPTURE, f"{added[size]:+,.1f}")
+    return growth(library, added)
+
+
 def main() -> None:
-    """Print a row for each library and size, and whether the growth is what it may be."""
+    """Print the rows of each library, and whether the growth is what it may be."""
     if shutil.which("valgrind") is None:
         raise SystemExit("needs valgrind: on Debian, apt-get install valgrind")
     libraries = [word for word in sys.argv[1:] if word in LIBRARIES] or list(LIBRARIES)
@@ -136,36 +188,11 @@ def main() -> None:
     ) as server:
         assert server.stdout is not None
         url = f"http://127.0.0.1:{server.stdout.readline().strip()}/x"
-        print("thousands of instructions a request", flush=True)
-        columns = ("connections", "bare", *(f"+ {variant}" for variant in ADDED), "of official")
-        print(f"{'':10}" + "".join(f"{column:>22}" for column in columns), flush=True)
-        missed = False
-        for library in libraries:
-            added: dict[int, float] = {}
-            for size in sizes:
-                bare = of_a_request("bare", library, size, url)
-                more = {
-                    name: of_a_request(name, library, size, url) - bare
-                    for name in (ADDED if size == sizes[0] else ADDED[:1])
-                }
-                added[size] = more["capture"]
-                cells = [
-                    str(size),
-                    f"{bare:,.1f}",
-                    *(f"{more[name]:+,.1f}" if name in more else "" for name in ADDED),
-                ]
-                cells += [f"{more['capture'] / more[OFFICIAL]:.2f}" if OFFICIAL in more else ""]
-                print(f"{library:10}" + "".join(f"{cell:>22}" for cell in cells), flush=True)
-            if len(added) > 1:
-                growth = added[max(added)] / added[min(added)]
-                missed = missed or growth > GROWTH
-                print(
-                    f"{library:10}{max(added)} connections cost {growth:.2f} times what {min(added)} cost",
-                    flush=True,
-                )
+        line("", "connections", "thousands a request", "", "× official")
+        grown = max(measure(library, sizes, url) for library in libraries)
         assert server.stdin is not None
         server.stdin.close()
-    if missed:
+    if grown > GROWTH:
         raise SystemExit(f"the growth is above {GROWTH}")
 
 

@@ -51,8 +51,8 @@ def save(library: str) -> Settle:
     return settle
 
 
-def _providers(sampled: bool) -> tuple[Any, Any]:
-    from opentelemetry import metrics, trace
+def providers(*, sampled: bool) -> tuple[Any, Any]:
+    """An SDK that exports in batches, and nothing by itself during a round: to nowhere."""
     from opentelemetry.sdk.metrics import MeterProvider
     from opentelemetry.sdk.metrics.export import (
         MetricExporter,
@@ -79,10 +79,19 @@ def _providers(sampled: bool) -> tuple[Any, Any]:
 
     tracer_provider = TracerProvider(sampler=ALWAYS_ON if sampled else ALWAYS_OFF)
     tracer_provider.add_span_processor(BatchSpanProcessor(NoSpans()))
-    meter_provider = MeterProvider([PeriodicExportingMetricReader(NoMetrics(), export_interval_millis=5_000)])
-    trace.set_tracer_provider(tracer_provider)
-    metrics.set_meter_provider(meter_provider)
+    meter_provider = MeterProvider(
+        [PeriodicExportingMetricReader(NoMetrics(), export_interval_millis=3_600_000)]
+    )
     return tracer_provider, meter_provider
+
+
+def _global_providers(*, sampled: bool) -> tuple[Any, Any]:
+    from opentelemetry import metrics, trace
+
+    tracing, metering = providers(sampled=sampled)
+    trace.set_tracer_provider(tracing)
+    metrics.set_meter_provider(metering)
+    return tracing, metering
 
 
 def _flush(*providers: Any) -> Settle:
@@ -102,14 +111,14 @@ def use_official(library: str, *providers: Any) -> None:
 def _setup(sampled: bool, official: bool, ours: bool) -> Setup:
     def setup(library: str) -> Settle:
         os.environ["OTEL_SEMCONV_STABILITY_OPT_IN"] = "http"
-        providers = _providers(sampled)
+        given = _global_providers(sampled=sampled)
         if official:
-            use_official(library, *providers)
+            use_official(library, *given)
         if ours:
             import poolscope
 
-            poolscope.instrument(tracer_provider=providers[0], meter_provider=providers[1])
-        return _flush(*providers)
+            poolscope.instrument(tracer_provider=given[0], meter_provider=given[1])
+        return _flush(*given)
 
     return setup
 

@@ -118,6 +118,8 @@ class Instrumentor:
         self.ledger.yield_record = self._tell if self._listeners else None
         if len(needs) < len(self._listeners):
             self.ledger.needs = None
+        elif len(needs) == 1:
+            self.ledger.needs = needs[0]
         else:
             self.ledger.needs = lambda pid, exchange: any(need(pid, exchange) for need in needs)
 

@@ -420,7 +420,7 @@ def test_of_many_parameters_only_those_given_are_handed_on(weaver: Weaver) -> No
     assert inspect.signature(Session._request) == inspect.signature(plain)
     assert asyncio.run(Session()._request("/", q=0)) == ("/", 1, 0)
     with pytest.raises(TypeError) as woven:
-        Session()._request("/", r=0)  # type: ignore[call-arg]
+        asyncio.run(Session()._request("/", r=0))  # type: ignore[call-arg]
     assert str(woven.value) == str(bare.value)
     assert not [
         frame.filename for frame in traceback.extract_tb(woven.tb) if frame.filename.startswith(PACKAGE)

@@ -217,7 +217,7 @@ def test_waiting_and_active_requests(program, telemetry) -> None:
     assert gauge(telemetry, "poolscope.requests.waiting") == [1]
     assert gauge(telemetry, "poolscope.requests.oldest_wait") == [pytest.approx(5, abs=1)]
     assert gauge(telemetry, "http.client.active_requests") == [2]
-    waiter.pool_wait = 5.0
+    waiter.pool_wait, waiter.queued = 5.0, True
     waiter.finished_at, waiter.error = now(), "httpcore.PoolTimeout"
     FACTS.put(ENDED, waiter)
     assert gauge(telemetry, "poolscope.requests.waiting") == [0]

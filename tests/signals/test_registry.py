@@ -116,7 +116,7 @@ def busy(telemetry: Telemetry, server: Any, monkeypatch: pytest.MonkeyPatch) -> 
         with httpx.Client(trust_env=False) as client:
             client.get(f"http://localhost:{server.port}/")
             assert telemetry.points(names.POOL_MAX)
-        waiter = sheets.exchange()
+        waiter = sheets.exchange(queued=True)
         door: Any = ENTRANCE.door
         door.request_started(waiter, None)
         on = sheets.connection(

@@ -203,9 +203,13 @@ def test_unknown_methods(door, telemetry) -> None:
     assert span.attributes["http.request.method_original"] == "BREW"
 
 
-@pytest.mark.parametrize(("waited", "recorded"), [(0.0, 0), (0.0009, 1), (0.2, 1)])
-def test_waiting_is_told_only_if_it_happened(door, telemetry, waited, recorded) -> None:
-    sheet = sheets.exchange()
+@pytest.mark.parametrize(
+    ("waited", "queued", "recorded"),
+    [(0.0, False, 0), (0.0009, True, 1), (0.2, True, 1), (0.2, False, 0)],
+    ids=["not at all", "briefly", "long", "after losing a connection, for another that was free"],
+)
+def test_a_wait_in_the_queue_has_a_span(door, telemetry, waited, queued, recorded) -> None:
+    sheet = sheets.exchange(queued=queued)
     door.request_started(sheet, Request())
     on = sheets.connection()
     door.headers_received(sheets.answered(sheet, on, pool_wait=waited), None)
@@ -217,7 +221,7 @@ def test_waiting_is_told_only_if_it_happened(door, telemetry, waited, recorded) 
 
 
 def test_a_wait_in_vain_is_an_error(door, telemetry) -> None:
-    sheet = sheets.exchange(pool_wait=0.2)
+    sheet = sheets.exchange(pool_wait=0.2, queued=True)
     door.request_started(sheet, Request())
     sheet.failure = Failure("pool_timeout")
     door.request_failed(sheet, TimeoutError())

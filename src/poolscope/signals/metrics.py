@@ -9,20 +9,30 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from opentelemetry.context import Context
 from opentelemetry.metrics import CallbackOptions, Histogram, Meter, Observation
-from opentelemetry.trace import INVALID_SPAN, NonRecordingSpan, set_span_in_context
 
 from poolscope import facts
 from poolscope.facts import BEGUN, HookFailure, now
 from poolscope.queue import FACTS
 from poolscope.signals import names, table
 from poolscope.signals.after_fork import forget
+from poolscope.signals.collection import Collection
 from poolscope.signals.events import Events
+from poolscope.signals.exemplars import Exemplars, context_of
 from poolscope.signals.options import Options
 from poolscope.signals.pools import called, values
 from poolscope.signals.redaction import method
-from poolscope.signals.sums import Attributes, Broken, Closed, Failed, Pending, Sample, Server, Unanswered
+from poolscope.signals.sums import (
+    Attributes,
+    Broken,
+    Closed,
+    Duration,
+    Failed,
+    Pending,
+    Sample,
+    Server,
+    Unanswered,
+)
 from poolscope.signals.totals import Totals, protocol_version
 from poolscope.story.pool import name_of
 
@@ -32,8 +42,6 @@ SETTLE: Final = 1.0
 """Seconds a collection waits for a drain under way elsewhere."""
 
 _DEFAULT: Final = Options()
-_EMPTY: Final = set_span_in_context(INVALID_SPAN, Context())
-"""Not simply `Context()`: the SDK takes a context without content for none given."""
 
 
 class Metrics:
@@ -48,6 +56,7 @@ class Metrics:
         self.live = False
         """Whether hooks are in: live values are reported only then, sums always."""
         self._shown: dict[str, dict[tuple[Any, ...], tuple[Attributes, int]]] = {}
+        self._collection = Collection()
         self._histograms: dict[str, Histogram] = {}
         self._observables: list[Any] = []
         for name, metric in table.METRICS.items():
@@ -64,25 +73,32 @@ class Metrics:
                 "updowncounter": meter.create_observable_up_down_counter,
                 "gauge": meter.create_observable_gauge,
             }[metric.kind]
-            callbacks = [self._callback(_READERS[name])]
+            callbacks = [self._callback(name, _READERS[name])]
             self._observables.append(
                 create(name, callbacks=callbacks, unit=metric.unit, description=metric.brief)
             )
+
+        duration = table.METRICS[names.REQUEST_DURATION]
+        self._durations = self._histograms[names.REQUEST_DURATION]
+        self._exemplars = Exemplars((duration.few if few else duration.buckets) or ())
 
     def __repr__(self) -> str:
         return f"<Metrics {'live' if self.live else 'at rest'}, {self._totals!r}>"
 
     def _callback(
-        self, read: Callable[[Metrics], Iterable[Observation]]
+        self, name: str, read: Callable[[Metrics], Iterable[Observation]]
     ) -> Callable[[CallbackOptions], Iterable[Observation]]:
         def callback(_: CallbackOptions) -> Iterable[Observation]:
+            first = self._collection.begins_with(name)
             # The SDK's locks do not survive a fork while it collects or exports: a master that only forks
             # must have nothing to export because of us.
             if not len(FACTS) and self._totals.are_empty:
                 return []
-            self.settle()
-            self._totals.meet()
-            self.publish()
+            if first:
+                self.settle()
+                self._totals.meet()
+                self.publish()
+                self._exemplars.renew()
             return list(read(self))
 
         return callback
@@ -90,6 +106,7 @@ class Metrics:
     def after_fork(self) -> None:
         """In a forked child: forget everything that the parent has reported or will report."""
         self._shown.clear()
+        self._collection = Collection()
         forget((*self._histograms.values(), *self._observables))
 
     def publish(self) -> None:
@@ -106,21 +123,24 @@ class Metrics:
                 FACTS.put(BEGUN, HookFailure("signals.metrics", type(error).__name__, False))
 
     def _pass_on(self, sample: Pending) -> None:
-        if isinstance(sample, Sample):
+        if isinstance(sample, Duration):
+            context = self._exemplars.context(sample)
+            self._durations.record(sample.value, sample.series.attributes, context=context)
+        elif isinstance(sample, Sample):
             histogram = self._histograms[sample.metric]
-            histogram.record(sample.value, sample.attributes, context=_context(sample.span))
+            histogram.record(sample.value, sample.attributes, context=context_of(sample.span))
         elif self.events is None:
             return
         elif isinstance(sample, Closed):
-            self.events.closed(sample, _context(sample.span))
+            self.events.closed(sample, context_of(sample.span))
         elif isinstance(sample, Failed):
-            self.events.setup_failed(sample, _context(sample.span))
+            self.events.setup_failed(sample, context_of(sample.span))
         elif isinstance(sample, Unanswered):
-            self.events.exception(sample, _context(sample.span))
+            self.events.exception(sample, context_of(sample.span))
         elif isinstance(sample, Broken):
-            self.events.broken(sample, _context(sample.span))
+            self.events.broken(sample, context_of(sample.span))
         else:
-            self.events.finding(sample.finding, _context(sample.span))
+            self.events.finding(sample.finding, context_of(sample.span))
 
     # Readers: one per Observable, each yields absolute values.
 
@@ -287,13 +307,6 @@ def _add(
 ) -> None:
     known = counts.get(key)
     counts[key] = (about, more) if known is None else (known[0], known[1] + more)
-
-
-def _context(span: Any) -> Context:
-    """The context for an exemplar: the exchange's span, not the span of the thread that drains."""
-    if span is None or not span.trace_flags.sampled:
-        return _EMPTY
-    return set_span_in_context(NonRecordingSpan(span), _EMPTY)
 
 
 _READERS: Final[dict[str, Callable[[Metrics], Iterable[Observation]]]] = {

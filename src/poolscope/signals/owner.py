@@ -17,7 +17,7 @@ from opentelemetry import context as otel_context
 from opentelemetry.trace import SpanKind
 
 from poolscope.facts import Exchange
-from poolscope.ledger.urls import DEFAULT_PORTS, text
+from poolscope.ledger.urls import DEFAULT_PORTS, format_origin, text
 from poolscope.signals import names
 from poolscope.signals.redaction import server
 
@@ -71,9 +71,11 @@ def _serves(attributes: Mapping[str, Any], exchange: Exchange) -> bool:
 
     The URL is asked too: an internationalised host is spelt in two ways, and one of them is the wire's.
     """
+    url = attributes.get(names.URL_FULL) or attributes.get("http.url")
+    if isinstance(url, str) and _begins_with(url, format_origin(exchange.origin)):
+        return True
     host, port = server(exchange.origin)
     default = DEFAULT_PORTS.get(text(exchange.origin[0]) or "")
-    url = attributes.get(names.URL_FULL) or attributes.get("http.url")
     if isinstance(url, str):
         try:
             parts = urlsplit(url)
@@ -85,6 +87,14 @@ def _serves(attributes: Mapping[str, Any], exchange: Exchange) -> bool:
     if not isinstance(address, str) or address.lower().strip("[]") != host.lower():
         return False
     return (attributes.get(names.SERVER_PORT) or attributes.get("net.peer.port") or default) == port
+
+
+def _begins_with(url: str, origin: str) -> bool:
+    """Whether ``url`` is spelt as we would: nearly always, and parsing it takes ten times as long."""
+    return url.startswith(origin) and url[len(origin) : len(origin) + 1] in _AFTER_AUTHORITY
+
+
+_AFTER_AUTHORITY: Final = ("", "/", "?", "#")
 
 
 def _tells(span: Any, attributes: Mapping[str, Any]) -> bool:

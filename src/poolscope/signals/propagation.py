@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from opentelemetry import baggage, propagate
-from opentelemetry import context as otel_context
 from opentelemetry.baggage.propagation import W3CBaggagePropagator
+from opentelemetry.context import Context
 from opentelemetry.propagators.composite import CompositePropagator
 from opentelemetry.trace import Span, SpanContext, set_span_in_context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
@@ -23,8 +23,8 @@ class Propagation:
     def __repr__(self) -> str:
         return f"<Propagation {'W3C' if self._plain else self._seen!r}>"
 
-    def headers(self, span: Span, context: SpanContext) -> Iterable[tuple[str, str]] | None:
-        """What to add to a request whose span is ``span``."""
+    def headers(self, span: Span, context: SpanContext, current: Context) -> Iterable[tuple[str, str]] | None:
+        """What to add to a request whose span is ``span``, sent in the context ``current``."""
         # Any: the API's own default setter does not fit the parameter it is the default of.
         propagator: Any = propagate.get_global_textmap()
         if propagator is not self._seen:
@@ -32,8 +32,9 @@ class Propagation:
         if not context.is_valid:
             return None
         # Formatting one header takes a tenth of what the propagator, its carrier and its context take.
-        if self._plain and not (otel_context.get_current() and baggage.get_all()):
-            header = f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
+        if self._plain and not (current and baggage.get_all(current)):
+            trace, span_id, flags = context.trace_id, context.span_id, context.trace_flags
+            header = "00-%032x-%016x-%02x" % (trace, span_id, flags)  # noqa: UP031  (half of what an f-string takes)
             if context.trace_state:
                 return (("traceparent", header), ("tracestate", context.trace_state.to_header()))
             return (("traceparent", header),)

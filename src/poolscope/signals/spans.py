@@ -11,11 +11,11 @@ import functools
 import logging
 import re
 from collections.abc import Callable, Iterable
-from time import time_ns
 from typing import Any, Final, TypeVar, cast
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace
+from opentelemetry.context import Context
 from opentelemetry.trace import Span, SpanContext, SpanKind, Status, StatusCode, Tracer
 
 from poolscope.facts import Connection, Exchange, Failure, RawOrigin, now
@@ -26,10 +26,11 @@ from poolscope.signals.describe import Attributes, exchange_facts, server_attrib
 from poolscope.signals.forgiving import Patience
 from poolscope.signals.hooks import RequestHook, ResponseHook, request_of, response_of
 from poolscope.signals.options import ExceptionRecord, Options
-from poolscope.signals.owner import find_owner, is_traced
+from poolscope.signals.owner import Owner, find_owner, is_traced
 from poolscope.signals.pools import called
 from poolscope.signals.propagation import Propagation
 from poolscope.signals.redaction import excluding_servers, method, url_full
+from poolscope.signals.remembered import EXCLUDED, Foreign, Live, anchor_now
 from poolscope.signals.setup_spans import SetupSpans
 from poolscope.story.pool import name_of
 
@@ -42,31 +43,6 @@ BEGINNINGS: Final = 2_048
 _DEFAULT: Final = Options()
 
 
-class Live:
-    """What is remembered of an exchange from its start to its headers; then only plain values remain."""
-
-    __slots__ = ("anchor", "described", "duration_recorded", "excluded", "own", "request", "span")
-
-    def __init__(self) -> None:
-        # Taken per request: a clock that was set, or a laptop that slept, moves the other clock only.
-        self.anchor = time_ns() - int(now() * 1e9)
-        """Epoch nanoseconds at `now()` zero."""
-        self.span: Any = None
-        """The request's span while it records: ours, or the one of somebody above us."""
-        self.own: bool | None = None
-        """Whether that span is ours; None while nobody records one."""
-        self.described = False
-        """Whether that span gets this exchange's facts."""
-        self.duration_recorded = False
-        """Whether somebody else records the duration."""
-        self.excluded = False
-        self.request: Any = None
-        """The library's request, for `response_hook` only."""
-
-    def __repr__(self) -> str:
-        return f"<Live {'own' if self.own else 'foreign'} span={self.span!r}>"
-
-
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
@@ -74,12 +50,12 @@ def _harmless(method_: _F) -> _F:
     """A tracer that raises must not take the hook down that called us: what it saw is still true."""
 
     @functools.wraps(method_)
-    def guarded(self: RequestSpans, *args: Any) -> Any:
+    def guarded(self: RequestSpans, one: Any, other: Any) -> Any:
         patience = self.patience
         if patience.recent and patience.is_lost:
             return None
         try:
-            return method_(self, *args)
+            return method_(self, one, other)
         except Exception as error:
             if is_the_hosts(error):
                 raise
@@ -134,40 +110,43 @@ class RequestSpans:
 
     @_harmless
     def _request_started(self, exchange: Exchange, request: Any) -> Iterable[tuple[str, str]] | None:
-        url = None
-        if self._excludes is not None and self._excludes(exchange.origin):
-            exchange.live = live = Live()
-            live.excluded = True
+        if self._is_excluded(exchange):
+            exchange.live = EXCLUDED
             return None
-        if self._excluded is not None:
-            url = url_full(exchange.origin, exchange.target)
-            if self._excluded.search(url):
-                exchange.live = live = Live()
-                live.excluded = True
-                return None
         if not self._there and not self._look_for_provider():
             return None
-        exchange.live = live = Live()
+        current = otel_context.get_current()
         # In an empty context there is no span, and nothing that anybody suppressed.
-        alone = self._apart or not otel_context.get_current()
-        owner = None if alone else find_owner(trace.get_current_span(), exchange, request)
-        if owner is not None:
-            live.span, live.described, live.duration_recorded = owner
-            live.own = False
-            if owner.span is not None:
-                exchange.span = owner.span.get_span_context()
-            else:
-                exchange.span = trace.get_current_span().get_span_context()
-            return None
-        span = self._start(exchange, live, url)
+        if current and not self._apart:
+            above = trace.get_current_span(current)
+            owner = find_owner(above, exchange, request)
+            if owner is not None:
+                self._leaves_to(owner, above, exchange)
+                return None
+        anchor = anchor_now()
+        span = self._start(exchange, anchor, current)
         exchange.span = context = span.get_span_context()
         if span.is_recording():
-            live.span, live.own = span, True
+            exchange.live = live = Live(anchor, span)
             if self._request_hook is not None:
                 self._call("request_hook", self._request_hook, span, request_of(exchange, request))
             if self._response_hook is not None:
                 live.request = request
-        return None if self._apart and is_traced(request) else self._propagation.headers(span, context)
+        if self._apart and is_traced(request):
+            return None
+        return self._propagation.headers(span, context, current)
+
+    def _is_excluded(self, exchange: Exchange) -> bool:
+        if self._excludes is not None and self._excludes(exchange.origin):
+            return True
+        if self._excluded is None:
+            return False
+        return self._excluded.search(url_full(exchange.origin, exchange.target)) is not None
+
+    @staticmethod
+    def _leaves_to(owner: Owner, above: Span, exchange: Exchange) -> None:
+        exchange.live = Foreign(anchor_now(), owner)
+        exchange.span = (above if owner.span is None else owner.span).get_span_context()
 
     @_harmless
     def setup_ended(self, connection: Connection, exchange: Exchange | None) -> None:
@@ -243,17 +222,18 @@ class RequestSpans:
         self._there = not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
         return self._there
 
-    def _start(self, exchange: Exchange, live: Live, url: str | None) -> Span:
+    def _start(self, exchange: Exchange, anchor: int, current: Context) -> Span:
         name, known = self._beginnings.get((exchange.method, exchange.origin)) or self._beginning(exchange)
         attributes = known.copy()
-        attributes[names.URL_FULL] = url_full(exchange.origin, exchange.target) if url is None else url
+        attributes[names.URL_FULL] = url_full(exchange.origin, exchange.target)
         if exchange.resends:
             attributes[names.RESEND_COUNT] = exchange.resends
         return self._tracer.start_span(
             name,
+            context=current,
             kind=SpanKind.CLIENT,
             attributes=attributes,
-            start_time=live.anchor + int(exchange.started_at * 1e9),
+            start_time=anchor + int(exchange.started_at * 1e9),
         )
 
     def _beginning(self, exchange: Exchange) -> tuple[str, Attributes]:
@@ -278,10 +258,10 @@ class RequestSpans:
         """The connection's facts for ``span``; also reports the wait and the link."""
         connection = exchange.connection
         waited = exchange.pool_wait
-        if waited:
+        if waited and exchange.queued:
             in_vain = failure if connection is None and failure and failure.connection is None else None
             self._setups.wait(span, exchange, live.anchor, in_vain)
-        if not (live.own or live.described):
+        if not live.described:
             return {}
         attributes: Attributes = {}
         if connection is not None:

@@ -28,6 +28,30 @@ class Sample(NamedTuple):
     span: Any
 
 
+class Series:
+    """A series of the requests' duration: its attributes, made once, and what it has shown of late."""
+
+    __slots__ = ("attributes", "collection", "shown")
+
+    def __init__(self, attributes: Attributes) -> None:
+        self.attributes = attributes
+        self.collection = -1
+        """The collection that ``shown`` is about."""
+        self.shown: set[int] = set()
+        """Buckets that have an exemplar since then."""
+
+    def __repr__(self) -> str:
+        return f"<Series {self.attributes}>"
+
+
+class Duration(NamedTuple):
+    """How long a request took, with the SpanContext it belongs to."""
+
+    value: float
+    series: Series
+    span: Any
+
+
 class Closed(NamedTuple):
     """A connection's close, for the event."""
 
@@ -70,7 +94,7 @@ class Found(NamedTuple):
     span: Any
 
 
-Pending: TypeAlias = Sample | Closed | Failed | Unanswered | Broken | Found
+Pending: TypeAlias = Duration | Sample | Closed | Failed | Unanswered | Broken | Found
 
 
 class Server:
@@ -80,6 +104,7 @@ class Server:
         "attributes",
         "broken",
         "closed",
+        "durations",
         "failed",
         "fresh",
         "idle_time",
@@ -97,6 +122,8 @@ class Server:
         self.failed: dict[tuple[str, facts.ErrorType | None], int] = {("connect", None): 0}
         """By phase and error; the first is there, as 0, from the first sight of a server on."""
         self.closed: dict[tuple[str, str | None], int] = {(reason, _BY[reason]): 0 for reason in EVERYDAY}
+        self.durations: dict[tuple[Any, ...], Series] = {}
+        """Series of its requests' duration, by what tells them apart on a sheet."""
         self.broken: dict[facts.ErrorType, int] = {}
         """Responses of which the rest never came."""
         self.timeouts: dict[str | None, int] = {None: 0}

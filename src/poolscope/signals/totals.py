@@ -25,10 +25,12 @@ from poolscope.signals.sums import (
     Attributes,
     Broken,
     Closed,
+    Duration,
     Failed,
     Found,
     Pending,
     Sample,
+    Series,
     Server,
     Unanswered,
 )
@@ -36,6 +38,8 @@ from poolscope.story.live import LIVE
 from poolscope.story.pool import name_of
 
 CLIENT_KINDS: Final = 100
+SERIES: Final = 100
+"""How many series of a server's requests are kept; methods may be anything."""
 ROUTES: Final = 100
 """How many routes the metrics distinguish; later ones share ``other``."""
 
@@ -274,28 +278,42 @@ class Totals:
         at.routes[route, reused] = at.routes.get((route, reused), 0) + 1
 
     def _durations(self, sheet: facts.Exchange, at: Server, recorded: bool) -> None:
+        series = _series(sheet, at)
+        if sheet.pool_wait and sheet.queued:
+            about = {key: value for key, value in series.attributes.items() if key not in _OF_ANSWERS}
+            about |= called(name_of(sheet.pool))
+            self.pending.append(Sample(names.TIME_IN_QUEUE, sheet.pool_wait, about, sheet.span))
+        ended = sheet.finished_at if sheet.headers_at is None else sheet.headers_at
+        if not recorded and ended is not None:
+            self.pending.append(Duration(max(ended - sheet.started_at, 0.0), series, sheet.span))
+
+
+_OF_ANSWERS: Final = (names.STATUS, names.ERROR_TYPE)
+
+
+def _series(sheet: facts.Exchange, at: Server) -> Series:
+    """The series that the duration of ``sheet`` belongs to; most requests are in one that is there already."""
+    connection = sheet.connection
+    version = None if connection is None else connection.http_version
+    error = None if sheet.status is not None or sheet.error is None else sheet.failure
+    key = (sheet.method, version, sheet.status, error and error.type)
+    series = at.durations.get(key)
+    if series is None:
         verb = method(sheet.method)
         at.methods.add(verb)
         about: Attributes = {names.METHOD: verb, **at.attributes}
-        connection = sheet.connection
-        if connection is not None and connection.http_version is not None:
-            about[names.PROTOCOL_VERSION] = connection.http_version
-        if sheet.pool_wait:
-            queued = {**about, **called(name_of(sheet.pool))}
-            self.pending.append(Sample(names.TIME_IN_QUEUE, sheet.pool_wait, queued, sheet.span))
-        ended = sheet.finished_at if sheet.headers_at is None else sheet.headers_at
-        if recorded or ended is None:
-            return
-        status = sheet.status
-        if status is not None:
-            about[names.STATUS] = status
-            if status >= 400:
-                about[names.ERROR_TYPE] = str(status)
-        elif sheet.error is not None and sheet.failure is not None:
-            about[names.ERROR_TYPE] = sheet.failure.type
-        self.pending.append(
-            Sample(names.REQUEST_DURATION, max(ended - sheet.started_at, 0.0), about, sheet.span)
-        )
+        if version is not None:
+            about[names.PROTOCOL_VERSION] = version
+        if sheet.status is not None:
+            about[names.STATUS] = sheet.status
+            if sheet.status >= 400:
+                about[names.ERROR_TYPE] = str(sheet.status)
+        elif error is not None:
+            about[names.ERROR_TYPE] = error.type
+        series = Series(about)
+        if len(at.durations) < SERIES:
+            at.durations[key] = series
+    return series
 
 
 def _attributes(key: tuple[str, int | None]) -> Attributes:
