@@ -45,7 +45,7 @@ _LAZY = {
 
 
 def __getattr__(name: str) -> Any:
-    """Load the other doors on first use: they need what a program may not have, or take longer to load."""
+    """Load the other doors on first use: they need packages that a program may not have, or load slowly."""
     home = _LAZY.get(name)
     if home is None:
         raise AttributeError(f"module 'poolscope' has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""What a block of code did to its connections, for people: a report, a picture, a file.
+"""What a block of code did to its connections: as a report, a page, a file.
 
 with poolscope.record() as seen:
     fetch_everything()
@@ -37,7 +37,7 @@ SHOWN: Final = 3_000_000
 
 
 class Recording:
-    """What happened in the block; it may be asked in the middle of the block, too."""
+    """What happened in the block; it can also be read inside the block."""
 
     def __init__(self, name: str, origins: tuple[str, ...] = (), keep_query: bool = False) -> None:
         self.name = name
@@ -85,7 +85,7 @@ class Recording:
 
     @property
     def findings(self) -> list[Finding]:
-        """What costs connections, each with its line of code."""
+        """The findings, each with its line of code."""
         return [record for record in self.records() if isinstance(record, Finding)]
 
     def report(self, columns: int = 100) -> str:
@@ -119,7 +119,7 @@ class Recording:
         return "".join(pieces)
 
     def _repr_html_(self) -> str:
-        """The page in a notebook: in a frame of its own, which can reach neither the notebook nor the network."""
+        """The page in a notebook, in a frame that can reach neither the notebook nor the network."""
         page = self._rendered("html", Look())
         if len(page) > SHOWN:
             words = "The page is too large for a notebook: write it with <code>to_html(path)</code>."
@@ -130,7 +130,7 @@ class Recording:
         )
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        """The report, where IPython has a terminal only."""
+        """The report, where IPython has only a terminal."""
         printer.text(self.report() if not cycle else repr(self))
 
 

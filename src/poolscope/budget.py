@@ -1,4 +1,4 @@
-"""A budget of connections: what a block of code, or a test, may use at most, and what to say when it used more."""
+"""A budget of connections for a block of code or a test, and the message when it is exceeded."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Budget:
     max_connections: int | None = None
     """Connections opened in the block."""
     min_reuse: float | None = None
-    """Share of the requests that ran on a connection which was there before, from 0 to 1."""
+    """Share of the requests that ran on an existing connection, from 0 to 1."""
     max_cost: float | None = None
     """Seconds of building clients, setting connections up and closing them, summed over all threads and tasks."""
 

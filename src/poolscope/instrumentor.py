@@ -1,7 +1,7 @@
 """One switch for the process: hooks in, ledger on, signals on; and all of it off again.
 
-Several holders may want the hooks at once (a program that called `instrument()`, a test's `capture()`,
-``poolscope run``): they go in with the first and out with the last.
+Several holders may need the hooks at once (a program that called `instrument()`, a test's `capture()`, ``poolscope
+run``): the hooks go in with the first holder and out with the last.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ Need = Callable[[int, facts.Exchange], bool]
 
 
 class Instrumentor:
-    """The hooks' holders, the process's ledger, and who listens to its records."""
+    """The hooks' holders, the process's ledger, and the listeners to its records."""
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
         self._holders: dict[object, bool] = {}
-        """Who wants facts, and whether by means of the global hooks."""
+        """The holders, and whether each needs the global hooks."""
         self._activation = Activation()
         self._listeners: tuple[tuple[Listener, Need | None], ...] = ()
         self.ledger = Ledger()
@@ -80,7 +80,7 @@ class Instrumentor:
         return holder in self._holders
 
     def release(self, holder: object) -> bool:
-        """Let ``holder`` go; the last one takes the hooks out. False if it held nothing."""
+        """Release ``holder``; the last one takes the hooks out. False if it held nothing."""
         with self._lock:
             if holder not in self._holders:
                 return False
@@ -102,18 +102,18 @@ class Instrumentor:
     def listen(self, listener: Listener, needs: Need | None = None) -> None:
         """Let ``listener`` get every record of the process's ledger, at drain time.
 
-        One that can do without some exchanges says by ``needs`` which it has use for, and may get more.
+        If a listener does not need all exchanges, ``needs`` says which ones; it may get more.
         """
         self._listeners = (*self._listeners, (listener, needs))
         self._tell_listeners()
 
     def unlisten(self, listener: Listener) -> None:
-        """Take ``listener`` out again."""
+        """Remove ``listener``."""
         self._listeners = tuple(known for known in self._listeners if known[0] != listener)
         self._tell_listeners()
 
     def _tell_listeners(self) -> None:
-        """Making a record of every exchange costs as much as observing it: the ledger knows who needs one."""
+        """A record of an exchange costs as much as observing it, so the ledger knows who needs one."""
         needs = tuple(need for _, need in self._listeners if need is not None)
         self.ledger.yield_record = self._tell if self._listeners else None
         if len(needs) < len(self._listeners):
@@ -130,7 +130,7 @@ class Instrumentor:
     def snapshot(self) -> Snapshot:
         """What is live right now; empty while nothing is instrumented."""
         FACTS.settle()
-        # What was alive when the last holder let go may long be gone.
+        # What was alive when the last holder was released may be long gone.
         return (self.ledger if self._holders else Ledger()).snapshot()
 
     def after_fork(self) -> None:
@@ -204,7 +204,7 @@ def instrument(
 
 
 def observe(*packages: str) -> None:
-    """Let objects of ``packages`` that are observed one by one be heard."""
+    """Observe the chosen objects of ``packages``."""
     if _refused():
         return
     INSTRUMENTOR.observe_some(*packages)
@@ -219,7 +219,7 @@ def _note(words: str) -> None:
 
 
 def _refused() -> bool:
-    """Whether nothing is observed in this interpreter, which is said once."""
+    """Whether this interpreter is not supported, which is reported once."""
     global _said_no
     reason = refusal()
     if reason is not None and not _said_no:
@@ -243,7 +243,7 @@ def carry(signals: Any) -> None:
 
 
 def drop(signals: Any) -> None:
-    """Tell ``signals`` nothing any more."""
+    """Send ``signals`` nothing any more."""
     global _carried
     _carried = tuple(known for known in _carried if known is not signals)
     _change_door(signals, None)

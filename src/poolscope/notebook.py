@@ -8,7 +8,7 @@ from poolscope.block import record
 
 
 def load_ipython_extension(shell: Any) -> None:
-    """What ``%load_ext poolscope`` calls: the cell magic goes in."""
+    """Called by ``%load_ext poolscope``: registers the cell magic."""
 
     def poolscope(line: str, cell: str) -> None:
         """Run the cell and show what it did to its connections; ``%%poolscope NAME`` keeps the recording as NAME."""

@@ -1,4 +1,4 @@
-"""The door that OpenTelemetry's own tools open: ``opentelemetry-instrument python app.py``."""
+"""The entry point for OpenTelemetry's own tools: ``opentelemetry-instrument python app.py``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Configuration", "PoolscopeInstrumentor"]
 
 @dataclass
 class Configuration:
-    """What a declarative configuration file (``OTEL_CONFIG_FILE``) may say about poolscope."""
+    """poolscope's settings in a declarative configuration file (``OTEL_CONFIG_FILE``)."""
 
     excluded_urls: str | None = None
     """Comma-separated regular expressions; a request with a matching URL gets no span and no metric."""

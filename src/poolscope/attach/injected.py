@@ -1,7 +1,5 @@
-"""What a process runs that somebody attaches to: a script that starts a thread and is over.
-
-The interpreter runs it in the main thread, with names of its own. It says nothing and raises nothing: what goes
-wrong is reported to the attaching side, over its socket.
+"""The script that the attached process runs: it starts a thread and ends. The interpreter runs it in the main thread,
+in its own namespace. It prints and raises nothing: errors are reported to the attaching side, over its socket.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""In the process that somebody attaches to: record for a while, send the records, leave nothing behind.
+"""Inside the attached process: record for a while, send the records, leave nothing behind.
 
 All of it runs in poolscope's thread. It leaves at its time limit, and as soon as the other side hangs up.
 """
@@ -28,12 +28,12 @@ LOOK_EVERY: Final = 1.0
 PATIENCE: Final = 5.0
 """Seconds that the other side may take to read."""
 MOST_WAITING: Final = 64_000_000
-"""Bytes that wait to be sent; a side that reads slower than that is left."""
+"""Most bytes that wait to be sent; a slower reader is given up."""
 IN_PROGRESS_AFTER: Final = 1.0
 
 
 class Gone(Exception):  # noqa: N818  (it is not a fault of poolscope)
-    """Nobody reads any more."""
+    """The other side has gone."""
 
 
 class Outbox:
@@ -48,16 +48,16 @@ class Outbox:
         return f"<Outbox {len(self._waiting)} bytes>"
 
     def add(self, record: Record) -> None:
-        """Put a record at the end; never waits."""
+        """Append a record; never waits."""
         self.line(to_json(record))
 
     def line(self, text: str) -> None:
-        """Put a line at the end."""
+        """Append a line."""
         if len(self._waiting) < MOST_WAITING:
             self._waiting += text.encode() + b"\n"
 
     def wait(self, seconds: float) -> None:
-        """Send what fits, for so long; `Gone` when the other side hung up."""
+        """Send what fits, for ``wait`` seconds at most; `Gone` if the other side hung up."""
         deadline = now() + seconds
         while True:
             events = POLLIN | (POLLOUT if self._waiting else 0)
@@ -95,7 +95,7 @@ class Outbox:
 
 
 class Visit:
-    """A recording for a while, by somebody who attached."""
+    """The recording of an attached process."""
 
     def __init__(self, connected: socket, settings: dict[str, Any]) -> None:
         self._socket = connected
@@ -121,7 +121,7 @@ class Visit:
         self._stream.head()
 
     def stay(self) -> None:
-        """Until the time is over, or the other side hangs up."""
+        """Record until the time is over, or the other side hangs up."""
         look_at = 0.0
         while now() < self._until:
             self._drain()
@@ -136,7 +136,7 @@ class Visit:
                 self._ledger.tell_progress(now(), IN_PROGRESS_AFTER)
 
     def leave(self) -> None:
-        """Take the hooks out, and tell the rest."""
+        """Take the hooks out, and send the rest."""
         self._take_out(settle=True)
         self._ledger.close()
         self._stream.put(self._stream.summary(None, 0))
@@ -167,7 +167,7 @@ class Visit:
 
 
 def visit(connected: socket, settings: dict[str, Any]) -> None:
-    """What the injected script calls, in a thread of its own."""
+    """The injected script calls this in a new thread."""
     staying = Visit(connected, settings)
     try:
         staying.begin()

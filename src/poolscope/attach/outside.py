@@ -1,6 +1,5 @@
-"""On the side that attaches: have the process run our script, and read what it sends.
-
-Only an interpreter of the same minor version can ask for that, so the process's own one is started for it.
+"""The attaching side: makes the process run our script, and reads what it sends. Only an interpreter of the same
+minor version can do that, so we start the process's own interpreter.
 """
 
 from __future__ import annotations
@@ -29,14 +28,14 @@ ASK: Final = "import sys; sys.remote_exec(int(sys.argv[1]), sys.argv[2])"
 WHICH: Final = "import sys; print(*sys.version_info[:2])"
 STEP: Final = 0.2
 PATIENCE: Final = 10.0
-"""Seconds that a process may take to tell what is left, once its time is over."""
+"""Seconds that a process may take to send the rest, once its time is over."""
 
 
 class Visit:
     """A process that we are attached to."""
 
     def __init__(self, pid: int, seconds: float, wait: float, *, live: bool) -> None:
-        """Attach; `CannotLookError` where that cannot be, or takes longer than ``wait`` seconds."""
+        """Attach; `CannotLookError` if that is impossible, or takes longer than ``wait`` seconds."""
         self.pid = pid
         user = owner_of(pid)
         if user is None:
@@ -52,9 +51,9 @@ class Visit:
         self._asked = False
         self._until = time.monotonic() + wait + seconds + PATIENCE
         self.complete = False
-        """Whether it told everything up to its summary."""
+        """Whether it sent everything up to its summary."""
         self.silent = False
-        """Whether it did not tell the rest in time."""
+        """Whether it did not send the rest in time."""
         try:
             self._attach(seconds, wait, live, user)
         except BaseException:
@@ -126,7 +125,7 @@ class Visit:
         return CannotLookError(f"process {self.pid} sends data that is not poolscope's")
 
     def records(self) -> Iterator[Record]:
-        """What it sends, until its time is over or `stop` was called."""
+        """The records that it sends, until its time is over or `stop` was called."""
         for line in self._lines():
             try:
                 record = parse(line)
@@ -151,7 +150,7 @@ class Visit:
             self._rest += piece
 
     def _piece(self) -> bytes:
-        """What comes next; nothing where the process has hung up, or is silent for too long."""
+        """The next data; empty if the process has hung up, or is silent for too long."""
         assert self._connected is not None
         while time.monotonic() < self._until:
             self._connected.settimeout(STEP)
@@ -165,7 +164,7 @@ class Visit:
         return b""
 
     def stop(self) -> None:
-        """Have it leave now; what it has seen comes all the same."""
+        """Make it leave now; it still sends what it has seen."""
         self._until = min(self._until, time.monotonic() + PATIENCE)
         if self._connected is not None:
             with suppress(OSError):  # it has hung up already
@@ -177,7 +176,7 @@ class Visit:
             self._connected.close()
 
     def _clean_up(self) -> None:
-        """The script stays where it has yet to run: without it the interpreter would complain on its stderr."""
+        """The script is kept until it has run: without it the interpreter would complain on its stderr."""
         script_there = os.path.exists(os.path.join(self._home, "script.py"))
         if self._asked and script_there and self._connected is None and owner_of(self.pid) is not None:
             os.unlink(os.path.join(self._home, "socket"))
@@ -199,7 +198,7 @@ class _Python:
     def __init__(self, pid: int, user: int) -> None:
         self._pid = pid
         self._user = user if user != os.geteuid() else None
-        """Root runs nobody else's interpreter as root."""
+        """Root does not run other users' interpreters as root."""
         self._path = f"/proc/{pid}/exe"
         try:
             name = os.readlink(self._path)
@@ -232,7 +231,7 @@ class _Python:
             )
 
     def run(self, path: str) -> None:
-        """Have the process run a script when its main thread next runs Python."""
+        """Make the process run a script when its main thread next runs Python."""
         done = self._start(ASK, str(self._pid), path)
         if done.returncode:
             raise CannotLookError(_why(self._pid, done.stderr))

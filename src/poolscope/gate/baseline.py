@@ -14,7 +14,7 @@ VERSION: Final = 1
 
 
 def read(path: str) -> frozenset[Fingerprint]:
-    """What a file accepts; UsageError that names the file and the entry."""
+    """The findings that a file accepts; UsageError names the file and the wrong entry."""
     try:
         with open(path, encoding="utf-8") as file:
             data = json.load(file)
@@ -46,7 +46,7 @@ def _entry(entry: Any, place: str) -> Fingerprint:
 
 
 def write(path: str, fingerprints: Iterable[Fingerprint]) -> None:
-    """Replace a file by today's findings, sorted so that its diffs read well; UsageError if it cannot be written."""
+    """Write today's findings to a file, sorted for readable diffs; UsageError if it cannot be written."""
     accepted = [fingerprint._asdict() for fingerprint in sorted(set(fingerprints))]
     text = json.dumps({"version": VERSION, "accepted": accepted}, indent=2) + "\n"
     try:

@@ -1,4 +1,4 @@
-"""What poolscope cannot see in this process: then that nothing was found says nothing."""
+"""What poolscope cannot see in this process, where finding nothing proves nothing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from poolscope.recording.unobserved import not_observed
 
 
 def blind_spots() -> list[str]:
-    """A sentence for each library that is imported here and is not, or not wholly, observed."""
+    """A sentence for each imported library that is not observed, or not completely."""
     others = not_observed(we_export=True)
     seen = [examined(name) for name in LIBRARIES if name in sys.modules and name != "ssl"]
     spots = [_sentence(found) for found in seen if found.status in ("incomplete", "broken")]

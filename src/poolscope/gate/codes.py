@@ -1,4 +1,4 @@
-"""Findings by name, as a person writes them: every name is checked, and an error says where it is."""
+"""Findings by code, as people write them: every code is checked, and errors name the place."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ANY: Final = "any"
 
 
 def code(text: str, place: str) -> str:
-    """One code; UsageError that names ``place`` if there is no such finding."""
+    """One code; UsageError names ``place`` if there is no such finding."""
     name = text.strip().upper()
     if name not in CODES:
         known = ", ".join(CODES)
@@ -35,13 +35,13 @@ def codes(text: str, place: str) -> tuple[str, ...]:
 
 @dataclass(slots=True, frozen=True)
 class FailOn:
-    """Which findings fail a run: some codes, all warnings, or any at all."""
+    """Which findings fail a run: some codes, all warnings, or all findings."""
 
     names: tuple[str, ...] = ()
 
     @classmethod
     def parse(cls, text: str, place: str) -> FailOn:
-        """From ``PS101,PS103``, ``warning`` or ``any``; UsageError that names ``place``."""
+        """From ``PS101,PS103``, ``warning`` or ``any``; UsageError names ``place``."""
         words = [word for word in re.split(r"[,\s]+", text) if word]
         if not words:
             raise UsageError(f"{place}: say which findings: codes as in PS101,PS103, {WARNING} or {ANY}")
@@ -54,7 +54,7 @@ class FailOn:
         return ",".join(self.names)
 
     def fails(self, finding: Finding) -> bool:
-        """Whether this one does; a code counts whatever its severity."""
+        """Whether this finding fails; a code fails whatever its severity."""
         return ANY in self.names or finding.code in self.names or finding.severity in self._severities()
 
     def _severities(self) -> Collection[str]:

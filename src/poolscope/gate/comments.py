@@ -1,4 +1,4 @@
-"""``# poolscope: ignore[PS101]`` on a line of code, looked for only where a run came by.
+"""``# poolscope: ignore[PS101]`` on a line of code, read only where a run came by.
 
 A statement may have several lines: the comment counts on any of them.
 """
@@ -24,7 +24,7 @@ Lines = tuple[int, int]
 
 @dataclass(slots=True)
 class Comment:
-    """One of them: the codes it names, and the lines that it is for."""
+    """One comment: the codes it names, and the lines it covers."""
 
     file: str
     line: int
@@ -36,17 +36,17 @@ class Comment:
         self.place = f"{self.file}:{self.line}"
 
     def is_for(self, site: CallSite) -> bool:
-        """Whether it is on the statement of that line."""
+        """Whether it covers that line."""
         return site.file == self.file and self.lines[0] <= site.line <= self.lines[1]
 
 
 class Comments:
-    """Those of source files, each read once and only when one of its lines is asked about."""
+    """The comments of source files; each file is read once, when a line of it is needed."""
 
     def __init__(self) -> None:
         self._files: dict[str, list[Comment]] = {}
         self.errors: dict[str, str] = {}
-        """What is wrong with some, by their places."""
+        """Errors in comments, by place."""
 
     def __repr__(self) -> str:
         return f"<Comments in {len(self._files)} files>"
@@ -119,6 +119,6 @@ def _lines(node: ast.stmt) -> Lines:
 
 
 def _around(line: int, statements: list[Lines]) -> Lines:
-    """The smallest statement that a line is part of, else the line alone."""
+    """The smallest statement that contains a line, else the line alone."""
     around = [(last - first, first, last) for first, last in statements if first <= line <= last]
     return min(around)[1:] if around else (line, line)

@@ -17,16 +17,16 @@ KEYS: Final = ("baseline", "ignore")
 
 @dataclass(slots=True, frozen=True)
 class Config:
-    """What a project says about its findings."""
+    """A project's configuration."""
 
     root: str
-    """Paths in messages, baselines and fingerprints begin there."""
+    """The folder in which paths in messages, baselines and fingerprints begin."""
     ignores: tuple[Ignore, ...] = ()
     baseline: str | None = None
 
 
 def config_for(directory: str) -> Config:
-    """The settings of the nearest pyproject.toml at or above ``directory``; UsageError names a wrong one."""
+    """The configuration of the nearest pyproject.toml at or above ``directory``; UsageError names a wrong setting."""
     path = _nearest(os.path.abspath(directory))
     if path is None:
         return Config(os.path.abspath(directory))

@@ -22,11 +22,11 @@ class Ignore:
     server: str | None
     """A pattern of the origin, of host and port, or of the host."""
     place: str
-    """Where it is written, for messages."""
+    """The place where it is written, for messages."""
 
     @classmethod
     def parse(cls, text: str, place: str) -> Ignore:
-        """``CODE[:PATH][@SERVER]``; UsageError that names ``place``."""
+        """``CODE[:PATH][@SERVER]``; UsageError names ``place``."""
         head, at, server = text.partition("@")
         name, colon, where = head.partition(":")
         if (at and not server.strip()) or (colon and not where.strip()):
@@ -34,7 +34,7 @@ class Ignore:
         return cls(code(name, place), where.strip() or None, server.strip() or None, f"{place} {text!r}")
 
     def covers(self, finding: Finding, root: str) -> bool:
-        """Whether the finding is meant."""
+        """Whether it covers the finding."""
         return (
             finding.code == self.code
             and self.reaches(site_of(finding), root)
@@ -42,7 +42,7 @@ class Ignore:
         )
 
     def reaches(self, site: CallSite | None, root: str) -> bool:
-        """Whether a line is one of those meant."""
+        """Whether it covers the line."""
         if self.where is None:
             return True
         if site is None:

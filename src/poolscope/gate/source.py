@@ -1,4 +1,4 @@
-"""Reading somebody's source, which is never run."""
+"""Parses source files, without running them."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import warnings
 from typing import Final
 
 LARGEST: Final = 4_000_000
-"""Bytes of a source file that is still read."""
+"""Larger source files are not read, in bytes."""
 
 
 def parse(source: str) -> ast.Module:
-    """Its tree; what Python would warn of in it is no matter of ours."""
+    """The tree of a source, without Python's warnings about it."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return ast.parse(source)

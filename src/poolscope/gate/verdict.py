@@ -1,4 +1,4 @@
-"""One run's findings before the gate: shown, ignored or accepted, and those that fail it."""
+"""The gate: which findings of a run are shown, ignored or accepted, and which fail it."""
 
 from __future__ import annotations
 
@@ -20,30 +20,30 @@ from poolscope.reports.words import count
 
 @dataclass(slots=True, frozen=True)
 class GateOptions:
-    """What was asked for on a command line, as it was written."""
+    """The gate's options on a command line, as they were written."""
 
     fail_on: str | None = None
     ignore: Sequence[str] = ()
     baseline: str | None = None
     write_baseline: str | None = None
     prefix: str = "--"
-    """How its options begin, for messages."""
+    """The beginning of its options, for messages."""
 
 
 @dataclass(slots=True)
 class Verdict:
-    """What became of the findings of a run."""
+    """The result for the findings of a run."""
 
     failing: list[Finding] = field(default_factory=list)
     ignored: int = 0
     accepted: int = 0
     unused: list[str] = field(default_factory=list)
-    """Ignores that a run came by and that nothing needs any more."""
+    """Ignores at reached lines that are no longer needed."""
     errors: list[str] = field(default_factory=list)
 
 
 class Gate:
-    """Says of each finding whether it is to be shown, and in the end whether the run fails."""
+    """Decides which findings are shown, and in the end whether the run fails."""
 
     def __init__(self, settings: Config, options: GateOptions) -> None:
         prefix = options.prefix
@@ -57,7 +57,7 @@ class Gate:
         self._ignores = (*settings.ignores, *given)
         self._comments = Comments()
         self._new_baseline = options.write_baseline
-        # A new baseline is made of everything that is there; an old one would hide most of it.
+        # A new baseline has all findings; the old one would hide most of them.
         old = None if options.write_baseline else (options.baseline or settings.baseline)
         self._baseline = frozenset() if old is None else baseline.read(old)
 
@@ -79,7 +79,9 @@ class Gate:
     def judge(
         self, findings: Sequence[Finding], reached: Iterable[CallSite], *, whole: bool = True
     ) -> Verdict:
-        """All that a run has found, and the lines that it came by; of a part of one no baseline is made."""
+        """The verdict on all findings of a run, given the lines it reached; a partial run (not ``whole``) writes no
+        baseline.
+        """
         verdict = Verdict()
         for finding in findings:
             if self._is_ignored(finding):
@@ -100,7 +102,9 @@ class Gate:
         return verdict
 
     def _unused(self, findings: Sequence[Finding], reached: list[CallSite]) -> list[str]:
-        """Unneeded ignores; an unreached line is unknown, and so is a line that shares a finding with others of its file."""
+        """Ignores that are not needed; undecided for lines that were not reached or share a finding with other lines
+        of the file.
+        """
         unused = []
         there = {(finding.code, site.file) for finding in findings if (site := site_of(finding))}
         for comment in self._comments.reached(reached):
@@ -139,13 +143,13 @@ def gate_for(options: GateOptions, directory: str | None = None) -> Gate:
 
 
 def judged(gate: Gate, findings: Sequence[Finding], reached: Iterable[CallSite]) -> tuple[Verdict, list[str]]:
-    """The verdict, and what a command says about it."""
+    """The verdict, and the command's lines about it."""
     verdict = gate.judge([one.finding for one in merged(list(findings))], reached)
     return verdict, sentences(verdict, gate.root)
 
 
 def sentences(verdict: Verdict, root: str) -> list[str]:
-    """What a command says about its verdict, a line each."""
+    """The command's lines about its verdict."""
     lines = [f"failed: {named(finding, root)}" for finding in verdict.failing]
     if verdict.ignored:
         lines.append(f"{count(verdict.ignored, 'finding')} ignored")

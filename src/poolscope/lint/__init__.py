@@ -1,1 +1,1 @@
-"""The static twin of the findings: habits that can be read in the source, as hints for what a run would prove."""
+"""Finds habits in the source alone, as hints at what a run would prove."""

@@ -20,11 +20,11 @@ _ENVIRONMENT: Final = "pyvenv.cfg"
 
 
 class UnreadableError(Exception):
-    """A file that cannot be looked at; the text is one clear line."""
+    """A file that cannot be read; the text is one clear line."""
 
 
 def files(paths: Sequence[str]) -> list[str]:
-    """The files, and those ending in .py in folders, each once; UsageError for a path that is not there."""
+    """The files, and the .py files in folders, each once; UsageError for a path that does not exist."""
     found: dict[str, None] = {}
     for path in paths:
         if not os.path.lexists(path):
@@ -46,7 +46,7 @@ def _is_own(folder: str) -> bool:
 
 
 def tree(path: str) -> ast.Module | None:
-    """A file's tree; None if it names none of the libraries. UnreadableError if it cannot be had."""
+    """A file's tree; None if it mentions no HTTP library. UnreadableError if it cannot be parsed."""
     source = _source(path)
     if not any(name in source for name in NAMES):
         return None

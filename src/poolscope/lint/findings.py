@@ -1,4 +1,4 @@
-"""Hints as findings, so that ignores, baselines and formats take them as they take those of a run."""
+"""Hints as findings, so that ignores, baselines and formats work as for a run."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class Linted(NamedTuple):
     findings: list[Finding]
     files: int
     unread: list[str]
-    """What could not be looked at, a sentence each."""
+    """Files that could not be read, a sentence each."""
 
 
 def lint(paths: Sequence[str], root: str) -> Linted:
-    """Look at files and folders of a project that begins at ``root``; UsageError for a path that is not there."""
+    """Check files and folders of the project at ``root``; UsageError for a path that does not exist."""
     there = files(paths)
     findings: list[Finding] = []
     unread: list[str] = []
@@ -51,7 +51,7 @@ def _of_file(path: str, root: str) -> list[Finding]:
 
 
 def finding(hint: Hint, path: str) -> Finding:
-    """What PS101 would say of that line, without what only a run knows."""
+    """The PS101 finding of that line, without what only a run knows."""
     return Finding(
         pid=0,
         code=ClientPerRequest.code,

@@ -15,12 +15,12 @@ _CHANGES: Final = frozenset(
     ("add", "append", "clear", "extend", "insert", "pop", "remove", "setdefault", "update")
 )
 _DEEPEST: Final = 5
-"""Assignments followed from a name to what it stands for."""
+"""Assignments that are followed from a name to its value."""
 FUNCTIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 
 
 class Region:
-    """Part of a program: the names that are bound or changed in it, and what plain assignments give them."""
+    """Part of a program: the names bound or changed in it, and their values by plain assignments."""
 
     def __init__(self, nodes: Iterable[ast.AST], parameters: ast.arguments | None = None) -> None:
         self.bound: Counter[str] = Counter()
@@ -35,12 +35,12 @@ class Region:
         return f"<Region {sorted(self.bound)}>"
 
     def value(self, name: str) -> ast.expr | None:
-        """What a name stands for, if it is bound once and by a plain assignment."""
+        """The value of a name that is bound once, by a plain assignment."""
         values = self.values.get(name, [])
         return values[0] if len(values) == self.bound[name] == 1 else None
 
     def is_new(self, name: str) -> bool:
-        """Whether each round, or each call, gives the name another value: no assignment says what it is."""
+        """Whether the name has another value in each round or call, because no assignment fixes it."""
         if self.is_function:
             return name in self.parameters
         values = sorted(self.values.get(name, []), key=lambda value: value.lineno)
@@ -79,14 +79,14 @@ def _names(expression: ast.AST) -> set[str]:
 
 
 def _parameters(parameters: ast.arguments) -> list[str]:
-    """Those that a call gives; the object of a method stays the same."""
+    """Names that a call binds; the object of a method stays the same."""
     listed = [*parameters.posonlyargs, *parameters.args, *parameters.kwonlyargs]
     listed += [each for each in (parameters.vararg, parameters.kwarg) if each]
     return [each.arg for each in listed if each.arg not in ("self", "cls")]
 
 
 class Flow:
-    """A region that runs again and again, and those around it that do not."""
+    """A region that runs repeatedly, and the regions around it that do not."""
 
     def __init__(self, again: Region, around: Sequence[Region]) -> None:
         self._again = again
@@ -96,12 +96,12 @@ class Flow:
         return f"<Flow {self._again!r}>"
 
     def changes(self, expression: ast.AST, through: frozenset[str] = frozenset()) -> bool:
-        """Whether it certainly reads what is new each time."""
+        """Whether it certainly reads something new each time."""
         return any(self._is_new(name, through) for name in _names(expression) if name in self._again.bound)
 
     def _is_new(self, name: str, through: frozenset[str]) -> bool:
         if name in through:
-            # What comes back to itself by way of others is handed on from one round to the next.
+            # A value that depends on itself through others is passed on from round to round.
             return not self._again.is_function
         if self._again.is_new(name):
             return True
@@ -113,7 +113,7 @@ class Flow:
         )
 
     def may_change(self, expression: ast.AST, depth: int = 0) -> bool:
-        """Whether it reads what may be different each time; so may be what a call gives."""
+        """Whether it may differ each time; the result of a call may."""
         return any(self._may_differ(name, depth) for name in _names(expression) if name in self._again.bound)
 
     def _may_differ(self, name: str, depth: int) -> bool:
@@ -150,7 +150,7 @@ class Flow:
         return bool(host) and all(self.is_fixed(hole) for hole in holes[: host.count("\0")])
 
     def _pieces(self, expression: ast.expr, depth: int = 0) -> list[Piece]:
-        """An expression that makes a text, as its known parts and the others, in order."""
+        """A text expression as its known and unknown parts, in order."""
         if isinstance(expression, ast.Constant):
             return [expression.value] if isinstance(expression.value, str) else [expression]
         if isinstance(expression, ast.JoinedStr):
@@ -162,7 +162,7 @@ class Flow:
         return _template(expression) or self._named(expression, depth)
 
     def _named(self, expression: ast.expr, depth: int) -> list[Piece]:
-        """What a name stands for, if that begins with a known text; else the name."""
+        """The value of a name, if that begins with a known text; else the name."""
         name = dotted(expression)
         if name is None or depth >= _DEEPEST:
             return [expression]
@@ -176,7 +176,7 @@ class Flow:
 
 
 def _template(expression: ast.expr) -> list[Piece]:
-    """The beginning of ``"…%s" % x`` or ``"…{}".format(x)``, then the whole of it for the rest."""
+    """The constant beginning of ``"…%s" % x`` or ``"…{}".format(x)``, then the expression for the rest."""
     if isinstance(expression, ast.BinOp) and isinstance(expression.op, ast.Mod):
         text, mark = expression.left, "%"
     elif (

@@ -14,9 +14,9 @@ from poolscope.lint.tree import COMPREHENSIONS, Loop, Tree, inside
 
 Habit: TypeAlias = Literal["loop", "function"]
 _FEWEST: Final = 3
-"""Rounds: as many clients as PS101 asks for."""
+"""Rounds of a loop: the number of clients that PS101 requires."""
 _KEPT: Final = 5.0
-"""Seconds that an idle connection is kept: who sleeps longer between two requests needs a new one."""
+"""Seconds that an idle connection is kept: after a longer sleep a new one is needed anyway."""
 _WAITS: Final = re.compile("sleep|wait|throttle|delay|pause|backoff|rate_|limit", re.IGNORECASE)
 _CLIENT: Final = re.compile("client|session|pool|http", re.IGNORECASE)
 
@@ -31,7 +31,7 @@ class Hint(NamedTuple):
 
 
 def hints(module: ast.Module, *, is_test: bool) -> list[Hint]:
-    """Those of a module, in the order of its lines."""
+    """The hints of a module, in the order of its lines."""
     tree = Tree(module)
     return [] if is_test or not tree.imports else sorted(_hints(tree))
 
@@ -70,7 +70,7 @@ def _is_habit_of(loop: Loop, send: Send, tree: Tree) -> bool:
 
 
 def _is_in_every_round(node: ast.AST, loop: Loop, tree: Tree) -> bool:
-    """Whether no condition and no handler stands between a loop and the call."""
+    """Whether every round makes the call, under no condition and in no handler."""
     for part, whole in tree.way(node):
         if whole is loop:
             return True
@@ -82,7 +82,7 @@ def _is_in_every_round(node: ast.AST, loop: Loop, tree: Tree) -> bool:
 
 
 def _is_short(loop: Loop) -> bool:
-    """Whether it is known to have too few rounds, or to stop where its reader does."""
+    """Whether it is known to have too few rounds, or to depend on user input."""
     if isinstance(loop, ast.While):
         return isinstance(loop.test, ast.Constant) and not loop.test.value
     if isinstance(loop, ast.GeneratorExp):
@@ -102,7 +102,7 @@ def _rounds(bounds: list[ast.expr]) -> float:
 
 
 def _leaves_early(loop: Loop) -> bool:
-    """Whether a `for` may be a search or a retry: it ends with the first answer that will do."""
+    """Whether a `for` may be a search or a retry, which ends with the first good answer."""
     if not isinstance(loop, ast.For | ast.AsyncFor):
         return False
     return any(_leaves(statement, within_loop=True) for statement in loop.body)
@@ -118,13 +118,13 @@ def _leaves(node: ast.AST, *, within_loop: bool) -> bool:
 
 
 def _may_be_switched_off(loop: Loop, flow: Flow) -> bool:
-    """Whether a setting, which no round changes, ends it in its first round."""
+    """Whether a setting that no round changes ends it in the first round."""
     asked = [each for each in inside(loop) if isinstance(each, ast.If)]
     return any(flow.is_fixed(each.test) and _leaves(each, within_loop=True) for each in asked)
 
 
 def _waits(node: ast.AST) -> bool:
-    """Whether it may sleep for longer than a connection is kept."""
+    """Whether it may sleep longer than an idle connection is kept."""
     calls = [each for each in inside(node) if isinstance(each, ast.Call)]
     return any(_WAITS.search(_called(call)) and not _is_brief(call.args) for call in calls)
 
@@ -157,7 +157,7 @@ def _is_habit_of_function(send: Send, tree: Tree, once: Once) -> bool:
 
 
 def _asks_for_a_client(node: ast.AST) -> bool:
-    """Whether it decides by a client that may have been given: then the one that is built is a makeshift."""
+    """Whether it builds a client only if none was passed in."""
     if not isinstance(node, ast.If | ast.IfExp | ast.BoolOp):
         return False
     asked = node if isinstance(node, ast.BoolOp) else node.test

@@ -1,4 +1,4 @@
-"""What builds a client, by the names that programs import it by."""
+"""The names by which programs import what builds a client."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CALLS: Final = {
     **{f"{library}.{verb}": f"{library}.{verb}" for library in _WITH_CALLS for verb in VERBS},
     **{f"requests.api.{verb}": f"requests.{verb}" for verb in VERBS},
 }
-"""What builds a client for one request, and the name that findings have for it.
+"""Functions that build a client for one request, and their names in findings.
 
 `urllib3.request` shares one; `aiohttp.request` asks the server to close, and PS101 does not count such connections.
 """
@@ -34,7 +34,7 @@ CLOSES: Final = ("close", "aclose", "clear")
 
 
 def dotted(node: ast.AST) -> str | None:
-    """``a.b.c``; None for what is more than names and dots."""
+    """``a.b.c``; None for anything but names and dots."""
     parts: list[str] = []
     while isinstance(node, ast.Attribute):
         parts.append(node.attr)
@@ -43,7 +43,7 @@ def dotted(node: ast.AST) -> str | None:
 
 
 class Imports:
-    """What the names of a module stand for; one with two meanings stands for nothing."""
+    """The imported meaning of a module's names; names with two meanings have none."""
 
     def __init__(self, nodes: list[ast.AST]) -> None:
         self._means: dict[str, str] = {}
@@ -65,7 +65,7 @@ class Imports:
         return bool(self._means)
 
     def meaning(self, node: ast.expr) -> str:
-        """The full name of what is called; empty if it is nothing imported."""
+        """The full name of the called function; empty if it is not imported."""
         name = dotted(node)
         if name is None:
             return ""
@@ -74,7 +74,7 @@ class Imports:
 
 
 def _imported(node: ast.Import | ast.ImportFrom) -> Iterator[tuple[str, str]]:
-    """(name here, full name) of what comes from one of the libraries, and of what hides such a name."""
+    """(local name, full name) of imports from the libraries, and of whatever hides such a name."""
     if isinstance(node, ast.Import):
         for alias in node.names:
             # `import requests.sessions` binds `requests`.
@@ -87,7 +87,7 @@ def _imported(node: ast.Import | ast.ImportFrom) -> Iterator[tuple[str, str]]:
 
 
 def _bound(node: ast.AST) -> set[str]:
-    """Names that a node binds to anything else; a fallback of None, where an import failed, is no other meaning."""
+    """Names that a node binds to anything else; a fallback of None after a failed import does not count."""
     if isinstance(node, ast.arg):
         return {node.arg}
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):

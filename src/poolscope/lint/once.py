@@ -1,4 +1,4 @@
-"""Which functions are sure to run again and again, and which only once, or nobody knows."""
+"""Which functions surely run repeatedly, and which run once."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _ROUTES: Final = frozenset((*VERBS, "route", "api_route", "websocket", "view"))
 _TESTS: Final = re.compile(r"^(tests?|testing|conftest|test_.*|.*_test|setup|noxfile|__main__)(\.py)?$")
 _RUNNERS: Final = frozenset(("run", "run_until_complete"))
 _DEEPEST: Final = 5
-"""Callers of callers that are asked."""
+"""How many levels of callers are followed."""
 
 
 def is_test(path: str) -> bool:
@@ -41,7 +41,7 @@ def is_handler(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
 
 
 class Once:
-    """The functions of a module that run once, as far as the module says."""
+    """The functions of a module that run once, as far as the module shows."""
 
     def __init__(self, tree: Tree) -> None:
         self._tree = tree
@@ -78,7 +78,7 @@ class Once:
         return any((dotted(call.func) or "").rpartition(".")[2] in _RUNNERS for call in calls)
 
     def _is_started(self, function: ast.FunctionDef | ast.AsyncFunctionDef, depth: int) -> bool:
-        """Whether what names it in this module is the module's own body, or runs once itself."""
+        """Whether it is named only in the module's own body, or in functions that run once."""
         users = [node for node in self._by.get(function.name, []) if function not in self._tree.above(node)]
         return bool(users) and all(self._runs_once(node, depth) for node in users)
 

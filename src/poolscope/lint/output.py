@@ -18,7 +18,7 @@ from poolscope.reports.printable import page, printable_json
 from poolscope.reports.words import count
 
 VERSION: Final = 1
-"""Of the JSON: raised when a key changes its meaning or goes."""
+"""The version of the JSON: raised when a key is removed or changes its meaning."""
 KEYS: Final = ("code", "title", "severity", "kind", "call_site", "sentence", "fix")
 NEXT: Final = (
     "A run proves it: poolscope run --fail-on PS101 SCRIPT, or pytest --poolscope-fail-on=PS101; "
@@ -57,7 +57,7 @@ def _hint(finding: Finding) -> list[str]:
 
 
 def _shown(file: str) -> str:
-    """As somebody would type it from here."""
+    """The path as one would type it here."""
     here = os.path.join(os.getcwd(), "")
     return file.removeprefix(here)
 

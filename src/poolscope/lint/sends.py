@@ -13,13 +13,13 @@ from poolscope.lint.tree import Tree
 
 URL_FIRST: Final = frozenset(VERBS) - {"request"}
 SETTINGS: Final = frozenset(("auth", "cert", "cookies", "headers", "proxies", "proxy", "verify"))
-"""What makes two requests differ, so that no client could send both."""
+"""Arguments that make two requests differ, so that no client could send both."""
 PAYLOAD: Final = frozenset(("content", "data", "fields", "json", "params", "url"))
 OF_CLIENTS: Final = SETTINGS - {"proxies", "proxy"} | frozenset(
     "base_url follow_redirects http1 http2 limits max_redirects maxsize num_pools params raise_for_status "
     "retries timeout trust_env".split()
 )
-"""What a client may be built with; others (transports, connectors, hooks) may be there for a reason."""
+"""Arguments that a client may be built with; others (transports, connectors, hooks) may have a reason."""
 HARMLESS: Final = frozenset(
     ("follow_redirects", "limits", "max_redirects", "raise_for_status", "retries", "timeout")
 )
@@ -35,18 +35,18 @@ class Send:
 
     @property
     def is_one_call(self) -> bool:
-        """Whether the library's own function does both."""
+        """Whether one function of the library does both."""
         return self.built is self.call
 
     def url(self) -> ast.expr | None:
-        """The address that it asks for; None if that cannot be read."""
+        """The requested address; None if it cannot be read."""
         name = self.kind.partition(".")[2] if self.is_one_call else _method(self.call)
         place = 0 if name in URL_FIRST else 1
         given = next((each.value for each in self.call.keywords if each.arg == "url"), None)
         return self.call.args[place] if len(self.call.args) > place else given
 
     def can_be_read(self) -> bool:
-        """Whether nothing is hidden in ``*args`` or ``**kwargs``, and nothing keeps the connection from being kept."""
+        """Whether nothing is hidden in ``*args`` or ``**kwargs``, and nothing prevents keep-alive."""
         calls = [self.built, self.call]
         if any(isinstance(argument, ast.Starred) for call in calls for argument in call.args):
             return False
@@ -61,7 +61,7 @@ class Send:
         )
 
     def has_one_server(self, flow: Flow) -> bool:
-        """Whether each time it certainly asks the same server, as the same client."""
+        """Whether it certainly asks the same server each time, as the same client."""
         url = self.url()
         base = next((each.value for each in self.built.keywords if each.arg == "base_url"), None)
         if url is None or not self._is_one_client(flow):
@@ -77,13 +77,13 @@ class Send:
         return all(flow.is_fixed(value) for value in settings)
 
     def payload(self) -> list[ast.expr]:
-        """What makes one request another than the one before."""
+        """What makes a request differ from the previous one."""
         named = [each.value for each in self.call.keywords if each.arg in PAYLOAD]
         return [*self.call.args, *named]
 
 
 def sends(tree: Tree) -> Iterator[Send]:
-    """Those of a module, in no order."""
+    """The single requests of a module, in any order."""
     for node in tree.nodes:
         if not isinstance(node, ast.Call):
             continue
@@ -97,7 +97,7 @@ def sends(tree: Tree) -> Iterator[Send]:
 
 
 def _only_request(built: ast.Call, tree: Tree) -> ast.Call | None:
-    """The one call that a client is used for; None if it is used for more, or for anything else."""
+    """The only call on a client; None if it is used otherwise."""
     whole = next(tree.above(built), None)
     if isinstance(whole, ast.Attribute):
         return _request(whole, tree)
@@ -110,7 +110,7 @@ def _only_request(built: ast.Call, tree: Tree) -> ast.Call | None:
 
 
 def _of_name(target: ast.Name, block: ast.AST, built: ast.Call, tree: Tree) -> ast.Call | None:
-    """The same for a client that has a name in a block."""
+    """The same for a client that is bound to a name in a block."""
     if isinstance(block, ast.Module | ast.ClassDef):
         return None
     names = [node for node in ast.walk(block) if isinstance(node, ast.Name) and node.id == target.id]
@@ -130,7 +130,7 @@ def _is_closed(name: ast.Name, tree: Tree) -> bool:
 
 
 def _is_shared(name: str, block: ast.AST) -> bool:
-    """Whether the name is that of a wider scope, which outlives the block."""
+    """Whether the name belongs to a wider scope, which outlives the block."""
     return any(isinstance(node, ast.Global | ast.Nonlocal) and name in node.names for node in ast.walk(block))
 
 

@@ -1,4 +1,4 @@
-"""A parsed module: its nodes, what each one is part of, and the function it runs in."""
+"""A parsed module: its nodes, their parents, and the functions they run in."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Loop = ast.For | ast.AsyncFor | ast.While | ast.ListComp | ast.SetComp | ast.Dic
 
 
 def inside(node: ast.AST) -> Iterator[ast.AST]:
-    """What is below a node and runs with it: no body of a function or class, which runs at another time."""
+    """The nodes below a node that run with it, without bodies of functions and classes."""
     waiting = list(ast.iter_child_nodes(node))
     while waiting:
         each = waiting.pop()
@@ -47,7 +47,7 @@ class Tree:
         return f"<Tree of {len(self.nodes):,} nodes>"
 
     def above(self, node: ast.AST) -> Iterator[ast.AST]:
-        """What a node is part of, the innermost first."""
+        """The parents of a node, the innermost first."""
         while node in self._above:
             node = self._above[node]
             yield node
@@ -60,7 +60,7 @@ class Tree:
         return self.module
 
     def way(self, node: ast.AST) -> Iterator[tuple[ast.AST, ast.AST]]:
-        """(part, whole) from a node up to its scope."""
+        """(child, parent) from a node up to its scope."""
         part = node
         for whole in self.above(node):
             yield part, whole
@@ -77,7 +77,7 @@ class Tree:
         ]
 
     def region(self, node: ast.AST) -> Region:
-        """What a loop, function or module binds."""
+        """The names that a loop, function or module binds."""
         if node not in self._regions:
             parameters = node.args if isinstance(node, FUNCTIONS) else None
             self._regions[node] = Region(inside(node), parameters)
@@ -107,5 +107,5 @@ def _is_again(part: ast.AST, loop: ast.AST) -> bool:
         return part in loop.body
     if isinstance(loop, ast.While):
         return part is loop.test or part in loop.body
-    # What the first `for` goes through is asked for once; it is part of an ast.comprehension.
+    # The iterable of the first `for` is evaluated once; it is part of an ast.comprehension.
     return not isinstance(part, ast.comprehension)

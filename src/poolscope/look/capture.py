@@ -46,12 +46,12 @@ POOLS: Final = 50
 LANES: Final = 60
 FINDINGS: Final = 20
 GAP: Final = 10.0
-"""Seconds between two looks, after which nobody knows when a finding came in."""
+"""If more seconds pass between two looks, the time of a finding is unknown."""
 
 
 @dataclass(slots=True, frozen=True)
 class Watched:
-    """Who is looked at."""
+    """The process that is looked at."""
 
     program: str
     parent: int | None
@@ -72,7 +72,7 @@ class Taker:
         return f"<Taker of {self._watched.program}>"
 
     def take(self, overview: Overview, since: Since, wait: float) -> Look:
-        """A look, while nobody drains; the next will come in ``wait`` seconds."""
+        """A look, taken while no drain is under way; the next comes in ``wait`` seconds."""
         at = now()
         live = _Live(at, since, self._watched.origins)
         look = Look(
@@ -131,7 +131,7 @@ class _Live:
         self._exchanges(at)
 
     def _of(self, raw: RawOrigin) -> OriginNow | None:
-        """Where a server is counted; None where it was not asked for."""
+        """The entry of a server; None if it is filtered out."""
         try:
             return self._by_raw[raw]
         except KeyError:
@@ -177,7 +177,7 @@ class _Live:
                 self._waiting_for[sheet.pool] = self._waiting_for.get(sheet.pool, 0) + 1
 
     def pools(self) -> list[PoolNow]:
-        """Those with a limit that are in use, the most crowded first."""
+        """Pools with a limit that are in use, the fullest first."""
         used = {number for number in (*self._taken, *self._waiting_for) if number is not None}
         sheets = [sheet for number in used if (sheet := LIVE.pools.get(number)) is not None]
         limited = [
@@ -190,7 +190,7 @@ class _Live:
         return sorted(limited, key=lambda pool: (-pool.waiting, -pool.taken / max(pool.limit, 1)))[:POOLS]
 
     def lanes(self) -> list[facts.Connection]:
-        """The oldest that are in use, then the newest that are idle, in the order in which they were opened."""
+        """The oldest active and the newest idle connections, in the order in which they were opened."""
         shown = self._busy[:LANES]
         shown += self._idle[len(self._idle) - (LANES - len(shown)) :] if len(shown) < LANES else []
         return sorted(shown, key=lambda sheet: sheet.id)

@@ -1,6 +1,5 @@
-"""On the side that looks: the sockets of the processes that were asked for, and their newest looks.
-
-What cannot be looked into is one line each; the processes go on, whatever happens here.
+"""The looking side: the sockets of the chosen processes, and their newest looks. A process that cannot be looked into
+is reported in one line; the processes go on, whatever happens here.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ LOOK_FOR_NEW: Final = 2.0
 
 
 class CannotLookError(Exception):
-    """There is nothing to look into; the text is one clear line."""
+    """Nothing can be looked into; the text is one clear line."""
 
 
 class Process:
@@ -34,7 +33,7 @@ class Process:
         self.path = place.path
         self.look: Look | None = None
         self.fresh = 0
-        """Looks that came so far."""
+        """The number of looks so far."""
         self.ended = False
         self.silent = False
         """It did not answer in time, and has not since."""
@@ -52,7 +51,7 @@ class Process:
         return f"<Process {self.pid}, {self.fresh} looks{', ended' if self.ended else ''}>"
 
     def read(self) -> str | None:
-        """Take in what came; a line about it where something is odd."""
+        """Read what came; returns a line if something is odd."""
         if self.ended:
             return None
         try:
@@ -98,7 +97,7 @@ class Process:
 
 
 class Watch:
-    """The processes that were asked for, and their children; all of this user's where none was named."""
+    """The named processes and their children, or all of this user's."""
 
     def __init__(self, pids: Sequence[int]) -> None:
         """`CannotLookError` if a named process cannot be looked into."""
@@ -122,12 +121,12 @@ class Watch:
 
     @property
     def over(self) -> bool:
-        """Whether everything that was looked into has ended."""
+        """Whether all watched processes have ended."""
         return all(process.ended for process in self._shown())
 
     @property
     def complete(self) -> bool:
-        """Whether everybody has answered, or will not."""
+        """Whether all have answered, or will not."""
         return all(process.look or process.ended or process.silent for process in self._processes.values())
 
     def read(self) -> list[str]:
@@ -142,12 +141,12 @@ class Watch:
         return notes
 
     def looks(self) -> list[Look]:
-        """The newest look at each process that goes on; of the ended ones when all have."""
+        """The newest look at each running process; if all have ended, the last looks at those."""
         shown = self._shown()
         going_on = [process for process in shown if not process.ended] or shown
         by_pid: dict[int, Look] = {}
         for look in (process.look for process in going_on if process.look is not None):
-            # One process may have two recordings, its own and one of who attached: the longer one has seen more.
+            # A process may have two recordings, its own and an attached one: the longer one has seen more.
             known = by_pid.get(look.pid)
             if known is None or known.up < look.up:
                 by_pid[look.pid] = look
@@ -155,7 +154,7 @@ class Watch:
 
     @property
     def fresh(self) -> int:
-        """How many looks came so far."""
+        """The number of looks so far."""
         return sum(process.fresh for process in self._processes.values())
 
     def close(self) -> None:
@@ -238,7 +237,7 @@ def _is_alive(pid: int) -> bool:
 
 
 def _expect(pid: int) -> None:
-    """Say why a process that was named cannot be looked into."""
+    """Raise the reason why a named process cannot be looked into."""
     user = owner_of(pid)
     if user is None:
         for place in sockets(os.geteuid()):
@@ -256,7 +255,7 @@ def _expect(pid: int) -> None:
 
 
 def name_of(user: int) -> str:
-    """What a user is called."""
+    """The name of a user."""
     try:
         return pwd.getpwuid(user).pw_name
     except KeyError:

@@ -1,7 +1,7 @@
-"""What one look at a process shows: plain typed data, one JSON line.
+"""The contents of one look at a process: plain typed data, one JSON line.
 
-Durations are seconds up to `Look.taken_at`, which is Unix time. Lists hold the most urgent first and are bounded,
-the totals beside them are not. Who reads a frame may not trust its writer: every field is checked.
+Durations are seconds up to `Look.taken_at`, which is Unix time. Lists are bounded and begin with the most urgent; the
+totals beside them are complete. A reader must not trust the writer of a frame: every field is checked.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ WaiterState: TypeAlias = Literal["waiting", "connecting"]
 
 @dataclass(slots=True)
 class Counts:
-    """Sums of the past and the present; of a server, of a process, or of several."""
+    """Sums of the past and the present, for a server, a process, or several processes."""
 
     requests: int = 0
-    """Over, or in progress for more than a second."""
+    """Requests that are over, or in progress for more than a second."""
     on_connection: int = 0
     """Requests known to have run on a connection."""
     reused: int = 0
@@ -47,7 +47,7 @@ class Counts:
         return self.idle + self.active
 
     def add(self, other: Counts) -> None:
-        """Count ``other`` in."""
+        """Add ``other``."""
         for name in _SUMMED:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         waits = [wait for wait in (self.oldest_wait, other.oldest_wait) if wait is not None]
@@ -66,7 +66,7 @@ class OriginNow(Counts):
 
 @dataclass(slots=True)
 class RouteNow:
-    """A route of the program's own server: sums over the requests that it served and that sent others."""
+    """A route of the program's own server: sums over its served requests that sent requests themselves."""
 
     route: str
     served: int
@@ -138,7 +138,7 @@ class LaneNow:
 
 @dataclass(slots=True)
 class FindingNow:
-    """A finding, and how long ago it was seen first; None where nobody looked when it came."""
+    """A finding, and how long ago it was first seen; None if nobody was looking when it came."""
 
     code: str
     title: str
@@ -153,7 +153,7 @@ class FindingNow:
     seen: float | None
 
     def age(self) -> float:
-        """By what findings are sorted: one that was there before anybody looked comes last."""
+        """The sort key of findings: those from before anybody looked come last."""
         return inf if self.seen is None else self.seen
 
 

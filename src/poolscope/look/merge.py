@@ -26,7 +26,7 @@ _Item = TypeVar("_Item")
 
 @dataclass(slots=True, frozen=True)
 class Of(Generic[_Item]):
-    """Something, and the process it is of."""
+    """An item and its process."""
 
     pid: int
     item: _Item
@@ -34,7 +34,7 @@ class Of(Generic[_Item]):
 
 @dataclass(slots=True)
 class Together:
-    """What is shown: all looks as one."""
+    """All looks as one."""
 
     looks: Sequence[Look]
     totals: Counts
@@ -100,9 +100,8 @@ def _both(one: RouteNow, other: RouteNow) -> RouteNow:
 
 
 def _findings(looks: Sequence[Look]) -> list[Of[FindingNow]]:
-    """One each, however many processes have the same habit; in the words of the one with most of it.
-
-    As in a report, the saving is of one: they run side by side.
+    """One finding per habit, however many processes have it, in the words of the largest. As in a report, the saving
+    is that of one process, because they run side by side.
     """
     merged: dict[Any, Of[FindingNow]] = {}
     for of in sorted(_all(looks, lambda look: look.findings), key=lambda of: -of.item.count):

@@ -1,7 +1,6 @@
-"""In the watched process: the socket at which others look in. The heartbeat serves it, once a second.
-
-Whoever connects gets a frame a second, or fewer: the process spends `SHARE` of a core on looks at most, however
-many look and however much is live. A reader that stops reading is left.
+"""In the watched process: the socket for looks, which the heartbeat serves once a second. A reader gets a frame a
+second, or fewer: the process spends at most `SHARE` of a core on looks, however many readers there are and however
+much is live. A reader that stops reading is disconnected.
 """
 
 from __future__ import annotations
@@ -22,16 +21,16 @@ from poolscope.recording.stderr import note
 from poolscope.recording.stream import Stream
 
 SHARE: Final = 0.008
-"""Of a core, in the long run."""
+"""The share of a core, in the long run."""
 WATCHERS: Final = 16
-"""Who look at the same time at most."""
+"""The most readers at the same time."""
 NOT_YET: Final = "-"
 PATIENCE: Final = 10.0
-"""Seconds after which a reader that takes nothing is left."""
+"""A reader that takes nothing for so many seconds is disconnected."""
 
 
 class Watcher:
-    """Somebody who looks: the rest of a frame that did not fit into its socket yet."""
+    """A reader, and the rest of a frame that did not fit into its socket yet."""
 
     def __init__(self, connected: socket) -> None:
         self._socket = connected
@@ -43,7 +42,7 @@ class Watcher:
         return f"<Watcher {len(self._rest)} bytes behind{', gone' if self.gone else ''}>"
 
     def has_left(self) -> bool:
-        """Whether the other side hung up; what it sends is of no interest."""
+        """Whether the other side hung up; anything it sends is ignored."""
         try:
             self.gone = self.gone or not self._socket.recv(1_024)
         except BlockingIOError:
@@ -53,7 +52,7 @@ class Watcher:
         return self.gone
 
     def show(self, frame: bytes) -> None:
-        """Send a frame, unless there is still something of an earlier one."""
+        """Send a frame, unless part of an earlier frame is still waiting."""
         if not self._rest:
             self._rest, self._since = frame, now()
         self.push()
@@ -74,7 +73,7 @@ class Watcher:
 
 
 class LiveSocket:
-    """Listens from the first beat on, until closed; a forked child leaves it and makes a new one."""
+    """Listens from the first beat on, until closed; a forked child replaces it."""
 
     def __init__(self) -> None:
         self._stream: Stream | None = None
@@ -99,7 +98,7 @@ class LiveSocket:
         self._taker = Taker(stream.watched)
 
     def beat(self) -> None:
-        """Let in who came, and show them a frame if it is time; never raises."""
+        """Accept new readers, and send them a frame if it is time; never raises."""
         try:
             if self._listening is None and not self._impossible:
                 self._open()
@@ -177,7 +176,7 @@ class LiveSocket:
         self._reset()
 
     def close(self) -> None:
-        """Hang up, and take the socket away."""
+        """Hang up, and remove the socket."""
         path = self.path
         self._hang_up()
         self._reset()

@@ -1,6 +1,5 @@
-"""Where the sockets of watched processes are: a folder that only their user can open.
-
-The name of a socket begins with the process's number. A socket that nobody listens to was left by a killed process.
+"""The folder with the sockets of watched processes, which only their user can open. The name of a socket begins with
+the process id. A socket without a listener was left by a killed process.
 """
 
 from __future__ import annotations
@@ -26,12 +25,12 @@ class Place(NamedTuple):
 
 
 def folders(user: int, root: str = "") -> Iterator[str]:
-    """Where a user's processes put their sockets, the best place first; each below ``root``."""
+    """The folders in which a user's processes put their sockets, the best first; each below ``root``."""
     runtime = os.environ.get("XDG_RUNTIME_DIR", "")
     if os.path.isabs(runtime) and user == os.geteuid() and not root:
         yield os.path.join(runtime, "poolscope")
     yield f"{root}/run/user/{user}/poolscope"
-    # /tmp first: who looks has another TMPDIR than a service, more often than not.
+    # /tmp first: a service and its observer often have different TMPDIRs.
     for shared in dict.fromkeys(("/tmp", tempfile.gettempdir())):  # noqa: S108  (a folder of our own in it)
         yield f"{root}{shared}/poolscope-{user}"
 
@@ -88,7 +87,7 @@ def is_stale(path: str) -> bool:
 
 
 def remove_stale(folder: str) -> None:
-    """Take away the sockets that killed processes left."""
+    """Remove the sockets that killed processes left."""
     with suppress(OSError):
         for name in os.listdir(folder):
             path = os.path.join(folder, name)

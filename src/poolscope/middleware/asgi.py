@@ -1,4 +1,6 @@
-"""The middleware for ASGI servers. The route is what Starlette and FastAPI put into the scope, or ``route`` says."""
+"""The middleware for ASGI servers. The route is the one that Starlette and FastAPI put into the scope, or the result
+of ``route``.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,7 @@ class ASGI:
     """Wraps an ASGI application.
 
     ``route`` gives a request's route from its scope. ``allow_debug`` is asked with the scope whether this request
-    may see ``/-/poolscope`` and use ``?poolscope``; without it nobody may.
+    may see ``/-/poolscope`` and use ``?poolscope``; without it no request may.
     """
 
     def __init__(
@@ -42,7 +44,7 @@ class ASGI:
             await self.app(scope, receive, send)
             return
         is_debugged = self._allow_debug is not None and _asks(scope) and self._allow_debug(scope)
-        if is_debugged:  # a server's own ways to answer, as by the path of a file, cannot be held back
+        if is_debugged:  # a server's own ways to answer, such as by the path of a file, cannot be held back
             scope = {**scope, "extensions": {}}
         served = Served(str(scope.get("method", "")), lambda: self._route(scope))
         if is_debugged:

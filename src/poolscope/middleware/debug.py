@@ -92,7 +92,7 @@ class Watched:
 
 
 def appended(answer: Answer, report: str) -> Answer:
-    """The answer with the report at its end, where it is a whole text that nobody has packed."""
+    """The answer with the report at its end, if it is complete, uncompressed text."""
     kind, _, rest = answer.header("content-type").partition(";")
     kind = kind.strip().lower()
     if kind not in ("text/html", "text/plain") or not _is_whole(answer):

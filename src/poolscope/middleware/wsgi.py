@@ -1,4 +1,4 @@
-"""The middleware for WSGI servers. Flask's route is found by itself; others are asked for one by ``route``."""
+"""The middleware for WSGI servers. Flask's route is found automatically; for others pass ``route``."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class WSGI:
     """Wraps a WSGI application.
 
     ``route`` gives a request's route from its environ. ``allow_debug`` is asked with the environ whether this
-    request may see ``/-/poolscope`` and use ``?poolscope``; without it nobody may.
+    request may see ``/-/poolscope`` and use ``?poolscope``; without it no request may.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ def _whole(application: Application, environ: Environ, served: Served) -> Answer
 
 
 class _Body:
-    """An answer that is made while it is sent: what it asks for meanwhile is part of the request, too."""
+    """An answer that is produced while it is sent: requests sent meanwhile count for it, too."""
 
     def __init__(self, body: Iterable[bytes], served: Served) -> None:
         self._body = body
@@ -112,12 +112,12 @@ class _Body:
             SERVED.reset(token)
 
     def close(self) -> None:
-        """What WSGI servers call at the end."""
+        """WSGI servers call this at the end."""
         _close(self._body)
 
 
 class _SizedBody(_Body):
-    """One that a server may ask for its length: with a length of 1 it sets Content-Length by itself."""
+    """An answer with a length: if that is 1, a server sets Content-Length by itself."""
 
     def __len__(self) -> int:
         size: int = len(self._body)  # type: ignore[arg-type]
@@ -125,7 +125,7 @@ class _SizedBody(_Body):
 
 
 def _is_a_file(body: Any, environ: Environ) -> bool:
-    """Whether the server itself sends it, perhaps by sendfile: nothing of the program runs meanwhile."""
+    """Whether the server itself sends it, perhaps by sendfile, without running the program meanwhile."""
     wrapper = environ.get("wsgi.file_wrapper")
     return isinstance(wrapper, type) and isinstance(body, wrapper)
 

@@ -31,7 +31,7 @@ KEYS: Final = "q quit  tab next table  s sort  / filter  r routes  space pause"
 
 
 def too_small(columns: int, lines: int) -> str | None:
-    """What to say to a terminal that cannot show it."""
+    """The message for a terminal that is too small; None if it fits."""
     if columns >= COLUMNS_NEEDED and lines >= LINES_NEEDED:
         return None
     needed = f"{COLUMNS_NEEDED} columns and {LINES_NEEDED} lines"
@@ -101,7 +101,7 @@ class Top(App[None]):
         self._read()
 
     def on_resize(self, event: Resize) -> None:
-        """Say so where there is too little room; draw for the new width elsewhere."""
+        """Redraw for the new width, or say that there is too little room."""
         message = too_small(event.size.width, event.size.height)
         self.screen.set_class(message is not None, "small")
         self.query_one("#small", Static).update(message or "")
@@ -151,7 +151,7 @@ class Top(App[None]):
         self._draw_detail()
 
     def on_data_table_row_highlighted(self, _: DataTable.RowHighlighted) -> None:
-        """Tell the whole story of the row under the cursor."""
+        """Describe the row under the cursor."""
         self._draw_detail()
 
     def on_descendant_focus(self) -> None:
@@ -191,7 +191,7 @@ class Top(App[None]):
         self._draw()
 
     def action_pause(self) -> None:
-        """Stand still, or go on."""
+        """Pause, or go on."""
         self._paused = not self._paused
         self._news = ""
         if not self._paused and (looks := self._watch.looks()):
@@ -200,7 +200,7 @@ class Top(App[None]):
         self._draw_keys()
 
     def action_filter(self) -> None:
-        """Ask for a word."""
+        """Ask for a word to filter by."""
         wanted = self.query_one("#wanted", Input)
         wanted.display = True
         wanted.focus()

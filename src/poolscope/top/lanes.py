@@ -46,7 +46,7 @@ class Lanes:
         return f"<Lanes of {len(self._lanes)} connections, {self._looks} looks>"
 
     def add(self, shown: Together) -> None:
-        """One more look: every lane moves on; those that are gone go."""
+        """One more look: every lane moves on; closed ones disappear."""
         here = {Key(of.pid, of.item.connection): of.item for of in shown.lanes}
         self._lanes = {key: lane for key, lane in self._lanes.items() if key in here}
         for key, item in here.items():

@@ -1,4 +1,4 @@
-"""What each table of the screen says: plain rows of text, sorted and filtered, without a terminal."""
+"""The tables of the screen as plain rows of text, sorted and filtered, without a terminal."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SHORTEST_PATH: Final = 12
 
 @dataclass(slots=True, frozen=True)
 class Column:
-    """A title, and by what the table is sorted when this column is chosen."""
+    """A title, and the sort key of this column."""
 
     title: str
     by: Callable[[Any], Any]
@@ -52,7 +52,7 @@ class Asked:
     task: str | None
     route: str | None
     urgent: int
-    """Those that wait for a connection come first, then those that hold one."""
+    """Requests that wait for a connection come first, then those that hold one."""
 
 
 COLUMNS: Final[dict[Name, tuple[Column, ...]]] = {
@@ -95,7 +95,7 @@ FIRST_ORDER: Final[dict[Name, int]] = {"origins": 1, "routes": 3, "requests": 1,
 
 
 class Sites:
-    """Lines of code in little room."""
+    """Lines of code in short."""
 
     def __init__(self, shown: Together, width: int) -> None:
         lists: tuple[Sequence[Of[Any]], ...] = (shown.holders, shown.waiters, shown.findings)
@@ -115,7 +115,7 @@ class Sites:
 
 
 def rows(name: Name, shown: Together, sites: Sites, order: int, wanted: str) -> list[Shown]:
-    """One table's rows: those in which ``wanted`` is found, sorted by the column ``order``."""
+    """One table's rows that contain ``wanted``, sorted by the column ``order``."""
     things = sorted(_things(name, shown), key=COLUMNS[name][order].by)
     every = (_ROW[name](thing, sites) for thing in things)
     return [_printable(row) for row in every if _fits(row, wanted)]
@@ -243,7 +243,7 @@ def summed(counts: Counts) -> str:
 
 
 def heading(shown: Together) -> str:
-    """Who is looked at, and the sums."""
+    """The watched processes, and the sums."""
     looks = shown.looks
     who = (
         f"{looks[0].program} ({looks[0].pid})"

@@ -16,7 +16,7 @@ OPTION: Final = "--poolscope-"
 
 
 def start(config: pytest.Config) -> None:
-    """Put in what this process of the session needs; pytest.UsageError if an option cannot be read."""
+    """Register the plugins that this process needs; pytest.UsageError if an option cannot be read."""
     from poolscope.under_pytest.reporter import Reporter
     from poolscope.under_pytest.watcher import Watcher
 
@@ -34,5 +34,5 @@ def _is_worker(config: Any) -> bool:
 
 
 def _runs_tests(config: pytest.Config) -> bool:
-    """pytest-xdist's controller has other processes do it."""
+    """Whether tests run here; with pytest-xdist they run in other processes."""
     return _is_worker(config) or config.getoption("dist", "no") == "no"

@@ -34,7 +34,7 @@ def _budget(item: pytest.Item) -> Budget:
 
 @contextmanager
 def watched(item: pytest.Item) -> Iterator[None]:
-    """Around the body of a test; a test that fails by itself says so, and nothing of budgets."""
+    """Wraps the body of a test; if the test itself fails, its budget is not checked."""
     budget = _budget(item)
     with capture() as seen:
         yield

@@ -1,4 +1,4 @@
-"""``--poolscope-report sarif:FILE``, ``github`` and others: the findings for the tools of a review."""
+"""``--poolscope-report sarif:FILE``, ``github`` and others: the findings for review tools."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ RENDER: Final[dict[str, Callable[[Sequence[Annotation], str], str]]] = {
     "markdown": markdown.render,
 }
 ON_STDOUT: Final = "github"
-"""What may do without a file: it reads what a job prints."""
+"""Formats without a file, because their tool reads what a job prints."""
 
 
 class Outputs:
-    """What was asked for: each a format, and a file unless it goes to stdout."""
+    """The requested outputs: each a format, and a file unless it goes to stdout."""
 
     def __init__(self, asked: Iterable[str]) -> None:
         """UsageError if one cannot be read."""

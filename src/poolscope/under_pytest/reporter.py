@@ -1,4 +1,4 @@
-"""Where the session is reported: findings of all tests, from all processes, before the gate."""
+"""Reports the session: findings of all tests, from all processes, and the gate."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ NAMED: Final = 3
 """Tests that are named with a finding."""
 PREFIX: Final = "--poolscope-"
 WHOLE: Final = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
-"""How a session ends in which the tests ran."""
+"""Exit codes of sessions in which the tests ran."""
 
 
 class Habit(NamedTuple):
-    """A finding of the session: as the test showed it where it cost most, and all tests that did."""
+    """A finding of the session: its most expensive occurrence, and all tests that showed it."""
 
     dearest: Shown
     tests: list[str]
@@ -80,7 +80,7 @@ class Reporter:
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """The gate: a finding that fails makes the session fail, and nothing else of it changes."""
+        """The gate: a failing finding makes the session fail, and changes nothing else."""
         self._take(session.config.stash.get(OUTPUT, None))
         judged = self._shown()
         found = [habit.dearest.finding for habit in judged]
@@ -93,7 +93,7 @@ class Reporter:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def _shown(self) -> list[Habit]:
-        """What counts, the dearest first."""
+        """The findings that count, the most expensive first."""
         habits = [
             Habit(max(each, key=_cost), [one.test or "" for one in each]) for each in self._habits.values()
         ]
@@ -108,7 +108,7 @@ class Reporter:
         return self._gate.shows(habit.dearest.finding)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """The section: findings with their lanes, then what the gate says."""
+        """The section: findings with their lanes, then the verdict of the gate."""
         terminal = terminalreporter
         terminal.section("poolscope")
         habits = [habit for habit in self._shown() if self._shows(habit)]

@@ -29,18 +29,18 @@ class Shown:
 
     @property
     def key(self) -> Key:
-        """The same for the same habit in another test: its server may listen elsewhere."""
+        """Equal for the same habit in another test, even if its server has another port."""
         return key_of(self.finding)
 
     def to_plain(self) -> dict[str, Any]:
-        """What a report or a worker of pytest-xdist may carry."""
+        """Plain values, which a report or a worker of pytest-xdist can carry."""
         return {
             "finding": to_json(self.finding), "words": self.words, "lanes": self.lanes, "test": self.test,
         }  # fmt: skip
 
     @classmethod
     def from_plain(cls, plain: dict[str, Any]) -> Shown:
-        """The way back."""
+        """The reverse of `to_plain`."""
         finding = from_json(plain["finding"])
         assert isinstance(finding, Finding)
         return cls(finding, plain["words"], plain["lanes"], plain["test"])
@@ -52,7 +52,7 @@ def key_of(finding: Finding) -> Key:
 
 
 def shown_in(overview: Overview, test: str | None, but: Iterable[Key] = ()) -> list[Shown]:
-    """What a picture shows, less what is known."""
+    """The findings of an overview, without known ones."""
     known = set(but)
     findings = [one.finding for one in merged(overview.found())]
     return [

@@ -1,4 +1,4 @@
-"""Where tests run: each test is watched like a separate run, and so is the whole session.
+"""Watches each test like a separate run, and so the whole session.
 
 A habit of one test is a habit of the program. What only several tests together show may be the tests' doing: each of
 them builds what a program builds once.
@@ -19,7 +19,7 @@ from poolscope.reports.overview import Overview
 from poolscope.under_pytest.shown import Key, shown_in
 
 ATTRIBUTE: Final = "poolscope"
-"""Of a test's report and of a worker's output: what was shown."""
+"""The attribute of a test's report, and of a worker's output, with the findings."""
 LIVE: Final = 10_000
 """How many clients and connections of earlier tests a later test still knows."""
 
@@ -44,7 +44,7 @@ class _Live:
             _follow(self._connections, record.id, record, over=record.closed_at is not None)
 
     def behind(self, record: Record) -> list[Client | Pool | Connection]:
-        """What must be known to make sense of a record."""
+        """The earlier records that a record refers to."""
         if not isinstance(record, Connection | Exchange):
             return []
         known: list[Client | Pool | Connection] = [*self._clients.get(record.client or 0, ())]
@@ -71,7 +71,7 @@ class _Test:
         return f"<_Test {self._overview!r}>"
 
     def add(self, record: Record, live: _Live) -> None:
-        """Take in a record, behind what it is about."""
+        """Take in a record, after the records that it refers to."""
         if self._overview is None:
             self._overview = Overview()
         for older in live.behind(record):
@@ -127,7 +127,7 @@ class Watcher:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logstart(self) -> None:
-        """Facts that are still waiting belong to an earlier test."""
+        """Facts that are still in the queue belong to an earlier test."""
         FACTS.settle()
         self._test = _Test()
 
@@ -146,7 +146,7 @@ class Watcher:
         return report
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """What no test showed alone, and which lines were reached, goes to the process that reports."""
+        """Send the reporting process what no single test showed, and the reached lines."""
         FACTS.settle()
         FACTS.remove_consumer(self._ledger.consume)
         self._ledger.close()
@@ -159,7 +159,7 @@ class Watcher:
             session.config.stash[OUTPUT] = result
 
     def output(self) -> dict[str, Any]:
-        """All of that, plain enough to travel."""
+        """All of that as plain values."""
         from poolscope.gate.blind import blind_spots
 
         return {
