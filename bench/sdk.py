@@ -138,8 +138,8 @@ _cleaned_by_the_sdk: Final = cleaning._clean_attribute_value
 
 def quickly_cleaned() -> None:
     """Mend the cleaning."""
-    cleaning._clean_attribute_value = _clean  # type: ignore[assignment]
-    measurement._clean_attribute_value = _clean  # type: ignore[attr-defined]
+    for module in (cleaning, measurement):
+        vars(module)["_clean_attribute_value"] = _clean
 
 
 def bound(steps: Steps) -> Callable[[float], None]:

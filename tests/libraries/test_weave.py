@@ -415,7 +415,7 @@ def asks_for(thing: Any) -> Token:
 def test_of_many_parameters_only_those_given_are_handed_on(weaver: Weaver) -> None:
     plain = Session._request
     with pytest.raises(TypeError) as bare:
-        plain(Session(), "/", r=0)  # type: ignore[call-arg]
+        plain(Session(), "/", r=0)  # type: ignore[call-arg,unused-coroutine]
     weaver.weave([Point(Session, "_request", before=asks_for, var=HELD, at_call=True)])
     assert inspect.signature(Session._request) == inspect.signature(plain)
     assert asyncio.run(Session()._request("/", q=0)) == ("/", 1, 0)
