@@ -171,7 +171,7 @@ class Connection(_Sheet):
         self.answers: tuple[str, ...] | None = None
         """The addresses that its lookup found; None where that cannot be seen."""
         self.attempts: int | None = None
-        """urllib3: addresses tried; httpcore, which does not show those: tries at connecting."""
+        """Addresses tried; where those cannot be seen (httpcore on trio): tries at connecting."""
         self.tried: list[tuple[Any, float, float, Failure | None]] = []
         """The attempts, as (address or None, started_at, ended_at, what went wrong)."""
         self.ca_time: float | None = None

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
+import httpx
 import pytest
 import requests
 
@@ -37,7 +39,21 @@ def test_it_says_what_was_lost() -> None:
     (finding,) = found("PS116", lost(3, 2.0))
     assert (finding.origin, finding.call_site, finding.severity) == (ORIGIN, LINE, "info")
     assert finding.cost == pytest.approx(6.0)
-    assert "tried 3 addresses that failed, then 127.0.0.1 answered" in finding.sentence
+    assert "tried 3 addresses in vain, then 127.0.0.1 answered" in finding.sentence
+
+
+def test_the_fix_is_the_library_s_own() -> None:
+    for kind, words in (
+        ("requests.Session", "HAS_IPV6 = False"),
+        ("httpx.AsyncClient", "httpx.AsyncHTTPTransport(local_address="),
+        ("aiohttp.ClientSession", "family=socket.AF_INET"),
+    ):
+        story = Story()
+        client = story.client(kind)
+        for _ in range(2):
+            story.connect(client, connect=1.0, attempts=2, lost_time=1.0)
+        (finding,) = found("PS116", story)
+        assert words in finding.fix
 
 
 def test_a_client_per_request_says_that_sharing_hides_it() -> None:
@@ -53,11 +69,11 @@ def test_a_client_per_request_says_that_sharing_hides_it() -> None:
     assert any(note.startswith("The change hides this, but does not fix it") for note in finding.notes)
 
 
-@pytest.fixture
-def silent() -> Iterator[tuple[str, int]]:
+@contextmanager
+def silent(port: int) -> Iterator[tuple[str, int]]:
     """An address that takes no connection and refuses none: its queue is full."""
     with socket.socket() as full:
-        full.bind(("127.0.0.2", 0))
+        full.bind(("127.0.0.2", port))
         full.listen(0)
         waiting = []
         for _ in range(4):
@@ -71,19 +87,38 @@ def silent() -> Iterator[tuple[str, int]]:
             queued.close()
 
 
+def by_requests(url: str) -> None:
+    with requests.Session() as session:
+        session.get(url, timeout=0.2)
+
+
+def by_httpx(url: str) -> None:
+    with httpx.Client(timeout=0.2, verify=False) as client:
+        client.get(url)
+
+
+def by_httpx_on_asyncio(url: str) -> None:
+    async def main() -> None:
+        async with httpx.AsyncClient(verify=False) as client:
+            await client.get(url)
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("get", [by_requests, by_httpx, by_httpx_on_asyncio])
 def test_a_name_of_which_the_first_address_does_not_answer(
-    silent: tuple[str, int], monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch, get: Callable[[str], None]
 ) -> None:
-    with in_thread() as server, testing.capture() as captured:
+    with in_thread() as server, silent(server.port) as dead, testing.capture() as captured:
         real = (server.host, server.port)
 
         def resolved(*_: Any) -> list[Any]:
-            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", address) for address in (silent, real)]
+            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", address) for address in (dead, real)]
 
         monkeypatch.setattr(socket, "getaddrinfo", resolved)
         for _ in range(2):
-            with requests.Session() as session:
-                session.get(f"http://twofold.test:{server.port}/", timeout=0.2)
-    (finding,) = captured.findings
-    assert (finding.code, finding.count) == ("PS116", 2)
+            get(f"http://twofold.test:{server.port}/")
+    (finding,) = [finding for finding in captured.findings if finding.code == "PS116"]
+    assert (finding.count, finding.call_site is not None) == (2, True)
     assert 0.4 <= (finding.cost or 0.0) < 1.0
+    assert "tried 2 addresses in vain, then 127.0.0.1 answered" in finding.sentence

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import socket
 import threading
+from pathlib import Path
 from time import sleep
 from types import TracebackType
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 
 from poolscope.libraries import resolver
 from poolscope.testing import capture
+from stack.running import free_port
 from tests.servers import Running
 from tests.truth.probes import HTTPX
 from tests.truth.watching import watch
@@ -89,6 +91,22 @@ def test_other_peoples_lookups_pass_through() -> None:
             traceback = traceback.tb_next
     assert files == [__file__, socket.__file__]
     assert resolver.LOOKUPS.get() is None
+
+
+def test_other_peoples_connects_pass_through(server: Running) -> None:
+    bare = socket.create_connection
+    with capture():
+        with socket.create_connection((server.host, server.port)) as connected:
+            assert connected.getpeername() == (server.host, server.port)
+        with pytest.raises(ConnectionRefusedError) as raised:
+            socket.create_connection((server.host, free_port()), 1.0, ("127.0.0.1", 0))
+    assert {entry.path for entry in raised.traceback} == {Path(__file__), Path(socket.__file__)}
+    assert socket.create_connection is bare
+
+
+def test_a_create_connection_that_is_not_pythons_own_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "create_connection", lambda *args, **options: None)
+    assert resolver.one_after_the_other() == ()
 
 
 def test_two_at_once_do_not_see_each_others_lookups(server: Running, asked: list[Any]) -> None:

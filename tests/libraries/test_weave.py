@@ -289,6 +289,44 @@ def test_what_makes_an_object_is_woven_as_the_static_method_that_it_is(weaver: W
     assert MadeBelow().size == 1
 
 
+class Backend:
+    @classmethod
+    def connect(cls, host, port=80):
+        """Connects."""
+        return cls.__name__, host, port
+
+
+class BackendBelow(Backend):
+    pass
+
+
+def connects(cls: Any, host: Any, port: Any, result: Any) -> None:
+    SEEN.append((cls.__name__, host, port))
+
+
+def test_a_class_method_is_woven_as_one(weaver: Weaver) -> None:
+    there = vars(Backend)["connect"]
+    weaver.weave([Point(Backend, "connect", after=connects, of_class=True)])
+    assert Backend.connect("a") == ("Backend", "a", 80)
+    assert BackendBelow().connect("b", port=1) == ("BackendBelow", "b", 1)
+    assert SEEN == [("Backend", "a", 80), ("BackendBelow", "b", 1)]
+    assert (Backend.connect.__doc__, inspect.signature(Backend.connect)) == (
+        "Connects.",
+        inspect.signature(there.__get__(None, Backend)),
+    )
+    weaver.restore()
+    assert vars(Backend)["connect"] is there
+
+
+def test_what_is_no_class_method_any_more_is_left_alone(weaver: Weaver) -> None:
+    class Client:
+        def send(self) -> None: ...
+
+    there = Client.send
+    weaver.weave([Point(Client, "send", after=ends_free, of_class=True)])
+    assert Client.send is there
+
+
 def test_a_class_that_refuses_is_left_alone(weaver: Weaver) -> None:
     weaver.weave([Point(int, "bit_length", before=begins), Point(object, "__repr__", before=begins)])
     assert (5).bit_length() == 3

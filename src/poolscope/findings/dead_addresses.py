@@ -16,6 +16,24 @@ MIN_CONNECTIONS: Final = 2
 MIN_LOST: Final = 0.1
 
 
+_ONLY_IPV4: Final = {
+    "requests": "urllib3.util.connection.HAS_IPV6 = False",
+    "urllib3": "urllib3.util.connection.HAS_IPV6 = False",
+    "httpx": 'transport=httpx.HTTPTransport(local_address="0.0.0.0")',
+    "httpx2": 'transport=httpx2.HTTPTransport(local_address="0.0.0.0")',
+    "aiohttp": "connector=aiohttp.TCPConnector(family=socket.AF_INET)",
+}
+
+
+def _without_ipv6(kind: str | None) -> str:
+    library, _, name = (kind or "").partition(".")
+    option = _ONLY_IPV4.get(library)
+    if option is None:
+        return ""
+    option = option.replace(".HTTP", ".AsyncHTTP") if name == "AsyncClient" else option
+    return f" If only IPv6 fails, {option} leaves it out."
+
+
 class _Lost:
     __slots__ = ("connections", "peer", "place", "seconds", "tried")
 
@@ -33,8 +51,8 @@ class DeadAddresses(Rule):
     title: ClassVar[str] = "addresses that fail before one answers"
     severity: ClassVar[Severity] = "info"
     explanation: ClassVar[str] = (
-        "A name may have several addresses, often IPv6 first. urllib3 tries one after the other, and waits for each "
-        "until it refuses or times out."
+        "A name may have several addresses, often IPv6 first. requests, urllib3 and httpx.Client wait for each until it "
+        "refuses or times out. aiohttp and httpx.AsyncClient try the next one after a quarter of a second."
     )
 
     def __init__(self) -> None:
@@ -67,10 +85,10 @@ class DeadAddresses(Rule):
         return self.finding(
             lost.place,
             lost.connections,
-            f"{lost.connections:,} connections to {lost.place.origin} tried {lost.tried:,} addresses that failed"
+            f"{lost.connections:,} connections to {lost.place.origin} tried {lost.tried:,} addresses in vain"
             f"{answered}.",
-            "Take the addresses that do not answer out of DNS, or repair them (route, firewall, host); if only IPv6 "
-            "fails, urllib3.util.connection.HAS_IPV6 = False leaves it out.",
+            "Take the addresses that do not answer out of DNS, or repair them (route, firewall, host)."
+            + _without_ipv6(lost.place.kind),
             lost.seconds,
             "addresses",
         )

@@ -28,6 +28,7 @@ LIBRARIES: Final[dict[str, str]] = {
     "requests": "poolscope.libraries.requests",
     "aiohttp": "poolscope.libraries.aiohttp",
     "anyio._core._sockets": "poolscope.libraries.resolver",
+    "anyio._backends._asyncio": "poolscope.libraries.resolver",
     "trio": "poolscope.libraries.resolver",
     "ssl": "poolscope.libraries.tls",
 }

@@ -33,6 +33,7 @@ class Point:
         "inside",
         "method",
         "missing_ok",
+        "of_class",
         "owner",
         "rewrites",
         "takes",
@@ -53,6 +54,7 @@ class Point:
         takes: tuple[str, ...] = (),
         rewrites: str | None = None,
         at_call: bool = False,
+        of_class: bool = False,
         missing_ok: bool = False,
     ) -> None:
         self.owner = owner
@@ -71,6 +73,8 @@ class Point:
         """The parameter that is replaced by the token's ``instead``, where that is not None."""
         self.at_call = at_call
         """Whether ``before`` runs when a coroutine method is called: the coroutine may run as a separate task."""
+        self.of_class = of_class
+        """Whether it is a class method, and nothing to be woven where it is not."""
         self.missing_ok = missing_ok
         key = (method, *(hook.name for hook in self.hooks.values()))
         self.inside: ContextVar[Any] = _INSIDE.setdefault(key, ContextVar(f"poolscope_inside_{method}"))

@@ -1,6 +1,6 @@
-"""DNS time, without changing what is resolved, or how.
+"""DNS time and the addresses that are tried, without changing what is resolved or tried, or how.
 
-Whoever connects sets `LOOKUPS` to a list in its own context; the lookups made there are appended to it.
+Whoever connects sets `LOOKUPS` to `Lookups` in its own context; what is looked up and tried there is noted in it.
 Everybody else's pass straight through. Pre-resolving instead would double the queries and take Happy
 Eyeballs away. A library whose lookups cannot be seen leaves the list empty: no DNS time, not zero.
 """
@@ -10,22 +10,50 @@ from __future__ import annotations
 import ipaddress
 import socket
 from contextvars import ContextVar
-from types import ModuleType
-from typing import Any, Final, TypeAlias
+from types import FunctionType, ModuleType
+from typing import Any, Final, NamedTuple, TypeAlias
 
-from poolscope.facts import now
+from poolscope.facts import Failure, now
 from poolscope.libraries.point import Point
+from poolscope.story import failures
 
 Answers: TypeAlias = tuple[Any, ...]
 """The socket addresses that were found, in their order."""
 Lookup: TypeAlias = tuple[float, float, Answers | None]
 """(started_at, ended_at, answers or None where it found nothing)."""
 
-LOOKUPS: Final[ContextVar[list[Lookup] | None]] = ContextVar("poolscope_lookups", default=None)
+UNSEEN: Final = Failure("_OTHER")
+"""An address failed, and why was forgotten when the next one was tried."""
+
+
+class Attempt(NamedTuple):
+    """One address that was tried, perhaps beside others."""
+
+    address: Any
+    began_at: float
+    ended_at: float
+    what: failures.Seen | None
+    """Why it did not answer; None if it did."""
+
+
+class Lookups(list[Lookup]):
+    """The lookups of the current connect, and the addresses that it tried."""
+
+    __slots__ = ("began", "tried")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tried: list[Attempt] = []
+        """Where each attempt can be seen."""
+        self.began: list[float] = []
+        """Where only the moments can be seen at which one after the other began."""
+
+
+LOOKUPS: Final[ContextVar[Lookups | None]] = ContextVar("poolscope_lookups", default=None)
 """Where the lookups of the current connect are noted; None if they are not wanted."""
 
 
-def lookup_begins() -> tuple[list[Lookup], float] | None:
+def lookup_begins() -> tuple[Lookups, float] | None:
     """Note when it began, if anybody wants to know."""
     lookups = LOOKUPS.get()
     if lookups is None:
@@ -34,7 +62,7 @@ def lookup_begins() -> tuple[list[Lookup], float] | None:
     return lookups, now()
 
 
-def lookup_ended(token: tuple[list[Lookup], float], result: Any, error: BaseException | None) -> None:
+def lookup_ended(token: tuple[Lookups, float], result: Any, error: BaseException | None) -> None:
     """Note when it ended, and what it found; what is no list may be there to be read once."""
     lookups, started_at = token
     addresses = tuple(entry[4] for entry in result) if isinstance(result, list | tuple) else ()
@@ -56,8 +84,79 @@ SOCKET: Final = point_of(socket)
 """The standard library's: for those who look up names without anyio or trio."""
 
 
+def in_order(
+    began: list[float], until: float, answers: Answers | None, peer: Any = None
+) -> list[tuple[Any, float, float, Failure | None]]:
+    """The addresses that were tried one after the other; all but the last failed, and why is not to be seen.
+
+    They have names if they must be the first of the answers: up to ``peer``, or all of them if none answered.
+    """
+    ends = [*began[1:], until]
+    tried = answers or ()
+    if peer is not None:
+        tried = tried[: tried.index(peer) + 1] if peer in tried else ()
+    names = tried if len(tried) == len(began) else (None,) * len(began)
+    whys = [*[UNSEEN] * (len(began) - 1), None]
+    return list(zip(names, began, ends, whys, strict=True))
+
+
+class _NoSource:
+    """What is no source address, but notes when `socket.create_connection` asks for it: once for each address."""
+
+    __slots__ = ("_began",)
+
+    def __init__(self, began: list[float]) -> None:
+        self._began = began
+
+    def __repr__(self) -> str:
+        return "None"
+
+    def __bool__(self) -> bool:
+        self._began.append(now())
+        return False
+
+
+class _Connect(NamedTuple):
+    instead: _NoSource
+
+
+def connects(source_address: Any) -> _Connect | None:
+    """Addresses are tried one after the other."""
+    lookups = LOOKUPS.get()
+    return None if lookups is None or source_address is not None else _Connect(_NoSource(lookups.began))
+
+
+def tries(_backend: Any, host: Any, port: Any) -> tuple[Lookups, Any, float] | None:
+    """An address is tried, perhaps beside others."""
+    lookups = LOOKUPS.get()
+    return None if lookups is None else (lookups, (host, port), now())
+
+
+def tried(token: tuple[Lookups, Any, float], error: BaseException | None) -> None:
+    """It was."""
+    lookups, address, began_at = token
+    lookups.tried.append(
+        Attempt(
+            address,
+            began_at,
+            now(),
+            None if error is None else failures.seen(error, failures.NONE_OF_ITS_OWN),
+        )
+    )
+
+
+def one_after_the_other() -> tuple[Point, ...]:
+    """Where `socket.create_connection` tries addresses, if it is Python's own: it asks for the source of each."""
+    function = socket.create_connection
+    if type(function) is not FunctionType or function.__code__.co_filename != socket.__file__:
+        return ()
+    return (Point(socket, "create_connection", before=connects, rewrites="source_address"),)
+
+
 def points(module: ModuleType) -> tuple[Point, ...]:
-    """Watch the lookups of anyio or trio, whichever ``module`` is."""
+    """Watch the lookups of anyio or trio, whichever ``module`` is, or how anyio connects on asyncio."""
+    if module.__name__.startswith("anyio._backends."):
+        return (Point("AsyncIOBackend", "connect_tcp", before=tries, always=tried, of_class=True),)
     # anyio comes as the module of its sockets, which newer versions import when they are first used.
     owner = getattr(module, "_highlevel_open_tcp_stream", None) if module.__name__ == "trio" else module
     return () if owner is None else (point_of(owner),)

@@ -90,7 +90,9 @@ def _weave(done: list[_Woven], point: Point, owner: Any) -> None:
     if above is not None:
         there = above.__wrapped__
     stood = there
-    if point.method == "__new__" and isinstance(there, staticmethod):
+    if point.of_class != isinstance(there, classmethod):
+        return
+    if point.of_class or (point.method == "__new__" and isinstance(there, staticmethod)):
         there = there.__func__
     same = [woven for woven in done if woven.point.inside is point.inside and woven.wrapper() is not None]
     if (
@@ -103,7 +105,7 @@ def _weave(done: list[_Woven], point: Point, owner: Any) -> None:
     if above is not None:
         above.__wrapped__ = wrapper
     else:
-        setattr(owner, point.method, wrapper if stood is there else staticmethod(wrapper))
+        setattr(owner, point.method, wrapper if stood is there else type(stood)(wrapper))
     wrapper.__globals__["_ps_stood"] = stood
     new = _Woven(point, ref(owner), ref(wrapper), inherited)
     done.append(new)
@@ -129,7 +131,7 @@ def _count_once(woven: _Woven) -> None:
 def _put_back(owner: Any, woven: _Woven, wrapper: FunctionType) -> None:
     name, original = woven.point.method, wrapper.__globals__["_ps_stood"]
     there = vars(owner).get(name)
-    if isinstance(there, staticmethod):
+    if isinstance(there, staticmethod | classmethod):
         there = there.__func__
     above = _innermost_wrapper(there)
     if above is not None and above.__wrapped__ is wrapper:

@@ -32,7 +32,12 @@ def points(module: ModuleType) -> tuple[Point, ...]:
     known = _POINTS.get(module.__name__)
     if known is None:
         of_styles = (*_of_style(module, "", ""), *_of_style(module, "Async", "a"))
-        known = _POINTS[module.__name__] = (*of_styles, *CONTEXTS, resolver.SOCKET)
+        known = _POINTS[module.__name__] = (
+            *of_styles,
+            *CONTEXTS,
+            resolver.SOCKET,
+            *resolver.one_after_the_other(),
+        )
     return known
 
 

@@ -9,21 +9,21 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
-from poolscope.facts import now
+from poolscope.facts import Connection, now
 from poolscope.libraries import tls
 from poolscope.libraries.httpcore import names
 from poolscope.libraries.httpcore.close import STREAM_ENDS
 from poolscope.libraries.httpcore.errors import seen
 from poolscope.libraries.httpcore.marks import Wire, leash_stream, let_go, wire_of
 from poolscope.libraries.point import Point
-from poolscope.libraries.resolver import LOOKUPS, Lookup, hosts, is_literal
+from poolscope.libraries.resolver import LOOKUPS, Attempt, Lookups, hosts, in_order, is_literal
 from poolscope.libraries.weaver import WEAVER
 from poolscope.story import failures
 from poolscope.story.connection import Setup
 from poolscope.story.exchange import CURRENT
 
 
-class Connecting(list[Lookup]):
+class Connecting(Lookups):
     """The lookups of the current connect, and its connection."""
 
     __slots__ = ("literal", "named", "setup", "wire")
@@ -36,10 +36,11 @@ class Connecting(list[Lookup]):
         self.literal = (host.decode() if isinstance(host, bytes) else host, port) if literal else None
         self.named = host is not None and not literal
 
-    def only_address(self) -> Any:
-        """The one address that can have been tried; None where there are several, or what was found is unseen."""
-        answers = self[-1][2] if self else None
-        return answers[0] if self.named and answers and len(answers) == 1 else self.literal
+    def answers(self) -> Any:
+        """The addresses that can have been tried; None where what was found is unseen."""
+        if self.literal is not None:
+            return (self.literal,)
+        return self[-1][2] if self and self.named else None
 
 
 def connecting(_backend: Any, host: Any, port: Any) -> Connecting | None:
@@ -74,13 +75,12 @@ def _describe(wire: Wire, setup: Setup) -> None:
 
 
 def not_connected(token: Connecting, error: BaseException) -> None:
-    """The backend raised: for each address that it tried, but it does not say which those were."""
+    """The backend raised: no address answered."""
     setup, at = token.setup, now()
     token.wire.connecting = False
     _note_lookups(token, at)
     if setup.phase == "connect":
-        what = failures.of_attempt(setup.sheet, seen(error))
-        setup.sheet.tried.append((token.only_address(), setup.since, at, what))
+        _note_attempts(token, at, seen(error))
 
 
 def connected(token: Connecting, result: Any) -> None:
@@ -92,7 +92,7 @@ def connected(token: Connecting, result: Any) -> None:
     wire.ends_phase(setup, at)
     watch(result, wire)
     names.note_addresses(result, setup.sheet)
-    setup.sheet.tried.append((setup.sheet.peer, began_at, at, None))
+    _note_attempts(token, at, None, began_at)
     if wire.is_set_up():
         names.note_tls(result, setup.sheet)  # a backend may hand out a stream that is already secured
         wire.is_usable()
@@ -104,6 +104,39 @@ def _note_lookups(token: Connecting, at: float) -> None:
         token.setup.sheet.phases.append(("dns", started_at, ended_at))
         token.setup.sheet.answers = hosts(answers)
         token.setup.enters("connect" if found else "dns", ended_at if found else at)
+
+
+def _note_attempts(
+    token: Connecting, at: float, error: failures.Seen | None, since: float | None = None
+) -> None:
+    """State which addresses were tried, until one answered or ``error`` came."""
+    sheet = token.setup.sheet
+    why = None if error is None else failures.of_attempt(sheet, error)
+    if token.tried:
+        _note_seen(token.tried, sheet, error)
+    elif token.began:
+        peer = sheet.peer if error is None else None
+        sheet.tried += in_order(token.began, at, token.answers(), peer)
+        sheet.tried[-1] = (*sheet.tried[-1][:3], why)
+        sheet.lost_time = token.began[-1] - token.began[0]
+    else:  # one call of the backend's, which keeps to itself what it tries
+        only = token.answers() if error is not None else (sheet.peer,)
+        address = only[0] if only and len(only) == 1 else None
+        sheet.tried.append((address, token.setup.since if since is None else since, at, why))
+    sheet.attempts = (sheet.attempts or 1) + max(len(token.tried), len(token.began), 1) - 1
+
+
+def _note_seen(tried: list[Attempt], sheet: Connection, error: failures.Seen | None) -> None:
+    """Of those that were tried side by side, what was given up at the end shares its reason, if none answered."""
+    first = min(each.began_at for each in tried)
+    for address, began_at, ended_at, what in sorted(tried, key=lambda each: each.began_at):
+        given_up = what is not None and what.kind == "cancelled"
+        reason = error if given_up else what
+        sheet.tried.append(
+            (address, began_at, ended_at, None if reason is None else failures.of_attempt(sheet, reason))
+        )
+        if what is None:
+            sheet.lost_time = began_at - first
 
 
 def watch(stream: Any, wire: Wire) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextvars import ContextVar
 from typing import Any, Final
 
-from poolscope.facts import Connection, Failure, PhaseName, RawOrigin, Via, now
+from poolscope.facts import Connection, PhaseName, RawOrigin, Via, now
 from poolscope.libraries import resolver, tls
 from poolscope.libraries.point import Point
 from poolscope.libraries.resolver import LOOKUPS
@@ -71,10 +71,6 @@ def failed(connection: Any, token: Setup, error: BaseException) -> None:
         fail(token.exchange, error)
 
 
-UNSEEN: Final = Failure("_OTHER")
-"""An address failed, and why was forgotten when the next one was tried."""
-
-
 class _TimedOptions(list[Any]):
     """Socket options that know when they were read; true even when empty, as both readers ask first."""
 
@@ -90,7 +86,7 @@ class _TimedOptions(list[Any]):
         return True
 
 
-class Lookup(list[resolver.Lookup]):
+class Lookup(resolver.Lookups):
     """A ``_new_conn`` in progress, with poolscope's own socket options, and the lookups made in it."""
 
     __slots__ = ("began_at", "options", "setup", "timed")
@@ -114,8 +110,7 @@ class Lookup(list[resolver.Lookup]):
         talks_since = setup.since if setup.phase == "proxy_tunnel" else None
         setup.sheet.attempts = len(read_at)
         setup.sheet.lost_time = read_at[-1] - read_at[0]
-        self._note_attempts(talks_since)
-        self._name_attempts(peer)
+        self._note_attempts(talks_since, peer)
         if not _is_address(str(setup.sheet.dns_name)):
             setup.sheet.phases.append(("dns", self.began_at, read_at[0]))
         setup.enters("connect", read_at[0])
@@ -123,25 +118,12 @@ class Lookup(list[resolver.Lookup]):
             setup.over("proxy_tunnel", talks_since)
         return True
 
-    def _note_attempts(self, until: float | None) -> None:
-        """State which address was tried when. What went wrong with those before the last is not to be seen."""
-        sheet, began = self.setup.sheet, self.timed.read_at
-        ends = [*began[1:], now() if until is None else until]
-        sheet.tried = [(None, at, end, UNSEEN) for at, end in zip(began, ends, strict=True)]
-        sheet.tried[-1] = (None, began[-1], ends[-1], None)
-
-    def _name_attempts(self, peer: Any) -> None:
-        """Say which addresses they were: in the order of the answers, unless some were never tried."""
+    def _note_attempts(self, until: float | None, peer: Any) -> None:
+        """State which address was tried when."""
         sheet, answers = self.setup.sheet, self[0][2] if self else None
-        if not answers:
-            return
-        if not _is_address(str(sheet.dns_name)):
+        if answers and not _is_address(str(sheet.dns_name)):
             sheet.answers = resolver.hosts(answers)
-        tried = answers if peer is None else answers[: answers.index(peer) + 1] if peer in answers else ()
-        if len(tried) == len(sheet.tried):
-            sheet.tried = [
-                (a, at, end, what) for a, (_, at, end, what) in zip(tried, sheet.tried, strict=True)
-            ]
+        sheet.tried = resolver.in_order(self.timed.read_at, now() if until is None else until, answers, peer)
 
 
 def _setup_of(connection: Any) -> Setup | None:
