@@ -87,7 +87,7 @@ class Finding:
 
 def examine() -> list[Finding]:
     """Every library that poolscope knows, found or not."""
-    return [examined(name) for name in LIBRARIES if name != "ssl"]
+    return [examined(name) for name in LIBRARIES if name.partition(".")[0] not in sys.stdlib_module_names]
 
 
 def examined(name: str) -> Finding:

@@ -31,6 +31,8 @@ LIBRARIES: Final[dict[str, str]] = {
     "anyio._backends._asyncio": "poolscope.libraries.resolver",
     "trio": "poolscope.libraries.resolver",
     "ssl": "poolscope.libraries.tls",
+    "asyncio": "poolscope.libraries.handed_over",
+    "concurrent.futures.thread": "poolscope.libraries.handed_over",
 }
 """Library → poolscope's module for it; each has ``points(module)``."""
 

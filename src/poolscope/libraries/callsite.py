@@ -115,6 +115,7 @@ def find(frame: FrameType | None) -> Site:
 
 def _find(frame: FrameType | None) -> tuple[Site, FrameType | None]:
     """The same, and the frame of the user's line."""
+    innermost = frame
     entry: CodeType | None = None
     sdk: RawCallSite | None = None
     while frame is not None:
@@ -126,19 +127,21 @@ def _find(frame: FrameType | None) -> tuple[Site, FrameType | None]:
             if sdk is None:
                 sdk = site_of(code, frame)
         elif kind == RUNNER:
-            break
+            return Site(None, sdk, entry), None
         elif kind == LIBRARY and sdk is None:
             entry = code
         frame = frame.f_back
-    return Site(None, sdk, entry), None
+    return Site(handed_over(innermost), sdk, entry), None
 
 
 def user(frame: FrameType | None, or_sdk: bool = False) -> RawCallSite | None:
     """Just the user's line, from ``frame`` outwards.
 
-    Where there is none: the first line outside the HTTP libraries if ``or_sdk``, else None.
+    Where there is none: the line that handed the call over to this thread, or the first line outside the HTTP
+    libraries if ``or_sdk``, or None.
     """
     known = _kinds
+    innermost = frame
     sdk: RawCallSite | None = None
     while frame is not None:
         code = frame.f_code
@@ -148,11 +151,27 @@ def user(frame: FrameType | None, or_sdk: bool = False) -> RawCallSite | None:
             if kind == USER:
                 return site_of(code, frame)
             if kind == RUNNER:
-                break
+                return sdk
             if or_sdk and sdk is None and kind == PACKAGE:
                 sdk = site_of(code, frame)
         frame = frame.f_back
-    return sdk
+    return handed_over(innermost) or sdk
+
+
+RUNS: Final[list[CodeType]] = []
+"""The method by which a thread pool does a piece of work, once that is watched."""
+HANDED_BY: Final = "_poolscope_handed_by"
+"""On a piece of work: the program's line that handed it over."""
+
+
+def handed_over(frame: FrameType | None) -> RawCallSite | None:
+    """The program's line that handed the call over to the thread that makes it; None where that is not known."""
+    while RUNS and frame is not None:
+        if frame.f_code is RUNS[0]:
+            line: RawCallSite | None = getattr(frame.f_locals.get("self"), HANDED_BY, None)
+            return line
+        frame = frame.f_back
+    return None
 
 
 def is_finalizer(frame: FrameType | None) -> bool:

@@ -1,0 +1,120 @@
+"""A call that a thread makes for the program is the program's line that handed it over."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures.thread import _WorkItem
+from typing import Any
+
+import pytest
+import requests
+
+import poolscope
+from poolscope import testing
+from tests.servers import Running
+
+Program = Callable[[str], Any]
+
+
+def by_submit(url: str) -> None:
+    with ThreadPoolExecutor(2) as threads:
+        [threads.submit(requests.get, url, timeout=5) for _ in range(5)]  # here
+
+
+def by_map(url: str) -> None:
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(requests.get, [url] * 5))  # here
+
+
+def by_to_thread(url: str) -> None:
+    async def main() -> None:
+        for _ in range(5):
+            await asyncio.to_thread(requests.get, url, timeout=5)  # here
+
+    asyncio.run(main())
+
+
+def by_tasks(url: str) -> None:
+    async def main() -> None:
+        calls = [asyncio.to_thread(requests.get, url, timeout=5) for _ in range(5)]  # here
+        await asyncio.gather(*calls)
+
+    asyncio.run(main())
+
+
+def by_the_loop(url: str) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        for _ in range(5):
+            await loop.run_in_executor(None, requests.get, url)  # here
+
+    asyncio.run(main())
+
+
+def by_a_pool_that_hands_on(url: str) -> None:
+    with ThreadPoolExecutor(2) as threads, ThreadPoolExecutor(2) as others:
+        for _ in range(5):
+            threads.submit(others.submit, requests.get, url).result().result()  # here
+
+
+def line_of(program: Program) -> int:
+    lines, first = inspect.getsourcelines(program)
+    return first + next(number for number, line in enumerate(lines) if "# here" in line)
+
+
+@pytest.mark.parametrize(
+    "program", [by_submit, by_map, by_to_thread, by_tasks, by_the_loop, by_a_pool_that_hands_on]
+)
+def test_it_names_the_line(server: Running, program: Program) -> None:
+    with testing.capture() as captured:
+        program(server.origin)
+    assert len(captured.exchanges) == 5
+    sites = {client.call_site for client in captured.clients} | {
+        each.call_site for each in captured.exchanges
+    }
+    assert {(site.file, site.line) for site in sites if site is not None} == {(__file__, line_of(program))}
+    assert None not in sites
+
+
+def test_the_finding_is_at_that_line(server: Running) -> None:
+    with testing.capture() as captured:
+        by_map(server.origin)
+    (finding,) = captured.findings
+    assert finding.call_site is not None
+    assert (finding.code, finding.call_site.line) == ("PS101", line_of(by_map))
+    assert "call session.get(…) on it" in finding.fix
+
+
+def test_a_line_on_the_threads_own_stack_is_nearer(server: Running) -> None:
+    def get(url: str) -> None:
+        requests.get(url, timeout=5)  # here
+
+    with testing.capture() as captured, ThreadPoolExecutor(2) as threads:
+        list(threads.map(get, [server.origin] * 3))
+    assert {each.call_site.line for each in captured.exchanges if each.call_site} == {line_of(get)}
+
+
+def test_work_from_before_poolscope_has_no_line(server: Running) -> None:
+    with ThreadPoolExecutor(1) as threads:
+        threads.submit(time.sleep, 0.2)
+        waiting = threads.submit(requests.get, server.origin)
+        with testing.capture() as captured:
+            waiting.result()
+    assert [each.call_site for each in captured.exchanges] == [None]
+
+
+def test_nobody_notices(server: Running) -> None:
+    bare = asyncio.to_thread, inspect.signature(asyncio.to_thread), vars(_WorkItem)["__init__"]
+    with testing.capture():
+        assert asyncio.iscoroutinefunction(asyncio.to_thread)
+        assert inspect.signature(asyncio.to_thread) == bare[1]
+        assert asyncio.run(asyncio.to_thread(divmod, 7, 2)) == (3, 1)
+        with ThreadPoolExecutor(1) as threads, pytest.raises(ZeroDivisionError) as raised:
+            threads.submit(divmod, 1, 0).result()
+        package = inspect.getfile(poolscope).removesuffix("__init__.py")
+        assert not [entry for entry in raised.traceback if str(entry.path).startswith(package)]
+    assert (asyncio.to_thread, vars(_WorkItem)["__init__"]) == (bare[0], bare[2])
