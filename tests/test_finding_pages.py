@@ -15,8 +15,8 @@ from tests.servers import Running
 PAGES = Path(__file__).resolve().parent.parent / "docs" / "findings"
 BLOCK = re.compile(r"```python (sick|fixed)\n(.*?)```", re.DOTALL)
 SECTIONS = ("What people see", "Cause", "How poolscope knows", "Fix", "Sources")
-ELSEWHERE = {"PS110", "PS113", "PS116", "PS125", "PS126"}
-"""A fork, two origins, an address that does not answer, a burst, a slow machine: their programs are in tests/findings."""
+ELSEWHERE = {"PS110", "PS112", "PS113", "PS116", "PS124", "PS125", "PS126"}
+"""A fork, a proxy, two origins, an address that does not answer, a slow name server, a burst, a slow machine: their programs are in tests/findings."""
 
 
 def page(code: str) -> str:

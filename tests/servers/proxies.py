@@ -37,6 +37,7 @@ class HttpProxy:
     """CONNECT for tunnels, absolute targets for forwarding; asks for Basic credentials if it has any."""
 
     def __init__(self, config: ServerConfig) -> None:
+        self.close_after = config.close_after
         self.expected = None
         if config.credentials is not None:
             self.expected = "Basic " + base64.b64encode(":".join(config.credentials).encode()).decode()
@@ -55,7 +56,11 @@ class HttpProxy:
                     await self._tunnel(wire, request)
                     return
                 else:
-                    await self._forward(wire, request)
+                    last = len(seen.requests) == self.close_after
+                    await self._forward(wire, request, **({"Connection": "close"} if last else {}))
+                    if last:
+                        wire.close("server: closed after an answer")
+                        return
             seen.end("client")
         except PEER_GONE:
             seen.end("client")
@@ -69,7 +74,7 @@ class HttpProxy:
         await wire.send(b"HTTP/1.1 200 Connection established\r\n\r\n")
         await _join(wire, "127.0.0.1" if host.endswith("localhost") else host, int(port))
 
-    async def _forward(self, wire: Wire, request: Request) -> None:
+    async def _forward(self, wire: Wire, request: Request, **headers: str) -> None:
         """One connection to the origin per request; the client's own is kept."""
         url = urlsplit(request.target)
         body = await wire.read_body(request)
@@ -83,7 +88,7 @@ class HttpProxy:
         finally:
             writer.close()
         status = answer_head.split(b"\r\n", 1)[0].split(b" ", 1)[1].decode()
-        await wire.answer(status, answer_body)
+        await wire.answer(status, answer_body, **headers)
 
 
 class SocksProxy:

@@ -25,9 +25,11 @@ from poolscope.findings.never_closed import NeverClosed
 from poolscope.findings.pinned_sockets import PinnedSockets
 from poolscope.findings.pool_exhausted import PoolExhausted
 from poolscope.findings.pool_overflow import PoolOverflow
+from poolscope.findings.proxy_refuses import ProxyRefusesKeepAlive
 from poolscope.findings.refused_keepalive import RefusedKeepAlive
 from poolscope.findings.retries_sleep import RetriesSleep
 from poolscope.findings.running import Findings
+from poolscope.findings.slow_lookups import SlowLookups
 from poolscope.findings.stale_connection import StaleConnection
 from poolscope.findings.thrown_away import ThrownAway
 from poolscope.findings.unread_response import UnreadResponse
@@ -48,6 +50,7 @@ RULES: Final[tuple[type[Rule], ...]] = (
     ForeignLoop,
     UsedAfterFork,
     EarlyCloses,
+    ProxyRefusesKeepAlive,
     NeedlessRedirect,
     PinnedSockets,
     CaLoads,
@@ -56,6 +59,7 @@ RULES: Final[tuple[type[Rule], ...]] = (
     ThrownAway,
     DyingClients,
     CutWhileWaiting,
+    SlowLookups,
     Burst,
     BlockingConstruction,
     ClosesOnRequest,

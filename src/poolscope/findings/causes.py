@@ -9,11 +9,13 @@ from typing import Final
 from poolscope.records import Finding
 
 EXPLAINS: Final[dict[str, tuple[str, ...]]] = {
-    "PS101": ("PS102", "PS114", "PS115", "PS122", "PS126"),
+    "PS101": ("PS102", "PS114", "PS115", "PS122", "PS124", "PS126"),
     "PS102": ("PS115",),
     "PS115": ("PS126",),
-    "PS122": ("PS114", "PS115"),
-    "PS106": ("PS107", "PS113"),
+    "PS122": ("PS114", "PS115", "PS124"),
+    "PS104": ("PS124",),
+    "PS106": ("PS107", "PS113", "PS124"),
+    "PS112": ("PS107", "PS113"),
     "PS123": ("PS121",),
 }
 """Code → the codes of what goes away with it, where both name one place."""

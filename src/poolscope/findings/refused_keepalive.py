@@ -26,13 +26,14 @@ _WORDS: Final = {
 
 
 class _Seen:
-    __slots__ = ("cost", "idle", "kept", "place", "refused", "ways")
+    __slots__ = ("cost", "idle", "kept", "peer", "place", "refused", "ways")
 
     def __init__(self, place: Place) -> None:
         self.place = place
         self.kept = self.refused = 0
         self.cost = self.idle = 0.0
         self.ways: dict[str, int] = {}
+        self.peer = ""
 
 
 class RefusedKeepAlive(Rule):
@@ -44,6 +45,16 @@ class RefusedKeepAlive(Rule):
         "The server, or a proxy in front of it, ends each connection after one answer. No client can reuse a connection "
         "that the other side closes: the change must be made there."
     )
+    other_side: ClassVar[str] = "{origin}"
+    """Who refuses, in a sentence that may name the ``origin`` and the ``peer``."""
+    fix: ClassVar[str] = (
+        "Let the server, or the proxy in front of it, keep connections alive (nginx: keepalive_timeout, and towards its "
+        "upstream keepalive and proxy_http_version 1.1). Nothing can be changed on this side."
+    )
+
+    def concerns(self, record: Connection) -> bool:
+        """Whether the server itself is at the other end: a forwarding proxy is PS112's."""
+        return record.via != "forward"
 
     def __init__(self) -> None:
         self._origins: Bounded[tuple[int, str], _Seen] = Bounded()
@@ -51,6 +62,8 @@ class RefusedKeepAlive(Rule):
     def connection(self, record: Connection) -> None:
         """Count it, once it is closed."""
         if record.closed_at is None or record.opened_at is None or not record.requests:
+            return
+        if not self.concerns(record):
             return
         seen = self._origins.get_or_put(
             (record.pid, record.origin), lambda: _Seen(self.known.place_of(record))
@@ -60,6 +73,7 @@ class RefusedKeepAlive(Rule):
             seen.kept += _was_kept(record)
         else:
             seen.refused += 1
+            seen.peer = f"{record.peer_address}:{record.peer_port}"
             seen.idle = max(seen.idle, _idle(record) or 0.0)
             seen.cost += setup_time(record) + (record.close_time or 0.0)
             seen.ways[way] = seen.ways.get(way, 0) + 1
@@ -74,9 +88,8 @@ class RefusedKeepAlive(Rule):
         return self.finding(
             seen.place,
             seen.refused,
-            f"{seen.place.origin} {_WORDS[way].format(idle=seen.idle)}: {seen.refused:,} of {all_of:,} connections served one request.",
-            "Let the server, or the proxy in front of it, keep connections alive (nginx: keepalive_timeout, and towards its "
-            "upstream keepalive and proxy_http_version 1.1). Nothing can be changed on this side.",
+            f"{self.other_side.format(origin=seen.place.origin, peer=seen.peer)} {_WORDS[way].format(idle=seen.idle)}: {seen.refused:,} of {all_of:,} connections served one request.",
+            self.fix,
             seen.cost,
         )
 

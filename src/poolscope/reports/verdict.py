@@ -12,7 +12,7 @@ from poolscope.reports.overview import Overview
 from poolscope.reports.rows import Sums
 from poolscope.reports.words import count, seconds, share
 
-ELSEWHERE: Final = frozenset({"PS106", "PS123"})
+ELSEWHERE: Final = frozenset({"PS106", "PS112", "PS123"})
 """Findings that can only be fixed at the server or on the way to it."""
 SPENT: Final = {
     "sleep": "went into sleeping between retries",
