@@ -1,10 +1,11 @@
 """``make pairs``: is the saving that PS101 promises the one that comes? Needs root, for two network namespaces.
 
-    python -m bench.pairs [--requests 30] [--rounds 3]
+    python -m bench.pairs [--requests 30] [--rounds 3] [--delay 0.025] [--program NAME]
 
 Each program runs sick and fixed in one namespace, its server in another; every packet between them is held back. It is
 first made sure that a connect took the round trip that it should. A promise is right within 15 %, or where it says "at
-least" and is not above what came; side by side, in threads or tasks, nothing is promised.
+least" and is not above what came; side by side, in threads or tasks, nothing is promised. For https, the programs trust
+certifi's bundle and one certificate more, so that loading it takes as long as it usually does.
 """
 
 from __future__ import annotations
@@ -12,12 +13,17 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+import certifi
+import trustme
 
 from bench.pair_programs import PAIRS
 
@@ -57,9 +63,34 @@ def namespace(name: str) -> Iterator[str]:
         ip("netns", "del", name)
 
 
+class Trust(NamedTuple):
+    """The server's certificate, and a bundle that it is in."""
+
+    certificate: str
+    bundle: str
+
+    @classmethod
+    def made_in(cls, folder: str) -> Trust:
+        """Both, in two files."""
+        ca = trustme.CA()
+        certificate, bundle = os.path.join(folder, "server.pem"), os.path.join(folder, "bundle.pem")
+        ca.issue_cert(SERVER).private_key_and_cert_chain_pem.write_to_path(certificate)
+        shutil.copyfile(certifi.where(), bundle)
+        ca.cert_pem.write_to_path(bundle, append=True)
+        return cls(certificate, bundle)
+
+
+class Link(NamedTuple):
+    """Where the client is, and what it can reach from there."""
+
+    client: str
+    http: str
+    https: str
+
+
 @contextmanager
-def far_apart(delay: float) -> Iterator[tuple[str, str]]:
-    """The namespace of a client, and the URL of a server that every packet takes ``delay`` seconds to."""
+def far_apart(delay: float, certificate: str) -> Iterator[Link]:
+    """The namespace of a client, and the URLs of servers that every packet takes ``delay`` seconds to."""
     number = os.getpid() % 100_000
     with ExitStack() as stack:
         client, server = (stack.enter_context(namespace(f"ps{side}{number}")) for side in ("c", "s"))
@@ -74,8 +105,10 @@ def far_apart(delay: float) -> Iterator[tuple[str, str]]:
             ip("-n", space, "link", "set", device, "up")
             ip("-n", space, "link", "set", "lo", "up")
         inside = ("ip", "netns", "exec", server, sys.executable, "-m", "bench.server", SERVER)
-        serving = stack.enter_context(process_with_port(*inside))
-        yield client, f"http://{SERVER}:{serving}/"
+        plain, secure = (
+            stack.enter_context(process_with_port(*inside, *more)) for more in ((), (certificate,))
+        )
+        yield Link(client, f"http://{SERVER}:{plain}/", f"https://{SERVER}:{secure}/")
 
 
 @contextmanager
@@ -91,22 +124,25 @@ def process_with_port(*command: str) -> Iterator[int]:
         running.wait()
 
 
-def ask(client: str, *words: str) -> dict[str, Any]:
+def ask(client: str, bundle: str, *words: str) -> dict[str, Any]:
     """What one of the programs says of itself, in the namespace ``client``."""
     command = ["ip", "netns", "exec", client, sys.executable, "-m", "bench.pair_programs", *words]
-    answer = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    trusting = {**os.environ, "SSL_CERT_FILE": bundle, "REQUESTS_CA_BUNDLE": bundle}
+    answer = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=trusting).stdout
     found: dict[str, Any] = json.loads(answer)
     return found
 
 
-def row(name: str, client: str, url: str, delay: float, requests: int, rounds: int) -> str:
+def row(name: str, link: Link, bundle: str, delay: float, requests: int, rounds: int) -> str:
     """One line of the table."""
     real, promised = [], []
+    url = link.https if PAIRS[name].https else link.http
     for _ in range(rounds):
         sick, fixed = (
-            ask(client, name, variant, url, str(requests))["took"] for variant in ("sick", "fixed")
+            ask(link.client, bundle, name, variant, url, str(requests))["took"]
+            for variant in ("sick", "fixed")
         )
-        watched = ask(client, name, "sick", url, str(requests), "watch")
+        watched = ask(link.client, bundle, name, "sick", url, str(requests), "watch")
         if watched["connect"] < TRUE_TO * 2 * delay:
             raise SystemExit(
                 f"a connect took {watched['connect']:.4f} s where {2 * delay:.4f} s are between them"
@@ -127,14 +163,19 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=30, help="requests of each program (default: 30)")
     parser.add_argument("--rounds", type=int, default=3, help="rounds of each (default: 3)")
     parser.add_argument("--program", choices=PAIRS, action="append", help="default: all of them")
+    parser.add_argument(
+        "--delay", type=float, action="append", help="seconds each way (default: 0, 0.0025 and 0.025)"
+    )
     options = parser.parse_args()
     if os.geteuid() != 0:
         raise SystemExit("make pairs needs root: it makes two network namespaces")
     print("| program | round trip | real saving | promised | off by |\n|---|---:|---:|---:|---:|", flush=True)
-    for delay in DELAYS:
-        with far_apart(delay) as (client, url):
-            for name in options.program or PAIRS:
-                print(row(name, client, url, delay, options.requests, options.rounds), flush=True)
+    with TemporaryDirectory() as folder:
+        trust = Trust.made_in(folder)
+        for delay in options.delay or DELAYS:
+            with far_apart(delay, trust.certificate) as link:
+                for name in options.program or PAIRS:
+                    print(row(name, link, trust.bundle, delay, options.requests, options.rounds), flush=True)
 
 
 if __name__ == "__main__":
