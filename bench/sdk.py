@@ -145,7 +145,7 @@ def quickly_cleaned() -> None:
 def bound(steps: Steps) -> Callable[[float], None]:
     """Records into the one series of ``steps``, as an instrument bound to its attributes could."""
     steps.record()
-    consumer: Any = steps.histogram._measurement_consumer  # type: ignore[attr-defined]
+    consumer: Any = steps.histogram._measurement_consumer
     (storage,) = consumer._reader_storages.values()
     (match,) = storage._instrument_view_instrument_matches[steps.histogram]
     (series,) = match._attributes_aggregation.values()

@@ -7,6 +7,7 @@ import inspect
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.pool import ThreadPool
 from typing import Any
 
 import httpx
@@ -296,10 +297,10 @@ def test_in_several_threads_no_saving_is_promised(server: Running) -> None:
     assert finding.saving is None
 
 
-def test_calls_that_a_thread_pool_makes_have_no_line_and_a_fix_all_the_same(server: Running) -> None:
+def test_calls_of_a_pool_that_is_not_watched_have_no_line_and_a_fix_all_the_same(server: Running) -> None:
     def program(url: str) -> None:
-        with ThreadPoolExecutor(2) as pool:
-            list(pool.map(requests.get, [url] * 20))
+        with ThreadPool(2) as pool:
+            pool.map(requests.get, [url] * 20)
 
     (finding,) = found(program, server.url("/"))
     assert (finding.call_site, finding.sdk_call_site, finding.kind) == (None, None, "requests.get")

@@ -10,6 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import certifi
 import pytest
 import urllib3
 from urllib3.connection import HTTPConnection
@@ -431,3 +432,15 @@ def test_tls_without_a_certificate_check(tls: Running) -> None:
     with capture() as captured, pytest.warns(urllib3.exceptions.InsecureRequestWarning), pool:
         pool.request("GET", "/fixed")
     assert one(captured).tls_version == "TLSv1.3"
+
+
+def test_loading_a_context_of_its_own_is_a_managers_cost() -> None:
+    with capture() as captured:
+        context = ssl.create_default_context(cafile=certifi.where())
+        for _ in range(2):
+            urllib3.PoolManager(ssl_context=context).clear()
+        urllib3.PoolManager().clear()
+    first, second, without = captured.clients
+    assert first.ca_time is not None
+    assert first.ca_time > 0.001
+    assert (second.ca_time, without.ca_time) == (0.0, None)

@@ -9,7 +9,7 @@ from types import FrameType
 from typing import Any, Final
 
 from poolscope.facts import CloseTrigger, now
-from poolscope.libraries import callsite, clients
+from poolscope.libraries import callsite, clients, tls
 from poolscope.libraries.clients import mark_of
 from poolscope.libraries.marks import mark_on, set_mark
 from poolscope.libraries.point import Point
@@ -56,7 +56,11 @@ def manager_built(manager: Any, token: float, frame: FrameType) -> None:
         observe(manager, wanted[0], built_in=frame, pool_name=wanted[1])
     elif not _below_requests(frame) and not built_within(mark_of(manager), token):
         site = callsite.of_construction(frame, manager)
-        set_mark(manager, clients.built(manager, _kind(manager, "PoolManager"), token, site))
+        mark = clients.built(manager, _kind(manager, "PoolManager"), token, site)
+        set_mark(manager, mark)
+        context = getattr(manager, "connection_pool_kw", {}).get("ssl_context")
+        if context is not None:
+            mark.facts.sheet.ca_time = tls.take_cost(context)
 
 
 def _below_requests(frame: FrameType | None) -> bool:
