@@ -54,7 +54,7 @@ LOOKUPS: Final[ContextVar[Lookups | None]] = ContextVar("poolscope_lookups", def
 
 
 def lookup_begins() -> tuple[Lookups, float] | None:
-    """Note when it began, if anybody wants to know."""
+    """Note when it began, if it belongs to a connect."""
     lookups = LOOKUPS.get()
     if lookups is None:
         return None
@@ -63,7 +63,7 @@ def lookup_begins() -> tuple[Lookups, float] | None:
 
 
 def lookup_ended(token: tuple[Lookups, float], result: Any, error: BaseException | None) -> None:
-    """Note when it ended, and what it found; what is no list may be there to be read once."""
+    """Note when it ended, and what it found; anything but a list may be readable only once."""
     lookups, started_at = token
     addresses = tuple(entry[4] for entry in result) if isinstance(result, list | tuple) else ()
     lookups.append((started_at, now(), addresses if error is None else None))

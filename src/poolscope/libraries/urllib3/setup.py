@@ -1,6 +1,6 @@
 """urllib3: the setup of a connection in phases, its outcome, and what the socket says about itself.
 
-Where DNS ends and connecting begins is seen without replacing anything: ``create_connection`` (urllib3's
+The end of DNS and the start of connecting are seen without replacing anything: ``create_connection`` (urllib3's
 and PySocks') iterates over ``socket_options`` once per address, after resolving and before connecting.
 """
 
@@ -38,7 +38,7 @@ def begins(connection: Any) -> Setup | None:
 
 
 def place_of(connection: Any) -> tuple[RawOrigin, Via]:
-    """Where a connection leads, and by which way."""
+    """The origin of a connection, and the way to it."""
     via: Via = "direct"
     host, port = connection.host, connection.port
     tunnel = getattr(connection, "_tunnel_host", None)
@@ -174,7 +174,7 @@ def not_connected(connection: Any, token: Lookup, error: BaseException) -> None:
 
 
 def negotiates() -> None:
-    """Separates PySocks' talk with a SOCKS5 proxy from connecting to it: both happen in one ``connect``."""
+    """Separates PySocks' exchange with a SOCKS5 proxy from connecting to it: both happen in one ``connect``."""
     setup = CURRENT_SETUP.get()
     if setup is not None:
         setup.enters("proxy_tunnel")
@@ -209,7 +209,7 @@ def handshake_done(token: Setup) -> None:
 
 
 def describe_socket(sheet: Connection, sock: Any) -> None:
-    """Write down addresses and TLS parameters of an open socket, as far as they are known."""
+    """Note the addresses and TLS parameters of an open socket, as far as they are known."""
     if hasattr(sock, "selected_alpn_protocol"):
         sheet.tls_version = _ask(sock, "version")
         cipher = _ask(sock, "cipher")
@@ -262,4 +262,4 @@ SOCKS: Final = (
     Point("socks.socksocket", "_SOCKS5_request", before=negotiates),
 )
 CONNECT: Final = SETUP[:1]
-"""What a connection class of the program's own may do in its own way."""
+"""The hook points that a program's own connection class may override."""
