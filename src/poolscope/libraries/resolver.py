@@ -1,8 +1,7 @@
-"""DNS time and the addresses that are tried, without changing what is resolved or tried, or how.
-
-Whoever connects sets `LOOKUPS` to `Lookups` in its own context; what is looked up and tried there is noted in it.
-Everybody else's pass straight through. Pre-resolving instead would double the queries and take Happy
-Eyeballs away. A library whose lookups cannot be seen leaves the list empty: no DNS time, not zero.
+"""Measures DNS time and the addresses tried, without changing what is resolved or tried, or how. A connect sets
+`LOOKUPS` to a `Lookups` in its own context, which notes the lookups and attempts made there. All others pass straight
+through. Resolving names beforehand would double the queries and prevent Happy Eyeballs. A library whose lookups
+cannot be seen leaves the list empty: no DNS time, not zero.
 """
 
 from __future__ import annotations

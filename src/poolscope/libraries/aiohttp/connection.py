@@ -158,7 +158,7 @@ def trying(addr_info: Any) -> tuple[Setup, Any, float] | None:
 
 
 def tried(token: tuple[Setup, Any, float], error: BaseException | None) -> None:
-    """It was."""
+    """The attempt is over."""
     setup, address, began_at = token
     setup.tried(address, began_at, None if error is None else seen(error))
 

@@ -50,7 +50,7 @@ def closing(connection: Any, frame: FrameType) -> Closing | None:
 
 
 def closed(token: Closing) -> None:
-    """It is closed."""
+    """The close is over."""
     mark, sheet, began_at = token
     mark.closed(sheet, now() - began_at)
 

@@ -63,7 +63,7 @@ def opened(connection: Any, token: Setup) -> None:
 
 
 def failed(connection: Any, token: Setup, error: BaseException) -> None:
-    """It is given up."""
+    """Its setup failed."""
     held = held_by(connection)
     if held is not None:
         token.sheet.eof = has_ended(error)
@@ -119,7 +119,7 @@ class Lookup(resolver.Lookups):
         return True
 
     def _note_attempts(self, until: float | None, peer: Any) -> None:
-        """State which address was tried when."""
+        """Note which address was tried when."""
         sheet, answers = self.setup.sheet, self[0][2] if self else None
         if answers and not _is_address(str(sheet.dns_name)):
             sheet.answers = resolver.hosts(answers)
@@ -165,7 +165,7 @@ def connected(connection: Any, token: Lookup, result: Any) -> None:
 
 
 def not_connected(connection: Any, token: Lookup, error: BaseException) -> None:
-    """There is none."""
+    """There is no socket."""
     if not token.over(connection):
         # Reading the options comes right after the answer: without it there was none, unless a subclass
         # connects in its own way.
@@ -189,7 +189,7 @@ def tunnel_begins(connection: Any) -> Setup | None:
 
 
 def tunnel_made(token: Setup) -> None:
-    """It did."""
+    """The proxy agreed."""
     token.over("tls_context" if token.sheet.origin[0] == "https" else "connect")
 
 
