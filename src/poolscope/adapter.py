@@ -24,10 +24,10 @@ class AdapterMixin:
     """Observes the connections of a requests adapter; name it before that class among the bases."""
 
     pool_name: str | None = None
-    """What its pools are called in metrics and spans."""
+    """The name of its pools in metrics and spans."""
 
     def __init__(self, *args: Any, pool_name: str | None = None, **options: Any) -> None:
-        """As in requests; ``pool_name`` is what its pools are called in metrics and spans."""
+        """As in requests; ``pool_name`` is the name of its pools in metrics and spans."""
         self.pool_name = name_for(pool_name)
         super().__init__(*args, **options)
 

@@ -1,4 +1,4 @@
-"""Where poolscope does not observe, because nobody has tested it there."""
+"""Where poolscope does not observe, because it was not tested there."""
 
 from __future__ import annotations
 

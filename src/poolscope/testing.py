@@ -88,7 +88,7 @@ class Capture:
         return text.render(overview.of(self._stream), columns)
 
     def excerpt(self, columns: int = COLUMNS) -> str:
-        """The connections as lanes, and the findings: what a failing assertion shows."""
+        """The connections as lanes, and the findings, for failing assertions."""
         from poolscope.reports import overview, text
 
         return text.excerpt(overview.of(self._stream), columns)
@@ -121,7 +121,7 @@ class Capture:
             raise AssertionError(f"{titles}\n\n{self.excerpt()}")
 
     def over(self, budget: Budget, columns: int = COLUMNS) -> str | None:
-        """What to say if the block used more than the budget allows, with its lanes; None if it did not."""
+        """The message, with lanes, if the block exceeded the budget; else None."""
         from poolscope.gate.blind import blind_spots
 
         self.settle()
@@ -176,7 +176,7 @@ def capture(keep_query: bool = False, keep_path: bool = False) -> Capture:
 
 
 class Budgeted(Capture):
-    """A block that may use so much."""
+    """A block with a budget."""
 
     def __init__(self, budget: Budget) -> None:
         super().__init__()
@@ -193,7 +193,7 @@ class Budgeted(Capture):
 
 
 def budget(**limits: float | None) -> Budgeted:
-    """A context manager whose block may use so much: ``max_connections=1, min_reuse=0.9, max_cost=0.05``.
+    """A context manager that sets a budget for its block: ``max_connections=1, min_reuse=0.9, max_cost=0.05``.
 
     It raises AssertionError with the lines and the lanes if the block used more.
     """

@@ -61,8 +61,8 @@ def trace(client: _T, *, pool_name: str | None = None) -> _T:
     """Observe one client that exists already, and return it.
 
     Takes a client of httpx or httpx2, a ``requests.Session``, an ``aiohttp.ClientSession`` and a urllib3
-    ``PoolManager``; raises TypeError for anything else. ``pool_name`` is what its pools are called in metrics and
-    spans; the first hundred names are told apart.
+    ``PoolManager``; raises TypeError for anything else. ``pool_name`` is the name of its pools in metrics and spans;
+    the first hundred names are distinguished.
     """
     name = name_for(pool_name)
     if observe_client(client, name):

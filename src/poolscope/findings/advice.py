@@ -1,4 +1,4 @@
-"""What to tell people about a client per request, in the words of the library they use."""
+"""The texts of PS101, in the words of each library."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _requests(each: float) -> str:
 
 
 def fix(kind: str, sdk: CallSite | None, peak: int) -> str:
-    """What to change; the pool size is named where the default would be too small for ``peak`` in flight."""
+    """What to change; names the pool size if the default would be too small for ``peak`` requests in flight."""
     library, name = _split(kind)
     return _what(kind, library, name, sdk) + _size(library, peak)
 

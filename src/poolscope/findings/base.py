@@ -1,4 +1,4 @@
-"""What a rule is: it reads the record stream as it comes and says at any time what it has found."""
+"""The interface of a rule: it reads the record stream, and can report its findings at any time."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class Rule:
     title: ClassVar[str]
     severity: ClassVar[Severity] = "warning"
     by_cost: ClassVar[bool] = True
-    """Whether it is info where it cost next to nothing; False where something else is at stake than time."""
+    """Whether it is information if it cost next to nothing; False if more than time is at stake."""
     explanation: ClassVar[str] = ""
-    """What it means, for somebody who has never heard of it."""
+    """What it means, for readers who have never heard of it."""
 
     known: Known
     """The stream up to the record that is being read."""
@@ -48,7 +48,7 @@ class Rule:
         """A request has taken long, or is not over at the end: `state` says how far it is."""
 
     def needs(self, pid: int, client: int | None, origin: str) -> bool:
-        """Whether the next exchange of a client with a server can change what is found; never a wrong False."""
+        """Whether the next exchange of a client with a server can change the findings; if in doubt, True."""
         raise NotImplementedError
 
     def finding(
@@ -81,5 +81,5 @@ class Rule:
         )
 
     def findings(self) -> list[Finding]:
-        """What the records so far amount to; asking changes nothing."""
+        """The findings so far; the call changes nothing."""
         raise NotImplementedError

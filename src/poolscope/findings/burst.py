@@ -1,4 +1,4 @@
-"""PS125: so many requests at once on one httpx client that its pool is busy with itself, and blocks the event loop.
+"""PS125: so many requests at once on one httpx client that managing its pool blocks the event loop.
 
 It fires for a pool in which at least `MIN_QUEUED` requests queued, while up to `MIN_BURST` or more of their line were
 in flight at once.
@@ -39,7 +39,7 @@ class Burst(Rule):
         self._queues: Bounded[tuple[int, int], _Queue] = Bounded()
 
     def exchange(self, record: Exchange) -> None:
-        """Count an exchange that queued beside very many others."""
+        """Count an exchange that queued among very many others."""
         at_once = record.in_flight or 0
         if at_once < MIN_BURST - MIN_QUEUED or not record.pool_wait or not record.pool:
             return

@@ -1,7 +1,7 @@
 """PS115: CA certificates are read and parsed again and again, for every client or for every connection.
 
 It fires for a line whose clients and their connections loaded them at least `MIN_LOADS` times, each time for at least
-`MIN_LOAD` seconds: what is quicker is a bundle of a few certificates.
+`MIN_LOAD` seconds: quicker loads are of bundles with few certificates.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class CaLoads(Rule):
         self._loads: Bounded[Place, _Loads] = Bounded()
 
     def client(self, record: Client) -> None:
-        """Count what was loaded for it, once it is built."""
+        """Count the loads for it, once it is built."""
         if record.close_kind is None and record.ca_time is not None and record.ca_time >= MIN_LOAD:
             place = Place(record.pid, "", record.call_site, record.sdk_call_site, record.kind)
             loads = self._loads.get_or_put(place, _Loads)
@@ -58,7 +58,7 @@ class CaLoads(Rule):
             loads.cost += record.ca_time
 
     def connection(self, record: Connection) -> None:
-        """Count what its setup loaded, once it is over."""
+        """Count the loads of its setup, once that is over."""
         if record.ca_time is None or record.ca_time < MIN_LOAD or record.closed_at is None:
             return
         place = self.known.place_of(record)._replace(origin="")

@@ -1,4 +1,4 @@
-"""One cause, one finding: a finding that another explains becomes a sentence of the other."""
+"""One cause, one finding: an explained finding becomes a sentence of the finding that explains it."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ EXPLAINS: Final[dict[str, tuple[str, ...]]] = {
     "PS112": ("PS107", "PS113"),
     "PS123": ("PS121",),
 }
-"""Code → the codes of what goes away with it, where both name one place."""
+"""Code → the codes of findings at the same place that its fix also fixes."""
 
 HIDES: Final[dict[str, tuple[str, ...]]] = {"PS101": ("PS116",)}
-"""Code → the codes of what its fix hides without fixing it, where both name one origin."""
+"""Code → the codes of findings on the same origin that its fix hides without fixing them."""
 
 
 def one_each(findings: Iterable[Finding]) -> list[Finding]:
-    """The findings that no other explains, each with the sentences of those that it explains."""
+    """The findings without an explanation, each with the sentences of the findings that it explains."""
     found = list(findings)
     return [
         replace(finding, notes=[*finding.notes, *_sentences(finding, found)])

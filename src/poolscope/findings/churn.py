@@ -1,4 +1,4 @@
-"""What the short-lived clients of one habit amount to: how many, what they cost, what sharing would save."""
+"""The sums over the short-lived clients of one habit: their number, their cost, the saving."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Final, NamedTuple
 from poolscope.findings.intervals import CAPACITY, BusyTime, Moments
 
 ONE_BY_ONE: Final = 0.98
-"""Elapsed over summed busy time, from which on nothing ran side by side."""
+"""If elapsed over summed busy time is at least this, nothing ran side by side."""
 
 
 class ShortLife(NamedTuple):
-    """One client that was thrown away on a server that keeps connections alive."""
+    """One client that was thrown away although its server keeps connections alive."""
 
     spans: tuple[tuple[float, float], ...]
     """(started_at, finished_at) of its exchanges."""
@@ -25,13 +25,13 @@ class ShortLife(NamedTuple):
     setup: float
     """Seconds, like construction; setup is part of the exchange that waited for it."""
     parts: dict[str, float]
-    """What the setup consisted of."""
+    """The phases of its setup."""
     closes: tuple[tuple[float, float], ...]
     """When the library's closing of its connections began and ended."""
 
     @property
     def cost(self) -> float:
-        """Seconds that would not have been spent on a request of a client that was there already."""
+        """Seconds that a request on an existing client would have saved."""
         return self.construction + self.setup + self.closing
 
     @property
@@ -45,7 +45,7 @@ class ShortLife(NamedTuple):
         return max(0.0, sum(end - start for start, end in self.spans) - self.setup)
 
     def cost_by_part(self) -> Iterator[tuple[str, float]]:
-        """What the cost is made of."""
+        """The parts of the cost."""
         yield "construction", self.construction
         yield from self.parts.items()
         yield "other_setup", max(0.0, self.setup - sum(self.parts.values()))
@@ -81,9 +81,9 @@ class Churn:
 
     def __init__(self) -> None:
         self.built = 0
-        """Clients of this habit, whatever became of them."""
+        """All clients of this habit."""
         self.clients = 0
-        """Those that were thrown away on a server that keeps connections."""
+        """Clients that were thrown away although their server keeps connections."""
         self.calls = 0
         self.cost = 0.0
         self.working = 0.0
@@ -111,7 +111,7 @@ class Churn:
         return f"<Churn {self.clients} short, {self.long_lived} long, {self.refused} refused, cost={self.cost:.6f}>"
 
     def copy(self) -> Churn:
-        """Another with the same sums, to add to without changing this one."""
+        """A copy, which can be changed without changing this one."""
         return deepcopy(self)
 
     def saw_in_flight(self, number: int | None) -> None:
@@ -127,7 +127,7 @@ class Churn:
         self.working += life.working
         for part, seconds in life.cost_by_part():
             self.parts[part] = self.parts.get(part, 0.0) + seconds
-        # All that cost is made of is busy time too, so that what was built in parallel is not counted in full.
+        # All parts of the cost are busy time too, so that parallel construction is not counted in full.
         self.busy.add(life.built_at, life.built_at + life.construction)
         for start, end in (*life.closes, *life.spans):
             self.busy.add(start, end)
@@ -155,7 +155,7 @@ class Churn:
         return max(0, min(followed, self.clients - (self.peak or 1)))
 
     def saving(self) -> float | None:
-        """Elapsed seconds; None unless all happened one after the other, which is where the sum is proven."""
+        """Elapsed seconds; None unless everything happened one after the other: only then the sum is proven."""
         if self.peak != 1 or self.busy.overlap < ONE_BY_ONE:
             return None
         followed, cost = self._all_followed()

@@ -33,11 +33,11 @@ from poolscope.records import Client, Connection, Exchange, Finding, Pool
 MIN_CLIENTS: Final = 3
 MAX_CALLS: Final = 2
 DOMINATING: Final = 0.5
-"""Share of building, setup and closing in the time that such a client took, from which on they dominate."""
+"""Building, setup and closing dominate from this share of such a client's time on."""
 MIN_AVOIDABLE: Final = 2
 LONG_SHARE: Final = 0.1
 SILENT_SHARE: Final = 0.1
-"""Where the server was seen to close so many without a word, it closes them all: a client is mostly quicker."""
+"""If the server silently closed at least this share, it closes them all: a client is mostly quicker."""
 MAX_LEAVING: Final = 1_024
 """Closed clients that wait for the close of their connections, which a library may do a little later."""
 MAX_LIVES: Final = 2_048
@@ -135,7 +135,7 @@ class ClientPerRequest(Rule):
             use.add_exchange(record)
 
     def needs(self, pid: int, client: int | None, origin: str) -> bool:
-        """Not of a client that is known to be long-lived, on a server that it is known to use."""
+        """False for a client that is known to be long-lived, on a server that it is known to use."""
         life = self._life(pid, client)
         return life is not None and (life.calls <= MOST_CALLS or origin not in life.uses)
 
@@ -148,7 +148,7 @@ class ClientPerRequest(Rule):
         return life
 
     def findings(self) -> list[Finding]:
-        """One per process, origin, module and kind of client, the dearest first."""
+        """One per process, origin, module and kind of client, the most expensive first."""
         habits = self._habits.copy()
         for life, client in self._leaving.values():
             _judge(client, life, habits, self._patience)
@@ -232,7 +232,7 @@ def _judge(client: Client, life: Life, habits: Habits, patience: dict[str, float
             churn.add(short)
             churn.failing += use.failing
             churn.large += use.large
-            construction = 0.0  # it was built once, whatever the number of origins
+            construction = 0.0  # it was built only once, for however many origins
 
 
 def _construction(client: Client) -> float:
@@ -258,7 +258,7 @@ def _fires(churn: Churn) -> bool:
 
 
 def _saving(churns: Iterable[Churn]) -> float | None:
-    """Habits that ran one after the other add up; of those that ran side by side only the largest counts."""
+    """The sum of habits that ran one after the other; of those that ran side by side, the largest."""
     total, largest, until = 0.0, 0.0, float("-inf")
     for churn in sorted(churns, key=lambda churn: churn.busy.first):
         saving = churn.saving()

@@ -1,4 +1,4 @@
-"""How long each process has run, as far as its records tell."""
+"""How long each process has run, according to its records."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Clock:
         return f"<Clock of {len(self._last)} processes>"
 
     def elapsed(self, pid: int) -> float:
-        """Seconds from the first moment to the last; 0 where none is known."""
+        """Seconds from the first moment to the last; 0 if none is known."""
         return self._last.get(pid, 0.0) - self._first.get(pid, 0.0)
 
     def consume(self, record: Record) -> None:

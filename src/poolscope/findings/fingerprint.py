@@ -1,4 +1,4 @@
-"""What makes a finding the same one in another run: its code, its place in the source and what is built there.
+"""Identifies a finding across runs: by its code, its place in the source and what is built there.
 
 No line numbers: lines move with every edit above them.
 """
@@ -15,7 +15,7 @@ _INSTALLED: Final = ("site-packages/", "dist-packages/")
 
 
 class Fingerprint(NamedTuple):
-    """Equal for two findings of one habit, in different runs and at different lines."""
+    """Equal for findings of the same habit in different runs, even if the line has moved."""
 
     code: str
     path: str
@@ -26,7 +26,7 @@ class Fingerprint(NamedTuple):
 
     @classmethod
     def of(cls, finding: Finding, root: str) -> Fingerprint:
-        """That of a finding, for a project whose files are below ``root``."""
+        """The fingerprint of a finding, for a project below ``root``."""
         site = site_of(finding)
         if site is None:
             return cls(finding.code, "", "", finding.kind or "")
@@ -38,12 +38,12 @@ class Fingerprint(NamedTuple):
 
 
 def site_of(finding: Finding) -> CallSite | None:
-    """The line that a finding is about: the user's own, else that of a package."""
+    """The line of a finding: the user's own, else that of a package."""
     return finding.call_site or finding.sdk_call_site
 
 
 def path_from(root: str, file: str) -> str:
-    """``file`` as seen from ``root``, with slashes; of an installed package what follows site-packages."""
+    """``file`` as seen from ``root``, with slashes; for an installed package, the part after site-packages."""
     name = file.replace("\\", "/")
     for marker in _INSTALLED:
         _, found, rest = name.rpartition(marker)

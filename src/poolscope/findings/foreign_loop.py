@@ -44,7 +44,7 @@ class ForeignLoop(Rule):
         if record.closed_at is None:
             self._open.get_or_put(key, dict)[record.id] = record.loop
         elif key in self._open:
-            # It may be an exchange of another loop's that closes it: that comes first.
+            # An exchange of another loop may be closing it: that record comes first.
             self._open[key].pop(record.id, None)
             if not self._open[key]:
                 del self._open[key]

@@ -11,11 +11,11 @@ from poolscope.records import CallSite
 
 MAX_HABITS: Final = 4_096
 OLDEST: Final = 16
-"""Of so many of the oldest one is forgotten when there are too many."""
+"""When there are too many, one of this many oldest habits is dropped."""
 
 
 class Habit(NamedTuple):
-    """What must be equal for two clients to be interchangeable."""
+    """The key of a habit: clients with equal keys are interchangeable."""
 
     pid: int
     origin: str
@@ -27,7 +27,7 @@ class Habit(NamedTuple):
 
 
 class Habits:
-    """Habit → churn. Forgetting one can lose a finding but never invent one, so the findings stay."""
+    """Habit → churn. Forgetting a habit may lose a finding, but never invents one."""
 
     def __init__(self, is_finding: Callable[[Churn], bool]) -> None:
         self._is_finding = is_finding
@@ -59,11 +59,11 @@ class Habits:
         self._borrowed.discard(habit)
 
     def found(self) -> Iterator[tuple[Habit, Churn]]:
-        """Those that are a finding, in the order in which they were first seen."""
+        """The habits that are findings, in the order in which they were first seen."""
         return ((habit, churn) for habit, churn in self._churns.items() if self._is_finding(churn))
 
     def copy(self) -> Habits:
-        """Another that starts from the same; what is added to it does not show here."""
+        """A copy, which can be changed without changing this one."""
         other = Habits(self._is_finding)
         other._churns = dict(self._churns)
         other._borrowed = set(self._churns)

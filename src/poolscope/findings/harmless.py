@@ -17,7 +17,7 @@ _LONG_REQUESTS: Final = (
 )
 _RETRIES: Final = "Most of them are retries after a server error, and there a new connection may be intended."
 NEGLIGIBLE: Final = 0.01
-"""Share of the requests' own time below which nobody would notice the cost of their clients."""
+"""A cost of clients below this share of the requests' own time goes unnoticed."""
 
 
 def why_harmless(habit: Habit, churns: list[Churn]) -> str | None:

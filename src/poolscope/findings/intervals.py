@@ -44,7 +44,7 @@ class BusyTime:
         return min(1.0, self.elapsed / self.summed) if self.summed > 0 else 1.0
 
     def add(self, start: float, end: float) -> None:
-        """Count an interval in, unless it ends before it starts."""
+        """Count an interval, unless it ends before it starts."""
         if end < start:
             return
         self.first = min(self.first, start)
@@ -70,7 +70,7 @@ class BusyTime:
 
 
 class Moments:
-    """The newest `capacity` of some moments, to ask whether one lay within a time before another."""
+    """The newest `capacity` of some moments, to check whether one lay shortly before another."""
 
     __slots__ = ("_moments", "capacity")
 
@@ -79,7 +79,7 @@ class Moments:
         self._moments: list[float] = []
 
     def add(self, moment: float) -> None:
-        """Remember one, forgetting the oldest when there are too many."""
+        """Remember a moment; the oldest is forgotten when there are too many."""
         insort(self._moments, moment)
         if len(self._moments) > self.capacity:
             del self._moments[0]

@@ -1,4 +1,4 @@
-"""What every rule may ask about the stream so far: clients, pools and connections by their ids, in bounded memory."""
+"""The stream so far, for all rules: clients, pools and connections by their ids, in bounded memory."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Bounded(dict[_K, _V], Generic[_K, _V]):
             del self[next(iter(self))]
 
     def get_or_put(self, key: _K, make: Callable[[], _V]) -> _V:
-        """The value of ``key``, made where there is none."""
+        """The value of ``key``, created if there is none."""
         value = self.get(key)
         if value is None:
             value = make()
@@ -42,7 +42,7 @@ class Bounded(dict[_K, _V], Generic[_K, _V]):
 
 
 class Place(NamedTuple):
-    """Where in the program something happens, and to whom it talks there."""
+    """A place in the program, and the origin that it talks to."""
 
     pid: int
     origin: str
@@ -119,7 +119,7 @@ def _note(record: _R, over: bool, live: Bounded[Key, _R], past: Bounded[Key, _R]
 def setup_time(connection: Connection | None) -> float:
     """Seconds of a connection's setup; 0 where it was not observed.
 
-    Less the loading of CA certificates, which is PS115's, and addresses that failed, which are PS116's.
+    Without loading CA certificates, which PS115 counts, and failed addresses, which PS116 counts.
     """
     total = None if connection is None else connection.setup.get("total")
     if connection is None or total is None:

@@ -8,16 +8,16 @@ from poolscope.findings.churn import ShortLife
 from poolscope.records import Client, CloseReason, Connection, Exchange
 
 MOST_CALLS: Final = 20
-"""Requests of a client up to which it is looked at."""
+"""A client with more requests than this is not examined."""
 DEFAULT_KEEPALIVE: Final = 5.0
-"""Seconds, where the pool's own limit is not known: what httpx keeps by default, less than most servers."""
+"""Seconds, if the pool's own limit is not known: httpx's default, and less than most servers allow."""
 MAX_ORIGINS: Final = 16
-"""Origins followed per client; a client that talks to more is no client per request."""
+"""Origins followed per client; a client that talks to more is not a client per request."""
 MAX_NOTES: Final = 128
-"""How many connections and exchanges of a client are noted; with more, it is no client per request."""
+"""How many connections and exchanges of a client are noted; with more, it is not a client per request."""
 
 AT_ONCE: Final = 1.0
-"""Seconds of idle time up to which a close without a word is a refusal, and no timeout."""
+"""A silent close after at most so many idle seconds is a refusal, not a timeout."""
 FIRST_PACKETS: Final = 14_000
 """Bytes that a server may send on a new connection before it hears of the client again (RFC 6928)."""
 
@@ -52,7 +52,7 @@ class Use:
         self.silent = False
         """The server closed its connection right after an answer, without saying so."""
         self.failing = False
-        """The server answered with an error that one asks again for."""
+        """The server answered with an error that is worth a retry."""
         self.large = False
         """Its answers did not fit into the first packets of a connection."""
         self.setup: dict[int, float] = {}
@@ -110,7 +110,7 @@ class Life:
         self.uses: dict[str, Use] = {}
 
     def note(self) -> None:
-        """Count one more thing noted; past the limit the client counts as long-lived."""
+        """Count one more noted thing; past the limit the client counts as long-lived."""
         self.notes += 1
         if self.notes > MAX_NOTES and self.calls <= MOST_CALLS:
             self.calls = MOST_CALLS + 1

@@ -1,4 +1,4 @@
-"""PS113: requests that are redirected to another origin each time, by way of a connection that one URL would save.
+"""PS113: requests that are redirected to another origin each time, over a connection that the right URL would save.
 
 It fires for a line where at least `MIN_REDIRECTED` redirected requests opened a connection to the first origin only to
 be sent on to the same second one.
@@ -39,7 +39,7 @@ class NeedlessRedirect(Rule):
         self._seen: Bounded[tuple[Place, str], _Redirected] = Bounded()
 
     def exchange(self, record: Exchange) -> None:
-        """Connect a request with the one that was redirected to it."""
+        """Connect a request with the request that was redirected to it."""
         before = None
         if record.previous is not None:
             before = self._redirected.pop((record.pid, record.previous), None)

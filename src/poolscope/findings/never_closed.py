@@ -1,4 +1,4 @@
-"""PS102: many clients of one line, with equal settings, that nobody had closed when the program ended.
+"""PS102: many clients of one line, with equal settings, that were still open when the program ended.
 
 It fires for a line that had at least `MIN_OPEN` of them at once.
 """

@@ -19,7 +19,7 @@ MAX_CLIENTS: Final = 2_048
 
 
 class _Used:
-    """A client, and what it has open."""
+    """A client and its open connections."""
 
     __slots__ = ("answers", "client", "connections")
 
@@ -51,7 +51,7 @@ class _Pinned:
         self.ages(since)
 
     def ages(self, at: float) -> None:
-        """It is ``at`` now: some have been open for long."""
+        """The time is ``at``: some have been open for long."""
         while self._young:
             pool = next(iter(self._young))
             if self._young[pool] > at - PINNED_FOR:
@@ -86,10 +86,10 @@ class PinnedSockets(Rule):
         self._used: Bounded[Key, _Used] = Bounded(MAX_CLIENTS)
         self._places: Bounded[Place, _Pinned] = Bounded()
         self._pinned: dict[Key, tuple[_Pinned, int]] = {}
-        """Connection → where it counts, and its pool; when it is full, no more are counted."""
+        """Connection → its place, and its pool; when the table is full, no more are counted."""
 
     def connection(self, record: Connection) -> None:
-        """Follow it from its first record to its last; one that is open at the end has another in between."""
+        """Follow it from its first record to its last; if it is open at the end, there is another in between."""
         key = record.pid, record.id
         if record.closed_at is not None:
             self._closed(key, record)
@@ -118,7 +118,7 @@ class PinnedSockets(Rule):
             self._look(used, record.finished_at)
 
     def client(self, record: Client) -> None:
-        """See what a client leaves behind."""
+        """See which connections a client leaves behind."""
         used = self._used.get((record.pid, record.id))
         if used is not None and record.closed_at is not None:
             used.client = record

@@ -1,4 +1,4 @@
-"""PS105: requests wait for a connection of their pool, or for a stream, while others hold all there are.
+"""PS105: requests wait for a connection of their pool, or for a stream, while others hold all of them.
 
 It fires for a pool
 
@@ -21,7 +21,7 @@ LONG: Final = 1.0
 MIN_WAITED: Final = 3
 HOPELESS: Final = 5.0
 MOST: Final = 0.5
-"""Share of the slots from which on one kind of request holds most of them."""
+"""One kind of request holds most of the slots from this share on."""
 
 _TIMEOUTS: Final = frozenset(("PoolTimeout", "EmptyPoolError"))
 _STATES: Final[dict[HolderState, str]] = {
@@ -52,14 +52,14 @@ class _Starved:
 
     def __init__(self, place: Place) -> None:
         self.place = place
-        """Where the request that waited longest was sent."""
+        """The line of the request that waited longest."""
         self.failed = self.given_up = self.waited = 0
         self.timed_out = False
-        """The library itself said that there was none."""
+        """The library itself raised a pool timeout."""
         self.seconds = self.longest = 0.0
         self.holders: list[Holder] = []
         self.at: float | None = None
-        """When the holders were written down."""
+        """When the holders were noted."""
 
 
 class _Open:
@@ -88,7 +88,7 @@ class PoolExhausted(Rule):
         self._open: Bounded[tuple[int, int], _Open] = Bounded()
 
     def connection(self, record: Connection) -> None:
-        """Count it in its pool: only a pool that was full once makes anybody wait."""
+        """Count it in its pool: only a pool that was full once makes requests wait."""
         if record.pool is None or record.opened_at is None:
             return
         known = self._open.get_or_put((record.pid, record.pool), _Open)
@@ -115,7 +115,7 @@ class PoolExhausted(Rule):
             starved.given_up += in_vain
 
     def progress(self, record: Exchange) -> None:
-        """See who holds what one is waiting for that is not over."""
+        """See who holds the slots for which an unfinished request waits."""
         if record.holders is not None and record.pool is not None:
             self._look(self._of(record), record)
 
@@ -148,7 +148,7 @@ class PoolExhausted(Rule):
         ]
 
     def _was_full(self, pid: int, pool: int, starved: _Starved) -> bool:
-        """A request may wait for another reason: the connection that it got was taken from it again and again."""
+        """A request may wait for another reason: it lost its connection to others again and again."""
         if starved.holders and all(holder.stream for holder in starved.holders):
             return True
         limits, known = self.known.pool(pid, pool), self._open.get((pid, pool))

@@ -1,7 +1,7 @@
 """PS106: the server will not keep connections, so every request pays for a new one.
 
-It fires for an origin where at least `MIN_REFUSED` connections were over after their first answer by the server's
-doing, and they are at least `SHARE` of those closed there that it could have ended.
+It fires for an origin where at least `MIN_REFUSED` connections were ended by the server after their first answer, and
+they are at least `SHARE` of the closed ones that it could have ended.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def _refusal(record: Connection) -> str | None:
 
 
 def _was_kept(record: Connection) -> bool:
-    """Whether the server had the time to end it after an answer, and did not."""
+    """Whether the server did not end it after an answer, although it had the time."""
     return record.requests > 1 or (_idle(record) or 0.0) > SETTLED
 
 

@@ -14,7 +14,7 @@ from poolscope.records import Exchange, Finding
 
 MIN_SLEPT: Final = 1.0
 MOMENT: Final = 0.01
-"""Seconds between two attempts that are no sleep."""
+"""Up to so many seconds between two attempts are not a sleep."""
 
 
 class _Slept:

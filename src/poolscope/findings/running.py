@@ -24,7 +24,7 @@ _Reader = tuple[Rule, Callable[[Any], None]]
 
 
 class Findings:
-    """Feed it records with `consume`, ask it with `found`."""
+    """Feed it records with `consume`; `found` returns the findings."""
 
     def __init__(self, rules: Iterable[Rule]) -> None:
         self.rules = list(rules)
@@ -63,11 +63,11 @@ class Findings:
                 self._switch_off(rule, error)
 
     def know(self, record: Record) -> None:
-        """What was there before the stream began: rules may ask about it, none takes it for new."""
+        """Something from before the stream began: rules may look it up, but do not count it as new."""
         self._known.consume(record)
 
     def needs(self, pid: int, client: int | None, origin: str) -> bool:
-        """Whether any rule needs an exchange in which nothing is out of the ordinary."""
+        """Whether any rule needs an ordinary exchange."""
         for rule in self._needing:
             try:
                 if rule.needs(pid, client, origin):
@@ -77,7 +77,7 @@ class Findings:
         return False
 
     def found(self) -> list[Finding]:
-        """What was found so far, by rule; asking changes nothing."""
+        """The findings so far, by rule; the call changes nothing."""
         return one_each(
             self._weighed(rule, finding) for rule in list(self.rules) for finding in self._ask(rule)
         )

@@ -1,4 +1,4 @@
-"""PS108: a request was sent on a kept connection that the server had given up.
+"""PS108: a request was sent on a kept connection that the server had closed.
 
 It fires for each line and origin where a request on a reused connection, idle for at least `MIN_IDLE`, failed without
 an answer within `AT_ONCE`, because the other side had closed.
@@ -71,7 +71,7 @@ class StaleConnection(Rule):
             return
         place = self.known.place_of(failed)
         if (place.kind or "").startswith("aiohttp.") and failed.method in IDEMPOTENT:
-            return  # it was sent again, and the program has not noticed
+            return  # it was sent again, unnoticed by the program
         stale = self._stale.get_or_put(place, lambda: _Stale(place))
         stale.count += 1
         stale.idle = min(stale.idle, failed.idle_time or 0.0)

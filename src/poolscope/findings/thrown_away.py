@@ -1,4 +1,5 @@
-"""PS121: timeouts and cancellations throw connections away, since nobody can use one with an answer still to come.
+"""PS121: timeouts and cancellations throw connections away, since a connection with an answer still to come cannot be
+reused.
 
 It fires for a line and an origin where at least `MIN_LOST` connections were closed that way. It is information where
 
@@ -17,7 +18,7 @@ from poolscope.records import Connection, Exchange, Finding
 MIN_LOST: Final = 3
 MANY_SERVED: Final = 10
 ALIKE: Final = 0.2
-"""Share by which the times until a cancellation may differ where a deadline is what cancels."""
+"""If the times until a cancellation differ by at most this share, a deadline cancels."""
 
 _TIME: Final = (
     "Allow enough time for the answer, or make it faster; give up only on requests that nobody waits for."
@@ -44,7 +45,7 @@ class _Lost:
 
     @property
     def by_intent(self) -> bool:
-        """Whether the program cancelled them all, and no deadline did."""
+        """Whether the program cancelled them all, without a deadline."""
         return "timeout" not in self.reasons and self.shortest < (1 - ALIKE) * self.longest
 
     @property

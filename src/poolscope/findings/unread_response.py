@@ -28,7 +28,7 @@ class _Unread:
         self.closed = self.dropped = self.open = 0
         self.cost = 0.0
         self.sdk = False
-        """The client is a package's own."""
+        """The client belongs to a package."""
 
     @property
     def count(self) -> int:
@@ -53,7 +53,7 @@ class UnreadResponse(Rule):
         self._reading: Bounded[tuple[int, int], Exchange] = Bounded()
 
     def progress(self, record: Exchange) -> None:
-        """Remember one with its response open at the end; before that somebody may be reading it."""
+        """Remember a request with its response open at the end; before, it may still be read."""
         if record.state == "reading" and record.open_at_exit:
             self._reading.put((record.pid, record.id), record)
 

@@ -1,4 +1,4 @@
-"""PS110: a process uses a connection that it has inherited, and that its parent may use at the same time.
+"""PS110: a process uses an inherited connection, which its parent may use at the same time.
 
 It fires for each line of a forked child whose request ran on a connection that was opened before the fork.
 """

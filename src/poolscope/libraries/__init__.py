@@ -1,1 +1,1 @@
-"""Where it is seen: the hook points of each library, and the reading of its private names."""
+"""The hook points of each library, and the code that reads its private names."""

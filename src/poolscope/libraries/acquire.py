@@ -1,4 +1,4 @@
-"""A request asks a pool for a connection: what every library with a pool does at that moment."""
+"""A request asks a pool for a connection: the part that all libraries have in common."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def begins(
 ) -> Exchange:
     """The exchange of a request that asks ``pool``; ``describe`` notes the pool's limits at its first use.
 
-    ``frames`` is the asking body's own, which has called this.
+    ``frames`` comes from the hook body that called this.
     """
     if suppressed():
         exchange = story.follow_silently(origin, method, target)

@@ -1,4 +1,4 @@
-"""Hooks go in when a library is there: now if it is imported already, else right after its import.
+"""Hooks each library: at once if it is imported already, else right after its import.
 
 A library that is not installed or never imported costs nothing. The import hook is one finder at the
 head of `sys.meta_path` that only looks at the names it waits for; `Activation.stop` removes it.
@@ -21,19 +21,19 @@ from poolscope.story.sight import SIGHT
 
 
 class Activation:
-    """What is woven where, and what still waits for its import."""
+    """Which libraries are woven, and which still wait for their import."""
 
     def __init__(self) -> None:
         self._seen: list[ModuleType] = []
         self._finder: _Finder | None = None
         self._for_some = False
-        """Whether some objects are observed by themselves."""
+        """Whether only chosen objects are observed."""
 
     def __repr__(self) -> str:
         return f"<Activation of {', '.join(m.__name__ for m in self._seen) or 'nothing yet'}>"
 
     def start(self) -> None:
-        """Observe everybody: weave every library that is imported, and wait for the others."""
+        """Observe all objects: weave every imported library, and wait for the others."""
         SIGHT.opens()
         self._finder = _Finder(LIBRARIES, self.install)
         sys.meta_path.insert(0, self._finder)
@@ -41,7 +41,7 @@ class Activation:
             self._install_if_complete(name)
 
     def observe_some(self, *packages: str) -> None:
-        """Weave these libraries for the objects in them that are marked to be observed by themselves."""
+        """Weave these libraries for chosen (marked) objects only."""
         self._for_some = True
         for name in LIBRARIES:
             if name.partition(".")[0] in packages:
@@ -69,7 +69,7 @@ class Activation:
             self._restore()
 
     def forget_some(self) -> None:
-        """Stop observing single objects."""
+        """Stop observing chosen objects."""
         self._for_some = False
         SIGHT.forgets_some()
         if not SIGHT.everybody:
@@ -132,7 +132,7 @@ class _Loader:
         try:
             self._loader.exec_module(module)
         except BaseException as error:
-            # Python leaves the import system out of tracebacks only where nothing else is in between.
+            # Python leaves the import system out of tracebacks only if no other frame is in between.
             hide_frame(error)
             raise
         self._imported(self._name, module)

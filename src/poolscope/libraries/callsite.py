@@ -1,8 +1,6 @@
-"""Where in the user's program something came from: one cheap walk that keeps no frame.
-
-It returns ``(code, line)`` pairs, made into names only at drain time. Frames of the HTTP libraries are
-skipped for the SDK's site, those of site-packages and the standard library too for the user's. `find`
-tells all there is to know, once per client; `user` is for every request.
+"""Finds the user's line of code by one cheap walk that keeps no frame. It returns ``(code, line)`` pairs, which
+become names only at drain time. The SDK's site is the first frame outside the HTTP libraries; the user's is also
+outside site-packages and the standard library. `find` finds everything, once per client; `user` is for every request.
 """
 
 from __future__ import annotations
@@ -17,14 +15,16 @@ from poolscope.facts import RawCallSite
 from poolscope.libraries import known
 
 LIBRARY: Final = 0  # 0, so that it is false: most frames above a request are of this kind
-"""httpx, requests, urllib3, aiohttp and what they are built of; poolscope itself."""
+"""httpx, requests, urllib3, aiohttp and their parts; poolscope itself."""
 PACKAGE: Final = 1
 """Anything else from site-packages."""
 USER: Final = 2
 STANDARD: Final = 4
-"""The standard library, and tools that wrap every call: never a user's line, wherever they are in the stack."""
+"""The standard library, and tools that wrap every call: never a user's line."""
 RUNNER: Final = 3
-"""What ``poolscope run`` starts the program from, and event loops their tasks: frames further out did not make the call."""
+"""The frames from which ``poolscope run`` starts the program, and event loops start tasks: frames outside did not
+make the call.
+"""
 
 _VERSION: Final = "python{}.{}".format(*sys.version_info)
 # What sysconfig calls stdlib and platstdlib; it takes milliseconds to say so.
@@ -53,11 +53,11 @@ _WRAPPERS: Final = 10
 _kinds: dict[str, int] = {}
 _sites: dict[tuple[int, int], RawCallSite] = {}
 _MOST: Final = 10_000
-"""Files and sites kept: code made by exec can be of any number."""
+"""Files and sites kept: exec may make any number of them."""
 
 
 def site_of(code: CodeType, frame: FrameType) -> RawCallSite:
-    """The line that ``frame`` is at; Python searches its code's table for it, so each place is asked for once."""
+    """The current line of ``frame``, cached because Python searches a table for it."""
     place = id(code), frame.f_lasti
     site = _sites.get(place)
     if site is None or site[0] is not code:
@@ -172,7 +172,7 @@ def handed_over(frame: FrameType | None) -> RawCallSite | None:
 
 
 def is_finalizer(frame: FrameType | None) -> bool:
-    """Whether the libraries' code around ``frame`` runs in one."""
+    """Whether the libraries' code around ``frame`` runs in an asynchronous client."""
     while frame is not None and kind_of(frame.f_code.co_filename) == LIBRARY:
         if frame.f_code.co_name == "__del__":
             return True
@@ -183,8 +183,8 @@ def is_finalizer(frame: FrameType | None) -> bool:
 def of_construction(frame: FrameType | None, thing: Any) -> Site:
     """Where ``thing`` is being built: the ``__init__`` of its own subclasses is not the user's line.
 
-    Nor is that of an object of the user's that holds it: the line that builds the outermost such object says how
-    often it happens, and the one within is that of an SDK.
+    Nor is that of a user's object that holds it: the line that builds the outermost such object shows how often it
+    happens, and the inner line is that of an SDK.
     """
     while frame is not None and (frame.f_code.co_filename.startswith(OWN) or _initialises(frame, thing)):
         frame = frame.f_back

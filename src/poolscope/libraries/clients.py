@@ -19,13 +19,13 @@ from poolscope.story.suppression import suppressed
 
 
 def mark_of(client: Any) -> ClientMark | None:
-    """The mark on ``client``, unless a shallow copy brought along another's."""
+    """The mark on ``client``, unless it came with a shallow copy of another client."""
     mark: ClientMark | None = mark_on(client)
     return mark if mark is not None and mark.owner == id(client) else None
 
 
 def building() -> float | None:
-    """When the construction of a client began, where everybody is observed."""
+    """When the construction of a client began, if all objects are observed."""
     return now() if SIGHT.everybody else None
 
 
@@ -39,7 +39,7 @@ def built(client: Any, kind: str, started_at: float, site: callsite.Site) -> Cli
 def observed_by_itself(client: Any, kind: str, built_in: FrameType | None = None) -> ClientMark:
     """A mark for a client that the program asked to observe, reported when it is first used.
 
-    ``built_in`` is the frame that is just building it; without one it was there before us.
+    ``built_in`` is the frame that is just building it; without it, the client existed before.
     """
     sheet = Client(kind, FACTS.epoch)
     if built_in is not None:
@@ -53,7 +53,7 @@ def observed_by_itself(client: Any, kind: str, built_in: FrameType | None = None
 def in_sight(
     client: Any, kind: Callable[[Any], str], leave: Callable[[Any, ClientMark], object]
 ) -> ClientMark | None:
-    """The mark on ``client``; where everybody is observed ``leave`` puts one on a client from before us."""
+    """The mark on ``client``; if all objects are observed, ``leave`` puts one on an existing client."""
     mark: ClientMark | None = mark_on(client)
     if mark is not None and mark.owner == id(client) and mark.facts.era.goes_on:
         return mark

@@ -1,4 +1,4 @@
-"""What an exception is called in facts, and what it was raised by."""
+"""The names of exceptions in facts, and where they were raised."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def name_of(cls: type) -> str:
 
 
 def on_the_wire(error: BaseException, library: str) -> BaseException:
-    """What happened on the socket, under the exceptions that ``library`` made of it; a timeout stays one."""
+    """The socket's error, below the exceptions in which ``library`` wraps it; a timeout stays a timeout."""
     while type(error).__module__.partition(".")[0] == library and not isinstance(error, TimeoutError):
         if error.__cause__ is None:
             break
@@ -36,7 +36,7 @@ def name_on_the_wire(error: BaseException, library: str) -> str:
 def handled_in(thing: Any, code: CodeType | None = None) -> BaseException | None:
     """The exception being handled right now, if its traceback passes through a method of ``thing``, or through ``code``.
 
-    One that merely happens to be handled now does not.
+    An exception that merely happens to be handled now does not count.
     """
     error = sys.exc_info()[1]
     for _ in range(10):

@@ -23,7 +23,7 @@ class BodyHook(Hook):
         self.of = self.original = self._body = body
         code = body.__code__
         self.wants: tuple[str, ...] = code.co_varnames[: code.co_argcount]
-        """Its parameters, which tell a wrapper what to hand over."""
+        """Its parameters, by which a wrapper knows what to pass."""
         optional = self.wants[len(self.wants) - len(getattr(body, "__defaults__", None) or ()) :]
         self.needs_token = "token" in self.wants and "token" not in optional
         """Whether it runs only where ``before`` returned something."""
@@ -31,7 +31,7 @@ class BodyHook(Hook):
 
     @property
     def body(self) -> Callable[..., Any]:
-        """What runs; setting it changes every wrapper, so that none of them has to ask."""
+        """The function that runs; setting it changes every wrapper, so that none has to look it up."""
         return self._body
 
     @body.setter
@@ -59,7 +59,7 @@ class BodyHook(Hook):
         self._places = [place for place in self._places if place[0]() is not wrapper]
 
     def reset(self) -> None:
-        """On again, with the body it was born with."""
+        """On again, with its original body."""
         super().reset()
         self.body = self.original
 
@@ -69,7 +69,7 @@ def nothing(*args: Any) -> None:
 
 
 def hook_of(body: Callable[..., Any]) -> BodyHook:
-    """The hook of this body, named after it: ``urllib3.pool.asks``."""
+    """The hook of this body, with a name such as ``urllib3.pool.asks``."""
     module = body.__module__.removeprefix("poolscope.").removeprefix("libraries.")
     name = f"{module}.{body.__qualname__.rpartition('.')[2].lstrip('_')}"
     hook = HOOKS.get(name)
@@ -79,8 +79,8 @@ def hook_of(body: Callable[..., Any]) -> BodyHook:
 def guard(name: str) -> Callable[[_F], _F]:
     """Make a function that no point runs, like a finalizer, into a hook: it yields None instead of raising.
 
-    KeyboardInterrupt and other BaseExceptions pass: they are the host's, delivered while we happened to run.
-    So does whatever a signal handler raises, as those do that end a call at a deadline.
+    KeyboardInterrupt and other BaseExceptions pass: they belong to the host, and came while we happened to run.
+    Exceptions of signal handlers, such as deadlines, also pass.
     """
 
     def decorate(body: _F) -> _F:
@@ -106,5 +106,5 @@ def hide_frame(error: BaseException) -> None:
     """
     traceback = error.__traceback__
     if traceback is not None:
-        # Not by assignment: exceptions that are frozen dataclasses refuse it, and would be lost to that refusal.
+        # Not by assignment: exceptions that are frozen dataclasses refuse it, and their refusal would replace them.
         BaseException.with_traceback(error, traceback.tb_next)

@@ -1,4 +1,4 @@
-"""What a library's connection object carries, and which says that the garbage collector took it."""
+"""The state on a library's connection object, which reports when the garbage collector takes it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from poolscope.story.sight import Era
 
 
 class Held:
-    """The mark of a connection, and what of the host's we look at while a request is under way.
+    """The mark of a connection, and the host's objects that we need while a request is under way.
 
     Nothing but the connection refers to it, so that it goes with it; the mark refers to sheets only.
     """
@@ -37,7 +37,7 @@ class Held:
         return None if exchange is None or exchange.finished_at is not None else exchange
 
     def collected(self) -> None:
-        """The collector takes the connection."""
+        """The garbage collector takes the connection."""
         raise NotImplementedError
 
 

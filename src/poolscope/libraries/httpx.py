@@ -1,6 +1,7 @@
-"""httpx and httpx2: clients' birth, use and close. Everything below is httpcore's.
+"""httpx and httpx2: construction, use and close of clients. Everything below is httpcore's.
 
-The pools inside a client are marked as its own when it is built; a pool that several clients share belongs to none of them.
+The pools inside a client are marked as its own when it is built; a pool shared by several clients belongs to none of
+them.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ def built(
     set_mark(client, mark)
     pools = _claim_pools(client, mark)
     if isinstance(verify, bool | str) and transport is None and not mounts:
-        # Its own contexts need not be compared: they do what the options say.
+        # Contexts that it makes itself need not be compared: the options determine them.
         identity = mark.facts.identity
         identity.is_set_up("tls", verify, cert, trust_env)
         for pool in pools:
@@ -66,7 +67,7 @@ def built(
 
 
 def _maker(client: Any, frame: FrameType, site: callsite.Site) -> str:
-    """What the program has called to get it: a class, or a function that builds a client for one call."""
+    """What the program called: a class, or a function that builds a client for one call."""
     kind = _kind(client)
     library = kind.partition(".")[0]
     api = sys.modules.get(f"{library}._api")
@@ -97,11 +98,11 @@ def _pools_of(client: Any) -> list[Any]:
 
 
 def _inside(transport: Any) -> list[Any]:
-    """What handles requests for ``transport``."""
+    """The transports that ``transport`` wraps."""
     pool = getattr(transport, "_pool", None)
     if pool is not None and _handles_requests(type(pool)):
         return [pool]
-    # Not by its `__dict__`: to ask for that slows down every later access to its attributes.
+    # Not by its `__dict__`: reading that slows down every later access to its attributes.
     held: list[Any] = []
     for one in gc.get_referents(transport):
         held += one.values() if type(one) is dict else [one]
@@ -125,7 +126,7 @@ def _leave(client: Any, mark: ClientMark) -> None:
 
 
 def observe_client(client: Any, pool_name: str | None = None) -> bool:
-    """Observe one client and its pools by itself; False if it is not one of httpx's or httpx2's."""
+    """Observe only this client and its pools; False if it is not a client of httpx or httpx2."""
     if _class_of(client) is None:
         return False
     clients.observe(client, _kind(client), _leave)
@@ -177,5 +178,5 @@ POINTS: Final = (
 
 
 def points(_: ModuleType) -> tuple[Point, ...]:
-    """Where httpx and httpx2 are seen, alike."""
+    """The hook points of httpx and httpx2."""
     return POINTS

@@ -1,4 +1,4 @@
-"""What we leave on an object of another library's: one attribute, ``_poolscope``, set and read past its class.
+"""Our only attribute on another library's objects, ``_poolscope``, set and read without its class.
 
 A subclass may take only attributes that it knows, or make up those it has not. ``vars()`` would pass such
 methods as well, but asking an object for its ``__dict__`` slows down every later access to its attributes
@@ -30,7 +30,7 @@ def mark_on(thing: Any, name: str = "_poolscope") -> Any:
 
 
 def watched(thing: Any) -> Any:
-    """The mark on ``thing``; None where it has none, or one from a time that is over."""
+    """The mark on ``thing``; None without a mark of the current era."""
     mark = mark_on(thing)
     return mark if mark is not None and mark.era.goes_on else None
 
@@ -45,7 +45,7 @@ def in_sight(thing: Any, made: Callable[[Era], Any]) -> Any:
 
 
 def observe_pool(pool: Any, made: Callable[[Era], Any], name: str | None) -> None:
-    """Observe ``pool`` by itself, whatever comes and goes elsewhere, and call it ``name``."""
+    """Observe only ``pool``, independently of `instrument()`, and name it ``name``."""
     if pool is not None:
         mark = in_sight(pool, made) or made(SIGHT.own)
         mark.era = SIGHT.own

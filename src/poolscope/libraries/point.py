@@ -1,4 +1,4 @@
-"""Where something is to be seen, and what we do there: what the tables of `libraries` are made of.
+"""A hook point: a method, and what we do around it. The tables of `libraries` consist of these.
 
 A body is a plain function. Its first parameter is the object whose method is called, unless it has one of
 the names `OURS`; the others are parameters of the library's, by their names.
@@ -17,15 +17,16 @@ Body = Callable[..., Any]
 Step = Literal["before", "after", "failed"]
 
 OURS: Final = frozenset(("token", "result", "error", "frame", "frames"))
-"""What a body may ask for besides: what ``before`` returned (without one, a body does not run, unless its ``token``
-has a default), what the library's own function returned or raised, and the frame it was called from, or for bodies that rarely want that
-``frames``, by whose means ``frames(2)`` is it."""
+"""Other names that a body may take: the ``token`` that ``before`` returned (without a token a body does not run,
+unless it has a default), the result or error of the original, and the caller's frame; bodies that rarely need that
+take ``frames`` and call ``frames(2)``.
+"""
 
 _INSIDE: Final[dict[tuple[str, ...], ContextVar[Any]]] = {}
 
 
 class Point:
-    """Where something is to be seen: a method of a class (or a function of a module), and what we do there."""
+    """A method of a class (or a function of a module), and what we do around it."""
 
     __slots__ = (
         "at_call",
@@ -58,7 +59,7 @@ class Point:
         missing_ok: bool = False,
     ) -> None:
         self.owner = owner
-        """A class, or its name as seen from the library: ``connection.HTTPConnection``."""
+        """A class, or its path from the library: ``connection.HTTPConnection``."""
         self.method = method
         bodies = {"before": before, "after": after or always, "failed": failed or always}
         self.hooks: dict[str, BodyHook] = {step: hook_of(body) for step, body in bodies.items() if body}

@@ -1,4 +1,4 @@
-"""requests: sessions' birth, use and close. Everything below is urllib3's."""
+"""requests: construction, use and close of sessions. Everything below is urllib3's."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _OF_EVERY_ADAPTER: Final = frozenset(
     )
 )
 _BETWEEN_CALLS: Final = frozenset(("requests.sessions", "requests.hooks"))
-"""Whose code is the first that a nested ``send`` was called by: to follow a redirect, or for the program."""
+"""Code by which a nested ``send`` is recognised: called to follow a redirect, or by the program."""
 
 
 def built(session: Any, token: float, frame: FrameType) -> None:
@@ -100,7 +100,7 @@ def _answer(auth: Any) -> tuple[str, Any, Any]:
 
 
 def _adapter(session: Any, url: str) -> Any:
-    """The settings of the adapter for ``url`` besides those of its pools, which report their own."""
+    """The settings of the adapter for ``url``, without its pools', which report their own."""
     url = url.lower()
     for prefix, adapter in session.adapters.items():
         if url.startswith(prefix.lower()):
@@ -114,7 +114,7 @@ def _adapter(session: Any, url: str) -> Any:
 
 
 def observe(session: Any, pool_name: str | None = None) -> None:
-    """Mark a session to be observed by itself, with all its adapters' pools."""
+    """Observe only this session, with all its adapters' pools."""
     mark = clients.observe(session, _KIND, set_mark, pool_name)
     for adapter in session.adapters.values():
         managers = [getattr(adapter, "poolmanager", None), *getattr(adapter, "proxy_manager", {}).values()]
@@ -133,5 +133,5 @@ POINTS: Final = (
 
 
 def points(_module: ModuleType) -> tuple[Point, ...]:
-    """Where requests is seen; nowhere if nothing is seen of what its sessions send."""
+    """The hook points of requests; none if its urllib3 is not observed."""
     return () if urllib3_future.has_replaced_urllib3() else POINTS

@@ -1,8 +1,7 @@
-"""DNS time and the addresses that are tried, without changing what is resolved or tried, or how.
-
-Whoever connects sets `LOOKUPS` to `Lookups` in its own context; what is looked up and tried there is noted in it.
-Everybody else's pass straight through. Pre-resolving instead would double the queries and take Happy
-Eyeballs away. A library whose lookups cannot be seen leaves the list empty: no DNS time, not zero.
+"""Measures DNS time and the addresses tried, without changing what is resolved or tried, or how. A connect sets
+`LOOKUPS` to a `Lookups` in its own context, which notes the lookups and attempts made there. All others pass straight
+through. Resolving names beforehand would double the queries and prevent Happy Eyeballs. A library whose lookups
+cannot be seen leaves the list empty: no DNS time, not zero.
 """
 
 from __future__ import annotations
@@ -54,7 +53,7 @@ LOOKUPS: Final[ContextVar[Lookups | None]] = ContextVar("poolscope_lookups", def
 
 
 def lookup_begins() -> tuple[Lookups, float] | None:
-    """Note when it began, if anybody wants to know."""
+    """Note when it began, if it belongs to a connect."""
     lookups = LOOKUPS.get()
     if lookups is None:
         return None
@@ -63,7 +62,7 @@ def lookup_begins() -> tuple[Lookups, float] | None:
 
 
 def lookup_ended(token: tuple[Lookups, float], result: Any, error: BaseException | None) -> None:
-    """Note when it ended, and what it found; what is no list may be there to be read once."""
+    """Note when it ended, and what it found; anything but a list may be readable only once."""
     lookups, started_at = token
     addresses = tuple(entry[4] for entry in result) if isinstance(result, list | tuple) else ()
     lookups.append((started_at, now(), addresses if error is None else None))

@@ -1,7 +1,6 @@
-"""ssl: what a handshake came to, which contexts were watched since they were made, which have a certificate of the
-client's own, and how long loading CA certificates took.
-
-Nobody can ask a context for that certificate; without knowing, two contexts cannot be said to do the same.
+"""ssl: the result of a handshake, which contexts were watched from their creation, which have a client certificate,
+and how long loading CA certificates took. A context does not show its client certificate; without knowing it, two
+contexts cannot be called equal.
 """
 
 from __future__ import annotations
@@ -18,12 +17,12 @@ from poolscope.libraries.point import Point
 
 
 def made(_cls: type, result: Any) -> None:
-    """A context is watched from the start; those that are there already stay unknown."""
+    """A context is watched from its creation; existing contexts stay unknown."""
     set_mark(result, False, WATCHED)
 
 
 def certified(context: Any) -> None:
-    """It gets a certificate of the client's own."""
+    """It gets a client certificate."""
     set_mark(context, True, WATCHED)
 
 
@@ -69,7 +68,7 @@ def loaded_since(at: float) -> float:
 
 
 def take_cost(context: Any) -> float:
-    """Seconds that loading ``context`` took: for the first who asks."""
+    """Seconds that loading ``context`` took; only the first call gets them."""
     cost: float = mark_on(context, _COST) or 0.0
     if cost:
         set_mark(context, 0.0, _COST)
@@ -85,5 +84,5 @@ POINTS: Final = (
 
 
 def points(_module: ModuleType) -> tuple[Point, ...]:
-    """Where contexts are made."""
+    """The hook points of contexts."""
     return POINTS

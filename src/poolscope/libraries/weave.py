@@ -1,7 +1,7 @@
 """Makes a wrapper from a point: what runs before, after and around the original.
 
-What a wrapper does not need is not in it: its source is put together for its point, and compiled once for all
-points of the same shape.
+A wrapper contains only what it needs: its source is assembled for its point, and compiled once for all points of the
+same shape.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def _indented(lines: Iterator[str]) -> Iterator[str]:
 
 
 def _around(call: str, target: str, point: Point, at: Original, once: bool) -> Iterator[str]:
-    """The original call between what it needs around it."""
+    """The original call, and the code around it."""
     resets = []
     if once:
         yield "_ps_around = _ps_inside.get(None)"
@@ -172,7 +172,7 @@ def _lines(point: Point, at: Original, once: bool) -> Iterator[str]:
 
 
 class _Sources:
-    """What linecache asks for the source of a wrapper: the loader in its globals."""
+    """The loader in a wrapper's globals, which linecache asks for its source."""
 
     def __repr__(self) -> str:
         return f"<{len(_CODES)} shapes of wrappers>"
@@ -202,7 +202,7 @@ def code_of(point: Point, at: Original, once: bool, name: str, qualname: str) ->
     )
     flags = shape.co_flags
     if at.mode == "at call" and sys.version_info < (3, 12):
-        flags |= COROUTINE  # all that is asked there, while it is the first instruction that acts
+        flags |= COROUTINE  # nothing else is checked there, while it is the first instruction that acts
     return shape.replace(co_name=name, co_qualname=qualname, co_consts=consts, co_flags=flags)
 
 
@@ -243,7 +243,7 @@ def wrapper_of(point: Point, owner: Any, there: Any, inherited: bool) -> Functio
         names[f"_ps_guard_{step}"] = hook.failed
         hook.enter(wrapper, f"_ps_{step}")
     if at.mode == "at call" and sys.version_info >= (3, 12):
-        import inspect  # an asynchronous library has long imported it
+        import inspect  # an asynchronous library has imported it already
 
         inspect.markcoroutinefunction(wrapper)
     return wrapper

@@ -1,6 +1,5 @@
-"""Puts wrappers in place and takes them out again, and says which methods a library no longer has.
-
-Nothing here keeps a class alive, nor a wrapper: a class seen at run time may be gone tomorrow.
+"""Installs and removes wrappers, and finds methods that a library no longer has. It keeps neither a class nor a
+wrapper alive: a class seen at run time may be gone later.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ class _Woven(NamedTuple):
 
 
 class Weaver:
-    """What was woven where; `restore` undoes it, newest first, unless another tool replaced it."""
+    """All installed wrappers; `restore` removes them, newest first, unless another tool replaced them."""
 
     def __init__(self) -> None:
         self._woven: list[_Woven] = []
@@ -48,7 +47,7 @@ class Weaver:
         self._lock = RLock()
 
     def weave(self, points: Iterable[Point], library: ModuleType | None = None) -> None:
-        """Put every point's wrapper in place; what ``library`` does not have is left out."""
+        """Install every point's wrapper; methods that ``library`` lacks are left out."""
         with self._lock:
             for point in points:
                 owner = owner_of(point, library)
@@ -64,10 +63,10 @@ class Weaver:
             for point in points:
                 _weave(self._woven, point, _definer(cls, point.method))
             sighted = self._sighted
-            sighted[key] = ref(cls, lambda _: sighted.pop(key, None))  # not before: other threads go by it
+            sighted[key] = ref(cls, lambda _: sighted.pop(key, None))  # not before: other threads rely on it
 
     def restore(self) -> None:
-        """Restore every method that nobody replaced since; a replaced wrapper runs on without its bodies."""
+        """Restore every method that was not replaced since; a replaced wrapper goes on without its bodies."""
         with self._lock:
             self._sighted.clear()
             while self._woven:
@@ -197,7 +196,7 @@ def _innermost_wrapper(there: Any) -> Any:
 
 
 WEAVER: Final = Weaver()
-"""The one of this process: the same method is never woven twice."""
+"""The only weaver of this process, so that no method is woven twice."""
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=WEAVER.renew)

@@ -82,7 +82,7 @@ def _is_in_every_round(node: ast.AST, loop: Loop, tree: Tree) -> bool:
 
 
 def _is_short(loop: Loop) -> bool:
-    """Whether it is known to have too few rounds, or to depend on user input."""
+    """Whether it surely has too few rounds, or is a generator, which its consumer may stop early."""
     if isinstance(loop, ast.While):
         return isinstance(loop.test, ast.Constant) and not loop.test.value
     if isinstance(loop, ast.GeneratorExp):

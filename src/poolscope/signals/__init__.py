@@ -37,15 +37,17 @@ from poolscope.signals.totals import Totals
 __all__ = ["Signals"]
 
 PUBLISH_AT: Final = 256
-"""Drained samples from which on the next request passes them on."""
+"""The next request passes drained samples on when there are this many."""
 LOOK_EVERY: Final = 32
-"""Requests between two looks for a LoggerProvider."""
+"""Requests between two checks for a LoggerProvider."""
 ASK_EVERY: Final = 16
-"""Closed clients and connections, and failed requests, after which the rules are asked what they found, if nobody asked in the meantime."""
+"""Closed clients and connections, and failed requests, after which the rules are asked for their findings, unless
+they were asked meanwhile.
+"""
 
 
 class Findings(Protocol):
-    """What `poolscope.findings` offers: fed with records, asked for what they amount to."""
+    """The interface of `poolscope.findings`: takes records, returns findings."""
 
     failed: dict[str, str]
     """Codes of the rules that were switched off, and why."""
@@ -55,11 +57,11 @@ class Findings(Protocol):
         ...
 
     def needs(self, pid: int, client: int | None, origin: str) -> bool:
-        """Whether an ordinary exchange of a client with a server can change what is found."""
+        """Whether an ordinary exchange of a client with a server can change the findings."""
         ...
 
     def found(self) -> list[records.Finding]:
-        """What was found so far."""
+        """The findings so far."""
         ...
 
 
@@ -102,7 +104,7 @@ class Signals:
             raise TypeError(f"no such option: {', '.join(sorted(unknown))}")
         chosen = settle(settings, EVERYTHING if apart else {})
         self.complaints = list(chosen.complaints)
-        """What was wrong with the environment."""
+        """Errors in the environment's settings."""
         try:
             excluded = excluding(excluded_urls)
         except VariableError as error:
@@ -111,7 +113,7 @@ class Signals:
         options = chosen.options
         self._findings = findings
         self.tell_progress: Callable[[float, float], None] | None = None
-        """Makes the ledger tell of requests that take long, at a time, for longer than so many seconds."""
+        """Makes the ledger report requests in progress, given the time and how many seconds they must have taken."""
         self._finding_traces = FindingTraces()
         self._told: dict[tuple[Any, ...], int] = {}
         self._unasked = 0
@@ -155,7 +157,7 @@ class Signals:
         self._register_exit()
 
     def stop(self) -> None:
-        """Pass on what there is and stop listening; sums stay readable, live facts are no longer reported."""
+        """Pass on the rest and stop listening; sums stay readable, live facts are no longer reported."""
         self.settle()
         FACTS.remove_consumer(self.totals.consume)
         FACTS.at_fork = tuple(known for known in FACTS.at_fork if known != self._after_fork)
@@ -175,7 +177,7 @@ class Signals:
             self._find(self._findings, record)
 
     def needs(self, pid: int, exchange: facts.Exchange) -> bool:
-        """Whether the record of ``exchange`` is of use to any rule; nothing else here reads those."""
+        """Whether any rule needs the record of ``exchange``; nothing else here reads those."""
         findings = self._findings
         if findings is None:
             return False
@@ -185,12 +187,12 @@ class Signals:
         findings.consume(record)
         if _may_tell_more(record):
             self._unasked += 1
-            # Asking walks over all habits, so a program that closes many things is asked less often.
+            # Asking walks over all habits, so it is done less often if a program closes many things.
             if self._unasked >= ASK_EVERY:
                 self._ask()
 
     def _ask(self) -> None:
-        """Ask the rules what they found. Only where nobody else feeds them: within the drain."""
+        """Ask the rules for findings; only within the drain, where no other thread feeds them."""
         self._unasked = 0
         if self._findings is None:
             return
@@ -208,7 +210,7 @@ class Signals:
             self.totals.found(finding, first=before is None, span=self._finding_traces.of(finding))
 
     def settle(self) -> None:
-        """Drain, look at what takes long, and ask the rules."""
+        """Drain, report requests that take long, and ask the rules."""
         if SPANS in self.totals.hooks_disabled:
             self.totals.hooks_disabled[SPANS] = int(self.spans.patience.is_lost)
         with FACTS.settled(SETTLE) as settled:
@@ -220,8 +222,8 @@ class Signals:
     def _tick(self) -> None:
         """At the start of each request, in its own task and holding no lock."""
         if not self._exit_registered:
-            # Most programs set their providers up before their first request; the others are looked at now
-            # and then, because asking costs more than all the rest of this.
+            # Most programs set their providers up before the first request; after that we check now and then,
+            # because a check costs more than all the rest here.
             if self._ticks % LOOK_EVERY == 0:
                 self._register_exit()
             self._ticks += 1
@@ -247,14 +249,14 @@ class Signals:
 
 
 def _may_tell_more(record: records.Record) -> bool:
-    """Whether it is of the kind that findings come from."""
+    """Whether findings may come from this record."""
     if isinstance(record, records.Exchange):
         return record.error is not None or record.holders is not None
     return isinstance(record, records.Client | records.Connection) and record.closed_at is not None
 
 
 class _Global:
-    """Stands for the global meter provider, whichever that is or will be."""
+    """Represents the global meter provider, now or later."""
 
     def __repr__(self) -> str:
         return "<the global meter provider>"
@@ -267,8 +269,8 @@ _made: Final[WeakKeyDictionary[Any, tuple[Totals, Metrics]]] = WeakKeyDictionary
 def _instruments(provider: MeterProvider | None, options: Options) -> tuple[Totals, Metrics]:
     """The instruments on ``provider``: one set however often we are switched on and off.
 
-    The SDK keeps instruments for ever, so a second set would report everything twice, and a first one that
-    fell silent would take its last sums along.
+    The SDK keeps instruments for ever, so a second set would report everything twice, and a first set that fell
+    silent would lose its last sums.
     """
     key = _GLOBAL if provider is None or provider is get_meter_provider() else provider
     made = _made.get(key)

@@ -1,7 +1,6 @@
-"""What the SDK has summed up in our instruments before a fork is the parent's to tell, not the child's.
-
-The SDK copies it to the child, which would tell all of it again under its own name. OpenTelemetry's API has
-no word for it, so this one file knows names of the SDK; where they are different the SDK's copy stays.
+"""Empties our instruments in a forked child: the parent reports the sums from before the fork. The SDK copies them to
+the child, which would report them again under its own name. OpenTelemetry's API has nothing for this, so this file
+alone knows names of the SDK; if they are different, the SDK's copy stays.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from typing import Any
 
 
 def forget(instruments: Iterable[Any]) -> None:
-    """In a forked child: let ``instruments`` begin at nothing, with locks that nobody holds."""
+    """In a forked child: reset ``instruments`` to 0, with free locks."""
     for instrument in instruments:
         # A proxy if it was made before the program had set its meter provider.
         real = getattr(instrument, "_real_instrument", instrument)
@@ -20,6 +19,6 @@ def forget(instruments: Iterable[Any]) -> None:
         for storage in getattr(consumer, "_reader_storages", {}).values():
             for match in getattr(storage, "_instrument_view_instrument_matches", {}).get(real, ()):
                 if hasattr(match, "_attributes_aggregation") and hasattr(match, "_lock"):
-                    # In place: the storage's own lock may be held by a thread that is not there any more.
+                    # In place: a thread that no longer exists may hold the storage's own lock.
                     match._attributes_aggregation = {}
                     match._lock = threading.Lock()

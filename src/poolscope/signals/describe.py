@@ -18,7 +18,7 @@ WORTH_TELLING: Final = 0.01
 
 
 class Constant(NamedTuple):
-    """What stays true for a connection's whole life, remembered on its sheet."""
+    """The constant facts of a connection, remembered on its sheet."""
 
     lean: Attributes
     """The facts on every request's span."""
@@ -27,7 +27,7 @@ class Constant(NamedTuple):
 
 
 def server_attributes(origin: RawOrigin) -> Attributes:
-    """Whom a request or a connection is for."""
+    """The server of a request or a connection."""
     host, port = server(origin)
     if port is None:
         return {names.SERVER_ADDRESS: host}
@@ -35,7 +35,7 @@ def server_attributes(origin: RawOrigin) -> Attributes:
 
 
 def peer(raw: Any) -> Attributes:
-    """Whom the socket says it is connected to."""
+    """The socket's peer."""
     if isinstance(raw, tuple | list) and len(raw) >= 2:
         address = str(raw[0])
         attributes: Attributes = {names.PEER_ADDRESS: address, names.PEER_PORT: int(raw[1])}
@@ -46,7 +46,7 @@ def peer(raw: Any) -> Attributes:
 
 
 def tls(connection: Connection) -> Attributes:
-    """What was agreed on in the handshake; nothing for a plain connection."""
+    """The results of the TLS handshake; empty for a plain connection."""
     attributes: Attributes = {}
     if connection.tls_version:
         attributes[names.TLS_PROTOCOL_NAME] = "ssl" if connection.tls_version.startswith("SSL") else "tls"
@@ -76,17 +76,17 @@ def _constant(connection: Connection) -> Constant:
             full[names.PROTOCOL_VERSION] = connection.http_version
         constant = Constant({key: full[key] for key in names.LEAN if key in full}, full)
         if connection.http_version is not None:
-            connection.live = constant  # nothing of it will change
+            connection.live = constant  # it is constant from now on
     return constant
 
 
 def all_facts(connection: Connection) -> Attributes:
-    """All that stays true for the connection's whole life."""
+    """All constant facts of the connection."""
     return _constant(connection).full
 
 
 def call_site(connection: Connection) -> Attributes:
-    """The line that built the client whose connection it is: the program's own, else its SDK's."""
+    """The line that built the connection's client: the program's own, else its SDK's."""
     client = None if connection.client is None else LIVE.clients.get(connection.client)
     site = None if client is None else client.call_site or client.sdk_call_site
     if site is None:
@@ -111,7 +111,8 @@ def exchange_facts(exchange: Exchange, connection: Connection, *, lean: bool) ->
     waited = exchange.pool_wait
     if connection.http_version == "2":
         attributes[names.STREAMS] = len(connection.in_flight)
-        # The server says it after the setup, so its first request has it, and each that had to wait for a stream.
+        # The server says it after the setup, so the first request has it, and each request that had to wait for a
+        # stream.
         if connection.max_streams is not None and (waited or not lean or exchange.reused is False):
             attributes[names.MAX_STREAMS] = connection.max_streams
     idle = exchange.idle_time

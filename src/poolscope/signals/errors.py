@@ -1,6 +1,5 @@
-"""What a failure is called and said: on spans, metrics, events and in the conventions' record of an exception.
-
-Everything is put together from structured parts. An exception's own text is never used: it holds paths and queries.
+"""The names and texts of failures on spans, metrics, events and in the conventions' record of an exception. All of
+them consist of structured parts. An exception's own text is never used: it holds paths and queries.
 """
 
 from __future__ import annotations
@@ -40,17 +39,17 @@ _LOOKUP_ERRORS: Final[dict[str | None, str]] = {
 
 
 def of_lookup(failure: Failure) -> str:
-    """What ``error.type`` is on a DNS lookup that failed."""
+    """The ``error.type`` of a failed DNS lookup."""
     return _LOOKUP_ERRORS.get(failure.code, failure.type)
 
 
 def of_setup(connection: Connection) -> Failure | None:
-    """Why the setup of ``connection`` failed; None where it did not, or was cancelled."""
+    """Why the setup of ``connection`` failed; None if it did not, or was cancelled."""
     return None if connection.failed_phase is None else connection.failure
 
 
 def sentence(failure: Failure, origin: RawOrigin, phase: str | None = None) -> str:
-    """What happened, where."""
+    """What happened, and where."""
     words = WORDS[failure.type]
     if failure.said is not None and failure.said.lower() != words:
         words = f"{words}: {failure.said}"

@@ -1,4 +1,4 @@
-"""Closes and findings as log records with an event name, a bounded number of them."""
+"""Closes, failures and findings as log records with an event name, at a bounded rate."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ class Events:
 
 
 def _closed(closed: Closed) -> str:
-    """One line for people: log stores show the body, and without one an empty line."""
+    """One line for people: log stores show the body."""
     record, server = closed.record, closed.server
     place = errors.place(server[names.SERVER_ADDRESS], server.get(names.SERVER_PORT))
     served = f"{record.requests} request{'' if record.requests == 1 else 's'}"

@@ -1,4 +1,4 @@
-"""Which trace shows a finding: the latest in which a client that was built on its line opened a connection."""
+"""The trace that shows a finding: the latest in which a client from its line opened a connection."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class FindingTraces:
         return self._spans.get((finding.origin, (finding.call_site, finding.sdk_call_site)))
 
     def forget(self) -> None:
-        """In a forked child: its parent's traces are its parent's."""
+        """In a forked child: the traces belong to the parent."""
         self._sites.clear()
         self._spans.clear()
 

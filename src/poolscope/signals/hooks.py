@@ -1,4 +1,6 @@
-"""What ``request_hook`` and ``response_hook`` are given: the same for every library, and the library's own object as ``raw``."""
+"""The arguments of ``request_hook`` and ``response_hook``: the same for every library, with the library's own object
+as ``raw``.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,7 @@ class HookRequest:
 
 @dataclass(frozen=True, slots=True)
 class HookResponse:
-    """An answer of which the headers have arrived, and the body has not."""
+    """An answer after its headers and before its body."""
 
     status: int | None
     headers: dict[str, str] = field(repr=False)

@@ -1,7 +1,7 @@
 """The instruments, and how sums reach them: drained and read inside the Observable callbacks.
 
-All instruments exist from construction on. Callbacks report totals, so several readers may ask as often
-as they like. Histograms and events are passed on by `publish`, by whoever comes by holding no lock.
+All instruments exist from construction on. Callbacks report totals, so several readers may collect as often as they
+like. `publish` passes histograms and events on, from any place where no lock is held.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Metrics:
         self.settle: Callable[[], Any] = FACTS.settle
         """Drains the queue before a collection."""
         self.live = False
-        """Whether hooks are in: live values are reported only then, sums always."""
+        """Whether the hooks are in: only then live values are reported; sums always are."""
         self._shown: dict[str, dict[tuple[Any, ...], tuple[Attributes, int]]] = {}
         self._collection = Collection()
         self._histograms: dict[str, Histogram] = {}
@@ -104,13 +104,13 @@ class Metrics:
         return callback
 
     def after_fork(self) -> None:
-        """In a forked child: forget everything that the parent has reported or will report."""
+        """In a forked child: forget everything that the parent reports."""
         self._shown.clear()
         self._collection = Collection()
         forget((*self._histograms.values(), *self._observables))
 
     def publish(self) -> None:
-        """Pass on what was drained. Call it without holding a lock: it calls OpenTelemetry."""
+        """Pass on drained samples. Call it without holding a lock: it calls OpenTelemetry."""
         pending = self._totals.pending
         while pending:
             try:
@@ -119,7 +119,9 @@ class Metrics:
                 return  # another thread took the last one
             try:
                 self._pass_on(sample)
-            except Exception as error:  # of somebody's exporter, view or processor: the next one may do
+            except (
+                Exception
+            ) as error:  # from somebody's exporter, view or processor: the next sample may work
                 FACTS.put(BEGUN, HookFailure("signals.metrics", type(error).__name__, False))
 
     def _pass_on(self, sample: Pending) -> None:
@@ -173,7 +175,7 @@ class Metrics:
 
     def requests(self) -> Iterable[Observation]:
         for at in self._servers():
-            routed = tuple(at.routes.items())  # before the sums, which must not be behind
+            routed = tuple(at.routes.items())  # before the sums, which must not lag behind
             left = {True: at.reused, False: at.fresh}
             for (route, reused), count in routed:
                 left[reused] -= count

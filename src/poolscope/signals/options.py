@@ -1,6 +1,5 @@
-"""How much is sent: each setting as a keyword of `instrument()`, an environment variable and a field of a file.
-
-A wrong keyword raises. A wrong variable or field is one line on stderr that names it, and the default is used.
+"""How much is sent: each setting is a keyword of `instrument()`, an environment variable and a field of a file. A
+wrong keyword raises. A wrong variable or field is named in one line on stderr, and the default is used.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ class Options:
     setup_spans: SetupSpans = "some"
     """Spans of a connection's setup and of waiting for a pool: all, those that failed and some others, those that failed, or none."""
     span_facts: SpanFacts = "lean"
-    """What is constant on a connection: on its setup span, or on each request's span as well."""
+    """Constant facts of a connection: on its setup span, or on each request's span as well."""
     span_links: bool = True
     """Whether a request that reuses a connection links to the span of its setup."""
     span_names: SpanNames = "short"
@@ -48,7 +47,7 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What was chosen, and what was wrong with the rest."""
+    """The chosen settings, and the errors in the others."""
 
     options: Options
     exceptions: ExceptionRecord
@@ -74,7 +73,7 @@ def settle(keywords: Mapping[str, Any], defaults: Mapping[str, Any] = _NO_DEFAUL
 
 
 def sane(given: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """Those of ``given`` that are right, with what to say about the others."""
+    """The valid settings of ``given``, and a message for each other one."""
     right, complaints = {}, []
     for name, value in given.items():
         try:
@@ -123,7 +122,7 @@ _READ: Final[dict[Any, Callable[[str], Any]]] = {bool: _flag, int: _number}
 
 
 def _checked(name: str, called: str, value: Any) -> Any:
-    """``value``, if the setting ``name`` may have it; ``called`` is where it was said."""
+    """``value``, if the setting ``name`` allows it; ``called`` names the place for messages."""
     kind = _KINDS[name]
     if kind is bool:
         right, wanted = isinstance(value, bool), "true or false"

@@ -1,8 +1,8 @@
 """Who makes the request's span: us, or an instrumentation above us.
 
-Somebody else does when HTTP instrumentation is suppressed here; or when the current span is recording,
-CLIENT, about HTTP, and its server is this exchange's; or when it does not record but the request carries
-its id already. Everything is asked with ``getattr``: some vendors wrap spans.
+Another instrumentation does if HTTP instrumentation is suppressed here; or if the current span is a recording HTTP
+CLIENT span for this exchange's server; or if it does not record but the request already carries its id. Everything is
+read with ``getattr``: some vendors wrap spans.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ class Owner(NamedTuple):
     """Who owns the request's span."""
 
     span: Any
-    """Their span while it records, else None."""
+    """The owner's span while it records, else None."""
     described: bool
     """Whether that span is about this exchange's server, so that it gets the facts."""
     tells_duration: bool
-    """Whether they record ``http.client.request.duration`` for it."""
+    """Whether the owner records ``http.client.request.duration`` for it."""
 
 
 def find_owner(current: Any, exchange: Exchange, request: Any) -> Owner | None:
-    """The owner of ``exchange``'s span if there is one; None means that it is ours to make."""
+    """The owner of ``exchange``'s span; None if we make it."""
     recording = current.is_recording()
     if otel_context.get_value(SUPPRESS_HTTP):
         attributes = _http_attributes(current) if recording else None
@@ -69,7 +69,7 @@ def _http_attributes(span: Any) -> Mapping[str, Any] | None:
 def _serves(attributes: Mapping[str, Any], exchange: Exchange) -> bool:
     """Whether the server these attributes name is the exchange's; a missing port is the scheme's default.
 
-    The URL is asked too: an internationalised host is spelt in two ways, and one of them is the wire's.
+    The URL is compared too: an internationalised host has two spellings, and one of them is used on the wire.
     """
     url = attributes.get(names.URL_FULL) or attributes.get("http.url")
     if isinstance(url, str) and _begins_with(url, format_origin(exchange.origin)):
@@ -106,7 +106,7 @@ def _tells(span: Any, attributes: Mapping[str, Any]) -> bool:
 
 
 def _opted_in() -> bool:
-    """For an owner whose span does not record, so that nothing can be read from it."""
+    """Whether an owner exists with a span that does not record, so that nothing can be read from it."""
     opted = os.environ.get("OTEL_SEMCONV_STABILITY_OPT_IN", "").split(",")
     if not any(part.strip() in ("http", "http/dup") for part in opted):
         return False
@@ -116,7 +116,7 @@ def _opted_in() -> bool:
 
 
 def is_traced(request: Any) -> bool:
-    """Whether somebody has given the request a propagation header already."""
+    """Whether the request has a propagation header already."""
     return any(True for _ in _carried(request))
 
 

@@ -1,4 +1,4 @@
-"""How full pools are: the limits of those that have one, and the connections they hold, by kind of client and by name."""
+"""How full pools with a limit are: their limits and connections, by kind of client and by name."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from poolscope.signals import names
 from poolscope.story.live import LIVE
 
 Key = tuple[str, str | None]
-"""The kind of client, and what the program calls its pools."""
+"""The kind of client, and the name of its pools."""
 
 
 class PoolSums:
-    """Sums over live pools that open so many connections and no more."""
+    """Sums over live pools with a limit of connections."""
 
     __slots__ = ("active", "idle", "most", "most_idle")
 
@@ -49,7 +49,7 @@ def limited_pools() -> dict[Key, PoolSums]:
 
 
 def values(metric: str) -> dict[tuple[Any, ...], tuple[dict[str, Any], float]]:
-    """The values of one of the metrics of pools, with their attributes, by what tells them apart."""
+    """The values of one metric of pools, with their attributes, by kind and name."""
     counts: dict[tuple[Any, ...], tuple[dict[str, Any], float]] = {}
     for (kind, name), sums in limited_pools().items():
         about = {names.CLIENT_KIND: kind, **called(name)}

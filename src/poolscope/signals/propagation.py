@@ -1,4 +1,4 @@
-"""Headers that tell the server whose child its span is, for requests whose span is ours."""
+"""Propagation headers for requests with a span of ours."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 
 class Propagation:
-    """Asks the global propagator, or does its work where it is exactly the default one."""
+    """Calls the global propagator, or does its work itself if it is exactly the default one."""
 
     def __init__(self) -> None:
         self._seen: Any = None

@@ -1,8 +1,8 @@
-"""What may be said about a request: its URL, method, server and error, without secrets.
+"""What may be reported about a request: its URL, method, server and error, without secrets.
 
 The rules are the conventions' (https://opentelemetry.io/docs/specs/semconv/registry/attributes/url/): no
 userinfo, and no value of a query key that carries a signature. The keys are the union of those listed by
-v1.41 and v1.44, because both kinds of signed URL are still about.
+v1.41 and v1.44, because both kinds of signed URL are still in use.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def _without_signatures(url: str) -> str:
 
 
 def excluding_servers(patterns: str | None) -> Callable[[RawOrigin], bool] | None:
-    """Whether a server is one of those that the comma-separated ``patterns`` fit; None without any."""
+    """A function that says whether comma-separated ``patterns`` fit a server; None without patterns."""
     parts = [part.strip() for part in (patterns or "").split(",") if part.strip()]
     if not parts:
         return None

@@ -1,4 +1,4 @@
-"""The spans of what happened before a request could be sent: waiting in the pool, setting a connection up."""
+"""Spans of the time before a request could be sent: waiting in the pool, setting a connection up."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from poolscope.story.pool import name_of
 
 
 class SetupSpans:
-    """Makes them, as far as the options want them."""
+    """Makes these spans, as far as the options want them."""
 
     def __init__(self, tracer: Tracer, options: Options) -> None:
         self._tracer = tracer
@@ -35,7 +35,7 @@ class SetupSpans:
     def setup(
         self, parent: Span, connection: Connection, anchor: int, origin: RawOrigin
     ) -> SpanContext | None:
-        """Tell a setup for ``origin`` that succeeded or failed, with its phases, under ``parent``.
+        """Make the span of a setup for ``origin`` that succeeded or failed, with its phases, under ``parent``.
 
         ``anchor`` is epoch ns at 0. Both ends are given explicitly, so nothing stays open when the setup is cut short.
         """
@@ -82,7 +82,7 @@ class SetupSpans:
             child.end(end_time=anchor + int(part.over * 1e9))
 
     def wait(self, parent: Span, exchange: Exchange, anchor: int, failure: Failure | None) -> None:
-        """Tell that ``exchange`` waited ``pool_wait`` seconds in the pool's queue."""
+        """Make the span of a wait of ``pool_wait`` seconds in the pool's queue."""
         if not (self._successes if failure is None else self._failures):
             return
         attributes = {**server_attributes(exchange.origin), **called(name_of(exchange.pool))}
@@ -120,7 +120,7 @@ def _begun(part: _Part) -> float:
 
 
 def _parts(connection: Connection, failure: Failure | None) -> Iterator[_Part]:
-    """The phases; not ``connect`` where each address tried is one."""
+    """The phases; without ``connect`` if each address tried has its own span."""
     last = len(connection.phases) - 1
     for index, (phase, begun, over) in enumerate(connection.phases):
         if phase == "connect" and connection.tried:
@@ -133,7 +133,7 @@ def _parts(connection: Connection, failure: Failure | None) -> Iterator[_Part]:
 
 
 def _attempts(connection: Connection, failure: Failure | None) -> Iterator[_Part]:
-    """Every address tried, and every retry; the last one broke with the setup, if that broke while connecting."""
+    """Every address tried, and every retry; if the setup failed while connecting, the last attempt has its error."""
     last = len(connection.tried) - 1
     for index, (address, begun, over, what) in enumerate(connection.tried):
         about, detail = _place(peer(address) or (_connected_to(connection) if index == last else {}))
@@ -156,7 +156,7 @@ def _status(failure: Failure, connection: Connection) -> Status:
 
 
 def _span_of(connection: Connection) -> tuple[float, float]:
-    """Start and end of the setup; taken from the phases if they were not written down."""
+    """Start and end of the setup; taken from the phases if they were not noted."""
     phases = connection.phases
     ended = connection.opened_at
     if ended is None:
@@ -170,7 +170,7 @@ def _span_of(connection: Connection) -> tuple[float, float]:
 
 
 def _speaks_to_proxy(connection: Connection, index: int) -> bool:
-    """Whether the phase at ``index`` is with the proxy, not with the server behind it."""
+    """Whether the phase at ``index`` concerns the proxy, not the server behind it."""
     if connection.via == "forward":
         return True
     before = (phase for phase, _, _ in connection.phases[:index])
@@ -178,7 +178,7 @@ def _speaks_to_proxy(connection: Connection, index: int) -> bool:
 
 
 def _connected_to(connection: Connection) -> Attributes:
-    """The peer; where the connect failed, the address that it was for, if no name had to be looked up."""
+    """The peer; if the connect failed, the requested address, unless a name had to be looked up."""
     about = peer(connection.peer)
     asked = text(connection.dns_name)
     if about or connection.via != "direct" or asked is None or not _ADDRESS.fullmatch(asked):
@@ -190,7 +190,9 @@ _ADDRESS: Final = re.compile(r"[0-9.]+|[0-9a-fA-F.]*:[0-9a-fA-F:.]+")
 
 
 def _phase(phase: str, connection: Connection, *, to_proxy: bool) -> tuple[Attributes, str | None]:
-    """Attributes of a phase's span, and what .NET has in its name. Behind a proxy the name looked up is the proxy's."""
+    """Attributes of a phase's span, and .NET's addition to its name. Behind a proxy the name looked up is the
+    proxy's.
+    """
     if phase == "dns":
         asked = text(connection.dns_name)
         about: Attributes = {} if asked is None else {names.DNS_NAME: asked}

@@ -1,4 +1,4 @@
-"""The live path's door: a request's span and what hangs from it, made in the request's own task.
+"""The live path's door: makes a request's span and the spans below it, in the request's own task.
 
 A request's span reaches from asking for a connection to the response headers (or the failure), with the
 times the hooks took. Nothing here waits for the drain, and nothing is attached to the context: no code
@@ -47,7 +47,7 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 
 def _harmless(method_: _F) -> _F:
-    """A tracer that raises must not take the hook down that called us: what it saw is still true."""
+    """A tracer that raises must not disable the hook that called us: its facts are still true."""
 
     @functools.wraps(method_)
     def guarded(self: RequestSpans, one: Any, other: Any) -> Any:
@@ -103,7 +103,7 @@ class RequestSpans:
         return f"<RequestSpans by {self._tracer!r}>"
 
     def request_started(self, exchange: Exchange, request: Any) -> Iterable[tuple[str, str]] | None:
-        """Make the request's span, or find whose it is; returns propagation headers when it is ours."""
+        """Make the request's span, or find its owner; returns propagation headers if it is ours."""
         if self._tick is not None:
             self._tick()
         return self._request_started(exchange, request)
@@ -150,7 +150,7 @@ class RequestSpans:
 
     @_harmless
     def setup_ended(self, connection: Connection, exchange: Exchange | None) -> None:
-        """Tell a setup as a child of the request that waited for it, if that one records."""
+        """Make the span of a setup, as a child of the request that waited for it, if that records."""
         live = None if exchange is None else exchange.live
         if exchange is None or live is None or live.span is None or connection.epoch != FACTS.epoch:
             return
@@ -189,7 +189,7 @@ class RequestSpans:
 
     @_harmless
     def request_failed(self, exchange: Exchange, _error: BaseException) -> None:
-        """End the request's span with the error, unless the caller merely changed its mind."""
+        """End the request's span with the error, unless the caller cancelled."""
         live: Live | None = exchange.live
         if live is None or live.span is None:
             return
@@ -267,7 +267,7 @@ class RequestSpans:
         if connection is not None:
             opener = connection.opened_by == exchange.id
             setup = connection.span
-            # Without a setup span, its facts are on the span of the request that it was made for.
+            # Without a setup span, the connection's facts are on the span of its first request.
             lean = self._lean and (setup is not None or not opener)
             attributes = exchange_facts(exchange, connection, lean=lean)
             if self._links and not opener and setup is not None and setup.trace_flags.sampled:
@@ -286,7 +286,7 @@ class RequestSpans:
 
     @staticmethod
     def _link(span: Any, live: Live, setup: SpanContext) -> None:
-        # A span of somebody else's may cover several exchanges on one connection.
+        # Another package's span may cover several exchanges on one connection.
         if live.own or not any(link.context == setup for link in getattr(span, "links", None) or ()):
             span.add_link(setup)
 

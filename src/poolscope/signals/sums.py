@@ -1,4 +1,4 @@
-"""The material of metrics and events: the sums for a server, and the facts that wait to be sent one by one."""
+"""The data behind metrics and events: the sums for a server, and the facts that wait to be sent one by one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ EVERYDAY: Final[tuple[CloseReason, ...]] = (
     "pool_full",
     "server_closed_idle",
 )
-"""Close reasons whose counters are there, as 0, from the first sight of a server on."""
+"""Close reasons with counters that are reported, as 0, as soon as a server is known."""
 
 Attributes = dict[str, Any]
 
@@ -79,7 +79,7 @@ class Unanswered(NamedTuple):
 
 
 class Broken(NamedTuple):
-    """A response of which the rest never came, for the event."""
+    """A response that was never completed, for the event."""
 
     sheet: facts.Exchange
     failure: facts.Failure
@@ -88,7 +88,7 @@ class Broken(NamedTuple):
 
 
 class Found(NamedTuple):
-    """A finding, for the event, with the SpanContext of a setup that it is about."""
+    """A finding, for the event, with the SpanContext of a setup that shows it."""
 
     finding: records.Finding
     span: Any
@@ -120,12 +120,12 @@ class Server:
         self.attributes = attributes
         self.opened = 0
         self.failed: dict[tuple[str, facts.ErrorType | None], int] = {("connect", None): 0}
-        """By phase and error; the first is there, as 0, from the first sight of a server on."""
+        """By phase and error; the first is reported, as 0, as soon as a server is known."""
         self.closed: dict[tuple[str, str | None], int] = {(reason, _BY[reason]): 0 for reason in EVERYDAY}
         self.durations: dict[tuple[Any, ...], Series] = {}
         """Series of its requests' duration, by what tells them apart on a sheet."""
         self.broken: dict[facts.ErrorType, int] = {}
-        """Responses of which the rest never came."""
+        """Responses that were never completed."""
         self.timeouts: dict[str | None, int] = {None: 0}
         """Requests that got no connection in time, by the name of their pool."""
         self.reused = 0

@@ -1,4 +1,4 @@
-"""What every span, metric and event is and carries, in one table; tools/registry.py writes semconv/ from it."""
+"""Every span, metric and event with its attributes, in one table; tools/registry.py writes semconv/ from it."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ class Metric(NamedTuple):
     brief: str
     attributes: tuple[str, ...]
     buckets: tuple[float, ...] | None = None
-    """Upper bounds that the conventions advise, or that are ours where they have none."""
+    """Upper bounds of buckets that the conventions advise, else our own."""
     few: tuple[float, ...] | None = None
-    """Those by default: a bucket is a series in Prometheus."""
+    """The default bounds: a bucket is a series in Prometheus."""
 
     @property
     def required(self) -> tuple[str, ...]:
-        """Those that every point has."""
+        """The attributes that every point has."""
         return tuple(key for key in self.attributes if key not in SOMETIMES)
 
 
 class Span(NamedTuple):
-    """One kind of span; ``name`` shows what it is made of."""
+    """One kind of span; ``name`` shows its parts."""
 
     name: str
     kind: str
@@ -66,7 +66,7 @@ SOMETIMES: Final[dict[str, str | None]] = {
     names.ROUTE: "If poolscope's middleware knows the route that is being served.",
     names.POOL_NAME: "If the program has given it a name.",
 }
-"""Attributes that not every point has, and when it does; None where the conventions merely recommend them."""
+"""Attributes that not every point has, and their conditions; None if the conventions merely recommend them."""
 
 SPANS: Final[dict[str, Span]] = {
     "request": Span(

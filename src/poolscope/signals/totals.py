@@ -1,9 +1,8 @@
 """Facts become sums: pure aggregation at drain time, without OpenTelemetry and without a lock.
 
 Only the drain writes here, one thread at a time. Readers take copies that are atomic under the
-interpreter. What must be recorded one by one (histograms, events) waits in ``pending`` until somebody who
-holds no lock passes it on: an instrument's lock taken inside the drain could wait for a collection that
-waits for the drain.
+interpreter. What must be recorded one by one (histograms, events) waits in ``pending`` until a place without locks
+passes it on: an instrument's lock taken inside the drain could wait for a collection that waits for the drain.
 """
 
 from __future__ import annotations
@@ -45,13 +44,13 @@ ROUTES: Final = 100
 
 
 class Totals:
-    """Everything the metrics are made of."""
+    """The data of all metrics."""
 
     def __init__(self) -> None:
         self.limit = 1_000
         """How many servers are distinguished; later ones share ``other``."""
         self.phases = False
-        """Whether each phase of setup is observed by itself."""
+        """Whether each phase of setup has its own histogram."""
         self.excludes: Callable[[facts.RawOrigin], bool] | None = None
         """Whether a server is not reported by name."""
         self.pending: deque[Pending] = deque()
@@ -113,7 +112,7 @@ class Totals:
         self._since = Since.now()
 
     def forget_live(self) -> None:
-        """Nobody will tell the end of the clients that are alive now."""
+        """Forget the clients that are alive now: their end will not be seen."""
         self.clients_alive = dict.fromkeys(self.clients_alive, 0)
 
     def server(self, origin: facts.RawOrigin) -> Server:
@@ -129,7 +128,7 @@ class Totals:
         return known
 
     def _tell(self, origin: facts.RawOrigin, event: Callable[[Attributes], Pending]) -> None:
-        """An event names its server beyond the limit as well; of an excluded one there is none."""
+        """An event names its server beyond the limit as well; excluded servers have no events."""
         if not self._is_excluded(origin):
             self.pending.append(event(_attributes(server(origin))))
 
@@ -173,7 +172,7 @@ class Totals:
         if sheet.epoch != FACTS.epoch:
             return
         if moment == BEGUN:
-            # One that was there before we began to look is alive, but nobody saw it being built.
+            # A client from before is alive, but its construction was not seen.
             built = sheet.created_at is not None
             self.clients_created[kind] = self.clients_created.get(kind, 0) + built
             self.clients_alive[kind] = self.clients_alive.get(kind, 0) + 1
@@ -198,7 +197,7 @@ class Totals:
             self._setup(sheet, at, sheet.opened_at)
         elif moment == ENDED and sheet.failed_phase is not None:
             failure = sheet.failure
-            if failure is not None:  # else the caller changed its mind
+            if failure is not None:  # else the caller cancelled
                 key = (sheet.failed_phase, failure.type)
                 at.failed[key] = at.failed.get(key, 0) + 1
                 self._tell(sheet.origin, lambda server: Failed(sheet, failure, server, sheet.span))

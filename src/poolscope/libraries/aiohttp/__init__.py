@@ -1,6 +1,5 @@
-"""aiohttp: where its sessions, connectors, connections and answers are seen.
-
-Its classes are woven, not its ``TraceConfig``: that is the program's own list, and knows neither connections nor closes.
+"""aiohttp: the hook points of sessions, connectors, connections and answers. ``TraceConfig`` is not used: that list
+belongs to the program, and reports neither connections nor closes.
 """
 
 from poolscope.libraries.aiohttp.session import points

@@ -1,7 +1,5 @@
-"""aiohttp: what a connection carries, and how it is set up.
-
-The task that asked sets it up; the phase in which it gives up is the one that failed. A lookup may be
-shared: who waits for another's has that wait as its dns phase.
+"""aiohttp: the state of a connection, and its setup. The requesting task sets it up; the phase in which it gives up
+has failed. A lookup may be shared: the wait for another task's lookup is also a dns phase.
 """
 
 from __future__ import annotations
@@ -23,18 +21,18 @@ from poolscope.story.sight import Era
 
 
 class Held(held.Held):
-    """What a connection carries; one event loop owns it."""
+    """The state of a connection; one event loop owns it."""
 
     __slots__ = ("payload", "timer", "tls_first")
 
     def __init__(self, era: Era, tls_first: bool = False) -> None:
         super().__init__(era)
         self.tls_first = tls_first
-        """Whether TLS is spoken to whatever is connected to, which may be a proxy."""
+        """Whether TLS is spoken to the connected server, which may be a proxy."""
         self.payload: Any = None
         """The body of the answer that is being read."""
         self.timer: Any = None
-        """That of the call's total time, which cancels its task when it is up."""
+        """The timer of the call's total time, which cancels its task."""
 
     def was_read(self) -> bool | None:
         """Whether the answer's body came to its end; None where another protocol took over."""
@@ -43,7 +41,7 @@ class Held(held.Held):
         return None if upgraded or payload is None else bool(payload.is_eof())
 
     def collected(self) -> None:
-        """The collector takes the connection, and what it was serving."""
+        """The garbage collector takes the connection and its exchange."""
         if self.exchange is not None:
             story.dropped(self.exchange, self.was_read())
         self.mark.collected()
@@ -68,7 +66,7 @@ def timed(timer: Any, error: BaseException) -> BaseException:
 
 
 def note_error(token: Held, error: BaseException) -> None:
-    """Write down what went wrong on a connection, unless that was seen before."""
+    """Note what went wrong on a connection, unless that was seen before."""
     sheet = token.mark.sheet
     if sheet is not None and not sheet.eof and sheet.error is None:
         name = name_on_the_wire(error, "aiohttp")
@@ -81,7 +79,7 @@ def note_error(token: Held, error: BaseException) -> None:
 ASKING: Final[ContextVar[Exchange | None]] = ContextVar("poolscope_aiohttp_exchange", default=None)
 """The exchange that asks its connector for a connection."""
 MAKING: Final[ContextVar[Any]] = ContextVar("poolscope_aiohttp_setup", default=None)
-"""What the connection will carry that is being set up."""
+"""The state of the connection that is being set up."""
 
 
 def under_way() -> Setup | None:
@@ -114,7 +112,7 @@ def created(token: Held, result: Any) -> None:
 
 
 def carries(protocol: Any, held: Held) -> None:
-    """``protocol`` carries ``held`` from now on, and its transport provides addresses and TLS parameters."""
+    """Attach ``held`` to ``protocol``; addresses and TLS parameters come from its transport."""
     set_mark(protocol, held)
     sheet, transport = held.mark.sheet, protocol.transport
     if sheet is not None and transport is not None:
@@ -141,7 +139,7 @@ def looked_up(token: Setup, result: Any) -> None:
 
 
 def connects() -> Setup | None:
-    """Its addresses are tried: again, where TLS has failed with one of them."""
+    """Its addresses are tried; again, if TLS failed with one of them."""
     setup = under_way()
     if setup is not None and (setup.phase == "tls" or not setup.sheet.attempts):
         setup.enters("connect", setup.sheet.phases.pop()[1] if setup.phase == "tls" else None)
@@ -160,7 +158,7 @@ def trying(addr_info: Any) -> tuple[Setup, Any, float] | None:
 
 
 def tried(token: tuple[Setup, Any, float], error: BaseException | None) -> None:
-    """It was."""
+    """The attempt is over."""
     setup, address, began_at = token
     setup.tried(address, began_at, None if error is None else seen(error))
 

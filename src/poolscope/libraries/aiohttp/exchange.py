@@ -1,6 +1,6 @@
 """aiohttp: a request asks its connector, gets a connection, is sent and answered; and how connections end.
 
-An answer's body is over when its last byte has arrived, whether the program has read it by then or not.
+An answer's body is over when its last byte has arrived, even if the program has not read it yet.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def waits() -> None:
 
 
 def got(connector: Any, token: Exchange, result: Any, req: Any) -> None:
-    """It has its connection, and nothing comes between that and its head on the wire."""
+    """It has its connection; next its head is written."""
     held = watched(result.protocol) or _found(connector, result.protocol, token)
     if token._mark is not held.mark:
         story.assigned(token, held.mark)
@@ -86,7 +86,7 @@ def got(connector: Any, token: Exchange, result: Any, req: Any) -> None:
 
 
 def _found(connector: Any, protocol: Any, exchange: Exchange) -> at.Held:
-    """What a connection carries that was opened before we looked."""
+    """The state of a connection that was already open."""
     held = at.Held(exchange._pool.era)
     if not exchange.silent:
         sheet = held.mark.found_open(exchange.origin, "direct", exchange._pool.sheet)
@@ -136,7 +136,7 @@ def writes(_request: Any, conn: Any) -> Any:
 
 
 def written(_request: Any, conn: Any, token: at.Held) -> None:
-    """It was, unless the connection has an error now, which is how aiohttp passes one on."""
+    """Its body was written, unless the connection has an error now: aiohttp passes errors on that way."""
     failed = conn.protocol is None or conn.protocol.exception() is not None
     if not failed and token.exchange is not None and token.exchange.headers_at is None:
         story.sent(token.exchange)
@@ -146,7 +146,7 @@ def written(_request: Any, conn: Any, token: at.Held) -> None:
 
 
 def answered(token: at.Held, result: Any) -> None:
-    """The headers of an answer are there, or of an interim one."""
+    """The headers of an answer, or of an interim answer, are there."""
     (message, token.payload), exchange = result, token.exchange
     if exchange is None or (100 <= message.code < 200 and message.code != 101):
         return
@@ -158,7 +158,7 @@ def answered(token: at.Held, result: Any) -> None:
 
 
 def unsent(token: at.Held, error: BaseException) -> None:
-    """Sending raised, or waiting for the answer."""
+    """Sending, or waiting for the answer, raised."""
     exchange = token.exchange
     if exchange is not None and exchange.headers_at is None:
         error = at.timed(token.timer, error)
@@ -167,7 +167,7 @@ def unsent(token: at.Held, error: BaseException) -> None:
 
 
 def releasing(_connector: Any, protocol: Any, frame: FrameType) -> None:
-    """A connection is given back, its answer read or not: all is written before it passes on."""
+    """A connection is given back, its answer read or not: everything is noted before its next owner gets it."""
     held = watched(protocol)
     exchange: Exchange | None = None if held is None else held.exchange
     if held is None or exchange is None or exchange.headers_at is None:
@@ -185,7 +185,7 @@ def releasing(_connector: Any, protocol: Any, frame: FrameType) -> None:
 
 
 def _raised_in(payload: Any) -> BaseException | None:
-    """The error that aiohttp gave the reader of ``payload``, or what ended its reading."""
+    """The error that aiohttp gave the reader of ``payload``, or the error that ended the reading."""
     known: BaseException | None = payload.exception()
     released = type(known).__name__ == "ClientConnectionError"  # the error that a release gives a late reader
     return handled_in(payload) if known is None or released else known
@@ -218,7 +218,7 @@ def _trigger(held: at.Held, sheet: Connection, protocol: Any, frame: FrameType) 
 
 
 def _left_idle(sheet: Connection) -> CloseTrigger:
-    """Who ends an idle connection that the server has closed; the newest request may have asked for that."""
+    """The close trigger of an idle connection that the server closed; the newest request may have asked for that."""
     if sheet.request_closes:
         return "exchange"
     sheet.readable_at = now()
@@ -226,12 +226,12 @@ def _left_idle(sheet: Connection) -> CloseTrigger:
 
 
 def closed(token: tuple[at.Held, Connection]) -> None:
-    """It is closing: the loop does the rest."""
+    """The close has begun; the event loop does the rest."""
     token[0].mark.closed(token[1], now() - (token[1].closed_at or 0.0))
 
 
 def losing(protocol: Any, exc: BaseException | None) -> None:
-    """A connection is lost; where aiohttp has not closed it, the other side or the network did."""
+    """A connection is lost; if aiohttp did not close it, the other side or the network did."""
     held = watched(protocol)
     if held is None or held.mark.sheet is None or protocol.transport is None:
         return
@@ -247,7 +247,7 @@ def losing(protocol: Any, exc: BaseException | None) -> None:
 
 
 def _has_whole_answer(protocol: Any) -> bool:
-    """Whether all of an answer has arrived that the request's task has not seen yet."""
+    """Whether a whole answer has arrived that the request's task has not seen yet."""
     answers = [answer for answer, _ in protocol._buffer if answer[0].code >= 200]
     return bool(answers) and answers[0][1].is_eof() and not answers[0][0].should_close
 
@@ -258,7 +258,7 @@ _REQ: Final = "client_reqrep.ClientRequest"
 _ASK: Final = Point(_BASE, "connect", before=asks, after=got, failed=failed, var=at.ASKING, takes=("req",))
 
 CONNECTORS: Final = (_ASK, at.create(_BASE))
-"""On the classes of connectors that a program brings."""
+"""The hook points of a program's own connector classes."""
 
 EXCHANGE: Final = (
     _ASK,

@@ -1,6 +1,5 @@
-"""aiohttp: sessions' birth, use and close.
-
-A session's connector is marked as its own; a connector that several sessions share belongs to none of them.
+"""aiohttp: construction, use and close of sessions. A session's connector is marked as its own; a connector shared by
+several sessions belongs to none of them.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ def _kind(_session: Any) -> str:
 
 
 def built(session: Any, token: float, frame: FrameType) -> None:
-    """It has been built, perhaps by ``aiohttp.request`` for one call only."""
+    """A session was built, perhaps by ``aiohttp.request`` for only one call."""
     if not story.built_within(clients.mark_of(session), token):
         one_off = frame.f_code.co_name == "request" and frame.f_globals.get("__name__") == "aiohttp.client"
         kind = "aiohttp.request" if one_off else _kind(session)
@@ -42,7 +41,7 @@ def _leave(session: Any, mark: ClientMark) -> None:
 def calls(session: Any, frame: FrameType) -> Call | None:
     """The program makes a call, which may take several exchanges."""
     mark = clients.in_sight(session, _kind, _leave)
-    # What a session shares, it does not throw away: there it may be like any other.
+    # A session does not throw away a shared connector, so such sessions need no settings.
     call = clients.sends(session, mark, frame, session._connector_owner)
     return None if call is CURRENT_CALL.get() else call
 
@@ -65,5 +64,5 @@ SESSION: Final = (
 
 
 def points(_module: ModuleType) -> tuple[Point, ...]:
-    """Where aiohttp is seen."""
+    """The hook points of aiohttp."""
     return *SESSION, *EXCHANGE, *SETUP

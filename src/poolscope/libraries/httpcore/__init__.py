@@ -1,7 +1,7 @@
-"""httpcore and httpcore2, which have the same names: where pools, connections, streams and answers are seen.
+"""httpcore and httpcore2, which share their names: the hook points of pools, connections, streams and answers.
 
-The library is woven at its protocol, at methods that run once for each request and in its own task. Backends,
-streams and connections are woven when they are met, as a program may bring its own.
+The library is woven at its protocol, at methods that run once for each request and in its own task. Backends, streams
+and connections are woven when first seen, because a program may use its own classes.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _POINTS: Final[dict[str, tuple[Point, ...]]] = {}
 
 
 def points(module: ModuleType) -> tuple[Point, ...]:
-    """Where ``module``, httpcore or httpcore2, is seen."""
+    """The hook points of ``module``, httpcore or httpcore2."""
     known = _POINTS.get(module.__name__)
     if known is None:
         of_styles = (*_of_style(module, "", ""), *_of_style(module, "Async", "a"))

@@ -19,7 +19,7 @@ def met(connection: Any, pool: Any, mark: Pooled) -> Wire:
 
 
 def adopt_connections(pool: Any, mark: Pooled) -> None:
-    """Take over what ``pool`` holds already."""
+    """Observe the existing connections of ``pool``."""
     for connection in pool.connections:
         protocol = names.protocol_of(connection)
         if protocol is not None:  # else still being set up by an unobserved request

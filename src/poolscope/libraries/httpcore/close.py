@@ -1,4 +1,4 @@
-"""How a connection ends: who closes its stream, and what the library saw before."""
+"""The end of a connection: who closes its stream, and what the library saw before."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def pool_tidies() -> CloseTrigger | None:
 
 
 class Closing(NamedTuple):
-    """A close that we are the first to see."""
+    """Takes the sheet if this is the first close."""
 
     wire: Wire
     sheet: Connection
 
 
 def closing(stream: Any, frame: FrameType) -> Closing | None:
-    """Somebody closes the stream: note who and why, before the socket is gone."""
+    """The stream is about to close: note who closes it and why, before the socket is gone."""
     wire = wire_of(stream)
     if wire is None or wire.setup is not None:
         return None
@@ -107,7 +107,7 @@ def _note_http2(sheet: Connection, protocol: Any) -> None:
     error = names.broken_by(protocol)
     if error is not None and not sheet.goaway:
         name = names.class_of(error).__name__
-        # What arrived is understood elsewhere: the end of what can be read is all that is called so here.
+        # Here eof means only that there is nothing more to read; the data is interpreted elsewhere.
         sheet.eof = name == "RemoteProtocolError"
         sheet.error = name
         what = failures.Seen("ended") if sheet.eof else errors.seen(error)
@@ -117,7 +117,7 @@ def _note_http2(sheet: Connection, protocol: Any) -> None:
 
 def _note_http1(wire: Wire, sheet: Connection, protocol: Any, error: BaseException | None) -> None:
     if isinstance(error, GeneratorExit) and sheet.last_status is not None:
-        # The iterator over the body was let go half way: the program has read enough, and nothing failed.
+        # The iterator over the body was dropped half way: the program has read enough, and nothing failed.
         sheet.close_trigger, sheet.body_complete = "response", False
         return
     failed = error if sheet.close_trigger == "exchange" else None
@@ -136,10 +136,10 @@ STREAM_ENDS: Final = (
     Point("NetworkStream", "close", before=closing, always=closed),
     Point("NetworkStream", "aclose", before=closing, always=closed),
 )
-"""On the classes of streams that are connections' ends."""
+"""The hook points of the stream classes of connections."""
 
 CONNECTIONS: Final = (
     Point("ConnectionInterface", "close", before=pool_tidies, var=CLOSER),
     Point("ConnectionInterface", "aclose", before=pool_tidies, var=CLOSER),
 )
-"""On the classes of a pool's connections."""
+"""The hook points of the classes of a pool's connections."""

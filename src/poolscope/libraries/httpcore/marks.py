@@ -1,7 +1,6 @@
-"""What we leave on httpcore's objects: a mark on pools and their connections, a leash on streams and answers.
-
-A mark refers to sheets only. A leash says that the collector took what it was on; nothing but that thing refers
-to it, and once the thing was closed it holds nothing.
+"""Our attributes on httpcore's objects: a mark on pools and connections, a leash on streams and answers. A mark
+refers to sheets only. A leash reports when the garbage collector takes its object; only that object refers to it, and
+after a close it is empty.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ class Pooled(PoolMark):
         return None if self.client is None else self.client.sheet.id
 
     def describes(self, sheet: Pool) -> None:
-        """Write down the pool's limits."""
+        """Note the pool's limits."""
         names.describe(self.pool(), sheet)
 
 
@@ -67,11 +66,11 @@ class Wire(ConnectionMark):
         """The phases of its setup, in order."""
         self.step = 0
         self.connecting = False
-        """Whether the backend is at work: one may ask another."""
+        """Whether a backend is connecting: one backend may call another."""
         self.prior_knowledge = self.via != "forward" and names.prior_knowledge(pool)
         self.http2 = False
         self.protocol: ref[Any] | None = None
-        """What speaks HTTP on it."""
+        """The protocol object on it."""
         set_mark(connection, self)
 
     def is_met(self, protocol: Any) -> None:
@@ -87,13 +86,13 @@ class Wire(ConnectionMark):
         return self.http2 and names.is_full(protocol)
 
     def heard_settings(self) -> None:
-        """Write down how many streams the server and httpcore allow: its settings come before any answer."""
+        """Note how many streams the server and httpcore allow: the server's settings come before any answer."""
         protocol = None if self.protocol is None else self.protocol()
         if self.http2 and self.sheet is not None:
             self.sheet.max_streams = names.max_streams(protocol)
 
     def is_setting_up_for(self, exchange: Exchange) -> bool:
-        """Whether ``exchange`` is what its setup is under way for."""
+        """Whether its setup is under way for ``exchange``."""
         return self.setup is not None and self.setup.exchange is exchange
 
     def ends_phase(self, setup: Setup, at: float | None = None) -> None:
@@ -108,7 +107,7 @@ class Wire(ConnectionMark):
         return self.step >= len(self.plan)
 
     def is_usable(self) -> None:
-        """Whatever was still planned is over, or never was."""
+        """End the rest of the plan."""
         sheet = self.sheet
         if sheet is not None and self.setup is not None:
             if sheet.alpn == "h2" or self.prior_knowledge:
@@ -117,7 +116,7 @@ class Wire(ConnectionMark):
 
 
 class StreamLeash:
-    """On the stream that is the end of a connection now: TLS replaces the one below it."""
+    """On the outermost stream of a connection: TLS replaces the stream below it."""
 
     __slots__ = ("sheet", "wire")
 
@@ -184,13 +183,13 @@ def _answer_collected(exchange: Exchange, inner: Any) -> None:
 
 
 def leash_stream(stream: Any, wire: Wire) -> bool:
-    """Make ``stream`` the end of ``wire``; False where it takes no mark."""
+    """Make ``stream`` the end of ``wire``; False if it takes no mark."""
     let_go(stream)
     return leave(stream, StreamLeash(wire))
 
 
 def leave(thing: Any, leash: StreamLeash | AnswerLeash) -> bool:
-    """Put ``leash`` on ``thing``; False where it takes none, and nothing is said of it."""
+    """Put ``leash`` on ``thing``; False if it takes no attribute, and so cannot be followed."""
     try:
         set_mark(thing, leash)
     except (AttributeError, TypeError):  # its class has slots
@@ -200,13 +199,13 @@ def leave(thing: Any, leash: StreamLeash | AnswerLeash) -> bool:
 
 
 def let_go(stream: Any) -> None:
-    """``stream`` is no connection's end any more."""
+    """``stream`` is no longer the end of a connection."""
     leash = mark_on(stream)
     if isinstance(leash, StreamLeash):
         leash.holds_nothing()
 
 
 def wire_of(stream: Any) -> Wire | None:
-    """The connection that ends at ``stream`` now."""
+    """The connection of the outermost stream ``stream``."""
     leash = mark_on(stream)
     return leash.live if isinstance(leash, StreamLeash) else None

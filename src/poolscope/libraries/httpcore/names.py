@@ -17,7 +17,7 @@ from poolscope.queue import is_the_hosts
 DEFAULT_PORTS: Final = {b"http": 80, b"https": 443, b"ws": 80, b"wss": 443}
 VERSIONS: Final = {b"HTTP/1.0": "1.0", b"HTTP/1.1": "1.1", b"HTTP/2": "2"}
 KEPT: Final = "DONE"
-"""How h11 calls an answer that was read to its end, on a connection that may be used again."""
+"""h11's state for an answer that was read to its end, on a connection that can be reused."""
 READ_TO_END: Final = frozenset((KEPT, "MUST_CLOSE", "CLOSED"))
 _ENDED_BY_FLAG: Final = frozenset(("RECV_END_STREAM", "SEND_END_STREAM"))
 _UNLIMITED: Final = sys.maxsize
@@ -50,7 +50,7 @@ def class_name(error: BaseException) -> str:
 
 
 def describe(pool: Any, sheet: Pool) -> None:
-    """Write the limits of ``pool`` on its sheet; None is unlimited."""
+    """Note the limits of ``pool`` on its sheet; None is unlimited."""
     most = getattr(pool, "_max_connections", None)
     idle = getattr(pool, "_max_keepalive_connections", None)
     sheet.max_connections = None if most == _UNLIMITED else most
@@ -60,7 +60,7 @@ def describe(pool: Any, sheet: Pool) -> None:
 
 
 def settings_of(pool: Any, with_tls: bool) -> list[Any]:
-    """What two pools must have in common for one to do the other's work."""
+    """The settings of a pool; pools with equal settings are interchangeable."""
     names = _SETTINGS if not with_tls else (*_SETTINGS, "_ssl_context")
     return [getattr(pool, name, None) for name in names]
 
@@ -76,10 +76,9 @@ def idle_in(pool: Any) -> int:
 
 
 def makes_room(pool: Any) -> bool:
-    """Whether an idle connection that ``pool`` closes, neither stale nor expired, has to go for another.
-
-    httpcore 1 counts busy connections as surplus too, so that it evicts only where the two limits are
-    equal; there nothing is ever surplus. httpcore2 counts the idle ones.
+    """Whether ``pool`` closes an idle connection, neither stale nor expired, to make room for another. httpcore 1
+    counts busy connections as surplus too, so it evicts only if the two limits are equal, when nothing is ever
+    surplus. httpcore2 counts only idle ones.
     """
     most = getattr(pool, "_max_connections", None)
     idle = getattr(pool, "_max_keepalive_connections", None)
@@ -97,7 +96,7 @@ def makes_room(pool: Any) -> bool:
 
 
 def remote_origin_of(connection: Any) -> RawOrigin:
-    """Where a connection of a pool leads, even if there is a proxy in between."""
+    """The origin of a pool's connection, also behind a proxy."""
     origin = getattr(connection, "_remote_origin", None)
     return origin_of(connection._origin if origin is None else origin)
 
@@ -130,7 +129,7 @@ def phases_of(connection: Any, via: Via, origin: RawOrigin) -> tuple[PhaseName, 
 
 
 def _tls_phases(connection: Any) -> tuple[PhaseName, ...]:
-    """Without a context given, setup loads the CA certificates itself."""
+    """Without a given context, setup loads the CA certificates itself."""
     return ("tls_context", "tls") if getattr(connection, "_ssl_context", "given") is None else ("tls",)
 
 
@@ -177,7 +176,7 @@ def heard_goaway(protocol: Any) -> bool:
 
 
 def broken_by(protocol: Any) -> BaseException | None:
-    """What ended an HTTP2Connection's reading or writing."""
+    """The error that ended an HTTP2Connection's reading or writing."""
     error: BaseException | None = getattr(protocol, "_read_exception", None)
     return getattr(protocol, "_write_exception", None) if error is None else error
 
@@ -198,7 +197,7 @@ def met_the_end(protocol: Any, error: BaseException | None) -> bool:
 
 
 def progress_of(inner: Any) -> str | None:
-    """How far h11 came with the answer that the stream ``inner`` reads; None on HTTP/2."""
+    """h11's state of the answer that the stream ``inner`` reads; None on HTTP/2."""
     try:
         progress: str = inner._connection._h11_state.their_state.__name__
     except AttributeError:
@@ -251,7 +250,7 @@ def note_tls(stream: Any, connection: Connection) -> None:
 
 
 def note_addresses(stream: Any, connection: Connection) -> None:
-    """The socket's own two addresses; a peer that is gone already has none."""
+    """The socket's two addresses; a peer that is gone has none."""
     for name, slot in (("client_addr", "local"), ("server_addr", "peer")):
         try:
             setattr(connection, slot, stream.get_extra_info(name))

@@ -1,4 +1,4 @@
-"""What happens in a pool: a request asks, may queue, is handed a connection, may lose it, is answered or fails."""
+"""Hooks in a pool: a request asks, may queue, is assigned a connection, may lose it, is answered or fails."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from poolscope.story.sight import SIGHT, Era
 
 
 class Looking:
-    """One thread at a time looks into a pool for the first time."""
+    """Held while a pool is seen for the first time."""
 
     lock = RLock()
 
@@ -55,7 +55,7 @@ def mark_of(pool: Any) -> Pooled:
 
 
 def _into_sight(pool: Any, era: Era) -> Pooled:
-    """Look into ``pool``: what it holds already is observed from now on, its past unknown."""
+    """Observe ``pool`` and its existing connections from now on; their past is unknown."""
     with Looking.lock:
         mark = mark_of(pool)
         if not mark.era.goes_on:
@@ -68,7 +68,7 @@ def _into_sight(pool: Any, era: Era) -> Pooled:
 
 
 def observe_pool(pool: Any, name: str | None = None) -> None:
-    """Observe ``pool`` by itself, whatever comes and goes elsewhere, and call it ``name``."""
+    """Observe only ``pool``, independently of `instrument()`, and name it ``name``."""
     _into_sight(pool, SIGHT.own).is_called(name)
 
 
@@ -80,7 +80,7 @@ def asks(pool: Any, request: Any, frames: Callable[[int], FrameType]) -> Exchang
     mark: Pooled | None = mark_on(pool)
     if mark is None or not mark.era.goes_on:
         if not SIGHT.everybody:
-            # Nobody observes it: what happens below it is not the doing of the request that we may be in.
+            # It is not observed: what happens below it does not belong to the request that we may be in.
             return None if CURRENT.get() is None else story.follow_silently(("", "", None), None, None)
         mark = _into_sight(pool, SIGHT.era)
     url, asynchronous = request.url, mark.asynchronous
@@ -156,7 +156,7 @@ def assigned(result: Any) -> None:
 
 
 def _meet(connection: Any, exchange: Exchange) -> Wire | None:
-    """A connection that its pool has just made."""
+    """A connection that its pool has just created."""
     mark: Pooled | None = exchange._pool
     pool = None if mark is None else mark.pool()
     return None if mark is None or pool is None else met(connection, pool, mark)
@@ -200,7 +200,7 @@ def answered(token: Exchange, result: Any) -> None:
 
 
 def releasing(body: Any) -> None:
-    """The answer is being closed, read or not: everything is written before the connection passes on."""
+    """The answer is being closed, read or not: everything is noted before the connection gets its next owner."""
     leash = mark_on(body)
     exchange = leash.exchange if type(leash) is AnswerLeash else None
     if exchange is None:
@@ -222,7 +222,7 @@ def releasing(body: Any) -> None:
         return
     error = names.failure_of(body)
     if error is None or isinstance(error, GeneratorExit):
-        # The iterator was let go half way: the program has read enough.
+        # The iterator was dropped half way: the program has read enough.
         story.ended(exchange, complete, exchange.error)
     else:
         story.ended(exchange, complete, names.class_name(error), what=errors.seen(error))
@@ -241,4 +241,4 @@ BODIES: Final = (
     Point("PoolByteStream", "close", before=releasing),
     Point("PoolByteStream", "aclose", before=releasing),
 )
-"""The end of an answer, on the response stream of a pool."""
+"""The hook points of a pool's response streams."""

@@ -1,6 +1,6 @@
-"""What happens on a connection: a request has really got it, and is sent.
+"""Hooks on a connection: a request really has it, and is sent.
 
-The pool may hand one idle connection to several requests; the one that gets to send its headers has it. On HTTP/2
+The pool may hand one idle connection to several requests; the request that sends its headers has it. On HTTP/2
 that is where a stream gets its id, which is also its place in wire order.
 """
 
@@ -42,7 +42,7 @@ def gets(protocol: Any, request: Any, stream_id: int | None) -> None:
 
 
 def _meets(protocol: Any, wire: Wire, exchange: Exchange, request: Any) -> bool:
-    """Whether ``protocol`` is what speaks HTTP on ``wire``: CONNECT belongs to the setup."""
+    """Whether ``protocol`` speaks HTTP on ``wire``: a CONNECT belongs to the setup."""
     setup = wire.setup
     if setup is not None:
         if wire.via == "tunnel" and request.method == b"CONNECT":
@@ -80,6 +80,6 @@ def unsent(protocol: Any, error: BaseException) -> None:
     if exchange.stream_id is None:
         wire.sheet.error = names.class_of(error).__name__
     elif type(error).__module__.partition(".")[0] == "h2" and exchange.connection is not None:
-        # h2 itself refused: nothing was sent, and the id may be another's.
+        # h2 itself refused: nothing was sent, and the id may belong to another stream.
         exchange.connection.requests -= 1
         story.unserved(exchange)

@@ -1,8 +1,7 @@
-"""How a connection is set up: the backend connects, a proxy may be spoken to, TLS takes the stream's place.
+"""The setup of a connection: the backend connects, a proxy may answer, and TLS replaces the stream.
 
 The connecting task is the requesting task, so the current exchange shows which connection it is. Its setup follows
-a plan of phases that the library's own rules fix beforehand; whatever phase it is in when the task gives up is
-the one that failed.
+a plan of phases that the library's own rules fix beforehand; the phase in which the task gives up has failed.
 """
 
 from __future__ import annotations
@@ -140,7 +139,7 @@ def _note_seen(tried: list[Attempt], sheet: Connection, error: failures.Seen | N
 
 
 def watch(stream: Any, wire: Wire) -> None:
-    """``stream`` is the end of ``wire`` from now on."""
+    """``stream`` is the outermost stream of ``wire`` from now on."""
     WEAVER.weave_on_sight(type(stream), STREAMS)
     leash_stream(stream, wire)
 
@@ -206,13 +205,13 @@ BACKENDS: Final = (
     Point("NetworkBackend", "connect_unix_socket", before=connecting, after=connected, failed=not_connected,
           var=LOOKUPS),
 )  # fmt: skip
-"""On the class of a pool's backend."""
+"""The hook points of a backend's class."""
 
 STREAMS: Final = (
     *STREAM_ENDS,
     Point("NetworkStream", "start_tls", before=starting_tls, after=started_tls),
 )
-"""On the classes of the streams that it hands out."""
+"""The hook points of the classes of its streams."""
 
 CONTEXTS: Final = tuple(
     Point(f"{style}.{module}", "default_ssl_context", before=loading_certificates, after=loaded_certificates,
@@ -220,4 +219,4 @@ CONTEXTS: Final = tuple(
     for style in ("_sync", "_async")
     for module in ("connection", "http_proxy", "socks_proxy")
 )  # fmt: skip
-"""Where a connection without a TLS context makes one."""
+"""The hook point where a connection makes its own TLS context."""

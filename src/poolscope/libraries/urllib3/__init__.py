@@ -16,7 +16,9 @@ __all__ = ["points"]
 
 
 def points(module: ModuleType) -> tuple[Point, ...]:
-    """Where urllib3 or its SOCKS support is observed. SOCKS is a separate import, which warns if PySocks is missing."""
+    """The hook points of urllib3 or its SOCKS support. SOCKS is a separate import, which warns if PySocks is
+    missing.
+    """
     if urllib3_future.has_replaced_urllib3():
         return ()
     if module.__name__.endswith(".contrib.socks"):

@@ -13,7 +13,7 @@ from poolscope.story.client import ClientFacts
 
 
 class PoolCall(Call):
-    """A call that began at a pool; its retries and redirects go on with it."""
+    """A call that began at a pool, with its retries and redirects."""
 
     __slots__ = ("first", "outer")
 
@@ -24,7 +24,7 @@ class PoolCall(Call):
 
 
 def current_call() -> Call | None:
-    """The current call; not a call of a pool whose ``urlopen`` is over, which a failed hook may leave behind."""
+    """The current call, unless its pool's ``urlopen`` is over: a failed hook may leave such a call behind."""
     call = CURRENT_CALL.get()
     if type(call) is PoolCall and CURRENT.get() is None:
         call = call.outer

@@ -1,8 +1,7 @@
 """urllib3: who closed a connection.
 
 The function that called ``close()`` shows the reason, at no cost per request and even inside garbage collection,
-where ``sys.exc_info()`` alone may belong to somebody else. Nothing here calls out: closes run in
-finalizers.
+where ``sys.exc_info()`` may belong to other code. Nothing here calls out: closes run in finalizers.
 """
 
 from __future__ import annotations
@@ -51,7 +50,7 @@ def closing(connection: Any, frame: FrameType) -> Closing | None:
 
 
 def closed(token: Closing) -> None:
-    """It is closed."""
+    """The close is over."""
     mark, sheet, began_at = token
     mark.closed(sheet, now() - began_at)
 
@@ -118,7 +117,7 @@ def _is_readable(connection: Any) -> bool:
 
 
 def _with_pool(ending: CloseTrigger, sheet: Connection, connection: Any, at: float) -> CloseTrigger:
-    """Its pool ends: what the other side has closed meanwhile is seen here for the first time."""
+    """Its pool ends: only here it is seen that the other side closed it meanwhile."""
     if ending == "client" and sheet.idle_since is not None and _is_readable(connection):
         sheet.readable_at = at
     return ending
@@ -134,7 +133,7 @@ def _of_pool(
     outer = frame.f_back
     while outer is not None and outer.f_globals.get("__name__") == "weakref":
         if outer.f_code.co_name == "_exitfunc":
-            return None  # the process ends: it was open to the last
+            return None  # the process ends: it was open until now
         outer = outer.f_back
     return "gc"
 

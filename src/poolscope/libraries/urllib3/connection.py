@@ -28,7 +28,7 @@ from poolscope.story import exchange as exchanges
 from poolscope.story.runtime import current_task
 from poolscope.story.suppression import suppressed
 
-# _make_request swallows these: the server may have answered before it stopped listening.
+# _make_request ignores these: the server may have answered before it stopped reading.
 _SWALLOWED: Final = (BrokenPipeError, ConnectionResetError)
 
 
@@ -66,7 +66,7 @@ def _next_without_pool(held: Held, before: Exchange) -> None:
 
 
 def _asks_without_pool(connection: Any, method: Any, url: Any, frame: FrameType) -> Exchange:
-    """Somebody uses a connection by itself, past any pool."""
+    """A connection is used without a pool."""
     origin = ("https" if connection.default_port == 443 else "http", connection.host, connection.port)
     if suppressed():
         return exchanges.follow_silently(origin, method, url)
@@ -77,7 +77,7 @@ def _asks_without_pool(connection: Any, method: Any, url: Any, frame: FrameType)
 
 
 def _found_open(connection: Any, held: Held, exchange: Exchange) -> None:
-    """Give a socket its sheet that was opened unseen: before us, or by a ``connect`` that is not urllib3's."""
+    """Give a sheet to a socket that was opened unseen: before, or by a ``connect`` other than urllib3's."""
     mark = held.mark
     origin, via = place_of(connection)
     if exchange.silent:
@@ -112,7 +112,7 @@ def _counted(connection: Any, held: Held, headers: Any) -> Exchange | None:
 
 
 def request_failed(connection: Any, token: Held, headers: Any, error: BaseException) -> None:
-    """It could not be sent, or not as a whole."""
+    """It could not be sent, or not completely."""
     exchange = token.mark.exchange
     if _was_sent(connection):
         _counted(connection, token, headers)
@@ -159,7 +159,7 @@ def no_answer(connection: Any, error: BaseException) -> None:
 
 
 def headers_before_body(response: Any) -> None:
-    """Stand between headers and body, which may be read while the response object is still being made."""
+    """Runs between headers and body, which may be read while the response object is still being created."""
     exchange = CURRENT.get()
     answer = response._original_response
     if exchange is not None and answer is not None and exchange.headers_at is None:

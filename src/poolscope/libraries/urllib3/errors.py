@@ -1,4 +1,4 @@
-"""urllib3: what an exception says about the exchange, and what about the socket."""
+"""urllib3: what an exception means for the exchange and for the socket."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _MADE_BY_EOF: Final = frozenset(("IncompleteRead", "RemoteDisconnected"))
 
 
 def on_the_wire(error: BaseException) -> BaseException:
-    """What happened on the socket, under the exception that urllib3 wrapped it in."""
+    """The socket's error, inside the exception in which urllib3 wrapped it."""
     while type(error).__name__ in _WRAPPERS and type(error).__module__.startswith("urllib3"):
         inner = error.__cause__ or error.__context__
         if inner is None:
@@ -78,7 +78,7 @@ def has_ended(error: BaseException) -> bool:
 
 
 def note_error(sheet: Connection, error: BaseException) -> None:
-    """Write down what went wrong on a connection's socket."""
+    """Note what went wrong on a connection's socket."""
     sheet.error = name_on_the_wire(error)
     if sheet.error in _MADE_BY_EOF:
         sheet.eof = True

@@ -31,7 +31,7 @@ _CLIENT: Final = "_poolscope_client"
 _WANTED: Final[ContextVar[tuple[str, str | None] | None]] = ContextVar(
     "poolscope_manager_wanted", default=None
 )
-"""The kind of client that managers built here are, and their pools' name, if they are to be observed by themselves."""
+"""The client kind and the pool name of managers that are built here to be observed by themselves."""
 
 
 @contextmanager
@@ -45,7 +45,7 @@ def observed_as(kind: str, pool_name: str | None = None) -> Iterator[None]:
 
 
 def construction_begins() -> float | None:
-    """When it began, where anybody wants to know."""
+    """When it began, if it is observed."""
     return now() if SIGHT.everybody or _WANTED.get() is not None else None
 
 
@@ -91,7 +91,7 @@ def pool_made(manager: Any, result: Any) -> None:
 
 
 def _own(manager: Any, pool: Any) -> None:
-    """Write down the pool's client, unless it is known."""
+    """Note the pool's client, unless it is known."""
     mark: PoolMark | None = mark_on(pool)
     if mark is not None and mark.era.goes_on:
         return

@@ -40,7 +40,7 @@ _SETTINGS: Final = (
     "ssl_version", "ssl_minimum_version", "ssl_maximum_version", "assert_hostname", "assert_fingerprint", "server_hostname",
     "source_address", "socket_options", "_socks_options", "proxy", "proxy_headers", "proxy_config",
 )  # fmt: skip
-"""What two pools must have in common for one to do the other's work."""
+"""The settings of a pool; pools with equal settings are interchangeable."""
 
 
 def asks(pool: Any, method: Any, url: Any, body: Any, headers: Any, frame: FrameType) -> Exchange | None:
@@ -97,7 +97,7 @@ def _origin(own: RawOrigin, url: Any) -> RawOrigin:
             if parts.hostname:
                 return parts.scheme, parts.hostname, parts.port
         except ValueError:
-            pass  # urllib3 will have its say about such a URL
+            pass  # urllib3 itself will complain about such a URL
     return own
 
 
@@ -111,7 +111,7 @@ def _identify(client: ClientFacts, pool: Any, target: Any, headers: Any, body: A
 
 
 def answered(token: Exchange, result: Any) -> None:
-    """It has an answer; perhaps not from a connection of urllib3's, as tools that replay answers give."""
+    """It has an answer, perhaps from a tool that replays answers and not from a connection of urllib3."""
     call_over(token)
     if token.assigned_at is None and token.finished_at is None:
         token.status = getattr(result, "status", None)
@@ -134,7 +134,7 @@ def queues(pool: Any) -> float | None:
 
 
 def got(pool: Any, result: Any, token: float | None = None) -> None:
-    """It has a connection: which one, and after which wait."""
+    """It has a connection: note which, and how long it waited."""
     at = now()
     held: Held | None = mark_on(result)
     if held is None or held.pool is None or not held.era.goes_on:
@@ -160,7 +160,7 @@ def got(pool: Any, result: Any, token: float | None = None) -> None:
 
 
 def _met(pool: Any, connection: Any) -> Held | None:
-    """The pool's connections are looked at when they are first seen."""
+    """A pool's connection is seen for the first time."""
     cls = type(connection)
     mark = mark_of_pool(pool) if hasattr(cls, "_new_conn") else None  # else it is not one of urllib3's
     if mark is None:

@@ -1,6 +1,6 @@
 """urllib3: the setup of a connection in phases, its outcome, and what the socket says about itself.
 
-Where DNS ends and connecting begins is seen without replacing anything: ``create_connection`` (urllib3's
+The end of DNS and the start of connecting are seen without replacing anything: ``create_connection`` (urllib3's
 and PySocks') iterates over ``socket_options`` once per address, after resolving and before connecting.
 """
 
@@ -38,7 +38,7 @@ def begins(connection: Any) -> Setup | None:
 
 
 def place_of(connection: Any) -> tuple[RawOrigin, Via]:
-    """Where a connection leads, and by which way."""
+    """The origin of a connection, and the way to it."""
     via: Via = "direct"
     host, port = connection.host, connection.port
     tunnel = getattr(connection, "_tunnel_host", None)
@@ -63,7 +63,7 @@ def opened(connection: Any, token: Setup) -> None:
 
 
 def failed(connection: Any, token: Setup, error: BaseException) -> None:
-    """It is given up."""
+    """Its setup failed."""
     held = held_by(connection)
     if held is not None:
         token.sheet.eof = has_ended(error)
@@ -119,7 +119,7 @@ class Lookup(resolver.Lookups):
         return True
 
     def _note_attempts(self, until: float | None, peer: Any) -> None:
-        """State which address was tried when."""
+        """Note which address was tried when."""
         sheet, answers = self.setup.sheet, self[0][2] if self else None
         if answers and not _is_address(str(sheet.dns_name)):
             sheet.answers = resolver.hosts(answers)
@@ -165,7 +165,7 @@ def connected(connection: Any, token: Lookup, result: Any) -> None:
 
 
 def not_connected(connection: Any, token: Lookup, error: BaseException) -> None:
-    """There is none."""
+    """There is no socket."""
     if not token.over(connection):
         # Reading the options comes right after the answer: without it there was none, unless a subclass
         # connects in its own way.
@@ -174,7 +174,7 @@ def not_connected(connection: Any, token: Lookup, error: BaseException) -> None:
 
 
 def negotiates() -> None:
-    """Separates PySocks' talk with a SOCKS5 proxy from connecting to it: both happen in one ``connect``."""
+    """Separates PySocks' exchange with a SOCKS5 proxy from connecting to it: both happen in one ``connect``."""
     setup = CURRENT_SETUP.get()
     if setup is not None:
         setup.enters("proxy_tunnel")
@@ -189,7 +189,7 @@ def tunnel_begins(connection: Any) -> Setup | None:
 
 
 def tunnel_made(token: Setup) -> None:
-    """It did."""
+    """The proxy agreed."""
     token.over("tls_context" if token.sheet.origin[0] == "https" else "connect")
 
 
@@ -209,7 +209,7 @@ def handshake_done(token: Setup) -> None:
 
 
 def describe_socket(sheet: Connection, sock: Any) -> None:
-    """Write down addresses and TLS parameters of an open socket, as far as they are known."""
+    """Note the addresses and TLS parameters of an open socket, as far as they are known."""
     if hasattr(sock, "selected_alpn_protocol"):
         sheet.tls_version = _ask(sock, "version")
         cipher = _ask(sock, "cipher")
@@ -262,4 +262,4 @@ SOCKS: Final = (
     Point("socks.socksocket", "_SOCKS5_request", before=negotiates),
 )
 CONNECT: Final = SETUP[:1]
-"""What a connection class of the program's own may do in its own way."""
+"""The hook points that a program's own connection class may override."""

@@ -1,7 +1,7 @@
-"""urllib3: what we leave on its pools and connections, beside what the story keeps.
+"""urllib3: our attributes on its pools and connections.
 
 Between ``_get_conn`` and ``_put_conn`` one thread owns a connection, so its mark needs no lock; after
-``_put_conn`` the next owner may already be running, so everything is written before.
+``_put_conn`` the next owner may already be running, so everything is noted before.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ VERSIONS: Final = {9: "0.9", 10: "1.0", 11: "1.1", 20: "2"}
 
 
 class Request(NamedTuple):
-    """What a door may look at when an exchange starts."""
+    """The request, as the door sees it when an exchange starts."""
 
     method: Any
     target: Any
@@ -47,7 +47,7 @@ class PoolMark(pools.PoolMark):
         self.stand_in = stand_in
         """Its client, unless a call says otherwise."""
         self.origin: RawOrigin = ("", "", None)
-        """Where its connections lead, once it was used."""
+        """The origin of its connections, once it was used."""
 
     def sheet_of(self, pool: Any, client: int | None) -> Pool:
         """The sheet of ``pool``, stated when it is first used by ``client``."""
@@ -69,7 +69,7 @@ def mark_of_pool(pool: Any) -> PoolMark | None:
 
 
 class Held(held.Held):
-    """What an HTTPConnection object carries."""
+    """The state of an HTTPConnection object."""
 
     __slots__ = ("answer", "ending_since", "fresh", "headers", "instead", "pool", "ready")
 
@@ -79,18 +79,18 @@ class Held(held.Held):
         self.fresh = False
         """It held no socket when its present owner got it."""
         self.ready = False
-        """All is prepared for a request: its pool has just handed it over with its socket."""
+        """It is ready for a request: its pool has just handed it over with its socket."""
         self.headers: Any = None
-        """Those of the request under way."""
+        """The headers of the request under way."""
         self.answer: Any = None
         """``http.client``'s response while its body is being read."""
         self.ending_since: float | None = None
-        """When the socket was given up to an answer that says it will not be kept."""
+        """When the socket passed to an answer that says it will not be kept."""
         self.instead: Any = None
-        """The headers that a request without a pool goes on with."""
+        """The changed headers of a request without a pool."""
 
     def collected(self) -> None:
-        """The collector takes the connection before its socket or request was ended."""
+        """The garbage collector takes the connection before the end of its socket or request."""
         if self.mark.sheet is not None:
             gone(self, "gc" if self.ending_since is None else "response", now())
         elif self.mark.exchange is not None:
@@ -104,7 +104,7 @@ def held_by(connection: Any) -> Held | None:
 
 
 def given_to(connection: Any, era: Era | None = None) -> Held | None:
-    """What a connection carries, made if that is of a pool of ``era``, or everybody is observed."""
+    """The state of a connection; created if its pool is of ``era``, or all objects are observed."""
     held = held_by(connection)
     if held is None:
         if era is None:
@@ -205,7 +205,7 @@ def note_request(held: Held, sheet: Connection) -> None:
 
 
 def announced(exchange: Exchange, headers: Any) -> Any:
-    """The headers to go on with, where the live door adds some to a copy of ``headers``; else None."""
+    """A copy of ``headers`` with those that the live door adds; None if it adds none."""
     added = exchanges.announce(exchange, Request(exchange.method, exchange.target, headers))
     if not added:
         return None
@@ -217,7 +217,7 @@ def announced(exchange: Exchange, headers: Any) -> Any:
 
 def _copy_of(headers: Any) -> Any:
     if type(headers).__name__ == "CaseInsensitiveDict" and hasattr(headers, "_store"):
-        # Its own copy() sets one header after the other, which takes longer than all the rest of this.
+        # Its own copy() sets the headers one by one, which takes longer than all the rest here.
         copied = object.__new__(type(headers))
         copied._store = headers._store.copy()
         return copied

@@ -25,7 +25,7 @@ REUSED, JOINED, FRESH, CUT, IN_PROGRESS = 1, 2, 4, 8, 16
 
 
 class _Built(NamedTuple):
-    """A client before its first connection is drawn."""
+    """A client; its construction is drawn on the lane of its first connection."""
 
     site: Site
     created_at: float | None
