@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from functools import partial
 from operator import length_hint
 from typing import Final
 
@@ -10,22 +12,20 @@ from typing import Final
 class Count:
     """A counter that many threads can raise without losing a step; reading does not disturb it."""
 
-    __slots__ = ("_left",)
+    __slots__ = ("_left", "up")
 
     def __init__(self) -> None:
-        self._left = iter(range(sys.maxsize))
+        self._left = iter(range(1, sys.maxsize))
+        self.up: Callable[[], int] = partial(next, self._left)
+        """Raises it by one and returns the new value, which no other call gets."""
 
     def __repr__(self) -> str:
         return f"<Count {self.value}>"
 
-    def up(self) -> int:
-        """Raise it by one and return the new value, which is unique to this call."""
-        return next(self._left) + 1
-
     @property
     def value(self) -> int:
         """How often it was raised."""
-        return sys.maxsize - length_hint(self._left)
+        return sys.maxsize - 1 - length_hint(self._left)
 
 
 class Ids:

@@ -27,7 +27,7 @@ _number_ids: Final = itertools.count(1)
 class Identity:
     """What one client has sent and how it is set up, as a set of hashes; equal sets have equal numbers."""
 
-    __slots__ = ("_credentials", "_items", "_parts", "apart", "calls", "number")
+    __slots__ = ("_credentials", "_items", "_parts", "apart", "calls", "number", "settled")
 
     def __init__(self) -> None:
         self.calls = 0
@@ -37,15 +37,12 @@ class Identity:
         """The same without its credentials; None while it has sent none."""
         self._credentials: set[int] = set()
         self._items: set[int] | None = set()
+        self.settled = False
+        """Whether what it sends from now on does not matter any more."""
         self._parts: set[tuple[str, int]] = set()
 
     def __repr__(self) -> str:
         return f"<Identity {self.number} after {self.calls} calls>"
-
-    @property
-    def settled(self) -> bool:
-        """Whether further requests cannot change its number any more."""
-        return self._items is None
 
     def sends(
         self, headers: Iterable[tuple[Text, Text]], target: Text | None, body: Any = None
@@ -55,7 +52,7 @@ class Identity:
         if self._items is not None:
             self._add(items_of(headers, target, body, self._credentials))
             if self.calls >= CALLS:
-                self._items = None
+                self._settles()
         return self.number
 
     def is_set_up(self, part: str, *values: Any) -> None:
@@ -71,6 +68,10 @@ class Identity:
         self._parts.add(key)
         return False
 
+    def _settles(self) -> None:
+        self._items = None
+        self.settled = True
+
     def _add(self, items: Iterable[int]) -> None:
         known = self._items
         if known is None:
@@ -78,7 +79,7 @@ class Identity:
         before = len(known)
         known.update(items)
         if len(known) > _ITEMS:
-            self._items = None  # a client that sends so many different things is like no other
+            self._settles()  # a client that sends so many different things is like no other
             self.number = next(_number_ids)
             self.apart = None
         elif self.number is None or len(known) != before:

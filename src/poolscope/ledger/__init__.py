@@ -144,12 +144,14 @@ class Ledger:
             return  # a forked child reads the answer to its parent's request; the parent reports it
         LIVE.exchanges.pop(sheet.id, None)
         sheet._peers.pop(sheet.id, None)
-        self._in_progress.pop(sheet.id, None)
+        if self._in_progress:
+            self._in_progress.pop(sheet.id, None)
         self.requests += 1
         connection = sheet.connection
         if connection is not None:
             connection.unsettled.discard(sheet.id)
-            self._tell_older(connection)
+            if connection.id not in LIVE.connections or connection.id <= self._since.connection:
+                self._tell_older(connection)
         if self._yield is not None and (self.needs is None or self.needs(self.pid, sheet)):
             self._yield(convert.exchange(sheet, self.pid, self.keep_query, keep_path=self.keep_path))
         if self._closing:
@@ -157,9 +159,7 @@ class Ledger:
 
     def _tell_older(self, connection: facts.Connection) -> None:
         """Report a connection that was open before we began, when it is first used."""
-        if connection.closed_at is not None or connection.id in self._older:
-            return
-        if connection.id <= self._since.connection or connection.id not in LIVE.connections:
+        if connection.closed_at is None and connection.id not in self._older:
             self._older.add(connection.id)
             LIVE.connections.setdefault(connection.id, connection)
             self._tell(connection, over=False)

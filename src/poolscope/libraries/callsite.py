@@ -143,7 +143,10 @@ def user(frame: FrameType | None, or_sdk: bool = False) -> RawCallSite | None:
     while frame is not None:
         code = frame.f_code
         file = code.co_filename
-        kind = known[file] if file in known else kind_of(file)
+        try:
+            kind = known[file]
+        except KeyError:
+            kind = kind_of(file)
         if kind:
             if kind == USER:
                 return site_of(code, frame)

@@ -31,7 +31,10 @@ def mark_on(thing: Any, name: str = "_poolscope") -> Any:
 
 def watched(thing: Any) -> Any:
     """The mark on ``thing``; None without a mark of the current era."""
-    mark = mark_on(thing)
+    try:
+        mark = _get(thing, "_poolscope")
+    except AttributeError:
+        return None
     return mark if mark is not None and mark.era.goes_on else None
 
 

@@ -20,6 +20,7 @@ from poolscope.libraries.point import Point
 from poolscope.story import exchange as story
 from poolscope.story.call import CURRENT_CALL
 from poolscope.story.client import ClientFacts
+from poolscope.story.door import ENTRANCE
 from poolscope.story.pool import PoolMark
 
 # It asks
@@ -43,7 +44,8 @@ def asks(connector: Any, req: Any, frames: Callable[[int], FrameType]) -> Exchan
         exchange.queued = _has_to_wait(connector, req)
         if call is not None and call.young is not None:
             _identify(call.young, connector, req)
-        req.headers.update(story.announce(exchange, req))
+        if ENTRANCE.door is not None:
+            req.headers.update(story.announce(exchange, req))
     return exchange
 
 
@@ -116,9 +118,10 @@ def sending(request: Any, conn: Any) -> at.Held | None:
     setup = at.under_way()
     if held is None and setup is not None and request.method == "CONNECT":
         setup.enters("proxy_tunnel")
-    if held is None or held.exchange is None or held.mark.sheet is None:
+    exchange = None if held is None else held.exchange
+    if held is None or exchange is None or held.mark.sheet is None:
         return None
-    held.mark.counted(held.exchange)
+    held.mark.counted(exchange)
     asked = request.headers.get("Connection", "").lower() == "close"
     held.mark.sheet.request_closes = asked or conn._connector._force_close
     return held
@@ -137,9 +140,10 @@ def writes(_request: Any, conn: Any) -> Any:
 
 def written(_request: Any, conn: Any, token: at.Held) -> None:
     """Its body was written, unless the connection has an error now: aiohttp passes errors on that way."""
-    failed = conn.protocol is None or conn.protocol.exception() is not None
-    if not failed and token.exchange is not None and token.exchange.headers_at is None:
-        story.sent(token.exchange)
+    exchange, protocol = token.exchange, conn.protocol
+    failed = protocol is None or protocol.exception() is not None
+    if not failed and exchange is not None and exchange.headers_at is None:
+        story.sent(exchange)
 
 
 # It is answered

@@ -7,7 +7,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from poolscope.facts import Exchange, RawOrigin, now
-from poolscope.libraries.marks import mark_on
+from poolscope.libraries.marks import mark_on, watched
 from poolscope.libraries.point import Point
 from poolscope.libraries.urllib3.calls import PoolCall, call_over, current_call
 from poolscope.libraries.urllib3.setup import CONNECT
@@ -24,6 +24,7 @@ from poolscope.libraries.urllib3.state import (
     was_read,
 )
 from poolscope.libraries.weaver import WEAVER
+from poolscope.queue import FACTS
 from poolscope.story import exchange as exchanges
 from poolscope.story.call import CURRENT_CALL, Call
 from poolscope.story.client import ClientFacts
@@ -45,13 +46,15 @@ _SETTINGS: Final = (
 
 def asks(pool: Any, method: Any, url: Any, body: Any, headers: Any, frame: FrameType) -> Exchange | None:
     """Each pass through ``urlopen`` is an exchange: urllib3 calls itself again for a retry or a redirect."""
-    mark = mark_of_pool(pool)
+    mark: PoolMark | None = watched(pool) or mark_of_pool(pool)
     if mark is None:
         return None
     if suppressed():
         return exchanges.follow_silently(mark.origin, method, url)
     call, begun = _call_of(pool, mark, frame)
-    sheet = mark.sheet_of(pool, call.client)
+    sheet = mark.sheet
+    if sheet is None or sheet.epoch != FACTS.epoch:
+        sheet = mark.sheet_of(pool, call.client)
     origin = mark.origin
     if type(url) is not str or url[:1] != "/":
         origin = _origin(origin, url)
@@ -194,7 +197,8 @@ def given_back(_pool: Any, conn: Any) -> None:
     at = now()
     mark = held.mark
     exchange = mark.exchange
-    _slot_back(exchange)
+    if LIVE.lent:
+        _slot_back(exchange)
     if exchange is not None and exchange.finished_at is None:
         exchanges.ended(exchange, was_read(held), at=at)
     sheet = mark.sheet
@@ -208,7 +212,7 @@ def given_back(_pool: Any, conn: Any) -> None:
 
 
 def _slot_back(exchange: Exchange | None) -> None:
-    if exchange is not None and LIVE.lent:
+    if exchange is not None:
         LIVE.lent.pop(exchange.id, None)
 
 
