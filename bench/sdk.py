@@ -138,14 +138,14 @@ _cleaned_by_the_sdk: Final = cleaning._clean_attribute_value
 
 def quickly_cleaned() -> None:
     """Mend the cleaning."""
-    cleaning._clean_attribute_value = _clean  # type: ignore[assignment]
-    measurement._clean_attribute_value = _clean  # type: ignore[attr-defined]
+    for module in (cleaning, measurement):
+        vars(module)["_clean_attribute_value"] = _clean
 
 
 def bound(steps: Steps) -> Callable[[float], None]:
     """Records into the one series of ``steps``, as an instrument bound to its attributes could."""
     steps.record()
-    consumer: Any = steps.histogram._measurement_consumer  # type: ignore[attr-defined]
+    consumer: Any = steps.histogram._measurement_consumer
     (storage,) = consumer._reader_storages.values()
     (match,) = storage._instrument_view_instrument_matches[steps.histogram]
     (series,) = match._attributes_aggregation.values()

@@ -265,14 +265,16 @@ class RequestSpans:
         if not live.described:
             return {}
         attributes: Attributes = {}
+        before = 0 if live.own else _exchanges_on(span)
         if connection is not None:
             opener = connection.opened_by == exchange.id
             attributes = exchange_facts(
                 exchange, connection, lean=self._opener_lean if opener else self._lean
             )
             setup = connection.span
-            if self._links and not opener and setup is not None and setup.trace_flags.sampled:
-                self._link(span, live, setup)
+            linked = self._links and not opener and setup is not None and setup.trace_flags.sampled
+            if linked and not (before and _has_link(span, setup)):
+                span.add_link(setup)
         else:
             if waited is not None:
                 attributes[names.WAIT_TIME] = waited
@@ -280,16 +282,8 @@ class RequestSpans:
                 attributes[names.CONNECTION_ID] = failure.connection
         attributes.update(called(name_of(exchange.pool)))
         if not live.own:
-            attributes[names.EXCHANGES] = (getattr(span, "attributes", None) or {}).get(
-                names.EXCHANGES, 0
-            ) + 1
+            attributes[names.EXCHANGES] = before + 1
         return attributes
-
-    @staticmethod
-    def _link(span: Any, live: Live, setup: SpanContext) -> None:
-        # A span of somebody else's may cover several exchanges on one connection.
-        if live.own or not any(link.context == setup for link in getattr(span, "links", None) or ()):
-            span.add_link(setup)
 
     def _call(self, name: str, hook: Callable[..., None], *args: Any) -> None:
         try:
@@ -300,6 +294,16 @@ class RequestSpans:
             if name not in self._complained:
                 self._complained.add(name)
                 log.warning("%s raised; the request goes on (said once)", name, exc_info=True)
+
+
+def _exchanges_on(span: Any) -> int:
+    """How many exchanges a span of somebody else's has been described with: it may cover several."""
+    count: int = (getattr(span, "attributes", None) or {}).get(names.EXCHANGES, 0)
+    return count
+
+
+def _has_link(span: Any, setup: SpanContext) -> bool:
+    return any(link.context == setup for link in getattr(span, "links", None) or ())
 
 
 _ERROR = Status(StatusCode.ERROR)
