@@ -264,14 +264,16 @@ class RequestSpans:
         if not live.described:
             return {}
         attributes: Attributes = {}
+        before = 0 if live.own else _exchanges_on(span)
         if connection is not None:
             opener = connection.opened_by == exchange.id
             setup = connection.span
             # Without a setup span, the connection's facts are on the span of its first request.
             lean = self._lean and (setup is not None or not opener)
             attributes = exchange_facts(exchange, connection, lean=lean)
-            if self._links and not opener and setup is not None and setup.trace_flags.sampled:
-                self._link(span, live, setup)
+            linked = self._links and not opener and setup is not None and setup.trace_flags.sampled
+            if setup is not None and linked and not (before and _has_link(span, setup)):
+                span.add_link(setup)
         else:
             if waited is not None:
                 attributes[names.WAIT_TIME] = waited
@@ -279,16 +281,8 @@ class RequestSpans:
                 attributes[names.CONNECTION_ID] = failure.connection
         attributes.update(called(name_of(exchange.pool)))
         if not live.own:
-            attributes[names.EXCHANGES] = (getattr(span, "attributes", None) or {}).get(
-                names.EXCHANGES, 0
-            ) + 1
+            attributes[names.EXCHANGES] = before + 1
         return attributes
-
-    @staticmethod
-    def _link(span: Any, live: Live, setup: SpanContext) -> None:
-        # Another package's span may cover several exchanges on one connection.
-        if live.own or not any(link.context == setup for link in getattr(span, "links", None) or ()):
-            span.add_link(setup)
 
     def _call(self, name: str, hook: Callable[..., None], *args: Any) -> None:
         try:
@@ -299,6 +293,16 @@ class RequestSpans:
             if name not in self._complained:
                 self._complained.add(name)
                 log.warning("%s raised; the request goes on (reported once)", name, exc_info=True)
+
+
+def _exchanges_on(span: Any) -> int:
+    """How many exchanges a span of somebody else's has been described with: it may cover several."""
+    count: int = (getattr(span, "attributes", None) or {}).get(names.EXCHANGES, 0)
+    return count
+
+
+def _has_link(span: Any, setup: SpanContext) -> bool:
+    return any(link.context == setup for link in getattr(span, "links", None) or ())
 
 
 _ERROR = Status(StatusCode.ERROR)
