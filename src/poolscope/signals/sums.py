@@ -89,6 +89,7 @@ class Server:
         "reused",
         "routes",
         "timeouts",
+        "use_time",
     )
 
     def __init__(self, attributes: Attributes) -> None:
@@ -101,6 +102,8 @@ class Server:
         """Responses of which the rest never came."""
         self.timeouts: dict[str | None, int] = {None: 0}
         """Requests that got no connection in time, by the name of their pool."""
+        self.use_time = 0.0
+        """Seconds that its requests had a connection."""
         self.reused = 0
         self.fresh = 0
         self.idle_time = 0.0
