@@ -156,12 +156,16 @@ def imports() -> dict[str, list[str]]:
     return {key: value for key, value in told.items() if value}
 
 
+_MANIFEST = (
+    "For `weaver registry check -r semconv`: names and what they build on.\n"
+    "# schema_url is an identity, not an address: no name below .invalid can be anybody's (RFC 2606)."
+)
+
+
 def files() -> dict[str, str]:
     """Each file of the registry, by name."""
     told: dict[str, tuple[str, Group]] = {
-        "manifest.yaml": ("For `weaver registry check -r semconv`: names and what they build on.\n"
-                          "# schema_url is an identity, not an address: no name below .invalid can be anybody's (RFC 2606).",
-                          manifest()),
+        "manifest.yaml": (_MANIFEST, manifest()),
         "attributes.yaml": ("Attributes of our own. Everything else is a reference to the official registry.",
                             {"groups": attributes()}),
         "metrics.yaml": ("Metrics of our own, and those of the official registry that we emit.",

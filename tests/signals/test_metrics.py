@@ -348,6 +348,23 @@ def test_an_unsampled_exchange_gives_no_exemplar(program, telemetry) -> None:
     assert not point.exemplars
 
 
+def test_how_long_connections_are_in_use(telemetry, server) -> None:
+    """Until the answer was read, and without waiting for the pool or for the setup."""
+    import httpx
+
+    with telemetry.instrumented(), httpx.Client(trust_env=False) as client:
+        begun = now()
+        client.get(server.url("/a"))
+        with client.stream("GET", server.url("/b")) as response:
+            held = now()
+            while now() - held < 0.05:
+                pass
+            response.read()
+        took = now() - begun
+        setup = telemetry.points("poolscope.connection.setup.duration")[0].sum
+        assert 0.05 <= telemetry.total("poolscope.pool.connections.use_time") <= took - setup
+
+
 def test_how_full_a_pool_is(telemetry, server) -> None:
     import httpx
 

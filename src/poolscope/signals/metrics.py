@@ -186,6 +186,9 @@ class Metrics:
     def idle_time(self) -> Iterable[Observation]:
         return (Observation(at.idle_time, at.attributes) for at in self._servers())
 
+    def use_time(self) -> Iterable[Observation]:
+        return (Observation(at.use_time, at.attributes) for at in self._servers())
+
     def setup_time(self) -> Iterable[Observation]:
         for at in self._servers():
             for phase, seconds in tuple(at.phases.items()):
@@ -329,6 +332,7 @@ _READERS: Final[dict[str, Callable[[Metrics], Iterable[Observation]]]] = {
     names.POOL_MAX: Metrics.pool_max,
     names.POOL_IDLE_MAX: Metrics.pool_idle_max,
     names.POOL_COUNT: Metrics.pool_count,
+    names.USE_TIME: Metrics.use_time,
     names.POOL_TIMEOUTS: Metrics.pool_timeouts,
     names.STREAMS_COUNT: Metrics.streams_count,
     names.STREAMS_MAX: Metrics.streams_max,

@@ -114,6 +114,7 @@ class Server:
         "reused",
         "routes",
         "timeouts",
+        "use_time",
     )
 
     def __init__(self, attributes: Attributes) -> None:
@@ -128,6 +129,8 @@ class Server:
         """Responses that were never completed."""
         self.timeouts: dict[str | None, int] = {None: 0}
         """Requests that got no connection in time, by the name of their pool."""
+        self.use_time = 0.0
+        """Seconds that its requests had a connection."""
         self.reused = 0
         self.fresh = 0
         self.idle_time = 0.0

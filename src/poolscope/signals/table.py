@@ -190,6 +190,9 @@ METRICS: Final[dict[str, Metric]] = {
         "Connections of the live pools with a limit; a connection in setup is active.",
         (names.CLIENT_KIND, names.POOL_NAME, names.STATE),
     ),
+    names.USE_TIME: Metric(
+        "counter", "s", "poolscope", "Time that requests had a connection, without its setup.", names.SERVER,
+    ),
     names.POOL_TIMEOUTS: Metric(
         "counter", "{timeout}", "poolscope", "Requests that got no connection from their pool in time.",
         (*names.SERVER, names.POOL_NAME),

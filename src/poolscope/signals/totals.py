@@ -256,6 +256,7 @@ class Totals:
                 at.idle_time += sheet.idle_time
         elif sheet.reused is False:
             at.fresh += 1
+        at.use_time += _use_time(sheet)
         if sheet.route is not None and sheet.reused is not None:
             self._routed(sheet.route, sheet.reused, at)
         self._durations(sheet, at, live is not None and live.duration_recorded)
@@ -322,6 +323,15 @@ def _attributes(key: tuple[str, int | None]) -> Attributes:
         if port is None
         else {names.SERVER_ADDRESS: address, names.SERVER_PORT: port}
     )
+
+
+def _use_time(sheet: facts.Exchange) -> float:
+    """Seconds from having a connection that is set up to giving it back."""
+    connection, begun, ended = sheet.connection, sheet.assigned_at, sheet.finished_at
+    if connection is None or begun is None or ended is None:
+        return 0.0
+    opened = connection.opened_at
+    return max(ended - (begun if opened is None or opened < begun else opened), 0.0)
 
 
 def _connects(sheet: facts.Connection) -> bool:
