@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 import requests
-import urllib3
+import urllib3.connection
 from requests.adapters import HTTPAdapter
 
 from poolscope import testing

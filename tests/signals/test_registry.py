@@ -124,7 +124,7 @@ def busy(telemetry: Telemetry, server: Any, monkeypatch: pytest.MonkeyPatch) -> 
             http_version="2", opened_by=waiter.id,
         )  # fmt: skip
         at: Any = on.opened_at
-        on.phases += [("proxy_tunnel", at, at), ("tls_context", at, at), ("tls", at, at)]
+        on.phases.extend([("proxy_tunnel", at, at), ("tls_context", at, at), ("tls", at, at)])
         door.setup_ended(on, waiter)
         door.headers_received(sheets.answered(waiter, on, pool_wait=0.5, joined=True), None)
         LIVE.begins(waiter)

@@ -31,7 +31,7 @@ COLUMNS = ("httpx-sync", "httpx-asyncio", "requests", "urllib3", "aiohttp")
 YES, NO = "yes", "–"
 ROW = re.compile(r"^\| `([\w. ]+)` \| (.+?) \| `([^`]+)` \|$", re.MULTILINE)
 ROWS = {
-    fact: (dict(zip(COLUMNS, cells.split(" | "), strict=True)), test)
+    fact: (dict[str, str](zip(COLUMNS, cells.split(" | "), strict=True)), test)
     for fact, cells, test in ROW.findall((HOUSE / "docs" / "facts.md").read_text("utf-8"))
 }
 Capture = poolscope.testing.Capture

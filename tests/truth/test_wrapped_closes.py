@@ -7,10 +7,10 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-import aiohttp
 import pytest
-import urllib3
+import urllib3.connection
 import wrapt
+from aiohttp.client_proto import ResponseHandler
 from httpcore._backends.anyio import AnyIOStream
 from httpcore._backends.sync import SyncStream
 
@@ -24,7 +24,7 @@ CLOSES: dict[str, tuple[type, str]] = {
     "requests": (urllib3.connection.HTTPConnection, "close"),
     "httpx-sync": (SyncStream, "close"),
     "httpx-asyncio": (AnyIOStream, "aclose"),
-    "aiohttp": (aiohttp.client_proto.ResponseHandler, "close"),
+    "aiohttp": (ResponseHandler, "close"),
 }
 CALLED: list[object] = []
 

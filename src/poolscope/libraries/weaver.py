@@ -81,7 +81,7 @@ class Weaver:
 
 @guard("weave")
 def _weave(done: list[_Woven], point: Point, owner: Any) -> None:
-    there = vars(owner).get(point.method, _MISSING)
+    there: Any = vars(owner).get(point.method, _MISSING)
     inherited = there is _MISSING
     if inherited:
         there = getattr(owner, point.method, _MISSING)
