@@ -16,6 +16,7 @@ import pytest
 import requests
 import urllib3.connection
 from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection
 
 from poolscope import testing
 from tests.servers import Certificates, Running, ServerConfig, in_thread
@@ -87,7 +88,7 @@ def test_streams_that_nobody_reads(certificates: Certificates) -> None:
     assert len(captured.exchanges) == STREAMS + 3
 
 
-class UnixConnection(urllib3.connection.HTTPConnection):
+class UnixConnection(HTTPConnection):
     """As docker's package does it."""
 
     def __init__(self, path: str) -> None:

@@ -91,7 +91,7 @@ def _weave(done: list[_Woven], point: Point, owner: Any) -> None:
     stood = there
     if point.of_class != isinstance(there, classmethod):
         return
-    if point.of_class or (point.method == "__new__" and isinstance(there, staticmethod)):
+    if isinstance(there, classmethod) or (point.method == "__new__" and isinstance(there, staticmethod)):
         there = there.__func__
     same = [woven for woven in done if woven.point.inside is point.inside and woven.wrapper() is not None]
     if (
@@ -104,7 +104,11 @@ def _weave(done: list[_Woven], point: Point, owner: Any) -> None:
     if above is not None:
         above.__wrapped__ = wrapper
     else:
-        setattr(owner, point.method, wrapper if stood is there else type(stood)(wrapper))
+        setattr(
+            owner,
+            point.method,
+            wrapper if stood is there else (classmethod if point.of_class else staticmethod)(wrapper),
+        )
     wrapper.__globals__["_ps_stood"] = stood
     new = _Woven(point, ref(owner), ref(wrapper), inherited)
     done.append(new)
