@@ -118,7 +118,7 @@ def test_a_request_whose_start_was_not_seen_is_counted() -> None:
     story.exchange(None, None, started_at=None)
     log = archive(story.records)
     assert log["entries"] == []
-    assert log["comment"] == "1 request whose start was not seen is left out"
+    assert log["comment"] == "1 request without a known start is left out"
 
 
 def test_every_request_of_several_processes_keeps_its_own_clock() -> None:
