@@ -58,7 +58,7 @@ class Sent:
 
 
 def providers(sent: Sent) -> tuple[Any, Any, Any]:
-    """An SDK whose exporters encode and count."""
+    """An SDK with exporters that encode and count."""
     from opentelemetry.exporter.otlp.proto.common._log_encoder import encode_logs
     from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
     from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
@@ -127,7 +127,7 @@ def _count_series(data: Any, sent: Sent) -> None:
 
 
 def worker(library: str, variant: str, scenario: str, url: str, count: int) -> Sent:
-    """Make the requests in this process, which is told how."""
+    """Make the requests in this process, in a given way."""
     os.environ["OTEL_SEMCONV_STABILITY_OPT_IN"] = "http"
     sent = Sent()
     tracers, meters, loggers = providers(sent)

@@ -83,7 +83,7 @@ class Stack:
         return f"https://localhost:{port}" if "tls" in self.overlays else f"http://127.0.0.1:{port}"
 
     def _credentials(self) -> dict[str, str]:
-        """What OpenTelemetry's exporters read, for a Collector that wants to know who sends."""
+        """Variables for OpenTelemetry's exporters, for a Collector that authenticates senders."""
         told = {}
         if "tls" in self.overlays:
             told["OTEL_EXPORTER_OTLP_CERTIFICATE"] = str(self.folder / "ca.pem")

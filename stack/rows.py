@@ -68,7 +68,7 @@ def are_reused(scope: Scope) -> Row:
                 "The reason, and who closed them.",
                 "cps",
                 (
-                    # Every usual reason is told as 0 from the start: only those that happen are shown.
+                    # Every usual reason is reported as 0 from the start: only those that happen are shown.
                     ask(
                         f"{rate(names.CLOSED, servers, f'{by}, {REASON}, {BY}')} > 0",
                         named(REASON),

@@ -113,7 +113,7 @@ def test_a_request_in_progress_is_there_once_with_what_is_known() -> None:
     assert two["comment"] == "in progress when this was written"
 
 
-def test_a_request_whose_start_was_not_seen_is_counted() -> None:
+def test_a_request_without_a_known_start_is_counted() -> None:
     story = told()
     story.exchange(None, None, started_at=None)
     log = archive(story.records)

@@ -68,7 +68,7 @@ def test_a_program_that_ends_at_once_is_quoted(tmp_path):
 
 
 @pytest.mark.stack
-def test_a_prometheus_without_the_receiver_is_told_so(component, tmp_path):
+def test_a_prometheus_without_the_receiver_is_reported(component, tmp_path):
     for name in COMPONENTS:
         component(name)
     stack = local.Stack(tmp_path, local.Ports.any(), may_build=False)

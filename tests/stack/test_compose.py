@@ -62,7 +62,7 @@ def conditions(name: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_who_waits_for_health_waits_for_one_that_tells_it(name):
+def test_a_wait_for_health_is_for_a_service_that_reports_it(name):
     for other, condition in conditions(name).items():
         assert (condition == "service_healthy") == ("healthcheck" in SERVICES[other])
         if condition == "service_completed_successfully":

@@ -41,7 +41,7 @@ def test_totals_are_sums_over_instances(ran):
     assert min(parts) > 0
 
 
-def test_the_sick_one_is_told_from_the_healthy(ran):
+def test_the_sick_service_is_distinguished_from_the_healthy(ran):
     ratio = {
         service: ran.total("poolscope_requests_total", service, ',poolscope_connection_reused="true"')
         / ran.total("poolscope_requests_total", service)
@@ -86,7 +86,7 @@ def test_what_every_alert_compares_has_data(ran, rule):
     # Without its limits an alert's expression is what it watches; whether it fires is promtool's test.
     watched = re.sub(r" [<>] [0-9.]+", "", rule["expr"].split(" unless ")[0])
     assert watched != rule["expr"]
-    # A hook is told of once it is off, and here none is.
+    # A hook is reported once it is off, and here none is.
     assert bool(ran.query(watched)) == (rule["alert"] != "HooksDisabled")
 
 

@@ -47,7 +47,7 @@ def test_a_panel_is_drawn(page, panel):
         assert service in (HEALTHY, SICK)
 
 
-def test_the_sick_one_is_told_from_the_healthy(page):
+def test_the_sick_service_is_distinguished_from_the_healthy(page):
     """The reuse ratio, as it was at its last export under load."""
     drawn = section(page, "Reuse ratio")
     told = {

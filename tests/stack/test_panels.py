@@ -199,7 +199,7 @@ def by_server(known: Known, interval: float) -> dict[str, dict[str, object]]:
 
 
 def of_process(known: Known, interval: float) -> dict[str, dict[str, object]]:
-    """What the panels show that are not told by server."""
+    """The values of panels that are not split by server."""
     return {
         "Clients built": {
             "httpx.Client": 5 / interval,

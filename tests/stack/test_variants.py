@@ -77,7 +77,7 @@ def ways(stack: Stack, service: str) -> Counter[str]:
 
 @pytest.fixture
 def only(monkeypatch):
-    """A function that lets tail sampling keep what it is told, and nothing else."""
+    """A function that makes tail sampling keep given traces, and nothing else."""
 
     def keep(**settings: str) -> None:
         nothing = {
