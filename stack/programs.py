@@ -84,14 +84,14 @@ class Stack:
 
     def _credentials(self) -> dict[str, str]:
         """Variables for OpenTelemetry's exporters, for a Collector that authenticates senders."""
-        told = {}
+        variables = {}
         if "tls" in self.overlays:
-            told["OTEL_EXPORTER_OTLP_CERTIFICATE"] = str(self.folder / "ca.pem")
+            variables["OTEL_EXPORTER_OTLP_CERTIFICATE"] = str(self.folder / "ca.pem")
             # requests, which the exporters send with, would rather take these.
-            told |= {"REQUESTS_CA_BUNDLE": "", "CURL_CA_BUNDLE": ""}
+            variables |= {"REQUESTS_CA_BUNDLE": "", "CURL_CA_BUNDLE": ""}
         if "auth" in self.overlays:
-            told["OTEL_EXPORTER_OTLP_HEADERS"] = f"authorization=Bearer%20{TOKEN}"
-        return told
+            variables["OTEL_EXPORTER_OTLP_HEADERS"] = f"authorization=Bearer%20{TOKEN}"
+        return variables
 
     def _program(self, name: str, command: list[str], **environment: str) -> Program:
         return Program(

@@ -283,8 +283,8 @@ FINDINGS = "Top findings"
 
 def what_did_poolscope_find(scope: Scope) -> Row:
     # `job` is namespace/name where a service has a namespace; events and traces know the name.
-    told = f"max_over_time({metric(names.FINDINGS)}{{{scope.service}}}[$__range])"
-    service = f'label_replace({told}, "service", "$2", "job", "(.+/)?([^/]+)")'
+    counted = f"max_over_time({metric(names.FINDINGS)}{{{scope.service}}}[$__range])"
+    service = f'label_replace({counted}, "service", "$2", "job", "(.+/)?([^/]+)")'
     return Row(
         "What did poolscope find?",
         (

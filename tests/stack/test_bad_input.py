@@ -166,7 +166,7 @@ def test_a_service_without_a_collector_says_so_and_serves(tmp_path):
     service.start()
     try:
         service.wait_for(lambda: service.said("alone ready"), 30)
-        (said,) = [line for line in service.told().splitlines() if "Collector" in line]
+        (said,) = [line for line in service.output().splitlines() if "Collector" in line]
         assert said.startswith(f"alone: no Collector at {nobody}")
         assert "--otlp" in said
         assert answers(f"http://127.0.0.1:{port}/") == b"order stock"

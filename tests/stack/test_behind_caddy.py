@@ -34,12 +34,12 @@ class Behind(Asking):
 
     def seen(self, service: str) -> dict[str, int]:
         """Linux gives out the ports to one destination in ascending order: none twice within a few hundred."""
-        told = [entry for entry in self.log if entry["uri"].startswith(f"/{service}/")]
-        connections = {(entry["host"], entry["remote_port"]) for entry in told}
+        output = [entry for entry in self.log if entry["uri"].startswith(f"/{service}/")]
+        connections = {(entry["host"], entry["remote_port"]) for entry in output}
         return {
             "connections": len(connections),
-            "requests": len(told),
-            "reused": len(told) - len(connections),
+            "requests": len(output),
+            "reused": len(output) - len(connections),
         }
 
 

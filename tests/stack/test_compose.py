@@ -55,10 +55,10 @@ def test_what_is_called_or_awaited_is_a_service():
 
 def conditions(name: str) -> dict[str, str]:
     """Whom a service waits for, and until when."""
-    told = SERVICES[name].get("depends_on", {})
-    if isinstance(told, list):
-        return dict.fromkeys(told, "service_started")
-    return {other: each["condition"] for other, each in told.items()}
+    output = SERVICES[name].get("depends_on", {})
+    if isinstance(output, list):
+        return dict.fromkeys(output, "service_started")
+    return {other: each["condition"] for other, each in output.items()}
 
 
 @pytest.mark.parametrize("name", SERVICES)
