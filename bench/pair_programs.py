@@ -1,4 +1,4 @@
-"""Programs that are sick, and the same fixed: what the findings promise is held against the difference.
+"""Programs that are sick, and the same fixed: the promises of findings are compared with the difference.
 
     python -m bench.pair_programs PROGRAM sick|fixed URL REQUESTS [watch]
 
@@ -33,7 +33,7 @@ Send = Callable[[str], object]
 
 
 class Pause(NamedTuple):
-    """What a program does between two requests: nothing, for a time that lies between these."""
+    """What a program does between two requests: nothing, for a time between these."""
 
     least: float = 0.0
     most: float = 0.0

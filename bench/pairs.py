@@ -1,4 +1,4 @@
-"""``make pairs``: is the saving that PS101 promises the one that comes? Needs root, for two network namespaces.
+"""``make pairs``: compares the saving that PS101 promises with the real one. Needs root, for two network namespaces.
 
     python -m bench.pairs [--requests 30] [--rounds 3] [--delay 0.025] [--program NAME]
 

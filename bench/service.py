@@ -111,11 +111,11 @@ def measure(in_flight: int, rounds: int, count: int) -> dict[str, list[float]]:
         for port in ports.values():
             taken(port, max(WARM_UP, in_flight), in_flight)
         for _ in range(rounds):
-            told = {
+            measured = {
                 each: taken(ports[each], count, in_flight) for each in random.sample([*ports], len(ports))
             }
-            for variant, microseconds in told.items():
-                against = 0.0 if variant == SERVER_ONLY else told[SERVER_ONLY]
+            for variant, microseconds in measured.items():
+                against = 0.0 if variant == SERVER_ONLY else measured[SERVER_ONLY]
                 differences[variant].append(microseconds - against)
     return differences
 

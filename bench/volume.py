@@ -58,7 +58,7 @@ class Sent:
 
 
 def providers(sent: Sent) -> tuple[Any, Any, Any]:
-    """An SDK whose exporters encode and count."""
+    """An SDK with exporters that encode and count."""
     from opentelemetry.exporter.otlp.proto.common._log_encoder import encode_logs
     from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
     from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
@@ -127,7 +127,7 @@ def _count_series(data: Any, sent: Sent) -> None:
 
 
 def worker(library: str, variant: str, scenario: str, url: str, count: int) -> Sent:
-    """Make the requests in this process, which is told how."""
+    """Make the requests in this process, in a given way."""
     os.environ["OTEL_SEMCONV_STABILITY_OPT_IN"] = "http"
     sent = Sent()
     tracers, meters, loggers = providers(sent)
@@ -168,9 +168,9 @@ def _ask(library: str, scenario: str, url: str, count: int) -> None:
             client.get(url)
 
 
-def table(library: str, scenario: str, told: dict[str, Sent]) -> str:
+def table(library: str, scenario: str, measured: dict[str, Sent]) -> str:
     """The result as a Markdown table; × is against the official package."""
-    official = told["official"]
+    official = measured["official"]
     lines = [
         f"**{library}, {scenario}**",
         "",
@@ -180,14 +180,14 @@ def table(library: str, scenario: str, told: dict[str, Sent]) -> str:
     lines += [
         f"| {variant} | {sent.spans:,} | {sent.logs:,} | {sent.plain:,} | {sent.plain / official.plain:.2f} "
         f"| {sent.gzipped:,} | {sent.gzipped / official.gzipped:.2f} | {sent.series} | {sent.of_server} |"
-        for variant, sent in told.items()
+        for variant, sent in measured.items()
     ]
     return "\n".join(lines)
 
 
 def measure(library: str, scenario: str, count: int) -> dict[str, Sent]:
     """Each variant in a process of its own."""
-    told = {}
+    measured = {}
     with ExitStack() as stack:
         server = start(stack, "bench.server")
         assert server.stdout is not None
@@ -197,8 +197,8 @@ def measure(library: str, scenario: str, count: int) -> dict[str, Sent]:
             done = subprocess.run(
                 [*command, "--worker", variant, scenario, url], stdout=subprocess.PIPE, text=True, check=True
             )
-            told[variant] = Sent(**json.loads(done.stdout))
-    return told
+            measured[variant] = Sent(**json.loads(done.stdout))
+    return measured
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""One process of a measurement: one library under one variant, told by its standard input what to do.
+"""One process of a measurement: one library under one variant, controlled by its standard input.
 
 Each line is a number of requests; the answer is the process CPU they took, in µs per request, with
 everything they caused (drain, flush of providers) included.

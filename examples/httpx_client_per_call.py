@@ -1,4 +1,4 @@
-"""A client for every call, in three spellings; the third is the one that is right.
+"""A client for every call, in three spellings; the third is right.
 
 httpx.Client() loads the CA certificates, some 10 to 30 ms of CPU, for plain http as well.
 """

@@ -93,7 +93,7 @@ def _copy_of_module(module: str, version: str, work: Path) -> Path:
     source = next(line.split('"')[3] for line in printed.splitlines() if '"Dir"' in line)
     copy = work / "source"
     shutil.copytree(source, copy)
-    # The module cache is read-only, and so is its copy until told otherwise.
+    # The module cache is read-only, and so is its copy until we change that.
     for path in [copy, *copy.rglob("*")]:
         path.chmod(path.stat().st_mode | stat.S_IWUSR)
     return copy

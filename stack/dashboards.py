@@ -32,7 +32,7 @@ from stack.rows import FINDINGS
 from stack.shapes import Board, Panel
 
 FOLDER = Path(__file__).resolve().parent / "grafana" / "dashboards"
-# A variable, not a name: whoever imports a board has data sources of another name.
+# A variable, not a name: other people's data sources have other names.
 PROMETHEUS = DataSourceRef(type_val="prometheus", uid="${datasource}")
 EXPORTS = ("60s", "30s", "15s", "10s", "5s", "2s")
 """What can be chosen as the export interval; the first is the SDK's own."""

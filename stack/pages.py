@@ -21,7 +21,7 @@ BOARD = BOARDS[0]
 SHOWN_OF_FINDINGS = (
     "_time", "_msg", "service.name", names.FINDING_CODE, names.FINDING_COST, names.CODE_FILE, names.CODE_LINE,
 )  # fmt: skip
-# A finding that grows is told again: the newest of each line of code is enough.
+# A finding that grows is sent again: the newest of each line of code is enough.
 FINDINGS = (
     f"{names.FINDING_CODE}:* | sort by (_time desc) partition by "
     f"(service.name, {names.FINDING_CODE}, {names.CODE_FILE}, {names.CODE_LINE}) limit 1"

@@ -42,9 +42,9 @@ def _asked(prometheus: str, path: str, words: dict[str, Any]) -> list[dict[str, 
 
 def at_once(prometheus: str, question: Question, asking: Asking, at: float) -> list[Series]:
     """What a table or a number shows."""
-    told = _asked(prometheus, "query", {"query": asking.fill_in(question.expression), "time": at})
+    results = _asked(prometheus, "query", {"query": asking.fill_in(question.expression), "time": at})
     return [
-        Series(called(question.legend, each["metric"]), ((at, float(each["value"][1])),)) for each in told
+        Series(called(question.legend, each["metric"]), ((at, float(each["value"][1])),)) for each in results
     ]
 
 

@@ -30,7 +30,7 @@ COLOURS = {"green": "#1a7f37", "yellow": "#d4a017", "red": "#b3261e"}
 INK, PAPER = "#1d2430", "#ffffff"
 
 
-def told(value: float, unit: str) -> str:
+def number_text(value: float, unit: str) -> str:
     """A value with its unit, as short as Grafana writes it."""
     if unit == "percentunit":
         return f"{value * 100:.4g} %"
@@ -45,7 +45,7 @@ def _as_rows(axes: Axes, panel: Panel, found: list[Series]) -> None:
     for place, each in enumerate(rows):
         height = 0.9 - place * 0.12
         axes.text(0.0, height, each.name, transform=axes.transAxes, fontsize=9)
-        shown = told(each.last, panel.unit)
+        shown = number_text(each.last, panel.unit)
         axes.text(1.0, height, shown, transform=axes.transAxes, fontsize=9, ha="right")
 
 
@@ -55,7 +55,7 @@ def _as_number(axes: Axes, panel: Panel, found: list[Series]) -> None:
         reached = [colour for limit, colour in panel.limits if each.last >= limit]
         colour = COLOURS[reached[-1] if reached else panel.base or "green"]
         left = (place + 0.5) / len(found)
-        axes.text(left, 0.55, told(each.last, panel.unit), ha="center", fontsize=26, color=colour)
+        axes.text(left, 0.55, number_text(each.last, panel.unit), ha="center", fontsize=26, color=colour)
         axes.text(left, 0.3, each.name, ha="center", fontsize=8)
 
 
@@ -65,7 +65,7 @@ def _as_lines(axes: Axes, panel: Panel, found: list[Series]) -> None:
         points = [(at, value) for at, value in each.points if math.isfinite(value)]
         times: Any = [datetime.fromtimestamp(at) for at, _ in points]  # noqa: DTZ006 - the reader's own clock
         values = [value for _, value in points]
-        called = f"{each.name}  {told(values[-1], panel.unit)}"
+        called = f"{each.name}  {number_text(values[-1], panel.unit)}"
         if panel.kind == "stacked":
             under = [below.get(at, 0.0) for at, _ in points]
             values = [value + base for value, base in zip(values, under, strict=True)]
@@ -77,7 +77,7 @@ def _as_lines(axes: Axes, panel: Panel, found: list[Series]) -> None:
     for limit, colour in panel.limits:
         if limit <= top:
             axes.axhline(limit, color=COLOURS[colour], linestyle="--", linewidth=0.9)
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: told(value, panel.unit)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: number_text(value, panel.unit)))
     axes.xaxis.set_major_locator(AutoDateLocator(minticks=3, maxticks=6))  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_formatter(DateFormatter("%H:%M:%S"))  # type: ignore[no-untyped-call]
     axes.tick_params(labelsize=7)

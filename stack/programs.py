@@ -83,15 +83,15 @@ class Stack:
         return f"https://localhost:{port}" if "tls" in self.overlays else f"http://127.0.0.1:{port}"
 
     def _credentials(self) -> dict[str, str]:
-        """What OpenTelemetry's exporters read, for a Collector that wants to know who sends."""
-        told = {}
+        """Variables for OpenTelemetry's exporters, for a Collector that authenticates senders."""
+        variables = {}
         if "tls" in self.overlays:
-            told["OTEL_EXPORTER_OTLP_CERTIFICATE"] = str(self.folder / "ca.pem")
+            variables["OTEL_EXPORTER_OTLP_CERTIFICATE"] = str(self.folder / "ca.pem")
             # requests, which the exporters send with, would rather take these.
-            told |= {"REQUESTS_CA_BUNDLE": "", "CURL_CA_BUNDLE": ""}
+            variables |= {"REQUESTS_CA_BUNDLE": "", "CURL_CA_BUNDLE": ""}
         if "auth" in self.overlays:
-            told["OTEL_EXPORTER_OTLP_HEADERS"] = f"authorization=Bearer%20{TOKEN}"
-        return told
+            variables["OTEL_EXPORTER_OTLP_HEADERS"] = f"authorization=Bearer%20{TOKEN}"
+        return variables
 
     def _program(self, name: str, command: list[str], **environment: str) -> Program:
         return Program(

@@ -1,6 +1,6 @@
 """How the dashboards ask Prometheus: names made from poolscope's own table, expressions, Grafana's variables.
 
-A name that changes in that table changes here as well. Services are told apart by `job` and `instance`, which
+A name that changes in that table changes here as well. Services are distinguished by `job` and `instance`, which
 every way from OTLP to Prometheus sets; `service_name` is there only where somebody promotes it.
 """
 

@@ -68,7 +68,7 @@ def are_reused(scope: Scope) -> Row:
                 "The reason, and who closed them.",
                 "cps",
                 (
-                    # Every usual reason is told as 0 from the start: only those that happen are shown.
+                    # Every usual reason is reported as 0 from the start: only those that happen are shown.
                     ask(
                         f"{rate(names.CLOSED, servers, f'{by}, {REASON}, {BY}')} > 0",
                         named(REASON),
@@ -283,8 +283,8 @@ FINDINGS = "Top findings"
 
 def what_did_poolscope_find(scope: Scope) -> Row:
     # `job` is namespace/name where a service has a namespace; events and traces know the name.
-    told = f"max_over_time({metric(names.FINDINGS)}{{{scope.service}}}[$__range])"
-    service = f'label_replace({told}, "service", "$2", "job", "(.+/)?([^/]+)")'
+    counted = f"max_over_time({metric(names.FINDINGS)}{{{scope.service}}}[$__range])"
+    service = f'label_replace({counted}, "service", "$2", "job", "(.+/)?([^/]+)")'
     return Row(
         "What did poolscope find?",
         (

@@ -136,12 +136,12 @@ class Program:
     def running(self) -> bool:
         return self.process is not None and self.process.poll() is None
 
-    def told(self) -> str:
+    def output(self) -> str:
         """What it has printed since it was started last."""
         return self.log.read_bytes()[self.before :].decode(errors="replace")
 
     def said(self, line: str) -> bool:
-        return line in self.told()
+        return line in self.output()
 
     def wait_for(self, ready: Callable[[], Any], seconds: float = 60.0) -> None:
         """Block until `ready`; a program that ended instead is quoted."""
@@ -151,7 +151,7 @@ class Program:
 
         until(ready_or_gone, seconds, f"{self.name}'s first answer (its log: {self.log})")
         if not self.running:
-            lines = self.told().strip().splitlines()
+            lines = self.output().strip().splitlines()
             raise CannotRunError(
                 f"{self.name} ended at once: {lines[-1][:300] if lines else 'it said nothing'} ({self.log})"
             )

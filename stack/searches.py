@@ -69,5 +69,5 @@ def tags_of(span: Span) -> dict[str, Any]:
 
 def by_connection(spans: Iterable[Span]) -> Counter[int]:
     """Jaeger's trace statistics grouped by connection: how many requests each one served."""
-    told = [tags_of(span) for span in spans if names.REQUEST_NUMBER in tags_of(span)]
-    return Counter(tags[names.CONNECTION_ID] for tags in told)
+    results = [tags_of(span) for span in spans if names.REQUEST_NUMBER in tags_of(span)]
+    return Counter(tags[names.CONNECTION_ID] for tags in results)

@@ -58,9 +58,9 @@ class Scope:
     """What a board is about: which series it takes, and which labels tell its lines apart."""
 
     servers: str
-    """Selector of metrics that are told by server."""
+    """Selector of metrics that are split by server."""
     service: str
-    """Selector of those that are told by process only."""
+    """Selector of metrics that are split only by process."""
     by: str
     shown: str
     service_by: str

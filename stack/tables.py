@@ -23,9 +23,9 @@ from stack.shapes import Panel
 def answers(prometheus: str, panel: Panel, asking: Asking) -> list[str]:
     """Each series as `name value`, the largest first."""
     now = time.time()
-    told = [each for question in panel.questions for each in at_once(prometheus, question, asking, now)]
-    told.sort(key=lambda each: (-each.last, each.name))
-    return [f"{each.name} {each.last:.4g}" for each in told]
+    series = [each for question in panel.questions for each in at_once(prometheus, question, asking, now)]
+    series.sort(key=lambda each: (-each.last, each.name))
+    return [f"{each.name} {each.last:.4g}" for each in series]
 
 
 def of_panels(prometheus: str, export: float) -> Iterator[str]:
@@ -33,8 +33,8 @@ def of_panels(prometheus: str, export: float) -> Iterator[str]:
     asking = Asking(export=export, step=export)
     # Both dashboards have the same panels; the first compares the services.
     for panel in BOARDS[0].panels:
-        told = answers(prometheus, panel, asking)
-        yield f"| {panel.title} | {panel.unit} | {'<br>'.join(told) or 'nothing'} |"
+        series = answers(prometheus, panel, asking)
+        yield f"| {panel.title} | {panel.unit} | {'<br>'.join(series) or 'nothing'} |"
 
 
 def of_searches(jaeger: str) -> Iterator[str]:

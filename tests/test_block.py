@@ -1,4 +1,4 @@
-"""``with poolscope.record() as seen``: a block of code, told to people."""
+"""``with poolscope.record() as seen``: the report of a block of code."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_in_the_middle_of_the_block_it_tells_so_far(server: Running) -> None:
     assert "2 requests" in seen.report()
 
 
-def test_a_failing_block_raises_and_is_told(server: Running) -> None:
+def test_a_failing_block_raises_and_is_reported(server: Running) -> None:
     with pytest.raises(ZeroDivisionError), poolscope.record() as seen:
         sick(server.url("/fixed/"), 1)
         raise ZeroDivisionError

@@ -106,7 +106,7 @@ def door(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def what_a_failing_hook_left() -> Iterator[None]:
-    """A call at a pool may still be there; whoever looks next finds out that it is over."""
+    """A call at a pool may still be there; the next look finds out that it is over."""
     yield
     current_call()
 

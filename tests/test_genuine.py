@@ -1,4 +1,4 @@
-"""Our clock and our threads are our own: under freezegun, time-machine and gevent, whoever came first."""
+"""Our clock and our threads are our own: under freezegun, time-machine and gevent, in any order of imports."""
 
 from __future__ import annotations
 

@@ -133,6 +133,33 @@ def test_never_written(what: str, pattern: str) -> None:
     assert not found, what
 
 
+HARD_TO_READ = {
+    "told": r"\btold\b",
+    "whose": r"\bwhose\b",
+    "whoever": r"\bwhoever\b",
+    "the one that": r"\bone that\b",
+    "stands in": r"\bstands? in\b",
+    "that is none": r"\bthat (is|are) none\b",
+    "lies": r"\b(what|it|that) lies\b",
+    "1 findings": r"(?<![\d,.])1 (findings|requests|connections|clients)\b",
+}
+"""Words that make a sentence hard to read, each with a plainer way to say it."""
+READ = ("src/", "docs/", "examples/", "README.md", "CONTRIBUTING.md", "SECURITY.md")
+
+
+@pytest.mark.parametrize("pattern", HARD_TO_READ.values(), ids=HARD_TO_READ)
+def test_what_people_read_is_plain_english(pattern: str) -> None:
+    search = re.compile(pattern, re.IGNORECASE).search
+    found = [
+        f"{name}:{number}: {line.strip()[:100]}"
+        for path in written()
+        if (name := path.relative_to(HOUSE).as_posix()).startswith(READ)
+        for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1)
+        if search(line)
+    ]
+    assert not found
+
+
 HEAVY = (
     "click",
     "rich",

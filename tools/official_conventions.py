@@ -44,12 +44,12 @@ def level_of(reference: Group) -> str:
 def attributes_of(group: Group, known: dict[str, Group]) -> dict[str, str]:
     """Requirement levels, those of what it extends included; a reference without one keeps what it inherits."""
     above = attributes_of(known[group["extends"]], known) if "extends" in group else {}
-    told = dict(above)
+    levels = dict(above)
     for reference in group.get("attributes", ()):
         name = reference.get("ref")
-        if name and ("requirement_level" in reference or name not in told):
-            told[name] = level_of(reference)
-    return told
+        if name and ("requirement_level" in reference or name not in levels):
+            levels[name] = level_of(reference)
+    return levels
 
 
 def main(checkout: Path, version: str) -> None:

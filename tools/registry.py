@@ -66,14 +66,14 @@ def attributes() -> list[Group]:
 
 
 def _attribute(key: str, attribute: names.Attribute) -> Group:
-    told: Group = {
+    group: Group = {
         "id": key,
         "type": attribute.type,
         "stability": "development",
         "brief": attribute.brief,
     }
     examples = {"int": [1], "double": [0.25]}.get(attribute.type, list(attribute.examples))
-    return {**told, "examples": examples} if examples else told
+    return {**group, "examples": examples} if examples else group
 
 
 def metrics() -> list[Group]:
@@ -81,7 +81,7 @@ def metrics() -> list[Group]:
 
 
 def _metric(name: str, metric: table.Metric) -> Group:
-    told: Group = {
+    group: Group = {
         "id": f"metric.{name}",
         "type": "metric",
         "metric_name": name,
@@ -92,10 +92,10 @@ def _metric(name: str, metric: table.Metric) -> Group:
         "stability": stability(metric.source),
     }
     if metric.attributes:
-        told["attributes"] = references(metric.required, metric.attributes)
+        group["attributes"] = references(metric.required, metric.attributes)
     if metric.buckets is not None:
-        told["annotations"] = {"poolscope": {"buckets": list(metric.buckets)}}
-    return told
+        group["annotations"] = {"poolscope": {"buckets": list(metric.buckets)}}
+    return group
 
 
 def spans() -> list[Group]:
@@ -149,11 +149,11 @@ def official_metrics() -> set[str]:
 
 def imports() -> dict[str, list[str]]:
     """The official metrics and events that we emit as they are."""
-    told = {
+    group = {
         "metrics": [name for name in table.METRICS if name in official_metrics()],
         "events": [name for name, event in table.EVENTS.items() if event.source in OFFICIAL],
     }
-    return {key: value for key, value in told.items() if value}
+    return {key: value for key, value in group.items() if value}
 
 
 _MANIFEST = (
@@ -164,7 +164,7 @@ _MANIFEST = (
 
 def files() -> dict[str, str]:
     """Each file of the registry, by name."""
-    told: dict[str, tuple[str, Group]] = {
+    group: dict[str, tuple[str, Group]] = {
         "manifest.yaml": (_MANIFEST, manifest()),
         "attributes.yaml": ("Attributes of our own. Everything else is a reference to the official registry.",
                             {"groups": attributes()}),
@@ -176,7 +176,7 @@ def files() -> dict[str, str]:
     }  # fmt: skip
     return {
         name: f"# {head}\n# Written by tools/registry.py.\n{_yaml(content)}"
-        for name, (head, content) in told.items()
+        for name, (head, content) in group.items()
     }
 
 

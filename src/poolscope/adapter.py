@@ -52,4 +52,4 @@ class AdapterMixin:
 
 
 class HTTPAdapter(AdapterMixin, adapters.HTTPAdapter):
-    """``requests.adapters.HTTPAdapter`` whose connections are observed; it can be pickled."""
+    """``requests.adapters.HTTPAdapter`` with observed connections; it can be pickled."""

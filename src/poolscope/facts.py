@@ -70,7 +70,7 @@ class Failure(NamedTuple):
     said: str | None = None
     """The system's words for that code, or OpenSSL's reason."""
     connection: int | None = None
-    """Id of the connection whose setup failed."""
+    """Id of the connection that could not be set up."""
 
 
 class _Sheet:
@@ -188,7 +188,7 @@ class Connection(_Sheet):
         self.alpn: str | None = None
         self.resumed: bool | None = None
         self.opened_by: int | None = None
-        """Id of the exchange whose task set it up."""
+        """Id of the exchange that set it up."""
         self.requests = 0
         self.idle_since: float | None = None
         self.in_flight: set[int] = set()

@@ -304,5 +304,5 @@ def uninstrument() -> None:
 
 
 def snapshot() -> Snapshot:
-    """Live clients, pools with their limits, connections, and who waits for them or holds them."""
+    """Live clients, pools with their limits, connections, and the requests that wait for or hold them."""
     return INSTRUMENTOR.snapshot()

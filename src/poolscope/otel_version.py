@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 LOWEST: Final = "1.38"
-"""The first API whose loggers take an event as plain values; everything else that is called is older."""
+"""The first API with loggers that take an event as plain values; everything else that we call is older."""
 
 
 class VariableError(ValueError):

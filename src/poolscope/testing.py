@@ -61,7 +61,7 @@ class Capture:
 
     @property
     def connections(self) -> list[records.Connection]:
-        """Connections that were opened or whose setup failed, in that order."""
+        """Connections that were opened, or failed to open, in that order."""
         return list(self._connections.values())
 
     def opened(self) -> list[records.Connection]:

@@ -102,9 +102,7 @@ def _observed(base: type[Any]) -> type[Any]:
             observe_pool(self._pool, name)
 
     Observed.__name__ = Observed.__qualname__ = base.__name__
-    Observed.__doc__ = (
-        f"``{base.__module__.partition('.')[0]}.{base.__name__}`` whose connections are observed."
-    )
+    Observed.__doc__ = f"``{base.__module__.partition('.')[0]}.{base.__name__}`` with observed connections."
     return Observed
 
 

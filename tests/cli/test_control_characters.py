@@ -128,7 +128,7 @@ def hostile_records() -> list[dict[str, Any]]:
 
 @contextmanager
 def prometheus(answer: Callable[[str], bytes]) -> Iterator[str]:
-    """A Prometheus that answers what it is told to."""
+    """A Prometheus with given answers."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

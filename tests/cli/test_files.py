@@ -231,7 +231,7 @@ def test_a_spawned_service_that_outlives_its_starter_is_in_view(program: Program
     process.stdout.close()
 
 
-def test_live_and_killed_are_told_apart(program: Program) -> None:
+def test_live_and_killed_are_distinguished(program: Program) -> None:
     first = service(program, "--save", str(program.saved))
     eventually(lambda: exchanges(program.saved) == 3)
     live = program.poolscope("view", str(program.saved))

@@ -29,7 +29,7 @@ PHASES = {"connect": {"start": 1.0, "duration": 0.01}, "total": {"start": 1.0, "
 
 
 def recording() -> list[dict[str, Any]]:
-    """A saved file with a record of each kind, one that has a finding."""
+    """A saved file with a record of each kind, and a finding."""
     lines: list[dict[str, Any]] = [
         {
             "type": "header", "pid": 1, "schema": 1, "poolscope": "0.1.0", "python": "3.11.7", "wall_at_zero": 1.7e9,

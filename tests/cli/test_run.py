@@ -407,7 +407,7 @@ def test_the_line_is_the_programs_or_none(program: Program) -> None:
     assert client.sdk_call_site.file == str(tool)
 
 
-def test_a_full_disk_is_told_and_nothing_else(program: Program) -> None:
+def test_a_full_disk_is_reported_and_nothing_else(program: Program) -> None:
     program.write(REQUESTS + "import sys; sys.exit(6)")
     done = program.poolscope("run", "--save", "/dev/full", str(program.path))
     assert done.returncode == 6

@@ -1,4 +1,4 @@
-"""A process that is told to stop while it is stopping: what it saw is not lost."""
+"""A process gets a second stop signal while it is stopping: its records are not lost."""
 
 from __future__ import annotations
 

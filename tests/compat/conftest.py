@@ -1,4 +1,4 @@
-"""A plain keep-alive server whose answers a cache may keep."""
+"""A plain keep-alive server with answers that a cache may keep."""
 
 from __future__ import annotations
 

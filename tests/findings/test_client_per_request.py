@@ -330,7 +330,7 @@ def test_settings_may_become_known_late() -> None:
     assert len(found(story)) == 1
 
 
-def test_processes_are_told_apart() -> None:
+def test_processes_are_distinguished() -> None:
     records = []
     for pid in range(10):
         story = Story(pid=pid)

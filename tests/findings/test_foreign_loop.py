@@ -27,7 +27,7 @@ def test_one_request_in_another_loop_is_enough() -> None:
     assert "failed" not in finding.sentence
 
 
-def test_one_that_failed_is_told() -> None:
+def test_a_failed_one_is_reported() -> None:
     (finding,) = found("PS109", used(1, 2, error="RuntimeError"))
     assert "1 failed" in finding.sentence
 

@@ -1,4 +1,6 @@
-"""All rules on one stream: each is called for what it reads only, and one that raises takes nobody along."""
+"""All rules on one stream: each is called only for the records it reads, and a rule that raises does not stop the
+others.
+"""
 
 from __future__ import annotations
 

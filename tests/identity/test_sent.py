@@ -1,4 +1,4 @@
-"""What a request says about who sends it counts, whatever it is called; what is new with each request does not."""
+"""Whatever identifies the sender counts, under any name; whatever is new with each request does not."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def test_the_order_of_calls_does_not_matter() -> None:
         ("a token without a scheme", "a token without a scheme", "another"),
     ],
 )
-def test_a_signature_counts_by_whose_it_is(one: str, same: str, other: str) -> None:
+def test_a_signature_counts_by_its_key(one: str, same: str, other: str) -> None:
     assert credential(one) == credential(same) != credential(other)
 
 
@@ -130,7 +130,7 @@ def test_the_cookie_of_a_load_balancer_says_nothing(cookie: str) -> None:
     assert number(sent("Cookie", f"{cookie}=1; sid=a")) != number(sent("Cookie", f"{cookie}=1; sid=b"))
 
 
-def test_whoever_has_made_many_calls_is_looked_at_no_more() -> None:
+def test_a_client_with_many_calls_is_examined_no_more() -> None:
     identity = Identity()
     for _ in range(CALLS - 1):
         identity.sends([], "/")

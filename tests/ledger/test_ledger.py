@@ -58,7 +58,7 @@ def story():
     LIVE.reset()
 
 
-def test_the_close_of_a_connection_is_told_after_its_last_exchange(story):
+def test_the_close_of_a_connection_is_reported_after_its_last_exchange(story):
     connection = story.connection(requests=1)
     exchange = story.exchange(connection=connection)
     connection.close_trigger = "client"
@@ -72,7 +72,7 @@ def test_the_close_of_a_connection_is_told_after_its_last_exchange(story):
     assert not LIVE.connections
 
 
-def test_a_close_whose_exchange_never_ends_is_told_at_the_end(story):
+def test_a_close_without_the_end_of_its_exchange_is_reported_at_the_end(story):
     connection = story.connection(requests=1)
     story.exchange(connection=connection)
     story.end(connection)
@@ -150,7 +150,7 @@ def test_a_connection_from_before_the_ledger_is_introduced_by_its_first_exchange
     assert story.said[0].opened_at is None
 
 
-def test_a_client_is_told_with_its_requests(story):
+def test_a_client_is_reported_with_its_requests(story):
     client = story.client()
     for _ in range(3):
         story.end(story.exchange(client))

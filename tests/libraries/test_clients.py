@@ -36,7 +36,9 @@ def test_a_wrapper_left_between_two_of_ours_makes_no_second_client(cls: Any) -> 
 
 
 @pytest.mark.parametrize("cls", [requests.Session, httpx.Client, urllib3.PoolManager])
-def test_one_that_is_built_in_silence_is_told_only_if_it_is_used_aloud(cls: Any, server: Running) -> None:
+def test_a_client_built_under_suppression_is_reported_only_if_it_is_used_outside_it(
+    cls: Any, server: Running
+) -> None:
     from opentelemetry.instrumentation.utils import suppress_instrumentation
 
     def use(client: Any) -> None:

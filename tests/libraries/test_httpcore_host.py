@@ -296,7 +296,7 @@ def test_a_callers_request_object_is_not_touched(library: str, server: Running) 
 
 
 class Propagating:
-    """A door that wants a header sent, and remembers the order of what it is told."""
+    """A door that adds a header, and remembers the order of its calls."""
 
     def __init__(self) -> None:
         self.seen: list[str] = []

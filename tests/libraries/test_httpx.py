@@ -1,4 +1,4 @@
-"""What the hooks of httpx and httpx2 state about clients: whose line, which kind, how used and how closed."""
+"""What the hooks of httpx and httpx2 report about clients: the line, the kind, the use and the close."""
 
 from __future__ import annotations
 

@@ -409,7 +409,7 @@ def test_hooks_out_and_in_again(server: Running) -> None:
     assert one(captured).local_port == server.log().connections[-1].peer_port
 
 
-def test_an_upload_whose_body_is_another_answer(server: Running) -> None:
+def test_an_upload_with_another_answer_as_its_body(server: Running) -> None:
     with capture() as captured, urllib3.PoolManager(maxsize=2) as http:
 
         def body() -> Iterator[bytes]:

@@ -84,7 +84,7 @@ class Refused(Exception):
 
 
 def library(asynchronous: bool) -> Any:
-    """A library's class whose ``send`` shows what it was given; made anew for each test."""
+    """A library's class with a ``send`` that shows its arguments; made anew for each test."""
 
     class Client:
         def send(self, request, timeout=5, *, stream=False):

@@ -331,7 +331,7 @@ def test_a_process_that_forbids_it(target: Target) -> None:
     )
 
 
-def test_an_older_python_is_told_what_would_be_needed(target: Target) -> None:
+def test_an_older_python_gets_a_message_about_what_is_needed(target: Target) -> None:
     target.python = sys.executable
     target.starts(SLEEPS)
     target.says("ready")

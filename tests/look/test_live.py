@@ -1,4 +1,4 @@
-"""``--live``: who is on call looks into a process that goes on as if nobody did."""
+"""``--live``: a look into a process, which goes on as if nothing happened."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_a_look_names_who_holds_the_pool_and_who_waits_each_with_its_line(watche
     assert 0 < waiter["waited"] <= holder["held"]
     assert waiter["pool"] == holder["pool"] == pool["pool"]
 
-    # Who looks late finds PS105 as well: the wait goes on.
+    # A late look finds PS105 as well: the wait goes on.
     finding = next(each for each in look["findings"] if each["code"] == "PS101")
     assert (finding["code"], finding["count"], finding["call_site"]["line"]) == ("PS101", 5, 14)
     totals = look["totals"]
@@ -120,7 +120,7 @@ def test_where_sockets_are_does_not_depend_on_the_temporary_folder_of_a_shell(mo
     assert list(folders(5)) == ["/run/user/5/poolscope", "/tmp/poolscope-5", "/scratch/poolscope-5"]
 
 
-def test_a_socket_with_a_number_that_is_none_is_no_socket(tmp_path, monkeypatch) -> None:
+def test_a_socket_with_an_invalid_number_is_not_ours(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     (tmp_path / "poolscope").mkdir(mode=0o700)
     (tmp_path / "poolscope" / f"²-x{ENDING}").touch()

@@ -69,7 +69,7 @@ def test_on_80_by_24_all_is_seen_at_once_and_keys_work(watched) -> None:
     assert top.ends() == 0
 
 
-def test_a_terminal_that_is_too_small_is_told_in_one_line(watched) -> None:
+def test_a_terminal_that_is_too_small_gets_one_line(watched) -> None:
     top = on_a_terminal(watched, 59, 24)
     assert top.ends() == 2
     assert "".join(top.lines) == (

@@ -53,7 +53,7 @@ def test_an_answer_that_is_made_while_it_is_sent_is_part_of_the_request(url: str
     assert seen.exchanges[0].served == seen.exchanges[1].served is not None
 
 
-def test_parallel_requests_of_an_event_loop_are_told_apart(url: str) -> None:
+def test_parallel_requests_of_an_event_loop_are_distinguished(url: str) -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         async with httpx.AsyncClient() as client:
             for _ in range(2):

@@ -1,4 +1,4 @@
-"""Who has a file: one process at a time, however close together they ask for it."""
+"""A file belongs to one process at a time, however close together several ask for it."""
 
 from __future__ import annotations
 

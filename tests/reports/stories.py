@@ -1,4 +1,4 @@
-"""Streams of records written by hand, with a clock that only moves when told to."""
+"""Streams of records written by hand, with a clock that moves only on request."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ class Story:
     def failure(
         self, client: Client, phase: PhaseName = "connect", error: str = "httpx.ConnectError"
     ) -> None:
-        """A request whose connection could not be set up."""
+        """A request without a connection, because the setup failed."""
         failed = Connection(
             self.pid,
             next(self.ids),

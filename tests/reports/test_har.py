@@ -113,12 +113,12 @@ def test_a_request_in_progress_is_there_once_with_what_is_known() -> None:
     assert two["comment"] == "in progress when this was written"
 
 
-def test_a_request_whose_start_was_not_seen_is_counted() -> None:
+def test_a_request_without_a_known_start_is_counted() -> None:
     story = told()
     story.exchange(None, None, started_at=None)
     log = archive(story.records)
     assert log["entries"] == []
-    assert log["comment"] == "1 request whose start was not seen is left out"
+    assert log["comment"] == "1 request without a known start is left out"
 
 
 def test_every_request_of_several_processes_keeps_its_own_clock() -> None:

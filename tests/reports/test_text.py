@@ -200,7 +200,7 @@ def test_a_surplus_names_what_the_pool_keeps() -> None:
     )
 
 
-def test_limits_that_differ_are_not_told() -> None:
+def test_limits_that_differ_are_not_shown() -> None:
     story = Story()
     story.header()
     for allowed in (1, 2):

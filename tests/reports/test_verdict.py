@@ -121,9 +121,7 @@ def test_streams_that_joined_are_no_lack_of_reuse() -> None:
     connection = story.connect(client)
     for _ in range(4):
         story.exchange(client, connection, reused=False, joined=connection.requests > 0)
-    assert "0 % of 4 requests reused a connection, 3 joined one that was being set up;" in verdict(
-        story.records
-    )
+    assert "0 % of 4 requests reused a connection, 3 joined a connection in setup;" in verdict(story.records)
 
 
 def test_no_request_got_a_connection() -> None:

@@ -1,4 +1,4 @@
-"""Servers that know the truth: every connection has a serial, every request its number, told out of band.
+"""Servers that know the truth: every connection has a serial, every request its number, reported out of band.
 
 - `running`: start one, in a process or a thread, and read its log
 - `behaviours`: what the HTTP/1.1 server does by path; `http2`, `proxies`: the other kinds

@@ -1,4 +1,4 @@
-"""What a truth server remembers about each connection it accepted; told out of band, never in an answer.
+"""What a truth server remembers about each connection it accepted; reported out of band, never in an answer.
 
 Times are `time.perf_counter()` seconds. On Linux that clock is one for all processes of the machine, so a
 test may compare them with the client's.
@@ -71,7 +71,7 @@ class ServerLog:
 
     @classmethod
     def from_plain(cls, plain: list[dict[str, Any]]) -> ServerLog:
-        """The log that `to_plain` told."""
+        """The log from the result of `to_plain`."""
         return cls(
             [
                 SeenConnection(**{**entry, "requests": [SeenRequest(**r) for r in entry["requests"]]})

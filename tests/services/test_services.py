@@ -143,7 +143,7 @@ def test_without_any_opentelemetry_under_run(installed: str, downstream: Running
     assert 1 < len({span.resource["process.pid"] for span in spans}) <= 4
 
 
-def test_what_was_asked_before_the_fork_is_told_once(
+def test_requests_from_before_the_fork_are_reported_once(
     installed: str, downstream: Running, receiver: Receiver
 ) -> None:
     # The master's collection must not be under way while it forks: the SDK's own locks would not survive that.

@@ -83,7 +83,7 @@ def test_a_collector_out_of_order_costs_nothing_but_its_data(
     assert done.returncode == 0, done.stderr
     told: dict[str, Any] = json.loads(done.stdout)
     assert told["statuses"] == [200]
-    # Whoever waited for the collector would have waited for its time limit, or for its retry.
+    # A wait for the collector would have lasted until its time limit, or its retry.
     assert told["longest"] < 5.0
     assert told["spans"] <= 600
     # Passed on at 256, in batches of 512 facts with at most a few samples each.

@@ -30,7 +30,7 @@ def finding(count=3, line=7):
 
 
 class Findings:
-    """Finds what it is told to, as `poolscope.findings` would."""
+    """Returns given findings, as `poolscope.findings` would."""
 
     def __init__(self, *found: records.Finding) -> None:
         self.now_found = list(found)
@@ -55,7 +55,7 @@ def client(program):
     FACTS.put(ENDED, sheet)
 
 
-def test_a_close_is_told_with_its_reason_and_its_trace(program, telemetry) -> None:
+def test_a_close_is_reported_with_its_reason_and_its_trace(program, telemetry) -> None:
     span = telemetry.tracer.start_span("setup").get_span_context()
     on = program.connection(span=span)
     program.exchange(on)
@@ -106,7 +106,7 @@ def test_the_limit_refills_with_time() -> None:
     assert limit.withheld == 3
 
 
-def test_a_finding_is_counted_once_and_told_again_when_it_has_doubled(telemetry) -> None:
+def test_a_finding_is_counted_once_and_sent_again_when_it_has_doubled(telemetry) -> None:
     findings = Findings()
     program = Program(telemetry, findings=findings)
     program.start()
@@ -139,7 +139,7 @@ def test_a_finding_is_counted_once_and_told_again_when_it_has_doubled(telemetry)
     }
 
 
-def test_what_is_worth_little_is_told_as_information(telemetry) -> None:
+def test_a_small_cost_is_reported_as_information(telemetry) -> None:
     program = Program(telemetry, findings=Findings(replace(finding(), severity="info")))
     program.start()
     client(program)

@@ -11,7 +11,7 @@ import urllib3
 from poolscope.ledger import LONG_WAIT
 
 
-def test_a_pool_timeout_is_told_at_the_next_collection(telemetry, server) -> None:
+def test_a_pool_timeout_is_reported_at_the_next_collection(telemetry, server) -> None:
     limits = httpx.Limits(max_connections=1)
     with telemetry.instrumented(), httpx.Client(limits=limits, timeout=httpx.Timeout(5, pool=0.05)) as client:
         with client.stream("GET", server.url("/held")) as response:
@@ -24,7 +24,7 @@ def test_a_pool_timeout_is_told_at_the_next_collection(telemetry, server) -> Non
     assert "/held" in event.body
 
 
-def test_an_endless_wait_is_told_while_it_lasts(telemetry, server, monkeypatch) -> None:
+def test_an_endless_wait_is_reported_while_it_lasts(telemetry, server, monkeypatch) -> None:
     monkeypatch.setattr("poolscope.signals.LONG_WAIT", 0.05)
     monkeypatch.setattr("poolscope.ledger.LONG_WAIT", 0.05)
     assert LONG_WAIT > 0.05

@@ -1,4 +1,4 @@
-"""HTTP/2: how many streams are open, how many the connection serves at once, and who waits for one."""
+"""HTTP/2: how many streams are open, how many the connection serves at once, and which requests wait for one."""
 
 from __future__ import annotations
 

@@ -94,7 +94,7 @@ def test_connections_are_counted_from_open_to_close(program, telemetry) -> None:
     assert telemetry.total("poolscope.reuse.idle_time") == 0.5
 
 
-def test_a_series_is_told_as_zero_before_it_vanishes(program, telemetry) -> None:
+def test_a_series_is_reported_as_zero_before_it_vanishes(program, telemetry) -> None:
     on = program.connection()
     assert len(telemetry.points("http.client.open_connections")) == 2
     program.close(on)
@@ -112,7 +112,7 @@ def test_counters_are_there_as_zero_once_a_server_is_known(program, telemetry) -
     assert [point.value for point in telemetry.points("poolscope.requests")] == [0, 0]
 
 
-def test_setups_are_told_by_phase(program, telemetry) -> None:
+def test_setups_are_reported_by_phase(program, telemetry) -> None:
     at = now()
     program.connection(
         setup_started_at=at - 0.3,
@@ -264,7 +264,7 @@ def test_a_hook_that_switched_itself_off(program, telemetry) -> None:
     assert gauge(telemetry, "poolscope.hooks.disabled", **{"poolscope.hook.name": "urllib3.connect"}) == [1]
 
 
-def test_exemplars_belong_to_the_exchange_whoever_drains(program, telemetry) -> None:
+def test_exemplars_belong_to_the_exchange_not_to_the_draining_thread(program, telemetry) -> None:
     span = telemetry.tracer.start_span("theirs")
     on = program.connection(span=span.get_span_context())
     program.exchange(on, span=span.get_span_context())

@@ -1,4 +1,4 @@
-"""How much is told: each setting by keyword, by variable and in a file, and what it changes."""
+"""How much is sent: each setting by keyword, by variable and in a file, and what it changes."""
 
 from __future__ import annotations
 
@@ -174,7 +174,7 @@ def test_all_buckets(telemetry: Any, server: Any) -> None:
     assert phases == {"connect", "total"}
 
 
-def test_servers_that_are_not_told_by_name(telemetry: Any, server: Any) -> None:
+def test_servers_that_are_not_reported_by_name(telemetry: Any, server: Any) -> None:
     use(telemetry, server, excluded_servers=f"127.0.0.1:{server.port}, *.internal")
     assert [span.attributes["server.port"] for span in telemetry.requests] == [1]
     opened = {
@@ -187,7 +187,7 @@ def test_servers_that_are_not_told_by_name(telemetry: Any, server: Any) -> None:
     assert server.traceparents == [None, None]
 
 
-def test_servers_told_apart(telemetry: Any, server: Any) -> None:
+def test_servers_distinguished(telemetry: Any, server: Any) -> None:
     use(telemetry, server, max_servers=1)
     opened = {
         point.attributes["server.address"] for point in telemetry.points("poolscope.connections.opened")

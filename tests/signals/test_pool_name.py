@@ -1,4 +1,4 @@
-"""A pool that the program gives a name is told apart in spans and metrics, whatever the library and the door."""
+"""A pool with a name is distinguished in spans and metrics, whatever the library and the door."""
 
 from __future__ import annotations
 

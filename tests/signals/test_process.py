@@ -293,7 +293,7 @@ EXPORT = """
 
 
 @pytest.mark.parametrize(("transport", "batches"), [("requests", 1_000), ("urllib3", 300), ("grpc", 300)])
-def test_the_exporters_own_connections_are_never_told(server, transport: str, batches: int) -> None:
+def test_the_exporters_own_connections_are_never_reported(server, transport: str, batches: int) -> None:
     deliveries, spans, opened, durations, exchanges, connections = run(
         EXPORT, transport, str(batches), server.url()
     )

@@ -140,7 +140,7 @@ def test_what_it_tells_is_what_the_server_saw(running: Running, runtime: str) ->
     theirs = [[request.path.rpartition("=")[2] for request in connection.requests] for connection in seen]
     assert sorted(theirs) == sorted([by[number] for number in sorted(by)] for by in ours.values())
 
-    # Exemplars: the newest of each bucket, in the trace of the exchange that was measured, whoever drained.
+    # Exemplars: the newest of each bucket, in the trace of the measured exchange, not of the draining thread.
     durations = told["exemplars"]["http.client.request.duration"]
     assert durations
     assert {tuple(each) for each in durations} <= {(trace, span) for _, _, trace, span, *_ in requests}

@@ -1,4 +1,4 @@
-"""The live path with sheets filled by hand: whose span it is, what it says, and its exact times."""
+"""The live path with sheets filled by hand: the span's owner, its attributes, and its exact times."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def test_the_handshake_with_a_proxy_has_the_proxys_name(door, telemetry) -> None
 
 
 @pytest.mark.parametrize(("host", "network"), [("192.0.2.7", "ipv4"), ("2001:db8::7", "ipv6")])
-def test_an_address_that_refused_is_told(door, telemetry, host, network) -> None:
+def test_an_address_that_refused_is_reported(door, telemetry, host, network) -> None:
     sheet = sheets.exchange(("http", host, 8080))
     door.request_started(sheet, Request())
     at = now()

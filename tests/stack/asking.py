@@ -43,8 +43,8 @@ class Asking:
     def events(self, query: str) -> list[dict]:
         """What VictoriaLogs answers, an event each."""
         asked = urllib.parse.urlencode({"query": query})
-        told = answers(f"{self.logs}/select/logsql/query?{asked}") or b""
-        return [json.loads(line) for line in told.splitlines()]
+        output = answers(f"{self.logs}/select/logsql/query?{asked}") or b""
+        return [json.loads(line) for line in output.splitlines()]
 
     def total(self, metric: str, service: str, labels: str = "") -> float:
         """A cumulative value summed over the service's instances."""

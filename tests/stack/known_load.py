@@ -51,7 +51,7 @@ LOST = 3
 
 
 class Server(ThreadingHTTPServer):
-    """Counts what reaches it; takes as long as it is told to."""
+    """Counts what reaches it; takes as long as the request asks for."""
 
     daemon_threads = True
 

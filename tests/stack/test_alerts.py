@@ -61,5 +61,7 @@ def test_every_alert_says_what_it_is_and_where_to_read_on(rule):
 
 
 def test_the_page_has_no_alert_that_is_gone():
-    told = re.findall(r'<h2 id="(\w+)"', (FOLDER / "consoles" / "runbooks.html").read_text(encoding="utf-8"))
-    assert sorted(told) == sorted(rule["alert"] for rule in RULES)
+    output = re.findall(
+        r'<h2 id="(\w+)"', (FOLDER / "consoles" / "runbooks.html").read_text(encoding="utf-8")
+    )
+    assert sorted(output) == sorted(rule["alert"] for rule in RULES)

@@ -68,7 +68,7 @@ def test_a_program_that_ends_at_once_is_quoted(tmp_path):
 
 
 @pytest.mark.stack
-def test_a_prometheus_without_the_receiver_is_told_so(component, tmp_path):
+def test_a_prometheus_without_the_receiver_is_reported(component, tmp_path):
     for name in COMPONENTS:
         component(name)
     stack = local.Stack(tmp_path, local.Ports.any(), may_build=False)
@@ -166,7 +166,7 @@ def test_a_service_without_a_collector_says_so_and_serves(tmp_path):
     service.start()
     try:
         service.wait_for(lambda: service.said("alone ready"), 30)
-        (said,) = [line for line in service.told().splitlines() if "Collector" in line]
+        (said,) = [line for line in service.output().splitlines() if "Collector" in line]
         assert said.startswith(f"alone: no Collector at {nobody}")
         assert "--otlp" in said
         assert answers(f"http://127.0.0.1:{port}/") == b"order stock"

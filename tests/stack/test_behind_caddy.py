@@ -34,12 +34,12 @@ class Behind(Asking):
 
     def seen(self, service: str) -> dict[str, int]:
         """Linux gives out the ports to one destination in ascending order: none twice within a few hundred."""
-        told = [entry for entry in self.log if entry["uri"].startswith(f"/{service}/")]
-        connections = {(entry["host"], entry["remote_port"]) for entry in told}
+        output = [entry for entry in self.log if entry["uri"].startswith(f"/{service}/")]
+        connections = {(entry["host"], entry["remote_port"]) for entry in output}
         return {
             "connections": len(connections),
-            "requests": len(told),
-            "reused": len(told) - len(connections),
+            "requests": len(output),
+            "reused": len(output) - len(connections),
         }
 
 
@@ -65,7 +65,7 @@ def test_totals_are_caddys_to_the_unit(ran, service):
 
 
 def test_caddy_hides_the_sick_one_from_the_downstream(ran):
-    """It keeps its own connections: whoever only looks at the server behind a proxy sees nothing wrong."""
+    """It keeps its own connections: from the server behind a proxy, nothing looks wrong."""
     assert ran.behind["requests"][SICK] == ran.seen(SICK)["requests"]
     assert ran.behind["connections"][SICK] < ran.seen(SICK)["connections"] / 5
     assert ran.totals(SICK)["connections"] == ran.seen(SICK)["connections"]

@@ -55,14 +55,14 @@ def test_what_is_called_or_awaited_is_a_service():
 
 def conditions(name: str) -> dict[str, str]:
     """Whom a service waits for, and until when."""
-    told = SERVICES[name].get("depends_on", {})
-    if isinstance(told, list):
-        return dict.fromkeys(told, "service_started")
-    return {other: each["condition"] for other, each in told.items()}
+    output = SERVICES[name].get("depends_on", {})
+    if isinstance(output, list):
+        return dict.fromkeys(output, "service_started")
+    return {other: each["condition"] for other, each in output.items()}
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_who_waits_for_health_waits_for_one_that_tells_it(name):
+def test_a_wait_for_health_is_for_a_service_that_reports_it(name):
     for other, condition in conditions(name).items():
         assert (condition == "service_healthy") == ("healthcheck" in SERVICES[other])
         if condition == "service_completed_successfully":

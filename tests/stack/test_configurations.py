@@ -65,9 +65,9 @@ def test_what_is_compiled_in_is_used_and_nothing_else():
     files = [HOUSE / "otel-collector.yaml", *(HOUSE / "stack" / "collector" / f"{v}.yaml" for v in VARIANTS)]
     named = set()
     for file in files:
-        told = yaml.safe_load(file.read_text(encoding="utf-8"))
+        output = yaml.safe_load(file.read_text(encoding="utf-8"))
         for kind in ("receivers", "processors", "connectors", "exporters", "extensions"):
-            named |= {name.split("/")[0].replace("_", "") for name in told.get(kind) or ()}
+            named |= {name.split("/")[0].replace("_", "") for name in output.get(kind) or ()}
     called = {"otlp": "otlpgrpc"}  # the exporter's module has the name of the receiver's
     assert {called.get(name, name) for name in compiled} - {"otlpgrpc"} == named - {"otlp", "otlpgrpc"}
 

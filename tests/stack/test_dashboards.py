@@ -63,26 +63,26 @@ def test_panels_have_a_place_of_their_own_below_their_row(board):
 
 def test_no_data_source_is_named(board):
     """An import asks for none, and works with whatever the data source is called."""
-    told = read(board)
+    output = read(board)
     panels = drawn(board)
     sources = {target["datasource"]["uid"] for panel in panels for target in panel["targets"]}
     sources |= {panel["datasource"]["uid"] for panel in panels}
-    sources |= {v["datasource"]["uid"] for v in told["templating"]["list"] if v["type"] == "query"}
+    sources |= {v["datasource"]["uid"] for v in output["templating"]["list"] if v["type"] == "query"}
     assert sources == {"${datasource}"}
-    assert "datasource" in {v["name"] for v in told["templating"]["list"] if v["type"] == "datasource"}
+    assert "datasource" in {v["name"] for v in output["templating"]["list"] if v["type"] == "datasource"}
 
 
 def test_every_variable_that_is_used_is_at_the_top(board):
-    told = read(board)
-    names = {variable["name"] for variable in told["templating"]["list"]}
+    output = read(board)
+    names = {variable["name"] for variable in output["templating"]["list"]}
     used = set()
     for text in [
         *(target["expr"] for panel in drawn(board) for target in panel["targets"]),
         *(target["interval"] for panel in drawn(board) for target in panel["targets"]),
-        *(str(variable.get("query")) for variable in told["templating"]["list"]),
+        *(str(variable.get("query")) for variable in output["templating"]["list"]),
     ]:
         used |= set(re.findall(r"\$(?!\d)(\w+)", text))
-    for text in links(told):
+    for text in links(output):
         used |= {word.split(":")[0] for word in re.findall(r"\$\{([^}]+)\}", text)}
     used -= {word for word in used if word in GRAFANAS_OWN or word.startswith("__data.fields.")}
     assert used <= names
@@ -90,11 +90,11 @@ def test_every_variable_that_is_used_is_at_the_top(board):
     assert names <= used | {"datasource"}
 
 
-def links(told: dict) -> list[str]:
-    of_board = [link["url"] for link in told["links"] if link.get("url")]
+def links(output: dict) -> list[str]:
+    of_board = [link["url"] for link in output["links"] if link.get("url")]
     of_panels = [
         link["url"]
-        for panel in told["panels"]
+        for panel in output["panels"]
         for link in panel.get("fieldConfig", {}).get("defaults", {}).get("links", ())
     ]
     return [*of_board, *of_panels]

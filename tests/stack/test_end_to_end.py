@@ -41,7 +41,7 @@ def test_totals_are_sums_over_instances(ran):
     assert min(parts) > 0
 
 
-def test_the_sick_one_is_told_from_the_healthy(ran):
+def test_the_sick_service_is_distinguished_from_the_healthy(ran):
     ratio = {
         service: ran.total("poolscope_requests_total", service, ',poolscope_connection_reused="true"')
         / ran.total("poolscope_requests_total", service)
@@ -86,7 +86,7 @@ def test_what_every_alert_compares_has_data(ran, rule):
     # Without its limits an alert's expression is what it watches; whether it fires is promtool's test.
     watched = re.sub(r" [<>] [0-9.]+", "", rule["expr"].split(" unless ")[0])
     assert watched != rule["expr"]
-    # A hook is told of once it is off, and here none is.
+    # A hook is reported once it is off, and here none is.
     assert bool(ran.query(watched)) == (rule["alert"] != "HooksDisabled")
 
 
@@ -136,10 +136,10 @@ def test_only_edges_become_span_metrics(ran):
 
 
 def test_a_finding_is_in_the_log_store_with_its_line(ran):
-    told = until(lambda: ran.events(f"_time:1h {FINDINGS}"), 30, "the findings' events")
-    assert "PS101" in {event["poolscope.finding.code"] for event in told}
-    assert {event["service.name"] for event in told} == {SICK}
-    for event in told:
+    output = until(lambda: ran.events(f"_time:1h {FINDINGS}"), 30, "the findings' events")
+    assert "PS101" in {event["poolscope.finding.code"] for event in output}
+    assert {event["service.name"] for event in output} == {SICK}
+    for event in output:
         assert is_of_the_sick(event["code.file.path"], int(event["code.line.number"]))
 
 
@@ -167,9 +167,9 @@ def test_the_fleets_report_puts_the_sick_one_first(ran):
 
 
 def test_the_collector_lost_nothing_and_says_so(ran):
-    told = answers(ran.stack.ports.url("collector_metrics") + "/metrics")
-    assert told is not None
-    lines = [line for line in told.decode().splitlines() if not line.startswith("#")]
+    output = answers(ran.stack.ports.url("collector_metrics") + "/metrics")
+    assert output is not None
+    lines = [line for line in output.decode().splitlines() if not line.startswith("#")]
     failed = [
         line for line in lines if "send_failed" in line or "refused" in line or "enqueue_failed" in line
     ]

@@ -74,9 +74,9 @@ class Faulty(Asking):
 
     def refused(self) -> float:
         """What the Collector says it could neither send nor keep."""
-        told = answers(self.stack.ports.url("collector_metrics") + "/metrics")
-        assert told is not None
-        numbers = [line.rsplit(" ", 1) for line in told.decode().splitlines() if not line.startswith("#")]
+        output = answers(self.stack.ports.url("collector_metrics") + "/metrics")
+        assert output is not None
+        numbers = [line.rsplit(" ", 1) for line in output.decode().splitlines() if not line.startswith("#")]
         return sum(
             float(value) for name, value in numbers if "send_failed" in name or "enqueue_failed" in name
         )
@@ -101,9 +101,9 @@ def test_latency_stays_what_it_was(faulty):
     """A service that waited for an exporter would show the exporter's time-out, in seconds."""
     for load in (faulty.crashes, faulty.absence):
         for service, outcome in load.outcomes.items():
-            told = outcome.as_dict()
-            assert told["p50"] < faulty.quiet[service]["p50"] * 2 + 0.01
-            assert told["p99"] < 1.0
+            output = outcome.as_dict()
+            assert output["p50"] < faulty.quiet[service]["p50"] * 2 + 0.01
+            assert output["p99"] < 1.0
 
 
 def test_cumulative_metrics_come_through_to_the_unit(faulty):

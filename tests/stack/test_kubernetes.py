@@ -70,8 +70,8 @@ def test_a_wrong_word_is_noticed():
 
 
 def document(name: str, kind: str) -> dict:
-    told = yaml.safe_load_all((FOLDER / name).read_text(encoding="utf-8"))
-    return next(each for each in told if each["kind"] == kind)
+    output = yaml.safe_load_all((FOLDER / name).read_text(encoding="utf-8"))
+    return next(each for each in output if each["kind"] == kind)
 
 
 @pytest.mark.parametrize("manifest", [each for each in BUILT_IN if document_of(each)["kind"] == "Deployment"])
@@ -118,8 +118,8 @@ def operators_folder(folder: Path) -> Path:
             (added / path.name).symlink_to(path)
     # What `pip install --no-deps --target` puts there: the package, and its entry points.
     shutil.copytree(ROOT / "src" / "poolscope", added / "poolscope")
-    told = next(f for f in importlib.metadata.files("poolscope") or () if f.name == "entry_points.txt")
-    shutil.copytree(Path(told.locate()).parent, added / "poolscope-0.1.0.dist-info")
+    output = next(f for f in importlib.metadata.files("poolscope") or () if f.name == "entry_points.txt")
+    shutil.copytree(Path(output.locate()).parent, added / "poolscope-0.1.0.dist-info")
     # Not in the folder, whatever this environment has.
     for name in ("click", "rich"):
         (added / f"{name}.py").write_text("raise ImportError('not with --no-deps')\n", encoding="utf-8")

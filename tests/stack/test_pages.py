@@ -47,14 +47,14 @@ def test_a_panel_is_drawn(page, panel):
         assert service in (HEALTHY, SICK)
 
 
-def test_the_sick_one_is_told_from_the_healthy(page):
+def test_the_sick_service_is_distinguished_from_the_healthy(page):
     """The reuse ratio, as it was at its last export under load."""
     drawn = section(page, "Reuse ratio")
-    told = {
+    output = {
         service: float(value)
         for service, value in re.findall(r"</span>(\w+) local</td><td[^>]*>([0-9.]+) %", drawn)
     }
-    assert told[SICK] < 60 < 90 < told[HEALTHY]
+    assert output[SICK] < 60 < 90 < output[HEALTHY]
 
 
 def test_a_finding_stands_there_with_its_file_and_line(page, ran):
@@ -76,8 +76,8 @@ def test_from_the_board_to_the_line_of_code_in_one_click(ran):
     """What Grafana puts into the link of a row of Top findings, opened in VictoriaLogs's own page."""
     (panel,) = [panel for panel in BOARDS[0].panels if panel.title == "Top findings"]
     (question,) = panel.questions
-    told = at_once(ran.prometheus, question, Asking(export=2.0, range=3600.0), ran.ended)
-    found = [each.name.split() for each in told]
+    output = at_once(ran.prometheus, question, Asking(export=2.0, range=3600.0), ran.ended)
+    found = [each.name.split() for each in output]
     assert {service for service, *_ in found} == {SICK}
     service, _, code = next(row for row in found if row[-1] == "PS101")
     url = FINDING.url.replace("${logs}", ran.logs)

@@ -82,7 +82,7 @@ class Known:
         """The values of each line, without the lines that are 0 all the time."""
         found = series(self.prometheus, panel, self.asking(interval), self.ended + BEFORE)
         values = {each.name: [value for _, value in each.points] for each in found}
-        return {name: told for name, told in values.items() if any(told)}
+        return {name: output for name, output in values.items() if any(output)}
 
     def a_round(self, number: str) -> dict[str, float]:
         """What the servers counted between two exports."""
@@ -199,7 +199,7 @@ def by_server(known: Known, interval: float) -> dict[str, dict[str, object]]:
 
 
 def of_process(known: Known, interval: float) -> dict[str, dict[str, object]]:
-    """What the panels show that are not told by server."""
+    """The values of panels that are not split by server."""
     return {
         "Clients built": {
             "httpx.Client": 5 / interval,
@@ -267,8 +267,10 @@ def expected(known: Known, board, title: str, interval: float) -> dict[str, obje
     if title == "Setup time by phase":
         secure = of_service(known, interval)[title]
         plain = {"connect": secure["connect"]}
-        told: dict[str, dict[str, Any]] = {"thrown away": secure, "two each": plain, "nobody": plain}
-        return {f"{known.place(name)} {phase}": each for name in told for phase, each in told[name].items()}
+        output: dict[str, dict[str, Any]] = {"thrown away": secure, "two each": plain, "nobody": plain}
+        return {
+            f"{known.place(name)} {phase}": each for name in output for phase, each in output[name].items()
+        }
     return {
         joined(known.place(name), called.removeprefix(name).strip()): value
         for called, value in servers[title].items()
@@ -285,13 +287,13 @@ PANELS = [
 @pytest.mark.parametrize("interval", INTERVALS, ids=environment)
 @pytest.mark.parametrize(("board", "panel"), PANELS)
 def test_a_panel_shows_what_is_known(known, board, panel, interval):
-    told = known.shown(panel, interval)
+    output = known.shown(panel, interval)
     wanted = expected(known, board, panel.title, interval)
-    assert set(told) == set(wanted)
+    assert set(output) == set(wanted)
     for name, value in wanted.items():
         assert value or value != value, name
-        assert len(told[name]) == (1 if panel.kind in ("table", "number") else SHOWN + 1)
-        for each in told[name]:
+        assert len(output[name]) == (1 if panel.kind in ("table", "number") else SHOWN + 1)
+        for each in output[name]:
             assert each == (value if isinstance(value, Within) else pytest.approx(value, rel=1e-6)), name
 
 
@@ -323,5 +325,5 @@ def test_every_round_was_like_the_one_before(known):
 @pytest.mark.parametrize("interval", INTERVALS, ids=environment)
 def test_the_oldest_wait_is_as_old_as_it_was_at_its_export(known, interval):
     (panel,) = [panel for panel in BOARDS[0].panels if panel.title == "Waiting for a connection"]
-    (told,) = [values for name, values in known.shown(panel, interval).items() if name.endswith("oldest")]
-    assert told == pytest.approx(known.truth["oldest"][-len(told) :], abs=0.3)
+    (output,) = [values for name, values in known.shown(panel, interval).items() if name.endswith("oldest")]
+    assert output == pytest.approx(known.truth["oldest"][-len(output) :], abs=0.3)

@@ -39,9 +39,9 @@ def test_there_is_a_picture_of_every_panel_and_a_page_with_all_of_them(drawn):
 
 
 def test_the_pictures_have_lines_of_both_services(drawn):
-    told = (drawn / ACROSS.uid / "reuse-ratio.svg").read_text(encoding="utf-8")
+    output = (drawn / ACROSS.uid / "reuse-ratio.svg").read_text(encoding="utf-8")
     for service in (HEALTHY, SICK):
-        assert f"<!-- {service} local " in told
+        assert f"<!-- {service} local " in output
     found = (drawn / ACROSS.uid / "top-findings.svg").read_text(encoding="utf-8")
     assert f"<!-- {SICK} local PS101 -->" in found
 

@@ -58,8 +58,8 @@ def served(stacked, monkeypatch):
             stack.start_component(component)
         service = getattr(stack, name)
         if resource:
-            told = ",".join(f"{key.replace('_', '.')}={value}" for key, value in resource.items())
-            service.environment["OTEL_RESOURCE_ATTRIBUTES"] = told
+            output = ",".join(f"{key.replace('_', '.')}={value}" for key, value in resource.items())
+            service.environment["OTEL_RESOURCE_ATTRIBUTES"] = output
         for each in (stack.downstream, service):
             stack.start_service(each)
         Load([stack.ports.url(name)], 10.0, 4.0).run()
@@ -77,7 +77,7 @@ def ways(stack: Stack, service: str) -> Counter[str]:
 
 @pytest.fixture
 def only(monkeypatch):
-    """A function that lets tail sampling keep what it is told, and nothing else."""
+    """A function that makes tail sampling keep given traces, and nothing else."""
 
     def keep(**settings: str) -> None:
         nothing = {
@@ -217,7 +217,7 @@ def test_scraped_metrics_have_the_same_names(served):
     text = until(scraped, 30, "the last metrics")
     values = re.findall(rf"^{metric(names.OPENED)}\{{.*\}} ([0-9.e+]+)", text, re.MULTILINE)
     assert sum(map(float, values)) == counted["connections"][HEALTHY]
-    told = set(re.findall(r"^([a-z_]+)\{", text, re.MULTILINE))
+    output = set(re.findall(r"^([a-z_]+)\{", text, re.MULTILINE))
     for name in (
         names.OPEN_CONNECTIONS,
         names.OPENED,
@@ -225,7 +225,7 @@ def test_scraped_metrics_have_the_same_names(served):
         names.FACTS_DROPPED,
         names.REUSE_IDLE_TIME,
     ):
-        assert metric(name) in told
+        assert metric(name) in output
     # What identifies a service is on every series; what a cluster adds to its resource is on none of them.
     series = [line for line in text.splitlines() if line.startswith("poolscope_")]
     assert series
@@ -235,7 +235,7 @@ def test_scraped_metrics_have_the_same_names(served):
         assert "otel_scope" not in line
     assert "pod-of-many" not in re.sub(r"^target_info.*$", "", text, flags=re.MULTILINE)
     for name in (names.REQUEST_DURATION, names.SETUP_DURATION):
-        assert {metric(name, "bucket"), metric(name, "sum"), metric(name, "count")} <= told
+        assert {metric(name, "bucket"), metric(name, "sum"), metric(name, "count")} <= output
 
 
 def is_setup(name: str) -> bool:
@@ -270,9 +270,9 @@ class Vendor(BaseHTTPRequestHandler):
         elif self.path == "/v1/metrics":
             for resource in ExportMetricsServiceRequest.FromString(body).resource_metrics:
                 for scope in resource.scope_metrics:
-                    for told in scope.metrics:
-                        if told.name == names.REQUESTS_DONE:
-                            self.server.requests = sum(point.as_int for point in told.sum.data_points)
+                    for output in scope.metrics:
+                        if output.name == names.REQUESTS_DONE:
+                            self.server.requests = sum(point.as_int for point in output.sum.data_points)
         elif self.path == "/v1/logs":
             for resource in ExportLogsServiceRequest.FromString(body).resource_logs:
                 for scope in resource.scope_logs:

@@ -37,7 +37,7 @@ class World:
         self.numbers: Counter[int] = Counter()
         self.asked = self.silent = 0
         self.ended: Counter[int] = Counter()
-        """Ids of the exchanges that are over; each should be told once."""
+        """Ids of the exchanges that are over; each should be reported once."""
         self.opened: set[int] = set()
         self.shut: set[int] = set()
 
@@ -211,7 +211,7 @@ class World:
                 assert mark.sheet.idle_since is not None or mark.silent
 
     def check(self) -> None:
-        """Everything was told once, and nothing was told of what is silent."""
+        """Everything was reported once, and nothing of what is suppressed."""
         FACTS.settle()
         told = Counter(sheet.id for moment, sheet in self.said if isinstance(sheet, Exchange))
         assert told == self.ended

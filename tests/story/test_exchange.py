@@ -1,4 +1,4 @@
-"""Whatever order moments come in, numbers add up, nothing is told twice and nothing is lost."""
+"""In whatever order moments come, numbers add up, nothing is reported twice and nothing is lost."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ def random_choices(seed: int) -> list[tuple[int, int]]:
     return [(chance.randrange(len(MOVES)), chance.randrange(6)) for _ in range(80)]
 
 
-def an_end_is_told_twice(patch: pytest.MonkeyPatch) -> None:
+def an_end_is_reported_twice(patch: pytest.MonkeyPatch) -> None:
     over = story._over
     patch.setattr(story, "_over", lambda exchange: (over(exchange), FACTS.put(ENDED, exchange)))
 
 
-def an_end_is_not_told(patch: pytest.MonkeyPatch) -> None:
+def an_end_is_not_reported(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(story, "_over", lambda exchange: LIVE.exchanges.pop(exchange.id, None))
 
 
@@ -130,8 +130,8 @@ def a_new_connection_is_called_reused(patch: pytest.MonkeyPatch) -> None:
 
 
 FAULTS = (
-    an_end_is_told_twice,
-    an_end_is_not_told,
+    an_end_is_reported_twice,
+    an_end_is_not_reported,
     an_end_leaves_the_exchange_live,
     nobody_claims_an_end,
     a_connection_is_not_given_back,

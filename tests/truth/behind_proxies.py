@@ -1,4 +1,4 @@
-"""What a server behind a proxy saw, told as if its clients had come by themselves."""
+"""What a server behind a proxy saw, as if its clients had come directly."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ QUIET_CLOSES = {
 }
 """Closes by the client of a connection that nothing was wrong with."""
 NOT_FOUND_OUT = {"server_closed_no_response", "reset"}
-"""How a connection ends whose server had left before the request came."""
+"""How a connection ends if the server had left before the request came."""
 FOUND_BY_SSL = {"server_closed_mid_body", "server_closed_no_response"}
 """What a reset may look like through TLS: Python's ``ssl`` hands many of them on as the end of the stream."""
 RACE = "closed_under_request"

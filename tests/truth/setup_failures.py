@@ -20,7 +20,7 @@ from tests.servers import Certificates, Peer, Scripted, ServerConfig, in_thread,
 HERE = "here.test"
 NOWHERE = "nowhere.test"
 PONDERED = "pondered.test"
-"""A name whose lookup does not end before the test is done with it."""
+"""A name with a lookup that does not end before the test does."""
 REFUSED = "refused.test"
 """A name to which the truth servers' proxies refuse to connect."""
 
@@ -103,7 +103,7 @@ def connect_unanswered(_: Certificates) -> Iterator[Cause]:
 @contextmanager
 def untrusted(certificates: Certificates) -> Iterator[Cause]:
     with in_thread(ServerConfig(certificate=certificates.server)) as server:
-        yield Cause(f"https://{HERE}:{server.port}/")  # a client trusts nobody unless told
+        yield Cause(f"https://{HERE}:{server.port}/")  # a client trusts only given authorities
 
 
 def _scripted(
@@ -201,7 +201,7 @@ def untrusted_proxy(certificates: Certificates) -> Iterator[Cause]:
 
 @contextmanager
 def tls_behind_a_tunnel(certificates: Certificates) -> Iterator[Cause]:
-    """The proxy lets us through to a server that nobody told us to trust."""
+    """The proxy lets us through to a server that we do not trust."""
     with in_thread(ServerConfig(certificate=certificates.server)) as server:
         with in_thread(ServerConfig("proxy")) as proxy:
             yield Cause(f"https://localhost:{server.port}/", {"proxy": proxy.origin})

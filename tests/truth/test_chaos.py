@@ -130,7 +130,7 @@ def captured(
 
 
 def hold(verdict: judge.Verdict, seen: Capture, *unless: str) -> None:
-    """Hold all that a judge looks at, but for the close reasons, which are told apart by behaviour elsewhere."""
+    """Check all that a judge checks, except close reasons, which other tests check by behaviour."""
     wrong = [said for said in verdict.wrong if not said.startswith(("reason:", *unless))]
     assert wrong == [], str(verdict)
     assert verdict.exchanges > 0

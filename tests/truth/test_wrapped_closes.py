@@ -1,4 +1,4 @@
-"""Another tool has wrapped a library's close after us: who closes a connection is still seen, past the wrapper."""
+"""Another tool has wrapped a library's close after us: the caller of a close is still seen, past the wrapper."""
 
 from __future__ import annotations
 

@@ -185,7 +185,7 @@ class Visit:
 
 
 def _folder() -> str:
-    """A new folder for the socket, whose path must be short."""
+    """A new folder for the socket; its path must be short."""
     shared = tempfile.gettempdir()
     if len(os.fsencode(shared)) > LONGEST - 40:
         shared = "/tmp"  # noqa: S108  (a folder of our own in it)

@@ -29,7 +29,7 @@ class PrometheusError(Exception):
 
 
 class Series(NamedTuple):
-    """The labels of one answer and its value; None if that is not a number, or not one that a counter reaches."""
+    """The labels of one answer and its value; None if that is not a number, or larger than a counter gets."""
 
     labels: dict[str, str]
     value: float | None

@@ -1,7 +1,7 @@
 """PS115: CA certificates are read and parsed again and again, for every client or for every connection.
 
-It fires for a line whose clients and their connections loaded them at least `MIN_LOADS` times, each time for at least
-`MIN_LOAD` seconds: quicker loads are of bundles with few certificates.
+It fires for a line if its clients and their connections loaded them at least `MIN_LOADS` times, each time for at
+least `MIN_LOAD` seconds: quicker loads are of bundles with few certificates.
 """
 
 from __future__ import annotations

@@ -89,16 +89,16 @@ class Churn:
         self.working = 0.0
         """Seconds of their requests, less the setup within them."""
         self.failing = 0
-        """Clients whose server answered with an error that one asks again for."""
+        """Clients with an answer that is worth a retry."""
         self.large = 0
-        """Clients whose answers did not fit into the first packets of a connection."""
+        """Clients with answers too large for the first packets of a connection."""
         self.parts: dict[str, float] = {}
         self.long_lived = 0
         """Clients of the same habit that were used for more."""
         self.refused = 0
-        """Clients whose connection the server would not keep, or that was lost otherwise."""
+        """Clients with a connection that the server would not keep, or that was lost otherwise."""
         self.silent = 0
-        """Those of them whose server closed it right after an answer, without saying so."""
+        """Those of them with a server that closed it right after an answer, without saying so."""
         self.peak: int | None = 0
         """Exchanges in flight from this call site at most; None where that was not observed."""
         self.busy = BusyTime()

@@ -20,7 +20,7 @@ _ENDED: Final[frozenset[CloseReason]] = frozenset(("server_closed_no_response", 
 
 
 class CutWhileWaiting(Rule):
-    """The rule. State: failed requests whose connection is not closed yet, and up to 100 waits per line."""
+    """The rule. State: failed requests with a connection that is not closed yet, and up to 100 waits per line."""
 
     code: ClassVar[str] = "PS123"
     title: ClassVar[str] = "answers cut after the same wait"

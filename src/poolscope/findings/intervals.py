@@ -11,7 +11,7 @@ CAPACITY: Final = 64
 class BusyTime:
     """How much elapsed time a set of intervals covers, however much they overlap. Times in seconds.
 
-    Only the newest `CAPACITY` gaps are remembered. What lies before the oldest one is settled: an interval
+    Only the newest `CAPACITY` gaps are remembered. The time before the oldest one is settled: an interval
     that comes late and reaches back there is cut, so `elapsed` may be too small but never too large.
     """
 

@@ -111,7 +111,7 @@ class PinnedSockets(Rule):
             used.connections.pop(key, None)
 
     def exchange(self, record: Exchange) -> None:
-        """Count an answer; after the end of its client it may be the last one that was read."""
+        """Count an answer; after the end of its client it may be the last answer to be read."""
         used = self._used.get((record.pid, record.client or 0))
         if used is not None:
             used.answers += 1

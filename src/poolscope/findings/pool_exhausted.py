@@ -219,7 +219,7 @@ def _limit(starved: _Starved, kind: str, most: int | None) -> str:
     if most is None:
         return f"all connections of {kind} were in use"
     return (
-        f"the only one that {kind} allows was in use"
+        f"the only one allowed by {kind} was in use"
         if most == 1
         else f"all {most:,} that {kind} allows were in use"
     )

@@ -33,7 +33,7 @@ class _Stale:
 
 
 class StaleConnection(Rule):
-    """The rule. State: failed requests whose connection is not closed yet, and a few numbers per line."""
+    """The rule. State: failed requests with a connection that is not closed yet, and a few numbers per line."""
 
     code: ClassVar[str] = "PS108"
     title: ClassVar[str] = "request failed on a stale connection"

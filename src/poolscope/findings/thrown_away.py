@@ -54,7 +54,7 @@ class _Lost:
 
 
 class ThrownAway(Rule):
-    """The rule. State: failed requests whose connection is not closed yet, and a few numbers per line."""
+    """The rule. State: failed requests with a connection that is not closed yet, and a few numbers per line."""
 
     code: ClassVar[str] = "PS121"
     title: ClassVar[str] = "requests given up throw connections away"

@@ -1,8 +1,8 @@
 """PS103: answers that are dropped or closed before they were read to their end.
 
 It fires for a line and an origin where at least `MIN_UNREAD` connections were lost that way, or where one thread or
-task sent as many requests there whose responses were all open at the end: it cannot have been reading them all. Of a client that a
-package built for itself it is information: a stream that is closed unread may be meant so.
+task sent as many requests there, and all their responses were open at the end: it cannot have been reading them all.
+Of a client that a package built for itself it is information: a stream that is closed unread may be meant so.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class _Unread:
 
 
 class UnreadResponse(Rule):
-    """The rule. State: unread answers whose connection is not closed yet, and a few numbers per line."""
+    """The rule. State: unread answers on a connection that is not closed yet, and a few numbers per line."""
 
     code: ClassVar[str] = "PS103"
     title: ClassVar[str] = "response not read"

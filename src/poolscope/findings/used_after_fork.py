@@ -1,6 +1,6 @@
 """PS110: a process uses an inherited connection, which its parent may use at the same time.
 
-It fires for each line of a forked child whose request ran on a connection that was opened before the fork.
+It fires for each line of a forked child that sent a request on a connection that was opened before the fork.
 """
 
 from __future__ import annotations

@@ -119,8 +119,8 @@ def credential(value: str) -> str:
         return f"{lowered} {rest.partition(':')[0]}"
     if lowered in ("digest", "oauth", "hawk", "signature", "acs3-hmac-sha256"):
         named = {name.lower(): first or second for name, first, second in re.findall(_NAMED, rest)}
-        whose = sorted((name, given) for name, given in named.items() if name in _OF_WHOM)
-        return f"{lowered} {whose}" if whose else value
+        owner_parts = sorted((name, given) for name, given in named.items() if name in _OF_WHOM)
+        return f"{lowered} {owner_parts}" if owner_parts else value
     return value
 
 

@@ -35,7 +35,7 @@ class LiveConnection:
     exchanges: tuple[int, ...]
     """Ids of the exchanges it is serving."""
     opened_by: int | None = None
-    """Id of the exchange whose task sets it up, or did."""
+    """Id of the exchange that sets it up, or did."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -70,7 +70,7 @@ class Holder:
 
 @dataclass(slots=True, frozen=True)
 class Snapshot:
-    """Live clients, pools with their limits, connections, and who waits for and who holds them."""
+    """Live clients, pools with their limits, connections, and the requests that wait for or hold them."""
 
     taken_at: float
     clients: tuple[records.Client, ...]

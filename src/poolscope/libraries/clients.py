@@ -80,7 +80,7 @@ def observe(
 
 
 def is_called(client: Any, frames: Callable[[int], FrameType]) -> Call | None:
-    """A method of an asynchronous client is called, whose caller can be seen only now: it may run as a separate task.
+    """A method of an asynchronous client is called; the caller can be seen only now: it may run as a separate task.
 
     None where another such method calls it.
     """

@@ -1,4 +1,4 @@
-"""concurrent.futures and asyncio: which line of the program handed a call over to a thread.
+"""concurrent.futures and asyncio: the line of the program that passed a call to a thread.
 
 None of the program's lines is on that thread's stack if the call is a library's own function: ``pool.map(requests.get,
 urls)``. So each piece of work remembers the line that made it, and `callsite` asks for it where it finds no other.
@@ -17,16 +17,16 @@ from poolscope.libraries.marks import set_mark
 from poolscope.libraries.point import Point
 
 HANDING: Final[ContextVar[RawCallSite | None]] = ContextVar("poolscope_handing", default=None)
-"""The line that called the ``to_thread`` that is running, perhaps as a task of its own."""
+"""The line that called the running ``to_thread``, perhaps as a separate task."""
 
 
 def hands(frames: Callable[[int], FrameType]) -> RawCallSite | None:
-    """``to_thread`` is called: now is when the caller can be seen."""
+    """``to_thread`` is called: only now the caller can be seen."""
     return callsite.user(frames(2))
 
 
 def work_made(item: Any, frames: Callable[[int], FrameType]) -> None:
-    """A piece of work for a thread pool was made, in the thread that hands it over."""
+    """A piece of work for a thread pool was created, in the thread that submits it."""
     line = callsite.user(_outside(frames(2))) or HANDING.get()
     if line is not None:
         set_mark(item, line, callsite.HANDED_BY)
@@ -41,7 +41,7 @@ def _outside(submit: FrameType) -> FrameType | None:
 
 
 def points(module: ModuleType) -> tuple[Point, ...]:
-    """Where calls are handed over."""
+    """The hook points where calls are passed to threads."""
     if module.__name__ == "asyncio":
         return (Point(module, "to_thread", before=hands, var=HANDING, at_call=True, missing_ok=True),)
     code = getattr(getattr(getattr(module, "_WorkItem", None), "run", None), "__code__", None)

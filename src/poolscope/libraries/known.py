@@ -6,14 +6,14 @@ from typing import Final, NamedTuple
 
 
 class Library(NamedTuple):
-    """One module whose import is waited for."""
+    """One module to hook when it is imported."""
 
     hooks: str
-    """The module of poolscope's whose ``points(module)`` says where it is seen."""
+    """poolscope's module with its hook points, ``points(module)``."""
     tested: tuple[str, str] | None = None
-    """From the first version to the last series that the tests run with; None for what is only a part of a client."""
+    """From the first version to the last series that the tests run with; None for a mere part of a client."""
     packages: tuple[str, ...] = ()
-    """Packages besides its own of which no line is ever the program's."""
+    """Packages, besides its own, with lines that are never the program's."""
 
 
 LIBRARIES: Final[dict[str, Library]] = {
@@ -32,11 +32,11 @@ LIBRARIES: Final[dict[str, Library]] = {
     "asyncio": Library("poolscope.libraries.handed_over"),
     "concurrent.futures.thread": Library("poolscope.libraries.handed_over"),
 }
-"""By the name that a program imports."""
+"""Keyed by the name that a program imports."""
 
 
 def is_of_a_client(package: str) -> bool:
-    """Whether ``package`` is an HTTP client that is observed, or belongs to one: its lines are not the program's."""
+    """Whether ``package`` is, or belongs to, an observed HTTP client: its lines are not the program's."""
     known = LIBRARIES.get(package)
     return (known is not None and known.tested is not None) or any(
         package in library.packages for library in LIBRARIES.values()

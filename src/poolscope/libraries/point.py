@@ -1,6 +1,6 @@
 """A hook point: a method, and what we do around it. The tables of `libraries` consist of these.
 
-A body is a plain function. Its first parameter is the object whose method is called, unless it has one of
+A body is a plain function. Its first parameter is the object of the method call, unless it has one of
 the names `OURS`; the others are parameters of the library's, by their names.
 """
 

@@ -1,7 +1,7 @@
 """Measures DNS time and the addresses tried, without changing what is resolved or tried, or how. A connect sets
 `LOOKUPS` to a `Lookups` in its own context, which notes the lookups and attempts made there. All others pass straight
-through. Resolving names beforehand would double the queries and prevent Happy Eyeballs. A library whose lookups
-cannot be seen leaves the list empty: no DNS time, not zero.
+through. Resolving names beforehand would double the queries and prevent Happy Eyeballs. If a library's lookups cannot
+be seen, the list stays empty: DNS time is unknown, not zero.
 """
 
 from __future__ import annotations

@@ -1,6 +1,4 @@
-"""The middleware for ASGI servers. The route is the one that Starlette and FastAPI put into the scope, or the result
-of ``route``.
-"""
+"""The middleware for ASGI servers. Starlette and FastAPI put the route into the scope; for others pass ``route``."""
 
 from __future__ import annotations
 

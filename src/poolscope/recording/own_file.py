@@ -178,7 +178,7 @@ def _claim(path: str, mode: int, *, wait_for_reader: bool) -> OwnFile | None:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             return OwnFile(path, descriptor)
         locked = _lock(descriptor)
-        # Whoever reads it takes the lock for a moment; and it may have been moved away meanwhile.
+        # A reader takes the lock for a moment; and the file may have been moved away meanwhile.
         if locked is False or not _is_at(path, descriptor):
             os.close(descriptor)
             time.sleep(_PAUSE)

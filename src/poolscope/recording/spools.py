@@ -1,6 +1,6 @@
 """Spools: the files that children write, and how they are merged.
 
-The folder of a run has a name that nobody can guess, inside one that only its owner can list. So only root and
+The folder of a run has an unguessable name, inside a folder that only its owner can list. So only root and
 children that have become another user can write into root's folder.
 """
 

@@ -31,8 +31,8 @@ def renderer(write: Write, look: Look) -> Renderer:
 def render(annotations: Sequence[Annotation], root: str) -> str:
     """A list of findings that have a line, each fingerprint once: GitLab has no place for the others."""
     entries = [_entry(one, root) for one in placed(annotations)]
-    dearest_last = {entry["fingerprint"]: entry for entry in reversed(entries)}
-    listed = list(reversed(dearest_last.values()))
+    largest_last = {entry["fingerprint"]: entry for entry in reversed(entries)}
+    listed = list(reversed(largest_last.values()))
     return printable_json(json.dumps(listed, indent=2, ensure_ascii=False)) + "\n"
 
 

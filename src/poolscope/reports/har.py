@@ -65,7 +65,7 @@ class Archive:
             self._put(record)
         one = self._timeless == 1
         left_out = (
-            f"{count(self._timeless, 'request')} whose start was not seen {'is' if one else 'are'} left out"
+            f"{count(self._timeless, 'request')} without a known start {'is' if one else 'are'} left out"
         )
         comment = f',"comment":{json.dumps(left_out)}' if self._timeless else ""
         self._write(f"\n]{comment}}}}}\n")

@@ -150,7 +150,7 @@ class Rows:
         return Sums.over(rows, self._tallies)
 
     def origins(self) -> list[Origin]:
-        """All origins; the one that lost the most time comes first."""
+        """All origins; the origin that lost the most time comes first."""
         by_name: dict[str, list[Row]] = {}
         for row in self.rows:
             by_name.setdefault(row.origin, []).append(row)

@@ -51,7 +51,7 @@ def _reuse(sums: Sums) -> Segment:
         return "", "No request was made"
     if not sums.kept:
         return "bad", f"None of {count(sums.requests, 'request')} is known to have got a connection"
-    joined = f", {sums.joined:,} joined one that was being set up" if sums.joined else ""
+    joined = f", {sums.joined:,} joined a connection in setup" if sums.joined else ""
     style = "good" if sums.reused else "title"
     reused = f"{share(sums.reused, sums.kept)} of {count(sums.kept, 'request')} reused a connection"
     return style, f"{reused}{joined}"

@@ -1,4 +1,4 @@
-"""Which measurements say whose they are: the exemplars of a histogram lead from a value to its trace."""
+"""Chooses the measurements with an exemplar, which leads from a value of a histogram to its trace."""
 
 from __future__ import annotations
 

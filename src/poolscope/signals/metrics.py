@@ -1,7 +1,7 @@
 """The instruments, and how sums reach them: drained and read inside the Observable callbacks.
 
-All instruments exist from construction on. Callbacks report totals, so several readers may collect as often as they
-like. `publish` passes histograms and events on, from any place where no lock is held.
+All instruments exist from construction on. Callbacks report totals, so any number of readers may collect.
+`publish` passes histograms and events on; call it where no lock is held.
 """
 
 from __future__ import annotations
@@ -90,8 +90,7 @@ class Metrics:
     ) -> Callable[[CallbackOptions], Iterable[Observation]]:
         def callback(_: CallbackOptions) -> Iterable[Observation]:
             first = self._collection.begins_with(name)
-            # The SDK's locks do not survive a fork while it collects or exports: a master that only forks
-            # must have nothing to export because of us.
+            # The SDK's locks do not survive a fork during an export, so a master that only forks exports nothing.
             if not len(FACTS) and self._totals.are_empty:
                 return []
             if first:

@@ -24,7 +24,7 @@ class Propagation:
         return f"<Propagation {'W3C' if self._plain else self._seen!r}>"
 
     def headers(self, span: Span, context: SpanContext, current: Context) -> Iterable[tuple[str, str]] | None:
-        """What to add to a request whose span is ``span``, sent in the context ``current``."""
+        """The headers to add to a request with this span, sent in the context ``current``."""
         # Any: the API's own default setter does not fit the parameter it is the default of.
         propagator: Any = propagate.get_global_textmap()
         if propagator is not self._seen:

@@ -37,7 +37,7 @@ from poolscope.story.pool import name_of
 log = logging.getLogger("poolscope")
 
 SPANS: Final = "signals.spans"
-"""What they are called among the hooks."""
+"""Their name among the hooks."""
 BEGINNINGS: Final = 2_048
 """Methods and origins for which a span's beginning is kept."""
 _DEFAULT: Final = Options()
@@ -154,7 +154,7 @@ class RequestSpans:
         live = None if exchange is None else exchange.live
         if exchange is None or live is None or live.span is None or connection.epoch != FACTS.epoch:
             return
-        # urllib3's connection to a forwarding proxy serves every origin: this is whose request waits for it.
+        # urllib3's connection to a forwarding proxy serves every origin: this request waits for it.
         origin = exchange.origin if connection.via == "forward" else connection.origin
         connection.span = self._setups.setup(live.span, connection, live.anchor, origin)
 

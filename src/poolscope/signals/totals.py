@@ -292,7 +292,7 @@ _OF_ANSWERS: Final = (names.STATUS, names.ERROR_TYPE)
 
 
 def _series(sheet: facts.Exchange, at: Server) -> Series:
-    """The series that the duration of ``sheet`` belongs to; most requests are in one that is there already."""
+    """The series for the duration of ``sheet``; most requests belong to an existing series."""
     connection = sheet.connection
     version = None if connection is None else connection.http_version
     error = None if sheet.status is not None or sheet.error is None else sheet.failure

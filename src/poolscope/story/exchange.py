@@ -7,7 +7,7 @@
 
 The functions are called in the exchange's own task, except `ended`, which may also run when another thread closes
 a response or the garbage collector takes it: it queues one fact, takes no lock and calls no door.
-From `asks` to its end an exchange is in `LIVE`; the hook that takes it out of `LIVE` is the one that ends it.
+From `asks` to its end an exchange is in `LIVE`; the hook that takes it out of `LIVE` ends it.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ WHOLE: Final = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
 class Habit(NamedTuple):
     """A finding of the session: its most expensive occurrence, and all tests that showed it."""
 
-    dearest: Shown
+    largest: Shown
     tests: list[str]
 
 
@@ -83,9 +83,9 @@ class Reporter:
         """The gate: a failing finding makes the session fail, and changes nothing else."""
         self._take(session.config.stash.get(OUTPUT, None))
         judged = self._shown()
-        found = [habit.dearest.finding for habit in judged]
+        found = [habit.largest.finding for habit in judged]
         self._verdict = self._gate.judge(found, self._lines, whole=_is_whole(session))
-        self._outputs.write([habit.dearest for habit in judged if self._shows(habit)], self._gate.root)
+        self._outputs.write([habit.largest for habit in judged if self._shows(habit)], self._gate.root)
         passed = (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
         if self._verdict.errors and session.exitstatus in passed:
             session.exitstatus = pytest.ExitCode.USAGE_ERROR
@@ -99,13 +99,13 @@ class Reporter:
         ]
         if self._across:
             habits += [Habit(shown, []) for shown in self._only_together()]
-        return sorted(habits, key=lambda habit: -_cost(habit.dearest))
+        return sorted(habits, key=lambda habit: -_cost(habit.largest))
 
     def _only_together(self) -> list[Shown]:
         return [shown for key, shown in self._together.items() if key not in self._habits]
 
     def _shows(self, habit: Habit) -> bool:
-        return self._gate.shows(habit.dearest.finding)
+        return self._gate.shows(habit.largest.finding)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """The section: findings with their lanes, then the verdict of the gate."""
@@ -113,7 +113,7 @@ class Reporter:
         terminal.section("poolscope")
         habits = [habit for habit in self._shown() if self._shows(habit)]
         for habit in habits:
-            shown = habit.dearest
+            shown = habit.largest
             terminal.write(page([*shown.words.splitlines(), f"  tests   {_tests(habit.tests)}", ""]))
             terminal.write(page([*shown.lanes.splitlines(), ""]))
         if not habits:

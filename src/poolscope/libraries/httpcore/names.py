@@ -171,7 +171,7 @@ def is_full(protocol: Any) -> bool:
 
 
 def heard_goaway(protocol: Any) -> bool:
-    """Whether the server told an HTTP2Connection that it will serve no more requests."""
+    """Whether the server informed an HTTP2Connection that it will serve no more requests."""
     return getattr(protocol, "_connection_terminated", None) is not None
 
 

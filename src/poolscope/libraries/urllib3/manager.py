@@ -178,8 +178,8 @@ def observe(
 ) -> None:
     """Mark a manager to be observed by itself, and call its pools ``pool_name``; twice is once.
 
-    Its requests belong to the client whose call they are in, if that is observed; else to that of ``mark``; else
-    to a client of this ``kind``, whose past is unknown unless ``built_in`` is the frame that is just building it.
+    Its requests belong to the client of the surrounding call, if that is observed; else to that of ``mark``; else
+    to a client of this ``kind``, with an unknown past unless ``built_in`` is the frame that is just building it.
     """
     if mark_on(manager, _STAND_IN) is not None:
         return

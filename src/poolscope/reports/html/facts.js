@@ -34,7 +34,7 @@ function card(facts, finding, at, show) {
     h("button", { type: "button", onclick: () => show(at) }, "Show its lanes"));
 }
 
-/** What the cost is made of, the dearest first. */
+/** The parts of the cost, the largest first. */
 function partsOf(finding) {
   const parts = Object.entries(finding.parts ?? {}).filter(([, cost]) => cost > 0).sort((a, b) => b[1] - a[1]);
   return parts.length ? h("p", { className: "quiet" }, parts.map(([name, cost]) => `${plain(name)} ${seconds(cost)}`).join(" · ")) : null;

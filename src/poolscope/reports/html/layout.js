@@ -45,7 +45,7 @@ class Track {
   }
 }
 
-/** The first place whose value (or the value of whose row) is not before `time`. */
+/** The first place with a value (or a value in its row) not before `time`. */
 function search(list, time, values = null) {
   let low = 0;
   let high = list.length;

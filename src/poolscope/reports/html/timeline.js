@@ -1,10 +1,10 @@
 // The lanes under the pointer and the keys: moving, zooming, choosing.
 
 class Timeline {
-  constructor(data, layout, told) {
+  constructor(data, layout, texts) {
     this.data = data;
     this.layout = layout;
-    this.told = told;
+    this.texts = texts;
     this.painter = new Painter($("lanes"));
     this.overview = new Overview($("overview"), $("axis"), (from, to) => this.show(from, to));
     this.view = this.whole();
@@ -134,7 +134,7 @@ class Timeline {
     this.choose(this.at(event.offsetX, event.offsetY));
   }
 
-  /** What lies under a point: a lane, and the request on it if there is one. */
+  /** The lane under a point, and the request on it if there is one. */
   at(x, y) {
     const deep = y + $("scroller").scrollTop;
     const found = this.layout.rows[this.layout.rowAt(deep)];
@@ -165,7 +165,7 @@ class Timeline {
     const found = event && this.at(event.offsetX, event.offsetY);
     tip.hidden = !found;
     if (!found) return;
-    tip.replaceChildren(...this.told.hint(found));
+    tip.replaceChildren(...this.texts.hint(found));
     const { innerWidth, innerHeight } = window;
     tip.style.left = `${Math.min(event.clientX + 14, innerWidth - tip.offsetWidth - 8)}px`;
     tip.style.top = `${event.clientY + 18 + tip.offsetHeight > innerHeight ? event.clientY - tip.offsetHeight - 10 : event.clientY + 18}px`;
@@ -173,7 +173,7 @@ class Timeline {
 
   choose(found) {
     this.chosen = found;
-    this.told.chosen(found);
+    this.texts.chosen(found);
     this.draw();
   }
 
