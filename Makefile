@@ -18,10 +18,11 @@ FAST := not (processes or load or $(NEEDS_MORE))
 MEASURED := not (load or $(NEEDS_MORE))
 SUITES ?= httpx httpcore requests aiohttp urllib3
 VERSIONS ?= oldest older old
+OLD ?= truth cli signals compat services
 
 .PHONY: help print-python hooks clean
 .PHONY: lint format types mypy check test test-fast test-all truth long regress coverage upstream versions
-.PHONY: test-search test-root test-caddy test-stack test-browser test-validators test-attach sdks pairs
+.PHONY: old-suites test-search test-root test-caddy test-stack test-browser test-validators test-attach sdks pairs
 .PHONY: bench bench-ir bench-volume bench-service components stack stack-local screenshots panels dashboards
 .PHONY: demo readme pictures docs docs-serve dist package release-files workflows
 
@@ -47,6 +48,7 @@ help:
 	@echo 'make bench-service  what observing costs in a FastAPI service that exports, with 8, 20 and 50 requests in flight'
 	@echo 'make bench-ir  the same in instructions, by the size of the pool (needs valgrind)'
 	@echo 'make upstream  the libraries'"'"' own test suites with and without poolscope (SUITES="httpx urllib3")'
+	@echo 'make old-suites  the tests as they were before the hooks were rebuilt, over the code of today (OLD="cli signals")'
 	@echo 'make versions  the tests of the hooks over old versions of the libraries (VERSIONS=oldest)'
 	@echo 'make stack     services, Collector, Jaeger, Prometheus and Grafana in containers; stack-local without'
 	@echo 'make screenshots  pictures of the running stack'"'"'s pages, by a headless Chromium'
@@ -198,6 +200,10 @@ bench-service: $(VENV)/dev.stamp
 
 upstream: $(VENV)/dev.stamp
 	$(BIN)/python -m tests.upstream $(SUITES)
+
+# Where behaviour has changed on purpose, tests/old_suites/README.md says why.
+old-suites: $(VENV)/dev.stamp
+	$(BIN)/python -m tests.old_suites $(OLD)
 
 versions: $(VENV)/dev.stamp
 	$(BIN)/python -m tests.versions $(VERSIONS)
