@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from functools import partial
 from operator import length_hint
 from typing import Final
 
@@ -16,7 +15,7 @@ class Count:
 
     def __init__(self) -> None:
         self._left = iter(range(1, sys.maxsize))
-        self.up: Callable[[], int] = partial(next, self._left)
+        self.up: Callable[[], int] = self._left.__next__
         """Raises it by one and returns the new value, which no other call gets."""
 
     def __repr__(self) -> str:

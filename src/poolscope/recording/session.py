@@ -167,7 +167,8 @@ class Session:
 
     def _tell_of_waits(self) -> None:
         with FACTS.settled(1.0) as settled:
-            text = self._waits.look(INSTRUMENTOR.ledger.snapshot()) if settled else None
+            look = settled and stuck.somebody_waits(now())
+            text = self._waits.look(INSTRUMENTOR.ledger.snapshot()) if look else None
         if text is not None:
             print_text(text)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from poolscope.reports.printable import page
+from poolscope.story.live import LIVE
 
 if TYPE_CHECKING:
     from poolscope.ledger.snapshot import Holder, HoldingState, Snapshot, Waiter
@@ -13,6 +14,13 @@ LONG: Final = 5.0
 """A wait is reported after this many seconds."""
 SHOWN: Final = 5
 """Holders named at most."""
+
+
+def somebody_waits(at: float) -> bool:
+    """Whether a request has waited so long for a connection that a snapshot, of all that is live, is worth its time."""
+    return any(
+        sheet.connection is None and at - sheet.started_at > LONG for sheet in list(LIVE.exchanges.values())
+    )
 
 
 class Watch:

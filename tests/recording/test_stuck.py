@@ -1,0 +1,30 @@
+"""When poolscope looks for requests that wait long."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from poolscope.facts import Connection, Exchange
+from poolscope.recording import stuck
+from poolscope.story.live import LIVE
+
+ORIGIN = ("http", "shop.test", None)
+
+
+@pytest.fixture
+def asked() -> Iterator[Exchange]:
+    """A request that asked at 10.0 s."""
+    exchange = Exchange(ORIGIN, 0, 10.0)
+    LIVE.exchanges[exchange.id] = exchange
+    yield exchange
+    LIVE.exchanges.pop(exchange.id)
+
+
+def test_only_a_request_that_waits_long_is_worth_a_look_at_all_that_is_live(asked: Exchange) -> None:
+    """A snapshot each second was 9 % of a core with 50,000 idle clients."""
+    assert not stuck.somebody_waits(10.0 + stuck.LONG)
+    assert stuck.somebody_waits(10.1 + stuck.LONG)
+    asked.connection = Connection(ORIGIN, 0)
+    assert not stuck.somebody_waits(60.0)
