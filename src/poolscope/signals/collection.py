@@ -6,7 +6,7 @@ from typing import Final
 
 from poolscope.facts import now
 
-LONGEST: Final = 0.1
+LONGEST: Final = 1.0
 """Seconds after which an instrument is taken to be asked by another collection."""
 
 
