@@ -13,7 +13,7 @@ from poolscope.story.live import LIVE
 Attributes = dict[str, Any]
 HUNDREDTHS: Final = 2
 """Decimals."""
-WORTH_TELLING: Final = 0.01
+WORTH_TELLING: Final = 0.1
 """From so many seconds on, a lean span has the idle time: keep-alive times are seconds."""
 
 
@@ -98,7 +98,7 @@ def call_site(connection: Connection) -> Attributes:
 def exchange_facts(exchange: Exchange, connection: Connection, *, lean: bool) -> Attributes:
     """The observed facts of a request's connection, for the request's span.
 
-    A lean span has an idle time in hundredths, where it is one at least: the rest is noise, and noise cannot be compressed.
+    A lean span has an idle time in hundredths, where it is a tenth at least: the rest is noise, and noise cannot be compressed.
     """
     constant = _constant(connection)
     attributes = (constant.lean if lean else constant.full).copy()
