@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -63,6 +64,29 @@ class TestTheRegistryAndTheTable:
     def test_our_own_attributes_are_called_after_us(self) -> None:
         (group,) = groups("attributes")
         assert all(each["id"].startswith("poolscope.") for each in group["attributes"])
+
+    def test_every_reference_leads_somewhere(self) -> None:
+        own = {each["id"] for group in groups("attributes") for each in group["attributes"]}
+        known = official("opentelemetry.semconv._incubating.attributes")
+        for name in ("metrics", "spans", "events"):
+            for group in groups(name):
+                references = [each["ref"] for each in group.get("attributes", ())]
+                assert len(references) == len(set(references)), group["id"]
+                assert set(references) <= own | known, group["id"]
+
+    def test_names_have_the_form_that_the_conventions_ask_for(self) -> None:
+        (attributes,) = groups("attributes")
+        own = [each["id"] for each in attributes["attributes"]]
+        for name in (*own, *table.METRICS, *table.EVENTS):
+            assert re.fullmatch(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+", name), name
+        for name in own:
+            assert not any(other.startswith(f"{name}.") for other in own), f"{name} is also a namespace"
+
+    def test_whoever_reads_an_attribute_finds_an_example(self) -> None:
+        (attributes,) = groups("attributes")
+        for each in attributes["attributes"]:
+            assert each["brief"] and each["stability"] == "development"
+            assert each["type"] == "boolean" or each.get("examples"), each["id"]
 
     def test_what_others_defined_is_imported_and_not_written_out(self) -> None:
         assert not set(METRICS) & registry.official_metrics()

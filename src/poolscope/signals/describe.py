@@ -13,7 +13,7 @@ from poolscope.story.live import LIVE
 Attributes = dict[str, Any]
 HUNDREDTHS: Final = 2
 """Decimals."""
-WORTH_TELLING: Final = 0.01
+WORTH_TELLING: Final = 0.1
 """A lean span has the idle time if it is at least this many seconds: keep-alive times are seconds."""
 
 
@@ -98,8 +98,8 @@ def call_site(connection: Connection) -> Attributes:
 def exchange_facts(exchange: Exchange, connection: Connection, *, lean: bool) -> Attributes:
     """The observed facts of a request's connection, for the request's span.
 
-    A lean span has the idle time in hundredths of a second, if it has one: finer digits are noise, which
-    cannot be compressed.
+    A lean span has the idle time in hundredths of a second, if it is at least a tenth: finer digits are noise,
+    which cannot be compressed.
     """
     constant = _constant(connection)
     attributes = (constant.lean if lean else constant.full).copy()

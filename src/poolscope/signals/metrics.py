@@ -148,9 +148,6 @@ class Metrics:
     def _servers(self) -> tuple[Server, ...]:
         return tuple(self._totals.servers.values())
 
-    def opened(self) -> Iterable[Observation]:
-        return (Observation(at.opened, at.attributes) for at in self._servers())
-
     def failed(self) -> Iterable[Observation]:
         for at in self._servers():
             for (phase, error), count in tuple(at.failed.items()):
@@ -181,12 +178,6 @@ class Metrics:
                 yield Observation(count, {**at.attributes, names.REUSED: reused, names.ROUTE: route})
             for reused, count in left.items():
                 yield Observation(count, {**at.attributes, names.REUSED: reused})
-
-    def idle_time(self) -> Iterable[Observation]:
-        return (Observation(at.idle_time, at.attributes) for at in self._servers())
-
-    def use_time(self) -> Iterable[Observation]:
-        return (Observation(at.use_time, at.attributes) for at in self._servers())
 
     def setup_time(self) -> Iterable[Observation]:
         for at in self._servers():
@@ -313,15 +304,20 @@ def _add(
     counts[key] = (about, more) if known is None else (known[0], known[1] + more)
 
 
+def _of_each(read: Callable[[Server], float]) -> Callable[[Metrics], Iterable[Observation]]:
+    """A reader of one sum of each server."""
+    return lambda metrics: (Observation(read(at), at.attributes) for at in metrics._servers())
+
+
 _READERS: Final[dict[str, Callable[[Metrics], Iterable[Observation]]]] = {
     names.OPEN_CONNECTIONS: Metrics.open_connections,
     names.ACTIVE_REQUESTS: Metrics.active_requests,
-    names.OPENED: Metrics.opened,
+    names.OPENED: _of_each(lambda at: at.opened),
     names.FAILED: Metrics.failed,
     names.CLOSED: Metrics.closed,
     names.BROKEN: Metrics.broken,
     names.REQUESTS_DONE: Metrics.requests,
-    names.REUSE_IDLE_TIME: Metrics.idle_time,
+    names.REUSE_IDLE_TIME: _of_each(lambda at: at.idle_time),
     names.SETUP_TIME: Metrics.setup_time,
     names.WAITING: Metrics.waiting,
     names.OLDEST_WAIT: Metrics.oldest_wait,
@@ -331,7 +327,7 @@ _READERS: Final[dict[str, Callable[[Metrics], Iterable[Observation]]]] = {
     names.POOL_MAX: Metrics.pool_max,
     names.POOL_IDLE_MAX: Metrics.pool_idle_max,
     names.POOL_COUNT: Metrics.pool_count,
-    names.USE_TIME: Metrics.use_time,
+    names.USE_TIME: _of_each(lambda at: at.use_time),
     names.POOL_TIMEOUTS: Metrics.pool_timeouts,
     names.STREAMS_COUNT: Metrics.streams_count,
     names.STREAMS_MAX: Metrics.streams_max,

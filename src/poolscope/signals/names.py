@@ -122,6 +122,7 @@ ATTRIBUTES: Final[dict[str, Attribute]] = {
         "string",
         "poolscope",
         "Method and route of the request that the program served meanwhile: GET /cart/{id}.",
+        ("GET /cart/{id}",),
     ),
     REQUEST_NUMBER: Attribute("int", "poolscope", "Place of the request on its connection, from 1."),
     IDLE_TIME: Attribute("double", "poolscope", "Seconds the connection was idle before this request."),
