@@ -27,8 +27,8 @@ from poolscope.story.pool import PoolMark
 
 
 def _describe(connector: Any, sheet: Pool) -> None:
-    sheet.blocking, sheet.max_connections = True, connector._limit or None
-    sheet.keepalive_expiry = connector._keepalive_timeout
+    expiry = connector._keepalive_timeout
+    sheet.blocking, sheet.max_connections, sheet.keepalive_expiry = True, connector._limit or None, expiry
 
 
 def asks(connector: Any, req: Any, frames: Callable[[int], FrameType]) -> Exchange | None:
@@ -118,10 +118,9 @@ def sending(request: Any, conn: Any) -> at.Held | None:
     setup = at.under_way()
     if held is None and setup is not None and request.method == "CONNECT":
         setup.enters("proxy_tunnel")
-    exchange = None if held is None else held.exchange
-    if held is None or exchange is None or held.mark.sheet is None:
+    if held is None or held.exchange is None or held.mark.sheet is None:
         return None
-    held.mark.counted(exchange)
+    held.mark.counted(held.exchange)
     asked = request.headers.get("Connection", "").lower() == "close"
     held.mark.sheet.request_closes = asked or conn._connector._force_close
     return held
@@ -140,10 +139,9 @@ def writes(_request: Any, conn: Any) -> Any:
 
 def written(_request: Any, conn: Any, token: at.Held) -> None:
     """Its body was written, unless the connection has an error now: aiohttp passes errors on that way."""
-    exchange, protocol = token.exchange, conn.protocol
-    failed = protocol is None or protocol.exception() is not None
-    if not failed and exchange is not None and exchange.headers_at is None:
-        story.sent(exchange)
+    failed = conn.protocol is None or conn.protocol.exception() is not None
+    if not failed and token.exchange is not None and token.exchange.headers_at is None:
+        story.sent(token.exchange)
 
 
 # It is answered
@@ -165,8 +163,7 @@ def unsent(token: at.Held, error: BaseException) -> None:
     """Sending, or waiting for the answer, raised."""
     exchange = token.exchange
     if exchange is not None and exchange.headers_at is None:
-        error = at.timed(token.timer, error)
-        at.note_error(token, error)
+        at.note_error(token, error := at.timed(token.timer, error))
         story.failed(exchange, error, class_name(error), what=at.seen(error))
 
 
