@@ -118,9 +118,9 @@ def sending(request: Any, conn: Any) -> at.Held | None:
     setup = at.under_way()
     if held is None and setup is not None and request.method == "CONNECT":
         setup.enters("proxy_tunnel")
-    if held is None or held.exchange is None or held.mark.sheet is None:
+    if held is None or (exchange := held.exchange) is None or held.mark.sheet is None:
         return None
-    held.mark.counted(held.exchange)
+    held.mark.counted(exchange)
     asked = request.headers.get("Connection", "").lower() == "close"
     held.mark.sheet.request_closes = asked or conn._connector._force_close
     return held
