@@ -82,7 +82,7 @@ class TestTheRegistryAndTheTable:
         for name in own:
             assert not any(other.startswith(f"{name}.") for other in own), f"{name} is also a namespace"
 
-    def test_whoever_reads_an_attribute_finds_an_example(self) -> None:
+    def test_every_attribute_has_a_meaning_and_an_example(self) -> None:
         (attributes,) = groups("attributes")
         for each in attributes["attributes"]:
             assert each["brief"] and each["stability"] == "development"
