@@ -189,6 +189,9 @@ def with_httpx_async(places: Places) -> list[Any]:
             await asyncio.wait([task], timeout=0.05)
             task.cancel()
             told.append((await asyncio.gather(task, return_exceptions=True))[0].__class__)
+            told.append(
+                await asyncio.to_thread(lambda: urllib3.request("GET", places.plain.url("/fixed")).status)
+            )
         async with httpx.AsyncClient(verify=places.context, proxy=places.proxy.origin) as client:
             for url in (places.plain.url("/fixed"), places.tls.url("/fixed")):
                 told.append(await outcome(client, url))

@@ -247,6 +247,8 @@ def test_a_setup_that_is_cancelled(name: str, when: str, names: Names, certifica
         until(lambda: _over(captured))
         names.told.set()
         probe.drop()
+        # A cancelled task may hold its client for a moment more.
+        until(lambda: gc.collect() >= 0 and not captured.ledger.snapshot().clients)
     connection, exchange = _failed(captured)
     error = "trio.Cancelled" if name.endswith("trio") else "asyncio.exceptions.CancelledError"
     assert (connection.error, exchange.error) == (error.rpartition(".")[2], error)
@@ -289,8 +291,6 @@ def _failed(captured: poolscope.testing.Capture) -> tuple[Connection, Exchange]:
     assert (exchange.reused, exchange.joined, exchange.idle_time) == (None, None, None)
     assert (exchange.sent_at, exchange.headers_at, exchange.status) == (None, None, None)
     assert exchange.body_complete is None
-    # A cancelled task may hold its client for a moment more.
-    until(lambda: gc.collect() >= 0 and not captured.ledger.snapshot().clients)
     live = captured.ledger.snapshot()
     assert (live.connections, live.waiters, live.holders, live.clients) == ((), (), (), ())
     started, ended = connection.setup_started_at, connection.closed_at
