@@ -149,6 +149,7 @@ def test_a_saved_file_before_the_gate(program: Program, tmp_path: Path) -> None:
 
 def test_explain_prints_the_page_of_a_finding(program: Program) -> None:
     shown = program.poolscope("explain", "ps104")
+    assert program.poolscope("explain", "104").stdout == shown.stdout
     assert shown.stdout == Path(PLACES[1], "PS104.md").read_text("utf-8")
     listed = program.poolscope("explain").stdout.splitlines()
     assert listed == [f"{rule.code} {rule.title}" for rule in RULES]

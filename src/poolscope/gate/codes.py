@@ -17,8 +17,10 @@ ANY: Final = "any"
 
 
 def code(text: str, place: str) -> str:
-    """One code; UsageError names ``place`` if there is no such finding."""
+    """One code, also without its letters; UsageError names ``place`` if there is no such finding."""
     name = text.strip().upper()
+    if name.isdigit():
+        name = f"PS{name}"
     if name not in CODES:
         known = ", ".join(CODES)
         raise UsageError(f"{place}: no finding has the code {text.strip()!r} (there are {known})")
