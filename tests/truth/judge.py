@@ -163,8 +163,11 @@ def _reasons(newest: records.Exchange, reason: str, theirs: SeenConnection, unan
     behaviour = path.split("/")[1]
     if newest.error is not None and "ancel" in newest.error:
         # The cancellation may come while a connection is being closed that the server had left before.
-        left = unanswered and (theirs.ended or "").startswith("server")
-        return {"cancelled", *NOT_FOUND_OUT} if left else {"cancelled"}
+        ended = theirs.ended or ""
+        left = unanswered and ended.startswith("server")
+        # Or httpcore leaves it open when a second cancellation comes; its client's close then finds what the server did.
+        found_late = {"server_closed_idle"} if ended == "server: closed while idle" else set()
+        return {"cancelled", *NOT_FOUND_OUT, *found_late} if left else {"cancelled"}
     if reason == RACE and (newest.error is not None or theirs.ended == "client" or "/last/" in path):
         return {RACE}
     if unanswered:
