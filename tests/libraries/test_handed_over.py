@@ -110,7 +110,7 @@ def test_work_from_before_poolscope_has_no_line(server: Running) -> None:
 def test_nobody_notices(server: Running) -> None:
     bare = asyncio.to_thread, inspect.signature(asyncio.to_thread), vars(_WorkItem)["__init__"]
     with testing.capture():
-        assert asyncio.iscoroutinefunction(asyncio.to_thread)
+        assert inspect.iscoroutinefunction(asyncio.to_thread)
         assert inspect.signature(asyncio.to_thread) == bare[1]
         assert asyncio.run(asyncio.to_thread(divmod, 7, 2)) == (3, 1)
         with ThreadPoolExecutor(1) as threads, pytest.raises(ZeroDivisionError) as raised:
