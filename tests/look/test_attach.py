@@ -11,6 +11,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -243,7 +244,10 @@ def test_a_worker_of_gunicorn(target: Target) -> None:
         seen = json.loads(target.attach("--for", "2s", "--json", pid=worker).stdout)
     assert seen["processes"][0]["pid"] == worker
     assert [finding["code"] for finding in seen["findings"]] == ["PS101"]
-    os.kill(worker, signal.SIGKILL)
+    target.process.kill()  # first, as it logs the end of a worker
+    target.process.wait()
+    with suppress(ProcessLookupError):  # a worker without its parent may have gone by itself
+        os.kill(worker, signal.SIGKILL)
 
 
 TASKS = """
@@ -423,7 +427,7 @@ def test_a_process_that_is_stopped_meanwhile_can_be_left(target: Target) -> None
         finally:
             target.process.send_signal(signal.SIGCONT)
     assert attaching.returncode == 0, errors
-    assert "shows what was seen" in errors
+    assert "shows the recording" in errors
     assert "Traceback" not in errors
     (target.directory / "stop").touch()
     target.says("[]")
