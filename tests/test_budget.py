@@ -72,7 +72,7 @@ def test_one_over_it_names_the_line_and_draws_the_lanes(
         of(url, each).assert_budget(**limits)  # type: ignore[arg-type]
     text = str(error.value)
     assert says in text
-    assert "━" in text
+    assert "█" in text
     assert "fix     Create one requests.Session()" in text
     with pytest.raises(AssertionError, match=says.partition(", ")[0].lstrip("05 %")), budget(**limits):
         each(url)
