@@ -104,7 +104,7 @@ def test_it_works_and_is_seen(name: str, there_before: None, server: Running) ->
             probe.close()
         log = play.settled(lambda log: log.open == 0)
         seen.settle()
-    assert [how for how, *_ in play.told] == ["returned"] * 13
+    assert [how for how, *_ in play.outcomes] == ["returned"] * 13
     verdict = judge.judge(seen.connections, seen.exchanges, log)
     # Who closed a connection is read off the frame that called, which is the wrapper's own where it has one.
     assert [said for said in verdict.wrong if not said.startswith("reason:")] == [], str(verdict)

@@ -1,4 +1,4 @@
-"""The servers that judge us are judged first: by clients whose connections we count ourselves."""
+"""The servers that judge us are judged first, by clients whose connections the test counts."""
 
 from __future__ import annotations
 
