@@ -45,7 +45,7 @@ class Track {
   }
 }
 
-/** The first index whose value (or the value in its row) is not before `time`. */
+/** The index of the first value (or first row's value) that is not before `time`. */
 function search(list, time, values = null) {
   let low = 0;
   let high = list.length;
