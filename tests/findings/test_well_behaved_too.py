@@ -1,4 +1,4 @@
-"""More programs that do nothing wrong, as people write them: no warning, and nothing untrue as information."""
+"""More programs that do nothing wrong, as people write them: no warning, and no untrue information."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def server() -> Iterator[Running]:
 
 
 class Repository:
-    """What a service has: one client, built once, used by all of its methods."""
+    """A service's client: built once, used by all its methods."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -86,7 +86,7 @@ def a_cached_client(url: str) -> None:
 
 @dataclass
 class Lazy:
-    """Builds its session when it is first needed."""
+    """Builds its session on first use."""
 
     made: list[requests.Session] = field(default_factory=list)
 
@@ -377,5 +377,5 @@ def test_no_warning(server: Running, program: Program) -> None:
     with testing.capture() as captured:
         program(server.url("/"))
     assert captured.exchanges
-    # On a slow machine a client that is built in a loop does block it: true, and information only.
+    # On a slow machine, a client built in a loop does block it: true, and only information.
     assert [finding for finding in captured.findings if finding.code != "PS126"] == []
