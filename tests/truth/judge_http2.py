@@ -1,4 +1,4 @@
-"""As `judge`, for HTTP/2: many exchanges on a connection at once, told apart by their streams."""
+"""As `judge`, for HTTP/2: many exchanges on a connection at once, distinguished by their streams."""
 
 from __future__ import annotations
 

@@ -327,6 +327,4 @@ def _assert_phases(name: str, connection: Connection, expected: tuple[str, ...])
         at_last = span.start + span.duration
     assert at_last <= total.start + total.duration + 1e-9
     if connection.error in ("TimeoutError", "ConnectTimeout", "ReadTimeout"):
-        assert phases[expected[-1]].duration >= 0.9 * PATIENCE, (
-            "the phase that waited is the one that took long"
-        )
+        assert phases[expected[-1]].duration >= 0.9 * PATIENCE, "the phase that waited took long"

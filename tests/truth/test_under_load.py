@@ -146,9 +146,9 @@ def test_through_a_tunnel(driver: Driver, kind: str, certificates: Certificates)
 @pytest.mark.parametrize(
     "driver", [driver for driver in DRIVERS if driver.cancellable and driver.library != "aiohttp"], ids=str
 )
-@pytest.mark.parametrize("goes_away", [False, True], ids=["stays", "goes away"])
-def test_over_http2(driver: Driver, goes_away: bool, certificates: Certificates) -> None:
-    config = ServerConfig("http2", certificate=certificates.server, close_after=100 if goes_away else None)
+@pytest.mark.parametrize("sends_goaway", [False, True], ids=["stays", "sends goaway"])
+def test_over_http2(driver: Driver, sends_goaway: bool, certificates: Certificates) -> None:
+    config = ServerConfig("http2", certificate=certificates.server, close_after=100 if sends_goaway else None)
     with in_process(config) as server, poolscope.testing.capture() as captured:
         load = replace(_load(driver, server.origin), authority=certificates.authority, http2=True)
         driver.run(replace(load, jobs=jobs(STREAMED, False, 1, STREAMS)))
@@ -156,5 +156,5 @@ def test_over_http2(driver: Driver, goes_away: bool, certificates: Certificates)
     verdict = judge_http2.judge(captured.connections, captured.exchanges, log)
     assert not verdict.wrong, str(verdict)
     assert verdict.exchanges >= STREAMED, str(verdict)
-    assert bool(verdict.reasons["http2_goaway"]) == goes_away
+    assert bool(verdict.reasons["http2_goaway"]) == sends_goaway
     assert max(connection.requests for connection in captured.connections) >= 90
