@@ -1,4 +1,4 @@
-"""Every close reason, caused on purpose, in every library and style where it can happen."""
+"""Every close reason, caused on purpose, on every library and style where it can happen."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_keepalive_expired(name: str) -> None:
     with in_thread() as server, watch(name, keepalive_expiry=0.0) as (probe, captured):
         probe.get(server.url("/fixed/1"))
         probe.get(server.url("/fixed/2"))
-    # aiohttp checks when it needs a connection, httpx also when a connection comes back.
+    # aiohttp looks when it needs a connection, httpx also when one comes back.
     second = "client_close" if name == "aiohttp" else "keepalive_expired"
     assert ends(captured) == [("keepalive_expired", "client"), (second, "client")]
 
@@ -219,7 +219,7 @@ def test_server_closed_no_response(name: str, reused: bool) -> None:
     attempts = captured.exchanges[reused:]
     assert ends(captured) == [("server_closed_no_response", "server")] * len(attempts)
     assert [attempt.reused for attempt in attempts] == [reused, False][: len(attempts)]
-    # aiohttp tries a second time, and reports it nowhere.
+    # aiohttp tries a second time, and says so nowhere.
     assert [attempt.relation for attempt in attempts[1:]] == (["retry"] if name == "aiohttp" else [])
 
 
