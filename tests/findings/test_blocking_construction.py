@@ -23,11 +23,11 @@ def test_below_and_at_the_threshold() -> None:
     assert count("PS126", built(MIN_BLOCKED, loop=1)) == 1
 
 
-def test_outside_a_loop_nothing_is_blocked() -> None:
+def test_outside_of_a_loop_nothing_is_blocked() -> None:
     assert count("PS126", built(1.0, loop=None)) is None
 
 
-def test_it_says_how_long() -> None:
+def test_it_says_for_how_long() -> None:
     (finding,) = found("PS126", built(0.08, loop=1, times=3))
     assert (finding.call_site, finding.origin, finding.severity) == (LINE, None, "info")
     assert "3 times" in finding.sentence

@@ -24,7 +24,7 @@ Program = Callable[[str], None]
 
 
 def found(program: Program, *urls: str) -> list[Finding]:
-    """Its findings; on a slow machine, a client built in a loop is a true one, but only information."""
+    """What is found in it; where a slow machine builds a client in a loop, that is true and information only."""
     with testing.capture() as captured:
         for url in urls:
             program(url)

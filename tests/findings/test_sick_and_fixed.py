@@ -33,7 +33,7 @@ def found(program: Program, url: str) -> list[Finding]:
     with testing.capture() as captured:
         program(url)
     assert captured.exchanges
-    # On a slow machine, a client built in a loop has that finding too, and rightly so.
+    # A slow machine that builds a client in a loop has that finding too, and rightly so.
     return [finding for finding in captured.findings if finding.code != "PS126"]
 
 
