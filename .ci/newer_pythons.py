@@ -1,7 +1,7 @@
-"""`newer_pythons.py FOLDER VERSION…`: CPythons that are newer than this machine's, as Debian builds them.
+"""`newer_pythons.py FOLDER VERSION…`: fetches CPythons that are newer than this machine's, as built by Debian.
 
-Each goes to FOLDER/VERSION with the C library that it wants, so nothing of the system changes. The mirror is
-that of this machine's own apt.
+Each goes to FOLDER/VERSION with the C library that it needs, so the system does not change. The mirror is
+the one in this machine's apt sources.
 """
 
 import shutil
@@ -13,7 +13,7 @@ from pathlib import Path
 
 SOURCES = Path("/etc/apt/sources.list.d")
 OF_PYTHON = ("python{}", "python{}-minimal", "libpython{}-minimal", "libpython{}-stdlib")
-BENEATH = (
+SYSTEM = (
     "libbz2-1.0 libc6 libcrypt1 libexpat1 libffi8 libgcc-s1 liblzma5 libncursesw6 libreadline8t64 libsqlite3-0"
     " libssl3t64 libtinfo6 libuuid1 libzstd1 media-types netbase tzdata zlib1g"
 ).split()
@@ -29,7 +29,7 @@ def works(python: Path) -> bool:
 
 
 class Apt:
-    """apt-get with settings, lists and a cache of its own."""
+    """apt-get with its own settings, lists and cache."""
 
     def __init__(self, home: Path) -> None:
         sources = home / "sources"
@@ -54,7 +54,7 @@ class Apt:
 
 
 def mirror() -> str:
-    """The address that this machine's own packages come from."""
+    """The address of the mirror that this machine's own packages come from."""
     for path in sorted(SOURCES.glob("*.sources")):
         for line in path.read_text(encoding="utf-8").splitlines():
             if line.startswith("URIs:"):
@@ -65,7 +65,7 @@ def mirror() -> str:
 def install(version: str, folder: Path, home: Path, apt: Apt, patchelf: Path) -> None:
     packages = home / version
     packages.mkdir()
-    apt("download", *(name.format(version) for name in OF_PYTHON), *BENEATH, cwd=packages)
+    apt("download", *(name.format(version) for name in OF_PYTHON), *SYSTEM, cwd=packages)
     root = folder / version
     shutil.rmtree(root, ignore_errors=True)
     root.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""`summary.py SECONDS LOG…`: all pytest runs in these logs as one, in pytest's own words."""
+"""`summary.py SECONDS LOG…`: adds up all pytest runs in these logs, in pytest's own words."""
 
 import re
 import sys
@@ -8,7 +8,7 @@ from pathlib import Path
 
 LAST_LINE = re.compile(r"^(?:=+ )?((?:\d+ [a-z]+(?:, )?)+) in [\d.]+s\b", re.MULTILINE)
 OUTCOMES = ("failed", "passed", "skipped", "xfailed", "xpassed", "error")
-"""What else pytest counts, as warnings and tests that were left out, is not the outcome of a test."""
+"""pytest also counts warnings and deselected tests; these are not outcomes of a test."""
 
 
 def added_up(texts: Iterable[str]) -> Counter[str]:

@@ -1,4 +1,4 @@
-"""``make bench``: the tables of bench.overhead and of bench.rules; ``python -m bench.memory`` is another measurement."""
+"""``make bench``: the tables of bench.overhead and bench.rules."""
 
 from bench import overhead, rules
 

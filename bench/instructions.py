@@ -1,9 +1,9 @@
-"""``make bench-ir``: what observing adds to a request in instructions: with 1, 20 and 100 connections, with signals, beside others.
+"""``make bench-ir``: instructions that observing adds to a request, by the size of the pool and with signals.
 
-Where the clock lies, on a busy machine or beside a request of several milliseconds, valgrind's callgrind counts.
-Each figure is the difference of two runs of one worker, one with a hundred requests more than the other, so that
+On a busy machine, or beside a request of several milliseconds, a clock is too coarse, so valgrind's callgrind counts.
+Each figure is the difference of two runs of one worker, one of them with a hundred requests more, so that
 starting Python and filling the pool cancel out. What Python's allocator does depends on how the heap happens to be
-filled: it once was 66 of 154 thousand instructions "added" to a request that takes 44 million. So each figure is the
+filled: once it was 66 of 154 thousand instructions "added" to a request that takes 44 million. So each figure is the
 median of three hash seeds, which fill it differently. Needs valgrind (Debian's package of that name).
 
     python -m bench.instructions            1, 20 and 100 connections of each library
@@ -27,7 +27,7 @@ SIZES: Final = (1, 20, 100)
 LIBRARIES: Final = ("httpx", "httpx-async", "requests", "aiohttp")
 WARM: Final = 40
 MORE: Final = 100
-"""Requests by which the longer of two runs is longer."""
+"""How many requests more the longer of two runs makes."""
 SEEDS: Final = (1, 2, 3)
 CAPTURE: Final = "capture"
 OFFICIAL: Final[dict[str, str]] = {
@@ -39,9 +39,9 @@ OFFICIAL: Final[dict[str, str]] = {
     "poolscope, unsampled": "official, unsampled",
     "both, unsampled": "official, unsampled",
 }
-"""What is compared with the bare library, and then with which official package."""
+"""What is compared with the bare library, and the official package that it is compared with."""
 GROWTH: Final = 1.2
-"""What capturing may cost in the largest pool, in terms of what it costs in the smallest."""
+"""The most that capturing may cost in the largest pool, relative to the smallest."""
 
 WORKER: Final = """
 import gc, sys
@@ -112,7 +112,7 @@ settle()
 
 
 def instructions(variant: str, library: str, size: int, url: str, count: int, seed: int) -> int:
-    """What one run of the worker executes in all."""
+    """Instructions that one run of the worker executes in all."""
     ran = subprocess.run(
         ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", sys.executable, "-c", WORKER,
          variant, library, str(size), url, str(count)],
@@ -155,7 +155,7 @@ def signals(library: str, size: int, url: str, bare: float, capture: float) -> N
 
 
 def growth(library: str, added: dict[int, float]) -> float:
-    """What capturing costs in the largest pool, in terms of the smallest."""
+    """The cost of capturing in the largest pool, relative to the smallest."""
     if len(added) < 2:
         return 1.0
     grown = added[max(added)] / added[min(added)]
@@ -164,7 +164,7 @@ def growth(library: str, added: dict[int, float]) -> float:
 
 
 def measure(library: str, sizes: list[int], url: str) -> float:
-    """Print the rows of one library; how capturing grows with the pool."""
+    """Print the rows of one library; returns how capturing grows with the pool."""
     added: dict[int, float] = {}
     for size in sizes:
         bare = of_a_request("bare", library, size, url)
@@ -178,7 +178,7 @@ def measure(library: str, sizes: list[int], url: str) -> float:
 
 
 def main() -> None:
-    """Print the rows of each library, and whether the growth is what it may be."""
+    """Print the rows of each library; returns whether the growth is within its limit."""
     if shutil.which("valgrind") is None:
         raise SystemExit("needs valgrind: on Debian, apt-get install valgrind")
     libraries = [word for word in sys.argv[1:] if word in LIBRARIES] or list(LIBRARIES)

@@ -1,10 +1,10 @@
-"""Does memory stay flat? Resident size while very many requests, connections or origins go by.
+"""Does memory stay flat? Resident size during very many requests, connections or origins.
 
     python -m bench.memory session|clients|origins|view|formats [--count 1000000]
 
 ``session``: requests on one Session; ``clients``: ``requests.get`` in a loop; ``origins``: as many origins
 as requests, by host name; ``view``: `poolscope view` of a saved file with that many exchanges; ``formats``:
-the same in every format, of connections kept and thrown away. Prints the
+the same in every format, with kept and discarded connections. Prints the
 resident set every tenth of the way, and at the end the growth after the first twentieth.
 """
 
@@ -57,14 +57,14 @@ def session(url: str, count: int) -> None:
 
 
 def clients(url: str, count: int) -> None:
-    """A client for every request."""
+    """A client per request."""
     import requests
 
     watch(lambda _: requests.get(url, timeout=10).content, count)
 
 
 def origins(url: str, count: int) -> None:
-    """An origin for every request: every name resolves to the one server."""
+    """An origin per request: every name resolves to the one server."""
     import socket
 
     import requests
@@ -128,7 +128,7 @@ def formats(count: int) -> None:
 
 @contextmanager
 def saved(lines: Iterable[str], count: int) -> Iterator[str]:
-    """A saved file of those lines."""
+    """A saved file of these lines."""
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "saved.jsonl")
         with open(path, "w", encoding="utf-8") as file:
@@ -138,7 +138,7 @@ def saved(lines: Iterable[str], count: int) -> Iterator[str]:
 
 
 def viewed(path: str, name: str) -> tuple[float, float, int]:
-    """`poolscope view --format` in a process of its own: the most memory it used in MB, seconds, bytes written."""
+    """`poolscope view --format` in its own process: the most memory it used in MB, seconds, bytes written."""
     with tempfile.TemporaryDirectory() as folder:
         out = os.path.join(folder, "out")
         code = (
@@ -155,7 +155,7 @@ def viewed(path: str, name: str) -> tuple[float, float, int]:
 
 
 def peak_mb() -> float:
-    """The most memory that this process had; what a process measures by getrusage begins with its parent's."""
+    """The most memory that this process had; getrusage would begin with the parent's."""
     with open("/proc/self/status", encoding="ascii") as status:
         return next(int(line.split()[1]) for line in status if line.startswith("VmHWM")) / 1e3
 

@@ -2,9 +2,9 @@
 
     python -m bench.overhead [--library requests] [--sets 3] [--rounds 12] [--requests 400]
 
-Each set starts one process per variant; each round lets every one of them make its requests, in random
-order, and is compared with the bare process of the same set and round. "bare again" shows what the
-machine's noise alone does. Absolute figures move with the machine; the ratios are what to read.
+Each set starts one process per variant. In each round, each process makes its requests, in random order,
+and is compared with the bare process of the same set and round. "bare again" shows the noise of the machine.
+Absolute figures depend on the machine; the ratios are the result.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from bench.variants import VARIANTS
 from bench.worker import LIBRARIES
 
 PINNED_MALLOC = {"MALLOC_TRIM_THRESHOLD_": "268435456", "MALLOC_MMAP_THRESHOLD_": "268435456"}
-"""Without it asyncio's 256 KiB receive buffer triggers heap trims: a variant then looks faster than bare."""
+"""Without it, asyncio's 256 KiB receive buffer triggers heap trims, and a variant may look faster than bare."""
 
 
 def start(stack: ExitStack, module: str, *arguments: str) -> subprocess.Popen[str]:
@@ -41,7 +41,7 @@ def start(stack: ExitStack, module: str, *arguments: str) -> subprocess.Popen[st
 
 
 def ask(process: subprocess.Popen[str], line: str) -> str:
-    """Send a line and read the answer."""
+    """Send a line, return the answer."""
     assert process.stdin is not None
     assert process.stdout is not None
     process.stdin.write(line + "\n")
@@ -53,7 +53,7 @@ def ask(process: subprocess.Popen[str], line: str) -> str:
 
 
 def measure(library: str, variants: list[str], sets: int, rounds: int, count: int) -> dict[str, list[float]]:
-    """µs of CPU per request above the bare process of the same round; under ``bare`` its own."""
+    """µs of CPU per request above the bare process of the same round; ``bare`` holds the absolute figures."""
     differences: dict[str, list[float]] = defaultdict(list)
     for number in range(sets):
         with ExitStack() as stack:
@@ -100,7 +100,7 @@ def table(library: str, differences: dict[str, list[float]]) -> str:
 
 
 def main() -> None:
-    """Measure what the command line asks for and print the tables."""
+    """Measure as the command line says, and print the tables."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

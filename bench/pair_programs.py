@@ -1,9 +1,9 @@
-"""Programs that are sick, and the same fixed: the promises of findings are compared with the difference.
+"""Programs with a habit, and the same programs fixed: the difference is compared with what the findings promise.
 
     python -m bench.pair_programs PROGRAM sick|fixed URL REQUESTS [watch]
 
-It prints the seconds that the requests took, the saving that PS101 promises (with ``watch``), and the quickest connect.
-An https URL needs a server whose certificate is in the bundle that SSL_CERT_FILE and REQUESTS_CA_BUNDLE name.
+Prints the seconds that the requests took, the saving that PS101 promises (with ``watch``), and the quickest connect.
+For an https URL, the bundle that SSL_CERT_FILE and REQUESTS_CA_BUNDLE name must contain the server's certificate.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ import urllib3
 SIDE_BY_SIDE = 8
 
 Make = Callable[[], AbstractContextManager[Any]]
-"""Builds a client to be shared."""
+"""Builds a client to share."""
 Send = Callable[[str], object]
-"""Sends a request by a client of its own."""
+"""Sends a request with its own client."""
 
 
 class Pause(NamedTuple):
-    """What a program does between two requests: nothing, for a time between these."""
+    """The range of a program's pauses between two requests."""
 
     least: float = 0.0
     most: float = 0.0
@@ -42,7 +42,7 @@ class Pause(NamedTuple):
         return f"{self.least:g} s" if self.least == self.most else f"{self.least:g}–{self.most:g} s"
 
     def draw(self, number: int) -> float:
-        """The ``number``-th pause: sick and fixed make the same."""
+        """The ``number``-th pause; the sick and the fixed program pause equally long."""
         return random.Random(number).uniform(self.least, self.most)
 
 
@@ -52,7 +52,7 @@ LONG = Pause(0.4, 0.8)
 
 
 class Pair(NamedTuple):
-    """One program, sick and fixed, and whether it wants an https URL."""
+    """One program, sick and fixed, and whether it needs an https URL."""
 
     sick: Callable[[str, int], None]
     fixed: Callable[[str, int], None]
@@ -191,7 +191,7 @@ PAIRS: dict[str, Pair] = {
 
 
 def run(name: str, variant: str, url: str, number: int, watch: bool) -> dict[str, float | None]:
-    """Run one of them and say what it took."""
+    """Run one of them and print what it took."""
     pair = PAIRS[name]
     program = pair.fixed if variant == "fixed" else pair.sick
     seen: Any = None

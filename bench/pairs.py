@@ -2,10 +2,10 @@
 
     python -m bench.pairs [--requests 30] [--rounds 3] [--delay 0.025] [--program NAME]
 
-Each program runs sick and fixed in one namespace, its server in another; every packet between them is held back. It is
-first made sure that a connect took the round trip that it should. A promise is right within 15 %, or where it says "at
-least" and is not above what came; side by side, in threads or tasks, nothing is promised. For https, the programs trust
-certifi's bundle and one certificate more, so that loading it takes as long as it usually does.
+Each program runs sick and fixed in one namespace, its server in another; every packet between them is delayed. First
+it is checked that a connect took the intended round trip. A promise is right if it is within 15 %, or says "at least"
+and is not above the real saving; nothing is promised for threads or tasks side by side. For https, the programs trust
+certifi's bundle and one more certificate, so that loading takes as long as it usually does.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from bench.pair_programs import PAIRS
 DELAYS = (0.0, 0.0025, 0.025)
 """Seconds each way: round trips of 0, 5 and 50 ms."""
 TRUE_TO = 0.9
-"""The share of the round trip that a connect must have taken at least."""
+"""The least share of the round trip that a connect must have taken."""
 SERVER = "10.213.0.2"
 
 
 @contextmanager
 def process(*command: str) -> Iterator[subprocess.Popen[str]]:
-    """A process of ours that has said that it is up, and is ended at the end."""
+    """A process of ours that has printed that it is up, and ends with the block."""
     running = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert running.stdout is not None
     try:
@@ -55,7 +55,7 @@ def ip(*words: str) -> None:
 
 @contextmanager
 def namespace(name: str) -> Iterator[str]:
-    """A network namespace for the length of the block."""
+    """A network namespace for the block."""
     ip("netns", "add", name)
     try:
         yield name
@@ -64,14 +64,14 @@ def namespace(name: str) -> Iterator[str]:
 
 
 class Trust(NamedTuple):
-    """The server's certificate, and a bundle that it is in."""
+    """The server's certificate, and a bundle that contains it."""
 
     certificate: str
     bundle: str
 
     @classmethod
     def made_in(cls, folder: str) -> Trust:
-        """Both, in two files."""
+        """Write both, as two files."""
         ca = trustme.CA()
         certificate, bundle = os.path.join(folder, "server.pem"), os.path.join(folder, "bundle.pem")
         ca.issue_cert(SERVER).private_key_and_cert_chain_pem.write_to_path(certificate)
@@ -81,7 +81,7 @@ class Trust(NamedTuple):
 
 
 class Link(NamedTuple):
-    """Where the client is, and what it can reach from there."""
+    """The client's namespace, and the addresses it can reach."""
 
     client: str
     http: str
@@ -90,7 +90,7 @@ class Link(NamedTuple):
 
 @contextmanager
 def far_apart(delay: float, certificate: str) -> Iterator[Link]:
-    """The namespace of a client, and the URLs of servers that every packet takes ``delay`` seconds to."""
+    """The namespace of a client, and the URLs of servers that every packet takes ``delay`` seconds to reach."""
     number = os.getpid() % 100_000
     with ExitStack() as stack:
         client, server = (stack.enter_context(namespace(f"ps{side}{number}")) for side in ("c", "s"))
@@ -113,7 +113,7 @@ def far_apart(delay: float, certificate: str) -> Iterator[Link]:
 
 @contextmanager
 def process_with_port(*command: str) -> Iterator[int]:
-    """A server of ours, by the port that it prints first; it ends when its input does."""
+    """A server of ours, known by the port that it prints first; it ends when its input does."""
     running = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert running.stdout is not None
     assert running.stdin is not None
@@ -125,7 +125,7 @@ def process_with_port(*command: str) -> Iterator[int]:
 
 
 def ask(client: str, bundle: str, *words: str) -> dict[str, Any]:
-    """What one of the programs says of itself, in the namespace ``client``."""
+    """The output of one of the programs in the namespace ``client``."""
     command = ["ip", "netns", "exec", client, sys.executable, "-m", "bench.pair_programs", *words]
     trusting = {**os.environ, "SSL_CERT_FILE": bundle, "REQUESTS_CA_BUNDLE": bundle}
     answer = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=trusting).stdout

@@ -1,4 +1,4 @@
-"""A wire with a delay: packets between two TUN devices, each held back for a while. Needs root.
+"""A wire with a delay: passes packets between two TUN devices, each after a pause. Needs root.
 
 python -m bench.relay DEVICE DEVICE SECONDS
 """
@@ -20,14 +20,14 @@ PACKET = 65_535
 
 
 def open_device(name: str) -> int:
-    """A new TUN device, which goes when we do."""
+    """A new TUN device, which vanishes when this process ends."""
     device = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
     fcntl.ioctl(device, TUNSETIFF, struct.pack("16sH22x", name.encode(), IFF_TUN_NO_PI))
     return device
 
 
 def relay(one: int, other: int, delay: float) -> None:
-    """Pass packets on, in order, each ``delay`` seconds after it came; for ever."""
+    """Pass packets on for ever, in order, each ``delay`` seconds after it came."""
     waiting: deque[tuple[float, int, bytes]] = deque()
     poll = select.epoll()
     for device in (one, other):

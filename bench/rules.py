@@ -1,10 +1,10 @@
-"""What do the rules of the findings cost? CPU per request on a kept connection, all rules together.
+"""What do the findings' rules cost? CPU per request on a kept connection, all rules together.
 
     python -m bench.rules [--requests 20000]
 
-*signals*: as in a process with `poolscope.instrument()`, where a good answer on a connection that was there makes a
+*signals*: as in a process with `poolscope.instrument()`, where a good answer on an existing connection becomes a
 record only if a rule says that it needs it. *records*: as in `poolscope run`, `capture()` and `view`, where the rules
-read every record; making the records is not theirs.
+read every record; making the records is not counted.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ORIGIN = ("http", "api.test", None)
 
 
 def kept(requests: int) -> tuple[Findings, list[facts.Exchange]]:
-    """Rules that know a client with one connection, and what it goes on to ask on it."""
+    """Rules that know a client with one connection, and its further exchanges."""
     client, pool = facts.Client("httpx.Client", 0, 0.0), facts.Pool(0)
     connection = facts.Connection(ORIGIN, 0)
     connection.client, connection.pool = client.id, pool.id
@@ -49,7 +49,7 @@ def kept(requests: int) -> tuple[Findings, list[facts.Exchange]]:
 
 
 def signals(requests: int) -> Callable[[], None]:
-    """Ask for each whether any rule needs it, as the signals do."""
+    """For each exchange, ask whether any rule needs it, as the signals do."""
     findings, exchanges = kept(requests)
     for exchange in exchanges[:30]:
         findings.consume(convert.exchange(exchange, 1, False))
@@ -75,7 +75,7 @@ def records(requests: int) -> Callable[[], None]:
 
 
 def microseconds(make: Callable[[int], Callable[[], None]], requests: int) -> float:
-    """µs of CPU a request: the median of some rounds."""
+    """µs of CPU per request: the median of some rounds."""
     taken = []
     for _ in range(ROUNDS):
         run = make(requests)

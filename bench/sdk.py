@@ -1,11 +1,12 @@
-"""What does OpenTelemetry's SDK itself take? µs of each step of one request's span and histogram, and with its waste mended.
+"""What does OpenTelemetry's SDK take? µs of each step of a request's span and histogram, with and without its waste.
 
     python -m bench.sdk
 
-Each figure is the shortest of many short loops, so other work of the machine hardly matters; in a real program, with colder
-caches, each step takes two to four times as long. *floor* is the least that any instrumentation does for a request: one span
-with the attributes that the conventions ask for, and one measurement. The mended steps replace functions of the SDK in this
-process only: they show what a proposal in docs/upstream.md would save, and are not how poolscope works.
+Each figure is the shortest of many short loops, so other load on the machine hardly matters; in a real program, with
+colder caches, each step takes two to four times as long. *floor* is the least that any instrumentation does for a
+request: one span with the attributes that the conventions require, and one measurement. The improved steps replace
+functions of the SDK in this process only. They show what a proposal in docs/upstream.md would save; poolscope does not
+work that way.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ def shortest(
     make: Callable[[], tuple[Any, ...]] = tuple,
     tidy: Callable[[], object] = tuple,
 ) -> float:
-    """µs of one call of ``step`` with what ``make`` makes for it; ``tidy`` runs between loops."""
+    """µs of one call of ``step`` with what ``make`` returns; ``tidy`` runs between loops."""
     best = math.inf
     for _ in range(LOOPS):
         tidy()
@@ -72,7 +73,7 @@ def shortest(
 
 
 class Steps:
-    """An SDK as the benchmarks have it, and what a request asks of it."""
+    """An SDK as in the benchmarks, and what a request asks of it."""
 
     def __init__(self, *, sampled: bool) -> None:
         self.tracing, metering = providers(sampled=sampled)
@@ -123,7 +124,7 @@ _PLAIN: Final = frozenset((str, bool, int, float, bytes, type(None)))
 
 
 def _clean(value: Any, longest: int | None) -> Any:
-    """The SDK's cleaning, with one look at the type of each plain value."""
+    """The SDK's cleaning, but checking the type of each plain value only once."""
     if type(value) in (dict, MappingProxyType) and longest is None:
         for key, each in value.items():
             if type(each) not in _PLAIN or type(key) is not str or not key:
@@ -137,7 +138,7 @@ _cleaned_by_the_sdk: Final = cleaning._clean_attribute_value
 
 
 def quickly_cleaned() -> None:
-    """Mend the cleaning."""
+    """Replace the SDK's cleaning."""
     for module in (cleaning, measurement):
         vars(module)["_clean_attribute_value"] = _clean
 

@@ -1,4 +1,4 @@
-"""A server with one fixed answer, in a process of its own, so that only the client's CPU is measured.
+"""A server with one fixed answer, in its own process, so that only the client's CPU is measured.
 
     python -m bench.server [ADDRESS [CERTIFICATE]]
 
@@ -18,12 +18,12 @@ class FixedAnswer(asyncio.Protocol):
     """Answers every GET on a kept-alive connection with the same bytes."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """A client came."""
+        """Remember the client's connection."""
         self._transport = transport
         self._waiting = b""
 
     def data_received(self, data: bytes) -> None:
-        """Count the ends of request heads; requests have no bodies here."""
+        """Count the ends of request heads; the requests have no bodies."""
         received = self._waiting + data
         requests = received.count(b"\r\n\r\n")
         self._waiting = received[received.rfind(b"\r\n\r\n") + 4 :] if requests else received

@@ -1,7 +1,7 @@
 """What is compared: nothing, poolscope in its forms, the official packages, and both together.
 
-Each variant is set up by a function that gets the library's name and returns what settles it: drain and
-flush, called inside the measured time.
+A function sets up each variant: it gets the library's name, and returns what settles the variant (drain and
+flush), which is called inside the measured time.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def capture(library: str) -> Settle:
 
 
 def save(library: str) -> Settle:
-    """poolscope as under ``poolscope run --save``: every record written as a line of JSON."""
+    """poolscope as under ``poolscope run --save``: every record is written as a line of JSON."""
     import poolscope
     from poolscope import records
     from poolscope.instrumentor import INSTRUMENTOR
@@ -52,7 +52,7 @@ def save(library: str) -> Settle:
 
 
 def providers(*, sampled: bool) -> tuple[Any, Any]:
-    """An SDK that exports in batches, and nothing by itself during a round: to nowhere."""
+    """An SDK that exports in batches to nowhere, and not on its own during a round."""
     from opentelemetry.sdk.metrics import MeterProvider
     from opentelemetry.sdk.metrics.export import (
         MetricExporter,

@@ -1,4 +1,4 @@
-"""What does poolscope send? Bytes, spans, records and series of 400 requests, beside the official package's.
+"""What does poolscope send? Bytes, spans, log records and series of 400 requests, compared with the official package.
 
     python -m bench.volume [--library requests] [--count 400]
 
@@ -41,7 +41,7 @@ VARIANTS: dict[str, dict[str, Any] | None] = {
 
 @dataclass
 class Sent:
-    """What went out."""
+    """What was sent."""
 
     spans: int = 0
     logs: int = 0
@@ -51,7 +51,7 @@ class Sent:
     of_server: int = 0
 
     def add(self, message: Any) -> None:
-        """A message went out."""
+        """Count a message."""
         data = message.SerializePartialToString()
         self.plain += len(data)
         self.gzipped += len(gzip.compress(data))
@@ -169,7 +169,7 @@ def _ask(library: str, scenario: str, url: str, count: int) -> None:
 
 
 def table(library: str, scenario: str, measured: dict[str, Sent]) -> str:
-    """The result as a Markdown table; × is against the official package."""
+    """The result as a Markdown table; × is relative to the official package."""
     official = measured["official"]
     lines = [
         f"**{library}, {scenario}**",
@@ -186,7 +186,7 @@ def table(library: str, scenario: str, measured: dict[str, Sent]) -> str:
 
 
 def measure(library: str, scenario: str, count: int) -> dict[str, Sent]:
-    """Each variant in a process of its own."""
+    """Each variant in its own process."""
     measured = {}
     with ExitStack() as stack:
         server = start(stack, "bench.server")

@@ -1,7 +1,7 @@
 """One process of a measurement: one library under one variant, controlled by its standard input.
 
-Each line is a number of requests; the answer is the process CPU they took, in µs per request, with
-everything they caused (drain, flush of providers) included.
+Each line of input is a number of requests; the answer is the process CPU they took, in µs per request, including
+everything they caused (drain, flush of providers).
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def httpx_round(url: str) -> Round:
 
 
 def httpx_async_round(url: str) -> Round:
-    """``httpx.AsyncClient.get`` in a loop on one event loop that lives as long as the process."""
+    """``httpx.AsyncClient.get`` in a loop, on one event loop that lives as long as the process."""
     import httpx
 
     runner = asyncio.Runner()
@@ -76,7 +76,7 @@ def httpx_pool_round(url: str) -> Round:
 
 
 def httpx_tasks_round(url: str) -> Round:
-    """50 tasks that share one ``httpx.AsyncClient``, each with its part of the requests."""
+    """50 tasks share one ``httpx.AsyncClient``; each makes its part of the requests."""
     import httpx
 
     runner = asyncio.Runner()
@@ -93,7 +93,7 @@ def httpx_tasks_round(url: str) -> Round:
 
 
 def requests_threads_round(url: str) -> Round:
-    """8 threads that share one Session with room for all of them, each with its part of the requests."""
+    """8 threads share one Session with room for all of them; each makes its part of the requests."""
     from concurrent.futures import ThreadPoolExecutor
 
     import requests
@@ -114,7 +114,7 @@ def requests_threads_round(url: str) -> Round:
 
 
 def aiohttp_round(url: str) -> Round:
-    """``aiohttp.ClientSession.get`` in a loop on one event loop that lives as long as the process."""
+    """``aiohttp.ClientSession.get`` in a loop, on one event loop that lives as long as the process."""
     import aiohttp
 
     runner = asyncio.Runner()

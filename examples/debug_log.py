@@ -1,4 +1,4 @@
-"""What urllib3's DEBUG log tells about the same thing: "Starting new HTTP connection" for every call."""
+"""The same thing in urllib3's DEBUG log: "Starting new HTTP connection" for every call."""
 
 import logging
 import sys

@@ -1,8 +1,8 @@
-"""The same requests with httpx one after the other, all at once, and 20 at a time, each on one shared client.
+"""The same requests with httpx: one after the other, all at once, and 20 at a time, each time on one shared client.
 
-With the default limits a client opens up to 100 connections and keeps 20. Whenever a request comes or ends, the
-pool goes through all requests that wait, and for each through all its connections: CPU that grows with the square
-of the number of requests. For 1,000 it was 27 s, where one after the other took 1. And most connections are closed
+With the default limits a client opens up to 100 connections and keeps 20. Each time a request starts or ends, the
+pool scans all waiting requests, and all its connections for each of them: CPU that grows with the square of the
+number of requests. 1,000 requests took 27 s, and 1 s one after the other. Besides, most connections are closed
 after one request because there are more than 20 (max keepalive surplus), and opened again for the next one.
 """
 

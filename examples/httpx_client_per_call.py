@@ -1,6 +1,6 @@
 """A client for every call, in three spellings; the third is right.
 
-httpx.Client() loads the CA certificates, some 10 to 30 ms of CPU, for plain http as well.
+httpx.Client() loads the CA certificates, which takes 10 to 30 ms of CPU, even for plain http.
 """
 
 import sys

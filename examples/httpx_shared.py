@@ -1,4 +1,4 @@
-"""One AsyncClient shared by parallel requests: as many connections as run at a time, not one each."""
+"""One AsyncClient shared by parallel requests: as many connections as requests run at once, not one per request."""
 
 import asyncio
 import sys

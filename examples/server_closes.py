@@ -1,4 +1,4 @@
-"""A server that ends every connection with its answer: no client can do anything about that."""
+"""A server that closes every connection after its answer: no client can do anything about that."""
 
 import sys
 

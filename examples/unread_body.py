@@ -1,4 +1,4 @@
-"""Streamed responses that nobody reads to the end: their connections cannot be used again."""
+"""Streamed responses that are not read to the end: their connections cannot be reused."""
 
 import sys
 
@@ -10,4 +10,4 @@ count = int(sys.argv[2]) if len(sys.argv) > 2 else 20
 with requests.Session() as session:
     for _ in range(count):
         with session.get(url, stream=True, timeout=10) as response:
-            response.raise_for_status()  # the status was all that was wanted
+            response.raise_for_status()  # only the status was wanted

@@ -1,1 +1,1 @@
-"""The stack to look at poolscope's signals with: real components, two services, a load, dashboards and alerts."""
+"""A stack to see poolscope's signals in: real components, two services, a load, dashboards and alerts."""

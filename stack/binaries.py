@@ -1,7 +1,7 @@
 """Finds the Collector, Jaeger, Prometheus and VictoriaLogs on this machine, and builds from Go modules what is missing.
 
 python -m stack.binaries            build whatever is missing (about 16 minutes on two cores, then seconds)
-python -m stack.binaries --list     say what is here and where, build nothing
+python -m stack.binaries --list     print what is here and where, build nothing
 """
 
 import argparse
@@ -25,22 +25,22 @@ MANIFEST = HERE / "collector" / "builder.yaml"
 
 
 class MissingError(Exception):
-    """A component that is neither here nor could be built; the text is for people."""
+    """A component that is not here and could not be built; the text is for people."""
 
 
 @dataclass(frozen=True)
 class Component:
-    """One program of the stack: its version, what it is called, and how it comes to be."""
+    """One program of the stack: its version, its name, and how it is built."""
 
     name: str
     version: str
     programs: tuple[str, ...]
     minutes: int
     build: Callable[[Path, Path], None]
-    # A program of the same name on the PATH serves as well if this command prints all of these words.
+    # A program of the same name on the PATH is used if this command prints all of these words.
     probe: tuple[str, ...]
     needs: tuple[str, ...]
-    # What else decides what is built: a program built from another manifest is another program.
+    # Further input of the build: a program built from another manifest is another program.
     manifest: Path | None = None
 
     @property
@@ -60,7 +60,7 @@ def say(line: str) -> None:
 
 
 def _run(step: str, command: list[str], folder: Path, **variables: str) -> str:
-    """Run one step of a build, saying every half minute that it still lives."""
+    """Run one step of a build, and print every half minute that it is still running."""
     began = time.monotonic()
     done = threading.Event()
 
@@ -86,14 +86,14 @@ def _run(step: str, command: list[str], folder: Path, **variables: str) -> str:
 
 
 def _copy_of_module(module: str, version: str, work: Path) -> Path:
-    """Copy a Go module's folder: built from inside it, its own go.mod with its `replace` lines holds."""
+    """Copy a Go module's folder: a build inside it uses its own go.mod, `replace` lines included."""
     printed = _run(
         f"downloading {module}@{version}", ["go", "mod", "download", "-json", f"{module}@{version}"], work
     )
     source = next(line.split('"')[3] for line in printed.splitlines() if '"Dir"' in line)
     copy = work / "source"
     shutil.copytree(source, copy)
-    # The module cache is read-only, and so is its copy until we change that.
+    # The module cache is read-only, and so is its copy until we change it.
     for path in [copy, *copy.rglob("*")]:
         path.chmod(path.stat().st_mode | stat.S_IWUSR)
     return copy
@@ -107,7 +107,7 @@ def _build_collector(work: Path, target: Path) -> None:
     _run("generating the Collector's sources", [*generate, "--output-path", str(source)], work)
     # The builder would write go.mod and tidy it, which also asks for modules that only tests import.
     modules = re.findall(r"gomod: (\S+) (\S+)", MANIFEST.read_text(encoding="utf-8"))
-    # What the generated main imports besides the components; unnamed, the newest of all would be taken.
+    # What the generated main imports besides the components; without these lines, Go would take the newest versions.
     modules.append(("go.opentelemetry.io/collector/otelcol", "v0.155.0"))
     _run("naming its modules", ["go", "mod", "init", "otelcol"], source)
     _run(
@@ -131,7 +131,7 @@ def _build_jaeger(work: Path, target: Path) -> None:
 def _build_prometheus(work: Path, target: Path) -> None:
     source = _copy_of_module("github.com/prometheus/prometheus", "v0.315.0", work)
     for program in ("prometheus", "promtool"):
-        # Without the ways to discover targets in some thirty clouds, which are most of its code.
+        # Without service discovery in some thirty clouds, which is most of its code.
         flags = ["-ldflags=-s -w", "-tags=remove_all_sd"]
         compiler = ["go", "build", *flags, "-o", str(target / program), f"./cmd/{program}"]
         _run(f"compiling {program}", compiler, source)
@@ -201,7 +201,7 @@ def _on_path(component: Component, program: str) -> Path | None:
 
 
 def find(program: str) -> Path | None:
-    """Return the path of a program of COMPONENTS: built before, or on the PATH."""
+    """Return the path of a program of COMPONENTS: built earlier, or on the PATH."""
     component = next(each for each in COMPONENTS.values() if program in each.programs)
     built = component.folder / program
     return built if built.exists() else _on_path(component, program)
@@ -209,7 +209,7 @@ def find(program: str) -> Path | None:
 
 @contextlib.contextmanager
 def _alone() -> Iterator[None]:
-    """Let one process build at a time: two would take twice as long and write the same folder."""
+    """Let one process build at a time: two would take twice as long and write to the same folder."""
     cache().mkdir(parents=True, exist_ok=True)
     with (cache() / "lock").open("w") as lock:
         try:
@@ -221,7 +221,7 @@ def _alone() -> Iterator[None]:
 
 
 def build(component: Component) -> None:
-    """Build one component into the cache unless it is there; on failure the cache is as it was before."""
+    """Build one component into the cache unless it is there; after a failure the cache is unchanged."""
     if not shutil.which("go"):
         raise MissingError(
             f"{component.name} {component.version} is not on this machine, and to build it Go 1.26 is needed"
@@ -248,7 +248,7 @@ def build(component: Component) -> None:
 
 
 def need(program: str, *, may_build: bool) -> Path:
-    """Return the program's path, building it first if that is allowed; raise MissingError with a plain reason."""
+    """Return the program's path, building it first if allowed; raise MissingError with a plain reason."""
     found = find(program)
     if found:
         return found

@@ -1,4 +1,4 @@
-"""The dashboards as data: which series each board takes, and what can be chosen at its top."""
+"""The dashboards as data: the series of each board, and the choices at its top."""
 
 from poolscope.signals import names
 from stack.queries import ENVIRONMENT, PORT, SERVER, metric

@@ -1,7 +1,7 @@
 """Writes the dashboards of stack/boards.py as Grafana reads them, and as one page that Prometheus serves.
 
 python -m stack.dashboards            write stack/grafana/dashboards/*.json and stack/prometheus/consoles
-python -m stack.dashboards --check    say whether the files in the repository are what would be written
+python -m stack.dashboards --check    report whether the files in the repository are up to date
 """
 
 import argparse
@@ -35,7 +35,7 @@ FOLDER = Path(__file__).resolve().parent / "grafana" / "dashboards"
 # A variable, not a name: other people's data sources have other names.
 PROMETHEUS = DataSourceRef(type_val="prometheus", uid="${datasource}")
 EXPORTS = ("60s", "30s", "15s", "10s", "5s", "2s")
-"""What can be chosen as the export interval; the first is the SDK's own."""
+"""The export intervals to choose from; the first is the SDK's default."""
 HEIGHT = 8
 THIRD = 8
 
@@ -43,7 +43,7 @@ THIRD = 8
 def questions_of(panel: Panel) -> Iterator[prometheus.Dataquery]:
     for letter, question in zip("ABCD", panel.questions, strict=False):
         query = prometheus.Dataquery().ref_id(letter).expr(question.expression).legend_format(question.legend)
-        # Grafana makes `$__rate_interval` from it, so that every window holds four exports.
+        # Grafana derives `$__rate_interval` from it, so that every window holds four exports.
         query = query.datasource(PROMETHEUS).interval("$export")
         if panel.kind == "table":
             yield query.instant().format(PromQueryFormat.TABLE)
@@ -77,7 +77,7 @@ def drawn_panel(panel: Panel, number: int, board: Board) -> Any:
     drawn: Any = (
         table.Panel() if panel.kind == "table" else stat.Panel() if panel.kind == "number" else lines(panel)
     )
-    drawn = drawn.id(number).title(panel.title).description(panel.tells).unit(panel.unit)
+    drawn = drawn.id(number).title(panel.title).description(panel.description).unit(panel.unit)
     drawn = drawn.datasource(PROMETHEUS).height(HEIGHT).span(THIRD).thresholds(thresholds(panel))
     if panel.title == FINDINGS:
         drawn = drawn.data_links([link(links.FINDING)])
@@ -99,14 +99,14 @@ def question_variable(name: str, query: str, *, single: bool) -> dashboards.Quer
         asked = asked.regex(links.NAME_IN_JOB)
     if single:
         return asked
-    # `.*` and not a list of all values: it also takes the series that lack the label.
+    # `.*`, not a list of all values: it also matches series without the label.
     return asked.multi(True).include_all(True).all_value(".*").current(chosen("$__all", "All"))
 
 
 def variables(board: Board) -> Iterator[Any]:
     yield dashboards.DatasourceVariable("datasource").label("Prometheus").type("prometheus")
     for name, query in board.variables.items():
-        # One service's panels compare with =, so that variable has one value.
+        # The panels of one service compare with =, so the variable has one value.
         yield question_variable(name, query, single=name == "service" and board.one_service)
     yield (
         dashboards.CustomVariable("export")
@@ -120,7 +120,7 @@ def variables(board: Board) -> Iterator[Any]:
 
 
 def document(board: Board) -> str:
-    """The board as the JSON that is kept in the repository."""
+    """The board as the JSON in the repository."""
     built = dashboards.Dashboard(board.title).uid(board.uid).tags(["poolscope"]).refresh("30s")
     built = built.time("now-1h", "now").timezone("browser").tooltip(DashboardCursorSync.CROSSHAIR)
     others = dashboards.DashboardLink("poolscope").type(DashboardLinkType.DASHBOARDS).tags(["poolscope"])
@@ -148,7 +148,7 @@ def documents() -> dict[Path, str]:
 
 
 def disagreements() -> list[str]:
-    """The files that are not what would be written, or that nobody writes."""
+    """The files that are out of date, or that nothing generates."""
     wanted = documents()
     there = {*FOLDER.glob("*.json"), *pages.PATH.parent.glob(pages.PATH.name)}
     wrong = [

@@ -1,8 +1,8 @@
-"""The server that both services call. It counts what it really saw: the truth that the dashboards are held to.
+"""The server that both services call. It counts what it really saw: the truth that the dashboards are compared with.
 
-GET /<caller>/<anything>?bytes=N&wait=SECONDS answers N bytes after a pause. Speaks HTTP on --port and TLS
-on --tls-port with a certificate of its own making (the CA is written to --certs). A third port answers
-with the counts, so that asking is not counted.
+GET /<caller>/<anything>?bytes=N&wait=SECONDS answers N bytes after a pause. Serves HTTP on --port and TLS
+on --tls-port with a self-made certificate (the CA is written to --certs). A third port answers
+with the counts, so that reading them is not counted.
 """
 
 import argparse
@@ -47,7 +47,7 @@ class Counts:
 
 
 class Downstream(ThreadingHTTPServer):
-    """Accepts, counts, answers; with a TLS context it greets before the first request."""
+    """Accepts, counts, answers; with a TLS context it does the handshake first."""
 
     daemon_threads = True
     allow_reuse_address = True
@@ -71,15 +71,15 @@ class Downstream(ThreadingHTTPServer):
         super().finish_request(request, client_address)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that leaves in the middle is what the sick service does."""
+        """The sick service disconnects in the middle on purpose."""
 
 
 class Answer(BaseHTTPRequestHandler):
-    """One connection, and one request after the other on it."""
+    """Serves one connection, request after request."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
-    # Longer than any client here keeps a connection idle: closing is up to them.
+    # Longer than any client here keeps a connection idle: the clients close first.
     timeout = 120
     served = 0
 
@@ -98,7 +98,7 @@ class Answer(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *arguments: Any) -> None:  # noqa: A002 - the name is the base class's
-        """The counts say it."""
+        """Log nothing: the counts are the log."""
 
 
 class Control(BaseHTTPRequestHandler):
@@ -118,11 +118,11 @@ class Control(BaseHTTPRequestHandler):
 
 
 def certificate(folder: Path, names: list[str]) -> ssl.SSLContext:
-    """A server context for these names; its CA lands in `folder`/ca.pem for the clients."""
+    """A server context for these names; its CA is written to `folder`/ca.pem for the clients."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     own, public = folder / "server.pem", folder / "ca.pem"
     if own.exists() and public.exists():
-        # Started again: clients that read the CA before must not have to read another.
+        # After a restart, clients that have read the CA must not have to read another.
         context.load_cert_chain(own)
         return context
     authority = trustme.CA()
@@ -130,7 +130,7 @@ def certificate(folder: Path, names: list[str]) -> ssl.SSLContext:
     issued.configure_cert(context)
     folder.mkdir(parents=True, exist_ok=True)
     issued.private_key_and_cert_chain_pem.write_to_path(str(own))
-    # Renamed into place: a service that waits for the file must never read half of it.
+    # Renamed into place: a waiting service must never read half a file.
     unfinished = folder / "ca.pem.part"
     authority.cert_pem.write_to_path(str(unfinished))
     os.replace(unfinished, public)

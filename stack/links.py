@@ -1,7 +1,7 @@
 """Where a click on a board leads: the other board, the traces in Jaeger, the event of a finding in VictoriaLogs.
 
-The addresses of Jaeger and VictoriaLogs are variables at the top of each board; what is in the braces, Grafana
-puts in when somebody clicks.
+The addresses of Jaeger and VictoriaLogs are variables at the top of each board; when somebody clicks, Grafana
+replaces what is in the braces.
 """
 
 import urllib.parse
@@ -11,8 +11,8 @@ from poolscope.signals import names
 from stack.queries import CODE
 
 ADDRESSES = {"jaeger": "http://localhost:16686", "logs": "http://localhost:9428"}
-"""Where both are in the stack."""
-# `job` is namespace/name where a service has a namespace: shown, and searched for, is the name.
+"""The addresses of both in the stack."""
+# `job` is namespace/name for a service with a namespace; the links show and search only the name.
 NAME_IN_JOB = r"/(?<value>(?:.*\/)?(?<text>[^\/]+))/"
 
 KEPT = "${datasource:queryparam}&${environment:queryparam}&${export:queryparam}&${jaeger:queryparam}&${logs:queryparam}"
@@ -28,16 +28,16 @@ class Link:
 
 
 def events(logs: str, service: str, code: str) -> str:
-    """Address of VictoriaLogs's page with a finding's events, each with the file and line first."""
+    """Address of a finding's events in VictoriaLogs, each with its file and line."""
     place = f"<{names.CODE_FILE}>:<{names.CODE_LINE}> <{names.CODE_FUNCTION}>"
-    # The page's table has a column for the message: what matters is put there.
+    # The table of that page has a column for the message, so the important part goes there.
     query = f'{{service.name="SERVICE"}} {names.FINDING_CODE}:=CODE | format "{place}: <_msg>" as _msg'
     asked = urllib.parse.quote(query).replace("SERVICE", service).replace("CODE", code)
     return f"{logs}/select/vmui/#/?query={asked}&view=table&g0.range_input=7d&g0.relative_time=last_7_days"
 
 
 def of_service(jaeger: str, service: str, tags: str = "") -> str:
-    """Address of Jaeger's search for a service's traces."""
+    """Address of a search for a service's traces in Jaeger."""
     asked = f"{jaeger}/search?service={service}&lookback=1h&limit=200"
     return f"{asked}&tags={tags}" if tags else asked
 

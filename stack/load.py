@@ -1,8 +1,8 @@
-"""A bounded load: asks each service for its ways in turn, at a steady rate, and says what came back.
+"""A bounded load: requests the paths of each service in turn, at a steady rate, and prints what came back.
 
 python -m stack.load http://127.0.0.1:8911 http://127.0.0.1:8912 --rate 20 --seconds 60
 
-It speaks plain http.client, which nothing here observes: the load must not be in the picture.
+It uses plain http.client, which poolscope does not observe here: the load must not appear in the data.
 """
 
 import argparse
@@ -27,7 +27,7 @@ MOST_RATE = 500.0
 
 @dataclass
 class Outcome:
-    """What one service answered; latencies in seconds as the load generator saw them."""
+    """The answers of one service; latencies in seconds as measured by the load generator."""
 
     answered: int = 0
     failed: int = 0
@@ -39,7 +39,7 @@ class Outcome:
 
 
 def ways_of(service: str) -> list[str]:
-    """The paths that a service offers, as it says itself."""
+    """The paths that a service says it offers."""
     connection = HTTPConnection(urlsplit(service).netloc, timeout=10)
     try:
         connection.request("GET", "/")
@@ -49,7 +49,7 @@ def ways_of(service: str) -> list[str]:
 
 
 class Load:
-    """Sends `rate` requests a second to each service, `WORKERS` at a time, until stopped or the time is up."""
+    """Sends `rate` requests a second to each service, `WORKERS` at a time, until stopped or out of time."""
 
     def __init__(self, services: Iterable[str], rate: float, seconds: float) -> None:
         self.services = list(services)
@@ -96,7 +96,7 @@ class Load:
 
     def run(self) -> dict[str, dict[str, float]]:
         """Block until the load has been sent and answered."""
-        # Asked here, so that a service that is not there is the caller's to handle.
+        # Asked here, so that the caller can handle a service that is not there.
         asked = [(service, ways_of(service)) for service in self.services]
         drivers = [threading.Thread(target=self._drive, args=each) for each in asked]
         for driver in drivers:

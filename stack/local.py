@@ -1,7 +1,7 @@
-"""The whole stack on this machine without containers; Grafana excepted, of which there is no module to build.
+"""The whole stack on this machine without containers, except Grafana, which cannot be built from a Go module.
 
 python -m stack.local                 start everything, print the addresses, load both services until Ctrl-C
-python -m stack.local --seconds 60    end by itself after a minute of load
+python -m stack.local --seconds 60    stop after a minute of load
 python -m stack.local --any-ports     choose free ports instead of the usual ones
 python -m stack.local --caddy         the services call the downstream through Caddy
 """
@@ -22,7 +22,7 @@ from stack.running import CannotRunError, interval, require_free
 
 
 def addresses(stack: Stack) -> str:
-    """Where to look, for people."""
+    """The addresses, for people."""
     ports = stack.ports
     prometheus = ports.url("prometheus")
     places = {

@@ -1,4 +1,4 @@
-"""The page for those without Grafana: Prometheus serves it, and it draws the dashboards' questions over time.
+"""A page for those without Grafana: Prometheus serves it, and it draws the panels of the dashboards.
 
 python -m stack.dashboards writes it, together with the dashboards.
 """
@@ -21,7 +21,7 @@ BOARD = BOARDS[0]
 SHOWN_OF_FINDINGS = (
     "_time", "_msg", "service.name", names.FINDING_CODE, names.FINDING_COST, names.CODE_FILE, names.CODE_LINE,
 )  # fmt: skip
-# A finding that grows is sent again: the newest of each line of code is enough.
+# A growing finding is sent again: the newest event of each line of code is enough.
 FINDINGS = (
     f"{names.FINDING_CODE}:* | sort by (_time desc) partition by "
     f"(service.name, {names.FINDING_CODE}, {names.CODE_FILE}, {names.CODE_LINE}) limit 1"
@@ -32,12 +32,12 @@ FINDINGS = (
 def asked(panel: Panel) -> dict[str, object]:
     return {
         "title": panel.title,
-        "tells": panel.tells,
+        "description": panel.description,
         "unit": panel.unit,
         "kind": panel.kind,
         "limits": panel.limits,
         "questions": [
-            # Prometheus takes the page for a template of its own, in which {{ }} is a program.
+            # Prometheus treats the page as a template, in which {{ }} is code.
             {"expression": each.expression, "legend": re.sub(r"\{\{(\w+)\}\}", r"[\1]", each.legend)}
             for each in panel.questions
         ],
@@ -45,7 +45,7 @@ def asked(panel: Panel) -> dict[str, object]:
 
 
 def data() -> str:
-    """What the page asks, as JSON that neither HTML nor Prometheus's templates take for theirs."""
+    """What the page asks, as JSON that neither HTML nor Prometheus's templates interpret."""
     page = {
         "exported": EXPORT_SECONDS,
         "logs": ADDRESSES["logs"],
@@ -64,7 +64,7 @@ def data() -> str:
 
 
 def document() -> str:
-    """The page as it is kept in the repository."""
+    """The page as it is in the repository."""
     style = (HERE / "page" / "style.css").read_text(encoding="utf-8")
     program = (HERE / "page" / "page.js").read_text(encoding="utf-8")
     title = html.escape(BOARD.title)

@@ -1,4 +1,4 @@
-"""Asks Prometheus what a panel asks, as Grafana does it: over time with a step, or at one moment."""
+"""Sends a panel's queries to Prometheus as Grafana does: over time with a step, or for one moment."""
 
 import math
 import re
@@ -11,14 +11,14 @@ from stack.running import CannotRunError, ask
 from stack.shapes import Panel, Question
 
 POINTS = 240
-"""How many points a panel has room for."""
+"""How many points fit into a panel."""
 EXPORTS = 8
-"""How many exports a range must hold for a picture of it to say something: two windows of four."""
+"""How many exports a range must hold for a useful picture: two windows of four."""
 
 
 @dataclass(frozen=True)
 class Series:
-    """A line of a panel: what the legend calls it, and its points as (time, value)."""
+    """A line of a panel: its name in the legend, and its points as (time, value)."""
 
     name: str
     points: tuple[tuple[float, float], ...]
@@ -29,7 +29,7 @@ class Series:
 
 
 def called(legend: str, labels: dict[str, str]) -> str:
-    """The legend's text with the series' labels in it; an absent label is nothing."""
+    """The legend's text with the series' labels filled in; an absent label is empty."""
     text = re.sub(r"\{\{(\w+)\}\}", lambda found: labels.get(found[1], ""), legend)
     return " ".join(text.split())
 
@@ -41,7 +41,7 @@ def _asked(prometheus: str, path: str, words: dict[str, Any]) -> list[dict[str, 
 
 
 def at_once(prometheus: str, question: Question, asking: Asking, at: float) -> list[Series]:
-    """What a table or a number shows."""
+    """The values of a table or a number."""
     results = _asked(prometheus, "query", {"query": asking.fill_in(question.expression), "time": at})
     return [
         Series(called(question.legend, each["metric"]), ((at, float(each["value"][1])),)) for each in results
@@ -49,7 +49,7 @@ def at_once(prometheus: str, question: Question, asking: Asking, at: float) -> l
 
 
 def over_time(prometheus: str, question: Question, asking: Asking, start: float, end: float) -> list[Series]:
-    """What a graph shows."""
+    """The lines of a graph."""
     # Grafana moves both ends to multiples of the step, so that a reload draws the same points.
     start, end = (math.floor(at / asking.step) * asking.step for at in (start, end))
     words = {"query": asking.fill_in(question.expression), "start": start, "end": end, "step": asking.step}

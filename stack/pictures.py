@@ -1,4 +1,4 @@
-"""Draws every panel of the dashboards from what a Prometheus answers, as Grafana would: one picture a panel.
+"""Draws every panel of the dashboards from a Prometheus's answers, as Grafana would: one picture per panel.
 
 python -m stack.pictures http://127.0.0.1:9090 --export 2 --minutes 5 --to build/panels
 """
@@ -86,7 +86,7 @@ def _as_lines(axes: Axes, panel: Panel, found: list[Series]) -> None:
 
 
 def draw(panel: Panel, found: list[Series], path: Path) -> None:
-    """Write one picture; its format is the path's suffix."""
+    """Write one picture; the path's suffix is its format."""
     figure = Figure(figsize=SIZE, facecolor=PAPER, layout="constrained")
     axes = figure.subplots()
     axes.set_title(panel.title, loc="left", fontsize=10, color=INK, fontweight="bold")
@@ -97,7 +97,7 @@ def draw(panel: Panel, found: list[Series], path: Path) -> None:
         drawing = {"table": _as_rows, "number": _as_number}.get(panel.kind, _as_lines)
         drawing(axes, panel, found)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Without a date: the same answers make the same file.
+    # Without a date, so that the same answers make the same file.
     figure.savefig(path, dpi=110, metadata={"Date": None} if path.suffix == ".svg" else None)
 
 
@@ -106,12 +106,12 @@ def name_of(panel: Panel) -> str:
 
 
 def index(board: Board, name: str, suffix: str) -> str:
-    """A page with all pictures of a board, in its order."""
+    """A page with all pictures of a board, in the board's order."""
     lines = [f"# {board.title}", ""]
     for row in board.rows:
         lines += [f"## {row.title}", ""]
         for panel in row.panels:
-            lines += [f"![{panel.title}]({name}/{name_of(panel)}{suffix})", "", panel.tells, ""]
+            lines += [f"![{panel.title}]({name}/{name_of(panel)}{suffix})", "", panel.description, ""]
     return "\n".join(lines)
 
 

@@ -1,4 +1,4 @@
-"""Where everything in the local stack listens."""
+"""The ports of everything in the local stack."""
 
 from dataclasses import dataclass, fields
 
@@ -7,7 +7,7 @@ from stack.running import free_port
 
 @dataclass
 class Ports:
-    """Where everything listens, on 127.0.0.1."""
+    """The ports, on 127.0.0.1."""
 
     otlp_grpc: int = 4317
     otlp_http: int = 4318

@@ -1,4 +1,4 @@
-"""The programs of the stack on this machine: how each is started, when it is ready, in which order they end."""
+"""The programs of the stack on this machine: how each is started, when it is ready, and in which order they end."""
 
 import shutil
 import sys
@@ -17,16 +17,16 @@ from stack.running import CannotRunError, Program, answers, listens
 
 ROOT = Path(__file__).resolve().parent.parent
 VARIANTS = ("auth", "persistent", "scraped", "tail-sampling", "tls", "vendor")
-"""What can be laid over otel-collector.yaml: stack/collector/NAME.yaml."""
+"""Layers for otel-collector.yaml: stack/collector/NAME.yaml."""
 COMPONENTS = ("otelcol", "jaeger", "prometheus", "victoria-logs")
-"""What is not ours and is started by its program's name."""
+"""Programs that are not ours, by name."""
 TOKEN = "for-this-machine-only"
 HEALTHY = "checkout"
 SICK = "billing"
 
 
 def configuration(overlays: tuple[str, ...]) -> list[str]:
-    """What `otelcol --config` is given: the base, what is laid over it, and the extensions of all of them."""
+    """The values of `otelcol --config`: the base, its layers, and the extensions of all of them."""
     files = [
         ROOT / "otel-collector.yaml",
         *(ROOT / "stack" / "collector" / f"{name}.yaml" for name in overlays),
@@ -35,7 +35,7 @@ def configuration(overlays: tuple[str, ...]) -> list[str]:
     for file in files:
         service = yaml.safe_load(file.read_text(encoding="utf-8")).get("service", {})
         extensions += [name for name in service.get("extensions", ()) if name not in extensions]
-    # Of two lists the Collector takes the last: two variants with an extension each would lose one.
+    # Of two lists the Collector takes the last: of two layers with an extension each, one would be lost.
     return [*map(str, files), f"yaml:service::extensions: [{', '.join(extensions)}]"]
 
 
@@ -72,13 +72,13 @@ class Stack:
 
     @property
     def called(self) -> tuple[int, int]:
-        """The ports that the services call, plain and TLS: the downstream's own, or Caddy's before it."""
+        """The ports that the services call, plain and TLS: the downstream's own, or those of Caddy in front of it."""
         ports = self.ports
         return (ports.caddy, ports.caddy_tls) if self.caddy else (ports.downstream, ports.downstream_tls)
 
     @property
     def otlp(self) -> str:
-        """Where the services send to, over HTTP."""
+        """The address that the services export to, over HTTP."""
         port = self.ports.otlp_http
         return f"https://localhost:{port}" if "tls" in self.overlays else f"http://127.0.0.1:{port}"
 
@@ -87,7 +87,7 @@ class Stack:
         variables = {}
         if "tls" in self.overlays:
             variables["OTEL_EXPORTER_OTLP_CERTIFICATE"] = str(self.folder / "ca.pem")
-            # requests, which the exporters send with, would rather take these.
+            # requests, which the exporters use, would prefer these.
             variables |= {"REQUESTS_CA_BUNDLE": "", "CURL_CA_BUNDLE": ""}
         if "auth" in self.overlays:
             variables["OTEL_EXPORTER_OTLP_HEADERS"] = f"authorization=Bearer%20{TOKEN}"
@@ -123,7 +123,7 @@ class Stack:
         )
 
     def _pages(self) -> Path:
-        """Prometheus's pages, with the addresses of this stack for those that are usual."""
+        """Prometheus's pages, with the addresses of this stack instead of the usual ones."""
         folder = self.folder / "consoles"
         folder.mkdir(exist_ok=True)
         for page in (ROOT / "stack" / "prometheus" / "consoles").glob("*.html"):
@@ -190,7 +190,7 @@ class Stack:
         return self._program(
             "caddy",
             [path, "run", "--adapter", "caddyfile", "--config", str(ROOT / "stack" / "caddy" / "Caddyfile")],
-            # Whatever it keeps stays in the stack's own folder.
+            # Everything it keeps stays in the stack's own folder.
             HOME=str(home),
             XDG_CONFIG_HOME=str(home),
             XDG_DATA_HOME=str(home),
@@ -229,7 +229,7 @@ class Stack:
         )
 
     def start_component(self, program: Program) -> None:
-        """Start one of COMPONENTS, and return when it answers."""
+        """Start one of COMPONENTS; return when it answers."""
         ports = self.ports
         where = {
             "prometheus": f"{ports.url('prometheus')}/-/ready",
@@ -255,7 +255,7 @@ class Stack:
                 ) from None
 
     def start_service(self, program: Program) -> None:
-        """Start the downstream or a service, and return when it serves."""
+        """Start the downstream or a service; return when it serves."""
         program.start()
         program.wait_for(lambda: program.said(f"{program.name} ready"))
 
@@ -270,7 +270,7 @@ class Stack:
             self.start_service(service)
 
     def stop_services(self) -> None:
-        """End both services: what they still hold is exported before this returns."""
+        """End both services; they export what they still hold before this returns."""
         for service in (self.healthy, self.sick):
             service.stop(30)
 

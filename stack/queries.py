@@ -1,7 +1,7 @@
-"""How the dashboards ask Prometheus: names made from poolscope's own table, expressions, Grafana's variables.
+"""The dashboards' queries to Prometheus: names made from poolscope's own table, expressions, Grafana's variables.
 
 A name that changes in that table changes here as well. Services are distinguished by `job` and `instance`, which
-every way from OTLP to Prometheus sets; `service_name` is there only where somebody promotes it.
+every way from OTLP to Prometheus sets; `service_name` exists only where it is promoted to a label.
 """
 
 import re
@@ -12,11 +12,11 @@ from poolscope.signals import names, table
 UNITS = {"s": "seconds", "By": "bytes"}
 ENVIRONMENT = "deployment_environment_name"
 EXPORT_SECONDS = 60.0
-"""How often OpenTelemetry's SDK exports metrics unless asked for something else."""
+"""How often OpenTelemetry's SDK exports metrics by default."""
 
 
 def metric(name: str, part: str = "") -> str:
-    """A metric of ours as Prometheus calls it when it came over OTLP; `part` of a histogram: bucket, count or sum."""
+    """A metric of ours as Prometheus names it when it comes over OTLP; `part` of a histogram: bucket, count or sum."""
     known = table.METRICS[name]
     words = [name.replace(".", "_")]
     if unit := UNITS.get(known.unit):
@@ -56,12 +56,12 @@ def now(name: str, selector: str, by: str) -> str:
 
 
 def ratio(part: str, whole: str) -> str:
-    """Nothing where there is no whole: neither NaN nor infinity is an answer."""
+    """No value where the whole is zero, instead of NaN or infinity."""
     return f"{part} / ({whole} > 0)"
 
 
 def centile(q: float, name: str, selector: str, by: str) -> str:
-    """The centile of what was observed in the window; nothing where nothing was."""
+    """The centile of what was observed in the window; no value if nothing was."""
     observed = rate(name, selector, by, "count")
     return f"histogram_quantile({q}, {rate(name, selector, f'le, {by}', 'bucket')}) and {observed} > 0"
 
@@ -71,7 +71,7 @@ def average(name: str, selector: str, by: str) -> str:
 
 
 def reuse(selector: str, by: str) -> str:
-    # `or` keeps a service that never reuses: its ratio is 0, and without it there would be no series.
+    # `or` keeps a service that never reuses: its ratio is 0, but without `or` there would be no series.
     done = rate(names.REQUESTS_DONE, selector, by)
     reused = rate(names.REQUESTS_DONE, f'{selector},{REUSED}="true"', by)
     return ratio(f"({reused} or 0 * {done})", done)
@@ -79,7 +79,7 @@ def reuse(selector: str, by: str) -> str:
 
 def used_once(selector: str, by: str) -> str:
     """Share of the closed connections that had served one request or none."""
-    # The bound is written "1" or "1.0", as the Prometheus likes.
+    # Prometheus writes the bound as "1" or "1.0", depending on its version.
     one = rate(names.REQUESTS_PER_CONNECTION, f'{selector},le=~"1|1[.]0"', by, "bucket")
     return ratio(one, rate(names.REQUESTS_PER_CONNECTION, selector, by, "count"))
 
@@ -94,13 +94,13 @@ def seconds_of(interval: str) -> float:
 
 
 def window(step: float, export: float) -> float:
-    """Grafana's `$__rate_interval`, of which the panels' "Min step" is the export interval."""
+    """Grafana's `$__rate_interval`; the panels' "Min step" is the export interval."""
     return max(step + export, 4 * export)
 
 
 @dataclass(frozen=True)
 class Asking:
-    """What Grafana puts in for its variables: the choices at the top of a board, the step and the time range."""
+    """The values of Grafana's variables: the choices at the top of a board, the step and the time range."""
 
     service: str = ".*"
     instance: str = ".*"

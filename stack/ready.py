@@ -1,4 +1,4 @@
-"""Waits until every address answers: what compose's health checks ask, and what its services wait for.
+"""Waits until every address answers: used by compose's health checks, and by services that wait for others.
 
 python -m stack.ready http://127.0.0.1:9090/-/ready                 ask once
 python -m stack.ready http://collector:13233 ... --within 60        wait for all of them
@@ -12,7 +12,7 @@ from stack.running import answers
 
 
 def missing(urls: list[str], within: float) -> list[str]:
-    """The addresses that did not answer with 200 within so many seconds; each is asked once at least."""
+    """The addresses that did not answer with 200 in time; each is asked at least once."""
     deadline = time.monotonic() + within
     left = list(urls)
     while True:

@@ -1,4 +1,4 @@
-"""The rows of the dashboards as data, each a question about the connections, with the panels that answer it."""
+"""The rows of the dashboards as data: each is a question about the connections, with the panels that answer it."""
 
 from collections.abc import Iterator
 
@@ -68,7 +68,7 @@ def are_reused(scope: Scope) -> Row:
                 "The reason, and who closed them.",
                 "cps",
                 (
-                    # Every usual reason is reported as 0 from the start: only those that happen are shown.
+                    # Every usual reason is reported as 0 from the start; only those that happen are shown.
                     ask(
                         f"{rate(names.CLOSED, servers, f'{by}, {REASON}, {BY}')} > 0",
                         named(REASON),
@@ -107,7 +107,7 @@ def are_reused(scope: Scope) -> Row:
             ),
             Panel(
                 "Clients built",
-                "With a client per request, this rate is as high as that of the requests.",
+                "With a client per request, this rate equals the rate of requests.",
                 "cps",
                 (
                     scope.of_service(
@@ -146,7 +146,7 @@ def is_the_pool_large_enough(scope: Scope) -> Row:
             ),
             Panel(
                 "Waiting for a connection",
-                "How long requests that had to wait waited on average, and how long the oldest has waited so far.",
+                "The average wait of the requests that had to wait, and how long the oldest has waited so far.",
                 "s",
                 (
                     ask(average(names.TIME_IN_QUEUE, servers, by), "waited"),
@@ -185,13 +185,13 @@ def is_the_pool_large_enough(scope: Scope) -> Row:
             ),
             Panel(
                 "Pool timeouts",
-                "Requests that were given up because their pool had no connection for them in time.",
+                "Requests given up because their pool had no connection in time.",
                 "reqps",
                 (ask(rate(names.POOL_TIMEOUTS, servers, by)),),
             ),
             Panel(
                 "Requests in progress",
-                "Requests that have begun and are still waiting for response headers or body.",
+                "Requests that are still waiting for response headers or body.",
                 "short",
                 (ask(now(names.ACTIVE_REQUESTS, servers, by)),),
             ),
@@ -207,7 +207,7 @@ def what_does_setup_cost(scope: Scope) -> Row:
         (
             Panel(
                 "Wasted on setup",
-                "Seconds of connection setup in each second, over all threads and tasks.",
+                "Seconds of connection setup per second, summed over all threads and tasks.",
                 "s",
                 (ask(rate(names.SETUP_DURATION, total, by, "sum")),),
             ),
@@ -232,13 +232,13 @@ def what_does_setup_cost(scope: Scope) -> Row:
             ),
             Panel(
                 "Failed setups",
-                "By the phase that failed.",
+                "By the phase in which they failed.",
                 "cps",
                 (ask(rate(names.FAILED, servers, f"{by}, {PHASE}"), named(PHASE)),),
             ),
             Panel(
                 "DNS lookups",
-                "By name: the average time to resolve it.",
+                "The average time to resolve each name.",
                 "s",
                 (
                     scope.of_service(
@@ -282,7 +282,7 @@ FINDINGS = "Top findings"
 
 
 def what_did_poolscope_find(scope: Scope) -> Row:
-    # `job` is namespace/name where a service has a namespace; events and traces know the name.
+    # `job` is namespace/name for a service with a namespace; events and traces have only the name.
     counted = f"max_over_time({metric(names.FINDINGS)}{{{scope.service}}}[$__range])"
     service = f'label_replace({counted}, "service", "$2", "job", "(.+/)?([^/]+)")'
     return Row(
@@ -302,7 +302,7 @@ def what_did_poolscope_find(scope: Scope) -> Row:
             ),
             Panel(
                 "Facts lost",
-                "If this is not 0, the numbers above are too small by as many facts.",
+                "If this is not 0, the numbers above lack as many facts.",
                 "short",
                 (scope.of_service(now(names.FACTS_DROPPED, scope.service, scope.service_by)),),
                 "number",
@@ -314,7 +314,7 @@ def what_did_poolscope_find(scope: Scope) -> Row:
                 "A hook that failed three times; its facts are missing above.",
                 "short",
                 (
-                    # Told only once there is one; a process that tells of its facts has none until then.
+                    # A process has this series only once there is a finding; until then it is recognised by its facts.
                     scope.of_service(
                         f"{now(names.HOOKS_DISABLED, scope.service, scope.service_by)}"
                         f" or 0 * {now(names.FACTS_DROPPED, scope.service, scope.service_by)}"

@@ -1,4 +1,4 @@
-"""Starting programs, waiting until they answer, ending them: what the local stack and its tests share."""
+"""Starts programs, waits until they answer, ends them: shared by the local stack and its tests."""
 
 import argparse
 import atexit
@@ -32,7 +32,7 @@ def answers(url: str, seconds: float = 2.0) -> bytes | None:
 
 
 def ask(url: str, seconds: float = 20.0) -> Any:
-    """What a JSON API answers; raises OSError where there is none."""
+    """The answer of a JSON API; raises OSError if there is none."""
     with urllib.request.urlopen(url, timeout=seconds) as answer:
         return json.load(answer)
 
@@ -48,7 +48,7 @@ def until(condition: Callable[[], Any], seconds: float, what: str, every: float 
 
 
 def interval(text: str) -> float:
-    """Seconds between two exports of metrics, for argparse: an export must be over before the next one."""
+    """Seconds between two exports of metrics, for argparse: an export must end before the next one."""
     try:
         seconds = float(text)
     except ValueError:
@@ -72,8 +72,8 @@ def _give_ports_back() -> None:
 def free_port() -> int:
     """A port of 127.0.0.1 that is free now and stays so until a server listens on it.
 
-    The bound socket is kept: the kernel then gives the port to no outgoing connection and to no
-    other caller, yet lets a server with SO_REUSEADDR listen. Without it a Collector's connection
+    The bound socket stays open: the kernel then gives the port to no outgoing connection and to no
+    other caller, yet lets a server with SO_REUSEADDR listen. Otherwise a Collector's connection
     once took the port that a Jaeger was about to listen on.
     """
     claim = socket.socket()
@@ -85,14 +85,14 @@ def free_port() -> int:
 
 
 def listens(port: int) -> bool:
-    """Whether somebody accepts connections on this port of 127.0.0.1."""
+    """Whether something accepts connections on this port of 127.0.0.1."""
     with socket.socket() as probe:
         probe.settimeout(2)
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def require_free(ports: Mapping[str, int]) -> None:
-    """Raise CannotRunError naming the first port that somebody listens on."""
+    """Raise CannotRunError that names the first port that is in use."""
     for name, port in ports.items():
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -106,7 +106,7 @@ def require_free(ports: Mapping[str, int]) -> None:
 
 
 class Program:
-    """One started program, its output in a log file."""
+    """One started program, with its output in a log file."""
 
     def __init__(
         self, name: str, command: list[str], log: Path, environment: Mapping[str, str] | None = None
@@ -128,7 +128,7 @@ class Program:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                # Ctrl-C at the terminal is ours to pass on, in the order in which things must end.
+                # We pass Ctrl-C on ourselves, in the order in which things must end.
                 start_new_session=True,
             )
 
@@ -137,14 +137,14 @@ class Program:
         return self.process is not None and self.process.poll() is None
 
     def output(self) -> str:
-        """What it has printed since it was started last."""
+        """What it has printed since its last start."""
         return self.log.read_bytes()[self.before :].decode(errors="replace")
 
     def said(self, line: str) -> bool:
         return line in self.output()
 
     def wait_for(self, ready: Callable[[], Any], seconds: float = 60.0) -> None:
-        """Block until `ready`; a program that ended instead is quoted."""
+        """Block until `ready`; if the program ends instead, the error quotes it."""
 
         def ready_or_gone() -> bool:
             return bool(ready()) or not self.running
@@ -157,7 +157,7 @@ class Program:
             )
 
     def stop(self, seconds: float = 15.0) -> None:
-        """Ask it to end, and end it if it does not."""
+        """Ask it to end; kill it if it does not."""
         if self.process is None:
             return
         if self.running:
@@ -167,7 +167,7 @@ class Program:
         self.kill()
 
     def kill(self) -> None:
-        """End it as a crash would."""
+        """Kill it, like a crash."""
         if self.process is not None:
             if self.running:
                 self.process.kill()

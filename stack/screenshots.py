@@ -13,17 +13,17 @@ from pathlib import Path
 from stack.running import CannotRunError, answers, interval
 from stack.searches import SEARCHES
 
-# Only the page asked for: nothing is fetched for the browser itself, and nothing of it stays.
+# Only the page: the browser itself fetches nothing, and leaves nothing behind.
 QUIET = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 )
-# What the page in Jaeger's Go module says; Jaeger's releases have the real one.
+# The placeholder page in Jaeger's Go module; Jaeger's releases have the real page.
 PLACEHOLDER = b"placeholder"
 
 
 def browse(url: str, *words: str) -> str:
-    """Let a headless Chromium do one thing with a page; CannotRunError with what to do where that cannot be."""
+    """Let a headless Chromium do one thing with a page; if it cannot, CannotRunError says what to do."""
     browser = shutil.which("chromium") or shutil.which("google-chrome")
     if not browser:
         raise CannotRunError("no Chromium on the PATH: on Debian, apt-get install chromium")
@@ -31,7 +31,7 @@ def browse(url: str, *words: str) -> str:
         raise CannotRunError(f"no page at {url}: start the stack first (make stack-local)")
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         ended = subprocess.run(
-            # Time runs ahead for the page once nothing is loading: its script has drawn when this ends.
+            # Virtual time runs ahead once nothing is loading, so the page's script has finished when this ends.
             [browser, *QUIET, f"--user-data-dir={profile}", "--virtual-time-budget=20000", *words, url],
             capture_output=True,
             text=True,
@@ -45,7 +45,7 @@ def browse(url: str, *words: str) -> str:
 
 
 def seen(url: str) -> str:
-    """The page's HTML as it is after its script has run."""
+    """The page's HTML after its script has run."""
     return browse(url, "--dump-dom")
 
 

@@ -1,4 +1,4 @@
-"""What to ask Jaeger, as data: docs/jaeger.md, the page in Prometheus and the tests ask the same."""
+"""Searches in Jaeger, as data: shared by docs/jaeger.md, the page in Prometheus and the tests."""
 
 import json
 import urllib.parse
@@ -16,7 +16,7 @@ Span = dict[str, Any]
 
 @dataclass(frozen=True)
 class Search:
-    """One saved search. ``operation`` may be the start of a name: it is compared here, because Jaeger wants whole names."""
+    """One saved search. ``operation`` may be the start of a name; we compare it, as Jaeger matches whole names."""
 
     asks: str
     service: str
@@ -38,7 +38,7 @@ class Search:
         return f"{jaeger}/api/traces?{self._words(1500)}"
 
     def fits(self, span: Span) -> bool:
-        """Whether this span is what the search is for; Jaeger answers with all spans of its trace."""
+        """Whether this span matches the search; Jaeger answers with all spans of its trace."""
         known = tags_of(span)
         return span["operationName"].startswith(self.operation) and all(
             str(known.get(name)).lower() == value.lower() for name, value in self.tags.items()
@@ -53,7 +53,7 @@ SEARCHES = (
     Search("The same, for the healthy service", HEALTHY, {names.REUSED: "false"}),
     Search("Which ones reused a connection?", HEALTHY, {names.REUSED: "true"}),
     Search("Who waited for the pool?", SICK, operation=table.SPANS["wait"].name.split("{")[0]),
-    # Not by error=true, which Jaeger's memory never finds: it compares a boolean with this word.
+    # Not by error=true, which Jaeger's memory store never finds: it compares a boolean with this word.
     Search(
         "Which setups were refused?",
         SICK,
@@ -68,6 +68,6 @@ def tags_of(span: Span) -> dict[str, Any]:
 
 
 def by_connection(spans: Iterable[Span]) -> Counter[int]:
-    """Jaeger's trace statistics grouped by connection: how many requests each one served."""
+    """Jaeger's trace statistics grouped by connection: how many requests each connection served."""
     results = [tags_of(span) for span in spans if names.REQUEST_NUMBER in tags_of(span)]
     return Counter(tags[names.CONNECTION_ID] for tags in results)

@@ -1,4 +1,4 @@
-"""A service that calls the downstream well, or badly in three ways that people really write.
+"""A service that calls the downstream well, or badly in three ways that occur in real programs.
 
 python -m stack.service --name checkout --habit healthy     one shared client, bodies read, a pool that is large enough
 python -m stack.service --name billing --habit sick         a client per request, a pool that is too small, unread bodies
@@ -28,19 +28,19 @@ Way = Callable[[], None]
 THREADS = 8
 """How many requests a service handles at once: the load generator sends no more."""
 WIDTH = 3
-"""Parts that a request is answered from, asked for at once."""
+"""Parts of an answer, requested at once."""
 PARTS = ThreadPoolExecutor(THREADS * WIDTH, thread_name_prefix="part")
 
 
 def at_once(ask: Callable[[], object]) -> None:
-    """Ask for all parts of an answer at the same time, as part of the current trace."""
+    """Request all parts of an answer at once, within the current trace."""
     asked = [PARTS.submit(contextvars.copy_context().run, ask) for _ in range(WIDTH)]
     for each in asked:
         each.result()
 
 
 def healthy(plain: str, secure: str, authority: str) -> dict[str, Way]:
-    """Every client is built once, shared, and as large as the service is wide."""
+    """Every client is built once, shared, and large enough for all requests of the service."""
     client = httpx.Client(verify=authority, limits=httpx.Limits(max_keepalive_connections=THREADS))
     session = requests.Session()
     session.mount("http://", HTTPAdapter(pool_maxsize=THREADS * WIDTH))
@@ -55,7 +55,7 @@ def healthy(plain: str, secure: str, authority: str) -> dict[str, Way]:
 
 
 def sick(plain: str, secure: str, authority: str) -> dict[str, Way]:
-    """Three habits that open a connection per request, and an address where nobody listens."""
+    """Three habits that open a connection per request, and an address where nothing listens."""
     small = requests.Session()
     small.mount("http://", HTTPAdapter(pool_maxsize=1))
     wide = requests.Session()
@@ -98,7 +98,7 @@ HABITS = {"healthy": healthy, "sick": sick}
 
 
 class Front(BaseHTTPRequestHandler):
-    """GET /<way> does it once, inside a SERVER span, and says how long that took."""
+    """GET /<way> does it once, inside a SERVER span, and reports how long that took."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -133,7 +133,7 @@ class Front(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *arguments: Any) -> None:  # noqa: A002 - the name is the base class's
-        """The spans say it."""
+        """Log nothing: the spans are the log."""
 
 
 class Server(ThreadingHTTPServer):

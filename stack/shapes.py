@@ -1,4 +1,4 @@
-"""What a dashboard consists of: boards, rows, panels, and the questions that they ask of Prometheus."""
+"""The parts of a dashboard: boards, rows, panels, and their queries to Prometheus."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -9,7 +9,7 @@ Colour = Literal["green", "yellow", "red"]
 
 @dataclass(frozen=True)
 class Question:
-    """One expression and what its series are called."""
+    """One expression and the legend of its series."""
 
     expression: str
     legend: str
@@ -18,10 +18,10 @@ class Question:
 
 @dataclass(frozen=True)
 class Panel:
-    """A title, what it tells in one sentence, a unit of Grafana's, and its questions."""
+    """A title, a description of one sentence, a unit of Grafana's, and its questions."""
 
     title: str
-    tells: str
+    description: str
     unit: str
     questions: tuple[Question, ...]
     kind: Kind = "lines"
@@ -55,7 +55,7 @@ class Board:
 
 @dataclass(frozen=True)
 class Scope:
-    """What a board is about: which series it takes, and which labels tell its lines apart."""
+    """The scope of a board: which series it takes, and which labels distinguish its lines."""
 
     servers: str
     """Selector of metrics that are split by server."""

@@ -1,4 +1,4 @@
-"""Asks Prometheus every question of a dashboard and Jaeger every saved search; prints the answers as Markdown.
+"""Asks Prometheus every query of a dashboard and Jaeger every saved search; prints the answers as Markdown.
 
 python -m stack.tables http://127.0.0.1:9090 --jaeger http://127.0.0.1:16686
 """
@@ -56,7 +56,7 @@ def of_connections(jaeger: str) -> Iterator[str]:
 
 
 def waterfall(trace: dict[str, Any]) -> Iterator[str]:
-    """The trace as Jaeger draws it: each span below the one it is part of, with its start and length in ms."""
+    """The trace as Jaeger draws it: each span below its parent, with its start and length in ms."""
     began = min(span["startTime"] for span in trace["spans"])
     parts: dict[str, list[Span]] = {}
     known = {span["spanID"] for span in trace["spans"]}

@@ -24,7 +24,7 @@ import poolscope
 
 
 def collector_listens(endpoint: str) -> bool:
-    """Whether anybody accepts connections there."""
+    """Whether something accepts connections there."""
     url = urlsplit(endpoint)
     try:
         socket.create_connection((url.hostname or "", url.port or 4318), timeout=2).close()
@@ -34,7 +34,7 @@ def collector_listens(endpoint: str) -> bool:
 
 
 def start(service: str, endpoint: str, every: float) -> Callable[[], None]:
-    """Export to the Collector at `endpoint` (OTLP/HTTP), metrics every `every` seconds; returns the shutdown."""
+    """Export over OTLP/HTTP to `endpoint`, metrics every `every` seconds; returns the shutdown function."""
     if not collector_listens(endpoint):
         print(
             f"{service}: no Collector at {endpoint}: serving without it, exports are tried again and then dropped; "

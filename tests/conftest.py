@@ -1,4 +1,4 @@
-"""What every test may ask for."""
+"""Fixtures and settings for all tests."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ try:
 except ImportError:  # no test needs it in the environments of old libraries
     pass
 else:
-    # A run over the same code says the same. `HYPOTHESIS_PROFILE=search` looks at other examples each time.
+    # Runs over the same code repeat the same examples; `HYPOTHESIS_PROFILE=search` tries others each time.
     settings.register_profile("repeatable", derandomize=True, deadline=None, print_blob=True)
     settings.register_profile("search", deadline=None, print_blob=True)
     settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
@@ -22,19 +22,19 @@ else:
 pytest_plugins = ["tests.not_run", "tests.servers.fixtures"]
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    # A shell's background jobs are deaf to Ctrl-C, and so would be the programs that we send it to.
+    # A shell's background jobs ignore Ctrl-C, and so would the programs that we send it to.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Half as many again as there are cores: a third of a run is waiting, for a time-out or another process."""
+    """One and a half times the cores: a third of a run is waiting, for a time-out or another process."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return cores + cores // 2
 
 
 def look_no_more() -> None:
-    """Many tests have garbage collected. What is there before them needs no looking at: up to 0.1 s each time."""
+    """Many tests collect garbage. Objects from before them need no visit, which takes up to 0.1 s each time."""
     gc.collect()
     gc.freeze()
 
@@ -45,7 +45,7 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(scope="module", autouse=True)
 def reports_of_tests_before() -> None:
-    """pytest keeps some of every test, which would make each later look slower."""
+    """pytest keeps parts of every test, which would make each later collection slower."""
     look_no_more()
 
 
@@ -55,7 +55,7 @@ def pytest_sessionfinish() -> None:
 
 @pytest.fixture(autouse=True)
 def nothing_is_left() -> Iterator[None]:
-    """What other tests left hanging is not this one's, and no test leaves a call under way."""
+    """Forget the calls that other tests left hanging; no test may leave one itself."""
     try:
         from poolscope.story.call import CURRENT_CALL
         from poolscope.story.exchange import CURRENT

@@ -1,4 +1,4 @@
-"""At its end pytest says which tests it left out, why, and what runs them: a part of tests/conftest.py.
+"""At the end, pytest says which tests it left out, why, and how to run them: a part of tests/conftest.py.
 
 The markers in pyproject.toml that begin with "slow" or "needs" are the reasons.
 """
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 OTHER = "-k or -m"
-"""The reason of a test that none of the markers keeps away."""
+"""The reason of a test without any of the markers."""
 
 LeftOut = dict[str, Counter[str]]
 """Marker → folder → number of tests."""
@@ -20,10 +20,10 @@ left_out = pytest.StashKey[LeftOut]()
 
 
 def reasons(config: pytest.Config) -> dict[str, str]:
-    """Marker → what its tests need, or why they are slow; what nobody may have comes first."""
+    """Marker → what its tests need, or why they are slow; first the needs that may be missing."""
     lines = (line.partition(": ") for line in config.getini("markers"))
-    told = {name.partition("(")[0]: why for name, _, why in lines if why.startswith(("needs", "slow"))}
-    return dict(sorted(told.items(), key=lambda item: item[1].startswith("slow")))
+    given = {name.partition("(")[0]: why for name, _, why in lines if why.startswith(("needs", "slow"))}
+    return dict(sorted(given.items(), key=lambda item: item[1].startswith("slow")))
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -46,9 +46,9 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
-    """Each of pytest-xdist's workers leaves out the same tests."""
-    told = getattr(node, "workeroutput", {}).get("left_out", {})
-    node.config.stash[left_out].update({marker: Counter(folders) for marker, folders in told.items()})
+    """All of pytest-xdist's workers leave out the same tests."""
+    given = getattr(node, "workeroutput", {}).get("left_out", {})
+    node.config.stash[left_out].update({marker: Counter(folders) for marker, folders in given.items()})
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -1,4 +1,4 @@
-"""A real OTLP endpoint, over gRPC and over HTTP, that remembers what arrived; or one that is out of order."""
+"""A real OTLP endpoint, over gRPC and over HTTP, that keeps what arrives; it can also play a broken one."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Receiver:
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.deliveries: Counter[tuple[str, str]] = Counter()
-        """(protocol, signal) of what was answered well."""
+        """(protocol, signal) of the requests that were answered well."""
         self.refused = 0
         self.headers: list[dict[str, str]] = []
         self.spans: list[Signal] = []
@@ -88,7 +88,7 @@ class Receiver:
         return f"http://127.0.0.1:{port}"
 
     def environment(self, protocol: str = "http/protobuf") -> dict[str, str]:
-        """What makes an SDK send here, soon."""
+        """Variables that make an SDK export here, soon."""
         return {
             "OTEL_EXPORTER_OTLP_ENDPOINT": self.endpoint(protocol),
             "OTEL_EXPORTER_OTLP_PROTOCOL": protocol,
@@ -101,7 +101,7 @@ class Receiver:
         }
 
     def take(self, protocol: str, signal: str, body: bytes, headers: dict[str, str]) -> bool:
-        """False if it is to be answered with an error."""
+        """False if the answer is to be an error."""
         if self.condition == "stuck":
             self.released.wait(60)
         if self.condition != "well":
@@ -177,13 +177,13 @@ class Receiver:
         ]
 
     def metrics(self) -> list[tuple[str, dict[str, Any], dict[str, Any], Any]]:
-        """(name, resource, attributes, point) of each series there is."""
+        """(name, resource, attributes, point) of each series."""
         with self.lock:
             series = list(self._series.values())
         return [(name, about, attributes, point) for about, _, name, attributes, _, point in series]
 
     def total(self, metric: str, **having: Any) -> float:
-        """The sum over the newest points of all series whose attributes contain ``having`` (. is __)."""
+        """The sum over the newest points of all series with attributes that contain ``having`` (. is __)."""
         wanted = {key.replace("__", "."): value for key, value in having.items()}
         return sum(
             value
@@ -225,7 +225,7 @@ def _http(receiver: Receiver) -> ThreadingHTTPServer:
         daemon_threads = True
 
         def handle_error(self, request: Any, client_address: Any) -> None:
-            pass  # a client that gave up waiting is what some tests are about
+            pass  # some tests are about clients that stop waiting
 
     return Server(("127.0.0.1", 0), Handler)
 
@@ -251,7 +251,7 @@ def _servicers(receiver: Receiver, server: grpc.Server) -> None:
 
 @contextmanager
 def receiving() -> Iterator[Receiver]:
-    """Both endpoints, for the length of the block."""
+    """Both endpoints, until the block ends."""
     receiver = Receiver()
     httpd = _http(receiver)
     receiver.http_port = httpd.server_port

@@ -1,7 +1,7 @@
-"""`python -m tests.regress`: the tests marked `regress` over the code as it was before the faults were mended.
+"""`python -m tests.regress`: runs the tests marked `regress` over the code from before the faults were fixed.
 
-A test that also passes there proves nothing, and one that fails for want of a module proves no more. So the
-tests are taken from here, what they test from the commit, and neither may import what did not exist then.
+A test that passes there as well proves nothing, and neither does a test that fails because a module is missing. So the
+tests are today's, the code is the commit's, and the tests may not import what did not exist then.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ COMMIT = "a376772"
 MARK = "regress"
 PYTEST_SECTION = re.compile(r"^\[tool\.pytest\.ini_options\]\n.*?(?=^\[)", re.DOTALL | re.MULTILINE)
 MISSING = ("ImportError", "ModuleNotFoundError")
-"""What a test fails with that could not even ask."""
+"""Errors of a test that could not even ask its question."""
 
 
 class Outcome(NamedTuple):
-    """How one test ended."""
+    """The outcome of one test."""
 
     name: str
     ended: str
@@ -59,7 +59,7 @@ def the_old_house(home: Path) -> Iterator[Path]:
         for name in [name for name in files if (HOUSE / name).exists()]:
             (there / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(HOUSE / name, there / name)
-        # The old project is built as it was; only its tests are run as ours are.
+        # The old project is built as it was; only its tests are run like ours.
         project = there / "pyproject.toml"
         ours = PYTEST_SECTION.search((HOUSE / "pyproject.toml").read_text("utf-8"))
         assert ours is not None
@@ -70,12 +70,12 @@ def the_old_house(home: Path) -> Iterator[Path]:
 
 
 def environment(there: Path, home: Path) -> Path:
-    """An interpreter with our tools and libraries, and the old house installed in it."""
+    """An interpreter with our tools and libraries, and the old package installed."""
     folder = home / "venv"
     venv.create(folder, with_pip=False, symlinks=True)
     site = next(folder.glob("lib/python*/site-packages"))
     ours = [path for path in sys.path if "site-packages" in path]
-    # A path that a .pth file adds is searched, but the .pth files in it are not read: ours stay out.
+    # Python searches a path from a .pth file, but does not read the .pth files in it: ours stay out.
     (site / "_house.pth").write_text("\n".join([str(there / "src"), *ours]) + "\n")
     for start_up in (*there.glob("src/*.pth"), *there.glob("src/*.start")):
         shutil.copy2(start_up, site)
@@ -92,7 +92,7 @@ def environment(there: Path, home: Path) -> Path:
 
 
 def marked() -> list[str]:
-    """The files with such tests: in others an import may fail that is none of our concern."""
+    """The files with such tests; in other files an import may fail, which does not matter here."""
     files = (HOUSE / "tests").rglob("test_*.py")
     return sorted(str(path.relative_to(HOUSE)) for path in files if f"mark.{MARK}" in path.read_text("utf-8"))
 

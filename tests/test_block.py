@@ -36,7 +36,7 @@ def test_the_report_of_a_block(server: Running) -> None:
     assert not INSTRUMENTOR.active
 
 
-def test_in_the_middle_of_the_block_it_tells_so_far(server: Running) -> None:
+def test_within_the_block_it_reports_what_happened_so_far(server: Running) -> None:
     with poolscope.record() as seen, requests.Session() as session:
         session.get(server.url("/fixed/"))
         assert "1 request" in seen.report()
@@ -77,13 +77,13 @@ def test_a_saved_block_is_a_recording(server: Running, tmp_path: Path) -> None:
     assert reading.trouble is None
 
 
-def test_only_origins_that_are_asked_for(server: Running) -> None:
+def test_only_the_requested_origins(server: Running) -> None:
     with poolscope.record(origins=("*.example.com",)) as seen:
         sick(server.url("/fixed/"), 2)
     assert [record.type for record in seen.records()] == ["header", "summary"]
 
 
-def test_secrets_stay_out_unless_asked_for(server: Running) -> None:
+def test_secrets_stay_out_unless_requested(server: Running) -> None:
     for keep, kept in ((False, False), (True, True)):
         with poolscope.record(keep_query=keep) as seen:
             sick(server.url("/fixed/") + "?key=sesame", 1)
@@ -111,7 +111,7 @@ def test_a_recording_inside_another(server: Running) -> None:
     assert ("3 requests" in outer.report(), "2 requests" in inner.report()) == (True, True)
 
 
-def test_very_many_records_go_to_a_file_that_goes_with_it(
+def test_very_many_records_go_to_a_file_that_is_removed_with_it(
     server: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("poolscope.block.IN_MEMORY", 1_000)

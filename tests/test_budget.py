@@ -60,7 +60,7 @@ def test_a_block_within_its_budget_passes(url: str) -> None:
         ({"max_cost": 1e-6}, "of building, setup and closing, at most 1 µs allowed"),
     ],
 )
-def test_one_over_it_names_the_line_and_draws_the_lanes(
+def test_a_block_over_its_budget_names_the_line_and_draws_the_lanes(
     url: str,
     limits: dict[str, float],
     says: str,
@@ -78,7 +78,7 @@ def test_one_over_it_names_the_line_and_draws_the_lanes(
         each(url)
 
 
-def test_connections_that_were_there_before_are_not_counted(url: str) -> None:
+def test_connections_from_before_are_not_counted(url: str) -> None:
     with requests.Session() as session:
         session.get(url)
         with capture():
@@ -104,7 +104,7 @@ def test_a_block_that_fails_by_itself_is_not_judged(url: str) -> None:
         raise LookupError
 
 
-def test_a_reuse_of_nothing_is_none(url: str) -> None:
+def test_without_requests_there_is_no_reuse(url: str) -> None:
     with pytest.raises(AssertionError, match="no request was seen"), budget(min_reuse=0.1):
         pass
 
@@ -139,6 +139,6 @@ def test_findings_by_code(url: str) -> None:
         ({"max_cost": None}, "a budget has at least one of max_connections, min_reuse, max_cost"),
     ],
 )
-def test_what_is_no_budget_is_an_error_with_its_place(limits: dict[str, Any], says: str) -> None:
+def test_an_invalid_budget_is_an_error_with_its_place(limits: dict[str, Any], says: str) -> None:
     with pytest.raises(ValueError, match=f"^here: {says}$"):
         Budget.parse(limits, "here")

@@ -1,4 +1,4 @@
-"""What `.ci/run` says last: all of its pytest runs as one."""
+"""The last lines of `.ci/run`: all its pytest runs as one."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def test_runs_are_added_up(tmp_path: Path) -> None:
     assert summary(tmp_path, loud, quiet) == "===== 9 passed, 1 skipped in 125.00s =====\n"
 
 
-def test_failures_come_first_and_errors_are_no_failures(tmp_path: Path) -> None:
+def test_failures_come_first_and_errors_are_counted_apart(tmp_path: Path) -> None:
     failing = "FAILED tests/test_a.py::test_b - assert 1\n= 2 failed, 1 passed, 1 error in 3.00s =\n"
     broken = "===== 1 passed, 2 errors in 3.00s =====\n"
     assert summary(tmp_path, failing, broken) == "===== 2 failed, 2 passed, 3 errors in 125.00s =====\n"
 
 
-def test_what_only_resembles_a_summary_is_none(tmp_path: Path) -> None:
+def test_a_line_that_only_resembles_a_summary_is_ignored(tmp_path: Path) -> None:
     assert summary(tmp_path, "upstream: 3 passed, 0 failed\nsetup took 4 s in 2.0s\n") == (
         "===== no tests ran in 125.00s =====\n"
     )

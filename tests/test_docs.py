@@ -1,4 +1,4 @@
-"""The pages for people: nothing they point to is missing, and nothing that has a name is left out."""
+"""The documentation: every link leads somewhere, and everything that has a name is explained."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LINK = re.compile(r"\]\((?!https?:)([^)#]*)(?:#([^)]+))?\)")
 
 
 def anchors(page: Path) -> set[str]:
-    """What a link can point to, as the usual renderers name it."""
+    """Anchors that a link can name, as the usual renderers make them."""
     titles = re.findall(r"^#+ (.+)$", page.read_text("utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 

@@ -1,4 +1,4 @@
-"""Every hook is made to raise in turn: the program does not notice, the hook gives up, and it is said."""
+"""Every hook is made to raise in turn: the program does not notice, the hook gives up, and poolscope says so."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ HOOKED = {
     for name, hook in HOOKS.items()
     if isinstance(hook, BodyHook) and hook.original.__module__.startswith("poolscope.libraries.")
 }
-"""Those in other libraries; the command line has some of its own."""
+"""Hooks in other libraries; the command line has its own."""
 
-# Without those whose outcome depends on when a FIN or RST arrives: the runs must be comparable.
+# Without the paths where the outcome depends on when a FIN or RST arrives: the runs must be comparable.
 PATHS = ("/fixed", "/redirect/chunked", "/size/100000", "/close", "/http10", "/drop", "/cut", "/fixed")
 CLOSED = "http://127.0.0.1:1/"
 
@@ -49,7 +49,7 @@ class Injected(Exception):
 
 @contextmanager
 def failing(hook: BodyHook, error: type[BaseException] = Injected) -> Iterator[list[str]]:
-    """Make ``hook`` raise from now on, also across `Hook.reset`; yields a list with an entry for each call."""
+    """Make ``hook`` raise from now on, even after `Hook.reset`; yields a list with an entry for each call."""
     calls: list[str] = []
 
     def raiser(*arguments: Any) -> None:
@@ -66,7 +66,7 @@ def failing(hook: BodyHook, error: type[BaseException] = Injected) -> Iterator[l
 
 
 class Places:
-    """Where the programs go: the same servers for the bare run and all watched ones."""
+    """The addresses that the programs use: the same servers for the bare run and all watched ones."""
 
     def __init__(self, plain: Running, tls: Running, proxy: Running, certificates: Certificates) -> None:
         self.plain, self.tls, self.proxy = plain, tls, proxy
@@ -74,7 +74,7 @@ class Places:
         self.context = certificates.trusting()
 
     def stale(self, get: Callable[[str], Any]) -> list[Any]:
-        """Use a connection that the server closes right after, and then find it closed."""
+        """Use a connection that the server closes right after, so that the next request finds it closed."""
         first = get(self.plain.url("/last"))
         self.plain.settled(lambda log: log.connections[-1].ended is not None)
         return [first, get(self.plain.url("/fixed"))]
@@ -84,7 +84,7 @@ class Places:
 
 
 class Door:
-    """Listens on the live path, so that the hooks there have something to do."""
+    """Listens on the live path, so that the hooks there have work to do."""
 
     def request_started(self, exchange: Any, request: Any) -> None:
         """Adds no header."""
@@ -106,7 +106,7 @@ def door(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def what_a_failing_hook_left() -> Iterator[None]:
-    """A call at a pool may still be there; the next look finds out that it is over."""
+    """A call of a pool may still be there; the next look notices that it is over."""
     yield
     current_call()
 
@@ -121,56 +121,58 @@ def places(certificates: Certificates) -> Iterator[Places]:
 def with_requests(places: Places) -> list[Any]:
     with requests.Session() as session:
         session.verify = places.authority
-        told: list[Any] = [
+        outcomes: list[Any] = [
             outcome_of(lambda: session.get(url, timeout=5).status_code) for url in places.urls()
         ]
         session.get(places.plain.url("/size/100000"), stream=True).close()
         proxies = {"http": places.proxy.origin, "https": places.proxy.origin}
         for url in (places.plain.url("/fixed"), places.tls.url("/fixed")):
-            told.append(outcome_of(lambda: session.get(url, proxies=proxies).status_code))
+            outcomes.append(outcome_of(lambda: session.get(url, proxies=proxies).status_code))
         session.get(places.plain.url("/size/100000"), stream=True)
-    told.append(requests.post(places.plain.url("/fixed"), data=b"x" * 1000).status_code)
-    return told
+    outcomes.append(requests.post(places.plain.url("/fixed"), data=b"x" * 1000).status_code)
+    return outcomes
 
 
 def with_urllib3(places: Places) -> list[Any]:
     with urllib3.PoolManager(maxsize=1, num_pools=1, ssl_context=places.context, retries=False) as manager:
-        told: list[Any] = [outcome_of(lambda: manager.request("GET", url).status) for url in places.urls()]
+        outcomes: list[Any] = [
+            outcome_of(lambda: manager.request("GET", url).status) for url in places.urls()
+        ]
         held = [
             manager.request("GET", places.plain.url("/size/9999"), preload_content=False) for _ in range(2)
         ]
-        told += [len(answer.read()) for answer in held]
-        told += places.stale(lambda url: manager.request("GET", url).status)
+        outcomes += [len(answer.read()) for answer in held]
+        outcomes += places.stale(lambda url: manager.request("GET", url).status)
     with urllib3.HTTPConnectionPool("127.0.0.1", places.plain.port, maxsize=1, block=True) as pool:
         answer = pool.urlopen("GET", "/size/9999", preload_content=False)
-        told.append(
+        outcomes.append(
             outcome_of(lambda: pool.urlopen("GET", "/fixed", pool_timeout=cast("Any", 0.01), retries=False))[
                 1
             ][0]
         )
-        told.append(len(answer.read()))
-    told.append(
+        outcomes.append(len(answer.read()))
+    outcomes.append(
         urllib3.request("GET", places.plain.url("/flaky/fault"), retries=urllib3.Retry(2)).status
         in (200, 503)
     )
-    return told
+    return outcomes
 
 
 def with_httpx(places: Places) -> list[Any]:
     with httpx.Client(verify=places.context, follow_redirects=True) as client:
-        told: list[Any] = [outcome_of(lambda: client.get(url).status_code) for url in places.urls()]
+        outcomes: list[Any] = [outcome_of(lambda: client.get(url).status_code) for url in places.urls()]
         with client.stream("GET", places.plain.url("/size/100000")) as answer:
-            told.append(answer.status_code)
+            outcomes.append(answer.status_code)
         dropped = client.build_request("GET", places.plain.url("/size/100000"))
-        told.append(client.send(dropped, stream=True).status_code)
-        told += places.stale(lambda url: client.get(url).status_code)
+        outcomes.append(client.send(dropped, stream=True).status_code)
+        outcomes += places.stale(lambda url: client.get(url).status_code)
     with httpx.Client(verify=places.context, proxy=places.proxy.origin) as client:
         for url in (places.plain.url("/fixed"), places.tls.url("/fixed")):
-            told.append(outcome_of(lambda: client.get(url).status_code))
-    told.append(
+            outcomes.append(outcome_of(lambda: client.get(url).status_code))
+    outcomes.append(
         httpx.post(places.plain.url("/fixed"), content=b"x" * 1000, verify=places.context).status_code
     )
-    return told
+    return outcomes
 
 
 def with_httpx_async(places: Places) -> list[Any]:
@@ -182,35 +184,35 @@ def with_httpx_async(places: Places) -> list[Any]:
 
     async def fetch() -> list[Any]:
         async with httpx.AsyncClient(verify=places.context, follow_redirects=True) as client:
-            told = [await outcome(client, url) for url in places.urls()]
+            outcomes = [await outcome(client, url) for url in places.urls()]
             parallel = [client.get(places.plain.url(f"/slow/5/{number}")) for number in range(5)]
-            told += [answer.status_code for answer in await asyncio.gather(*parallel)]
+            outcomes += [answer.status_code for answer in await asyncio.gather(*parallel)]
             task = asyncio.ensure_future(client.get(places.plain.url("/silence")))
             await asyncio.wait([task], timeout=0.05)
             task.cancel()
-            told.append((await asyncio.gather(task, return_exceptions=True))[0].__class__)
-            told.append(
+            outcomes.append((await asyncio.gather(task, return_exceptions=True))[0].__class__)
+            outcomes.append(
                 await asyncio.to_thread(lambda: urllib3.request("GET", places.plain.url("/fixed")).status)
             )
         async with httpx.AsyncClient(verify=places.context, proxy=places.proxy.origin) as client:
             for url in (places.plain.url("/fixed"), places.tls.url("/fixed")):
-                told.append(await outcome(client, url))
-        return told
+                outcomes.append(await outcome(client, url))
+        return outcomes
 
     return asyncio.run(fetch())
 
 
 def with_httpcore(places: Places) -> list[Any]:
-    """A pool that loads its certificates itself, and one that is dropped with a connection open."""
+    """A pool that loads its own certificates, and a pool that is dropped with a connection open."""
     with httpcore.ConnectionPool() as pool:
-        told: list[Any] = [outcome_of(lambda: pool.request("GET", places.tls.url("/fixed")).status)]
+        outcomes: list[Any] = [outcome_of(lambda: pool.request("GET", places.tls.url("/fixed")).status)]
         refused = [("bad name", "x")]
-        told.append(outcome_of(lambda: pool.request("GET", places.plain.url("/fixed"), headers=refused)))
+        outcomes.append(outcome_of(lambda: pool.request("GET", places.plain.url("/fixed"), headers=refused)))
     dropped = httpcore.ConnectionPool()
-    told.append(dropped.request("GET", places.plain.url("/fixed")).status)
+    outcomes.append(dropped.request("GET", places.plain.url("/fixed")).status)
     del dropped
     gc.collect()
-    return told
+    return outcomes
 
 
 def with_aiohttp(places: Places) -> list[Any]:
@@ -230,27 +232,27 @@ def with_aiohttp(places: Places) -> list[Any]:
                 except Exception as error:
                     return described(error)
 
-            told = [await outcome(url) for url in places.urls()]
-            told += await asyncio.gather(
+            outcomes = [await outcome(url) for url in places.urls()]
+            outcomes += await asyncio.gather(
                 *(outcome(places.plain.url(f"/slow/5/{number}")) for number in range(5))
             )
             given_up = aiohttp.ClientTimeout(total=0.05)
-            told.append(await outcome(places.plain.url("/silence"), timeout=given_up))
+            outcomes.append(await outcome(places.plain.url("/silence"), timeout=given_up))
             for url in (places.plain.url("/fixed"), places.tls.url("/fixed")):
-                told.append(await outcome(url, proxy=places.proxy.origin))
+                outcomes.append(await outcome(url, proxy=places.proxy.origin))
             async with session.post(places.plain.url("/fixed"), data=b"x" * 1000) as answer:
-                told.append(answer.status)
-            told.append(await outcome(places.plain.url("/fixed"), data=endless(), timeout=given_up))
+                outcomes.append(answer.status)
+            outcomes.append(await outcome(places.plain.url("/fixed"), data=endless(), timeout=given_up))
             async with session.get(places.plain.url("/size/4000000")) as answer:
-                told.append(answer.status)
+                outcomes.append(answer.status)
             handshake = await asyncio.gather(
                 session.ws_connect(places.plain.url("/fixed")), return_exceptions=True
             )
-            told.append(type(handshake[0]).__name__)
+            outcomes.append(type(handshake[0]).__name__)
         dropped = aiohttp.ClientSession()
         async with dropped.get(places.plain.url("/fixed")) as answer:
-            told.append(answer.status)
-        return told
+            outcomes.append(answer.status)
+        return outcomes
 
     return asyncio.run(fetch())
 
@@ -266,7 +268,7 @@ PROGRAMS: dict[str, Callable[[Places], list[Any]]] = {
 
 
 def differences(watched: dict[str, list[Any]], bare: dict[str, list[Any]]) -> list[Any]:
-    """(program, step, outcome watched, outcome bare) wherever the two are not the same."""
+    """(program, step, outcome watched, outcome bare) wherever the outcomes differ."""
     return [
         (program, step, *pair)
         for program in bare
@@ -277,14 +279,14 @@ def differences(watched: dict[str, list[Any]], bare: dict[str, list[Any]]) -> li
 
 @pytest.fixture(scope="module")
 def bare(places: Places) -> dict[str, list[Any]]:
-    """What each program does without poolscope; twice, so that it is known to be the same each time."""
+    """What each program does without poolscope; run twice, to show that it is always the same."""
     outcomes = {name: program(places) for name, program in PROGRAMS.items()}
     assert not differences({name: program(places) for name, program in PROGRAMS.items()}, outcomes)
     return outcomes
 
 
 NOT_IN_THESE_PROGRAMS = {"urllib3.setup.negotiates", "tls.certified"}
-"""They need a proxy that speaks SOCKS, and a client with a certificate of its own."""
+"""Hooks that need a SOCKS proxy, or a client with its own certificate."""
 
 
 @pytest.fixture(scope="module")
@@ -332,9 +334,9 @@ def test_a_failing_hook_is_not_noticed(
     assert disabled == (failures == ALLOWED + 1)
 
 
-@pytest.mark.filterwarnings("ignore::ResourceWarning")  # they drop what they opened, on purpose
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # they drop open connections on purpose
 def test_the_programs_reach_the_hooks(reaching: dict[str, set[str]]) -> None:
-    """Otherwise the test above would hold because nothing happened."""
+    """Otherwise the test above could pass because nothing happened."""
     assert {name for name, programs in reaching.items() if not programs} == NOT_IN_THESE_PROGRAMS
 
 

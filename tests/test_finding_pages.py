@@ -1,4 +1,4 @@
-"""Each finding has a page, and the programs on it do what the page says."""
+"""Each finding has a page, and the page's programs do what the page says."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_there_is_no_page_without_a_rule() -> None:
     assert set(re.findall(r"\[(PS\d+)\]", (PAGES.parent / "findings.md").read_text("utf-8"))) == codes
 
 
-# Clients and answers that nobody closes are the point of some of them.
+# Some of these programs leave clients and answers open on purpose.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.code)
 @pytest.mark.parametrize("kind", ["sick", "fixed"])

@@ -1,4 +1,4 @@
-"""docs/gate.md and action.yml: what they say to copy works as it stands there."""
+"""docs/gate.md and action.yml: what they tell you to copy works as written."""
 
 from __future__ import annotations
 
@@ -61,8 +61,8 @@ def test_the_workflow_gives_the_action_inputs_and_takes_outputs_that_it_has() ->
     assert set(re.findall(r"steps\.poolscope\.outputs\.(\w+)", WORKFLOW)) <= set(ACTION["outputs"])
 
 
-def test_no_input_is_put_into_the_script_itself() -> None:
-    """A branch's name in it would be code."""
+def test_no_input_is_inserted_into_the_script() -> None:
+    """A branch's name would become code."""
     (step,) = ACTION["runs"]["steps"]
     assert "${{" not in step["run"]
     used = set(re.findall(r"inputs\.([\w-]+)", yaml.dump(step)))
@@ -70,7 +70,7 @@ def test_no_input_is_put_into_the_script_itself() -> None:
 
 
 def act(project: Path, **inputs: str) -> subprocess.CompletedProcess[str]:
-    """The action's step as a runner runs it."""
+    """The action's step, as a runner runs it."""
     (step,) = ACTION["runs"]["steps"]
     values = {name: about.get("default", "") for name, about in ACTION["inputs"].items()} | inputs
     given = {
@@ -142,7 +142,7 @@ def test_the_hook_stops_a_push(project: Path) -> None:
 
 @pytest.fixture(scope="module")
 def actionlint() -> str:
-    """Built by Go, and kept."""
+    """Built with Go, and kept."""
     home = (
         Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
         / "poolscope-go"

@@ -1,4 +1,4 @@
-"""Our clock and our threads are our own: under freezegun, time-machine and gevent, in any order of imports."""
+"""Our clock and our threads are our own under freezegun, time-machine and gevent, in any order of imports."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def environment() -> dict[str, str]:
     return plain | {"PYTHONPATH": SOURCE}
 
 
-def told(program: str, *arguments: str) -> Any:
+def printed(program: str, *arguments: str) -> Any:
     """Run a program in a fresh interpreter; returns the JSON it printed."""
     command = [sys.executable, "-c", program, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, env=environment())
@@ -82,21 +82,21 @@ def holds(times: list[float], durations: list[float], starts: list[float]) -> No
     assert starts == sorted(set(starts)), "time passed between one request and the next"
 
 
-def tools(*mended: str) -> list[object]:
-    """All of them; those that used to have their way with us are marked."""
-    return [pytest.param(tool, marks=[pytest.mark.regress] * (tool in mended)) for tool in TRAVEL]
+def tools(*regress: str) -> list[object]:
+    """All orders; those that once broke us are marked."""
+    return [pytest.param(tool, marks=[pytest.mark.regress] * (tool in regress)) for tool in TRAVEL]
 
 
 @pytest.mark.parametrize("tool", tools("freezegun"))
 def test_a_capture_keeps_its_own_time(tool: str, server: Running) -> None:
     program = CAPTURE.replace("BEFORE", TRAVEL[tool])
-    holds(*told(program, server.url("/fixed/1")))
+    holds(*printed(program, server.url("/fixed/1")))
 
 
 @pytest.mark.parametrize("tool", tools("freezegun"))
 def test_also_when_poolscope_is_imported_on_the_journey(tool: str, server: Running) -> None:
     program = CAPTURE.replace("BEFORE", f"{FIRST[tool]}\n{TRAVEL[tool]}")
-    holds(*told(program, server.url("/fixed/1")))
+    holds(*printed(program, server.url("/fixed/1")))
 
 
 BUSY = """

@@ -1,4 +1,4 @@
-"""CONTRIBUTING's map is true: what it names is there, and what it promises to be enough is enough."""
+"""CONTRIBUTING's map is true: what it names exists, and what it calls enough is enough."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def has(word: str, path: Path) -> bool:
 
 
 def wrong(row: str) -> list[str]:
-    """What a row of the map names and is not there."""
+    """The names in a row of the map that do not exist."""
     missing: list[str] = []
     paths: list[Path] = []
     words: list[str] = []
@@ -57,12 +57,12 @@ def test_the_map_is_read() -> None:
 
 
 @pytest.mark.parametrize("want", ROWS)
-def test_what_it_names_is_there(want: str) -> None:
+def test_everything_it_names_exists(want: str) -> None:
     if ROWS[want] not in ("anything", "nothing of ours") and not want.startswith("`"):
         assert wrong(ROWS[want]) == []
 
 
-def test_a_wrong_row_would_be_seen() -> None:
+def test_a_wrong_row_is_noticed() -> None:
     assert wrong("`ledger/closing.py`: `NO_REASONS`, then `nowhere.py` and `make nothing`") == [
         "nowhere.py", "make nothing", "NO_REASONS"
     ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""The end of a run names every test that it left out, why, and what runs it; one process or several."""
+"""The end of a run names all tests that it left out, why, and how to run them; one process or several."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def project(tmp_path: Path) -> Path:
 def said(project: Path, *arguments: str) -> list[str]:
     """The lines of the section."""
     command = [sys.executable, "-m", "pytest", "-p", "xdist", "-p", "no:cacheprovider", *arguments, "checks"]
-    # The plugins of the libraries under test take half a second in each process.
+    # Each plugin of the libraries under test costs half a second per process.
     alone = {"PYTEST_ADDOPTS": "", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     environment = os.environ | {"PYTHONPATH": str(HOUSE)} | alone
     done = subprocess.run(
@@ -72,7 +72,7 @@ def test_what_a_test_needs_is_named_before_how_slow_it_is(project: Path, process
     ]
 
 
-def test_what_was_chosen_by_hand_is_counted(project: Path) -> None:
+def test_tests_deselected_by_hand_are_counted(project: Path) -> None:
     assert said(project, "-m", "not other")[0] == "1 left out by -k or -m"
 
 

@@ -1,4 +1,4 @@
-"""``%%poolscope`` in a real IPython, in a process of its own: a shell replaces what the process displays."""
+"""``%%poolscope`` in a real IPython, in its own process, as a shell replaces how the process displays values."""
 
 from __future__ import annotations
 
@@ -36,28 +36,28 @@ def cell(text: str, tmp_path: Path) -> dict[str, object]:
         capture_output=True, text=True, check=False, timeout=60, env={"HOME": str(tmp_path), "PATH": ""},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    told: dict[str, object] = json.loads(done.stdout.splitlines()[-1])
-    return told
+    result: dict[str, object] = json.loads(done.stdout.splitlines()[-1])
+    return result
 
 
 def test_the_cell_runs_and_its_connections_are_shown(server: Running, tmp_path: Path) -> None:
     url = server.url("/fixed/")
-    told = cell(
+    result = cell(
         f"%%poolscope seen\nimport requests\nfor _ in range(4): requests.get({url!r})\nx = 41\nprint('ran')\nx + 1",
         tmp_path,
     )
-    shown = told["shown"]
+    shown = result["shown"]
     assert isinstance(shown, list)
     assert shown[-1]["text/html"].startswith("<iframe")
     assert "4 requests" in shown[-1]["text/plain"]
-    assert "ran\nOut[1]: 42" in str(told["stdout"])
-    kept = told["kept"]
+    assert "ran\nOut[1]: 42" in str(result["stdout"])
+    kept = result["kept"]
     assert isinstance(kept, dict)
     assert kept["x"] == "41"
     assert kept["seen"].startswith("<Recording In [")
 
 
 def test_a_cell_that_fails_shows_both(server: Running, tmp_path: Path) -> None:
-    told = cell(f"%%poolscope\nimport requests\nrequests.get({server.url('/fixed/')!r})\n1 / 0", tmp_path)
-    assert "ZeroDivisionError" in str(told["stdout"])
-    assert "1 request" in str(told["shown"])
+    result = cell(f"%%poolscope\nimport requests\nrequests.get({server.url('/fixed/')!r})\n1 / 0", tmp_path)
+    assert "ZeroDivisionError" in str(result["stdout"])
+    assert "1 request" in str(result["shown"])

@@ -1,4 +1,4 @@
-"""The lowest OpenTelemetry that works is one number, wherever it stands."""
+"""The lowest OpenTelemetry that works is one number, the same in every place."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What goes to the package index: `make package` builds and tries it; here is what needs no build."""
+"""What goes to the package index: `make package` builds and tries it; these tests need no build."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ def test_a_request_relieves_a_long_queue_by_a_batch(queue, got):
     assert len(got) == RELIEF_BATCH
 
 
-def test_a_drain_under_way_is_not_waited_for(queue, got):
+def test_nobody_waits_for_a_running_drain(queue, got):
     entered, leave = threading.Event(), threading.Event()
     queue.add_consumer(lambda moment, sheet: (entered.set(), leave.wait(10)))
     queue.put(BEGUN, sheet())
@@ -110,13 +110,13 @@ def test_the_first_consumer_starts_with_an_empty_queue(got):
 
 def test_a_child_forgets_the_parents_facts_and_its_locks(queue, got):
     queue.put(BEGUN, sheet())
-    queue._lock.acquire()  # a drain of the parent was under way in another thread
+    queue._lock.acquire()  # another thread of the parent was draining
 
-    told = []
-    queue.at_fork = (lambda: told.append(queue.epoch),)
+    epochs = []
+    queue.at_fork = (lambda: epochs.append(queue.epoch),)
     queue.after_fork()
 
-    assert (len(queue), queue.epoch, told) == (0, 1, [1])
+    assert (len(queue), queue.epoch, epochs) == (0, 1, [1])
     assert queue.settle(timeout=0.1)
 
 

@@ -1,4 +1,4 @@
-"""A record is the same again after it was saved and read, whatever is in it."""
+"""A record is unchanged after it was saved and read, whatever is in it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
 
 
 def values(kind: Any) -> st.SearchStrategy[Any]:
-    """Anything that a field of this type may hold, at any depth; a number where one is wanted is finite."""
+    """Any value that a field of this type may hold, at any depth; numbers in number fields are finite."""
     inner = [values(part) for part in get_args(kind) if part is not Ellipsis]
     match get_origin(kind) or kind:
         case builtins.float:
@@ -48,7 +48,7 @@ def any_of(kind: type[Any]) -> st.SearchStrategy[Any]:
 @pytest.mark.parametrize("kind", KINDS)
 @settings(deadline=None, max_examples=50)
 @given(data=st.data())
-def test_it_is_the_same_again(kind: type[Any], data: st.DataObject) -> None:
+def test_it_is_unchanged(kind: type[Any], data: st.DataObject) -> None:
     record = data.draw(any_of(kind))
     line = records.to_json(record)
     assert "\n" not in line

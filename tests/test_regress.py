@@ -1,4 +1,4 @@
-"""`make regress` runs tests over older code: what they are loaded with must be there."""
+"""`make regress` runs tests over older code, so the modules that they import must exist there."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CONFTESTS = ["tests/conftest.py", "tests/cli/conftest.py"]
 
 
 def modules(path: Path) -> set[str]:
-    """What a file imports of poolscope as it is loaded."""
+    """What a file imports from poolscope when it is loaded."""
     found: set[str] = set()
     for node in ast.parse(path.read_text("utf-8")).body:
         if isinstance(node, ast.Import):

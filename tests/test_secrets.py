@@ -1,4 +1,4 @@
-"""Canaries are planted wherever a program keeps its secrets; each place is looked for in each output of ours."""
+"""Canaries are planted wherever a program keeps secrets; each of our outputs is searched for each canary."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ CANARIES = (
     "exceptiontext hooktext urllib3query urllib3header urllib3body argument environment "
     "requestspath proxiedpath redirectpath httpxpath urllib3path parameter nesteduser"
 ).split()
-"""Where each one is planted; the text itself is the place's name with a mark before it."""
+"""Where each canary is planted; its text is the place's name after a mark."""
 
 MARK = "canary0"
 TOKEN = "Xq7Zk2Vb9Lm4Np8Rt3"
-"""What stands before the mark in a path, where a secret is known by its looks only."""
+"""What comes before the mark in a path, where a secret is recognised only by its looks."""
 SOURCE = str(Path(__file__).resolve().parent.parent / "src")
 
 PROGRAM = """
@@ -116,7 +116,7 @@ print(*done)
 
 
 class Places:
-    """The servers that the program talks to, and where its outputs go."""
+    """The program's servers, and the targets of its outputs."""
 
     def __init__(self, plain: Running, proxy: Running, socks: Running, directory: Path) -> None:
         self.plain, self.directory = plain, directory
@@ -134,7 +134,7 @@ class Places:
         return {**os.environ, "PYTHONPATH": SOURCE, "SECRET": f"{MARK}environment"}
 
     def poolscope(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """Run a command of ours; its standard output is the program's own under ``run``."""
+        """Run a command of ours; under ``run``, the standard output is the program's."""
         done = subprocess.run(
             [sys.executable, "-m", "poolscope", *words],
             cwd=self.directory,
@@ -161,7 +161,7 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Places]:
 
 @pytest.fixture(scope="module")
 def saved(places: Places) -> Path:
-    """A saved run, with every canary planted and every step done as meant."""
+    """A saved run, with every canary planted and every step done as intended."""
     path = places.directory / "saved.jsonl"
     done = places.run("--save", str(path), "-o", str(places.directory / "report.txt"))
     planted, outcomes = done.stdout.splitlines()
@@ -185,11 +185,11 @@ PATHS = {place for place in CANARIES if place.endswith("path")} | {"parameter", 
 
 
 class Output(NamedTuple):
-    """Something of ours that people or programs read."""
+    """An output of ours that people or programs read."""
 
     make: Callable[[Places, Path], str]
     has: str
-    """What shows that it is about this run."""
+    """Text which proves that the output is about this run."""
     kept: set[str] = set()
     """Places that are meant to be in it."""
 
@@ -221,7 +221,7 @@ def kept(option: str, places: set[str]) -> Output:
 
 
 def delivered(places: Places) -> Receiver:
-    """What a collector got of a run; the same for all that ask."""
+    """What a collector got of a run; the same for all outputs that read it."""
     if places.collector is None:
         with receiving() as receiver:
             endpoint = receiver.endpoint("http/protobuf")
@@ -230,8 +230,8 @@ def delivered(places: Places) -> Receiver:
     return places.collector
 
 
-def attributes(told: list[Signal]) -> str:
-    return "\n".join(f"{one.name} {one.attributes} {one.resource} {one.proto}" for one in told)
+def attributes(signals: list[Signal]) -> str:
+    return "\n".join(f"{one.name} {one.attributes} {one.resource} {one.proto}" for one in signals)
 
 
 def of_format(name: str) -> Output:
@@ -314,7 +314,7 @@ URLS = {
 
 @pytest.mark.regress
 @pytest.mark.parametrize("url", URLS.values(), ids=URLS)
-def test_nothing_of_an_address_that_does_not_answer(url: str, places: Places) -> None:
+def test_no_secret_of_an_address_that_does_not_answer(url: str, places: Places) -> None:
     command = [sys.executable, "-m", "poolscope", "report", "--prometheus", url]
     done = subprocess.run(command, env=places.environment(), capture_output=True, text=True, check=False)
     assert done.returncode == 2
@@ -323,13 +323,13 @@ def test_nothing_of_an_address_that_does_not_answer(url: str, places: Places) ->
 
 
 @pytest.mark.regress
-def test_nothing_of_a_collector_that_does_not_answer(places: Places) -> None:
+def test_no_secret_of_a_collector_that_does_not_answer(places: Places) -> None:
     done = places.run("--otlp", f"http://127.0.0.1:1/{TOKEN}{MARK}path", "--quiet")
     assert "the collector at http://127.0.0.1:1/… did not get" in done.stderr
     assert leaks(done.stderr) == []
 
 
-def test_nothing_of_code_given_on_the_command_line(places: Places) -> None:
+def test_no_secret_of_code_given_on_the_command_line(places: Places) -> None:
     path = places.directory / "code.jsonl"
     code = (
         f"import requests; requests.get({places.plain.url('/fixed/1')!r}, headers={{'X-Key': '{MARK}code'}})"
@@ -340,7 +340,7 @@ def test_nothing_of_code_given_on_the_command_line(places: Places) -> None:
     assert leaks(text + done.stderr) == []
 
 
-def test_nothing_in_what_a_program_can_ask_for(places: Places) -> None:
+def test_no_secret_in_what_a_program_can_read(places: Places) -> None:
     import httpx
     import requests
 
@@ -356,8 +356,8 @@ def test_nothing_in_what_a_program_can_ask_for(places: Places) -> None:
             now = repr(poolscope.snapshot())
         with pytest.raises(httpx.ConnectError):
             httpx.get(f"http://127.0.0.1:1/?token={MARK}query")
-    told = "\n".join(
+    everything = "\n".join(
         map(repr, [now, *seen.clients, *seen.pools, *seen.connections, *seen.exchanges, *seen.findings])
     )
     assert len(seen.exchanges) == 4
-    assert leaks(told) == []
+    assert leaks(everything) == []

@@ -1,4 +1,4 @@
-"""Interpreters and systems that poolscope was not tested with: one line, and the program goes on."""
+"""Interpreters and systems that poolscope was not tested on: one line, and the program goes on."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ del select.poll, select.POLLOUT, signal.pthread_sigmask, signal.SIGPIPE, os.regi
 sys.modules["fcntl"] = sys.modules["pwd"] = sys.modules["resource"] = None
 os.name = "nt"
 """
-"""What Windows lacks, taken away before poolscope is imported. This is not Windows: nobody has tried that."""
+"""Takes away what Windows lacks before poolscope is imported. This is not Windows, where nobody has tried it."""
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What a forge runs is what anybody can run: every step is a make target, every action is pinned."""
+"""Anybody can run what a forge runs: every step is a make target, every action is pinned."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_every_action_is_pinned_to_a_commit(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
-def test_nothing_is_allowed_that_no_job_asks_for(path: Path) -> None:
+def test_no_permission_is_granted_that_no_job_needs(path: Path) -> None:
     workflow = read(path)
     assert workflow["permissions"] == {}
     assert "secrets." not in path.read_text("utf-8")
@@ -61,14 +61,14 @@ def test_nothing_is_allowed_that_no_job_asks_for(path: Path) -> None:
     assert writing <= {("publish", "id-token")}
 
 
-def test_every_python_that_the_index_is_promised_is_tested() -> None:
+def test_every_python_that_the_index_lists_is_tested() -> None:
     promised = set(re.findall(r"Python :: (3\.\d+)", (HOUSE / "pyproject.toml").read_text("utf-8")))
     jobs = read(HOUSE / ".github" / "workflows" / "ci.yml")["jobs"]
     (setup,) = (step for step in jobs["tests"]["steps"] if "setup-python" in step.get("uses", ""))
     assert promised == {*jobs["fast"]["strategy"]["matrix"]["python"], setup["with"]["python-version"]}
 
 
-def test_zizmor_has_nothing_to_say() -> None:
+def test_zizmor_is_silent() -> None:
     zizmor = Path(sysconfig.get_path("scripts"), "zizmor")
     words = ["--offline", "--no-progress", "--persona=pedantic", "--quiet", str(HOUSE / ".github")]
     done = subprocess.run([zizmor, *words], capture_output=True, text=True, check=False)

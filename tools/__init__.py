@@ -1,1 +1,1 @@
-"""What builds and checks the project: run as ``python -m tools.NAME``, or by a make target."""
+"""Programs that build and check the project: run as ``python -m tools.NAME``, or by a make target."""

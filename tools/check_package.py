@@ -1,4 +1,4 @@
-"""`check_package.py FOLDER`: the wheel and the sdist in FOLDER work on a machine that has nothing else of ours.
+"""`check_package.py FOLDER`: the wheel and the sdist in FOLDER work where nothing else of ours is installed.
 
 The wheel goes into a new environment and runs the demo and a program. The sdist is unpacked, and its own
 `make test-fast` runs there.
@@ -30,7 +30,7 @@ def only(folder: Path, pattern: str) -> Path:
 
 
 def said(*command: str | Path, cwd: Path, **variables: str) -> str:
-    """What a command printed, both ways; its failure ends everything."""
+    """A command's output, stdout and stderr; its failure ends everything."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
     for ours in ("PYTHONPATH", "VIRTUAL_ENV", "POOLSCOPE_VENV"):
         environment.pop(ours, None)
@@ -72,7 +72,7 @@ def check_wheel(wheel: Path, home: Path) -> None:
 
 
 def check_plugin(there: Path, home: Path) -> None:
-    """pytest finds it by itself, and has nothing to warn of, whether it is used or poolscope was there before."""
+    """pytest finds the plugin by itself, and warns of nothing, whether it is used or poolscope was imported before."""
     said(there / "pip", "install", "--quiet", "--disable-pip-version-check", "pytest", cwd=home)
     (home / "test_program.py").write_text("def test_program():\n    import program\n", encoding="utf-8")
     pytest = (there / "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", "test_program.py")

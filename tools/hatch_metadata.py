@@ -1,7 +1,7 @@
 """What the package index shows: the project's addresses, and README.md with links that work there.
 
-The repository's address is not written down here: the forge that releases knows it. It is read from
-``POOLSCOPE_REPOSITORY``, an https address. Without one a build has no project URLs, and the links to other
+The repository's address is not in these files, as only the forge that releases knows it. It is read from
+``POOLSCOPE_REPOSITORY``, an https address. A build without it has no project URLs, and the links to other
 files become plain text: a missing link is better than a broken one.
 """
 
@@ -31,7 +31,7 @@ class IndexPage(MetadataHookInterface):
 
 
 def checked(repository: str) -> str:
-    """The address without a slash at its end; ValueError for what must not be published."""
+    """The address without a slash at its end; ValueError for an address that must not be published."""
     parts = urlsplit(repository)
     if repository and (parts.scheme != "https" or parts.username or parts.query or not parts.path.strip("/")):
         raise ValueError("POOLSCOPE_REPOSITORY is an https address such as https://HOST/OWNER/NAME")
@@ -51,5 +51,5 @@ def addresses(repository: str, files: str | None) -> dict[str, str]:
 
 
 def absolute(markdown: str, files: str | None) -> str:
-    """``markdown`` with its relative links below ``files``, or as plain text without it."""
+    """``markdown`` with its relative links below ``files``, or as plain text if that is None."""
     return RELATIVE_LINK.sub(rf"[\1]({files}/\2)" if files else r"\1", markdown)

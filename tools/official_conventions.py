@@ -1,9 +1,9 @@
-"""Facts of OpenTelemetry's semantic conventions that tests hold our signals against.
+"""Extracts the facts of OpenTelemetry's semantic conventions that our signals are tested against.
 
     git clone --branch v1.44.0 https://github.com/open-telemetry/semantic-conventions
     python tools/official_conventions.py semantic-conventions 1.44.0 >tests/signals/conventions.json
 
-Only what `poolscope/signals/names.py` names is kept.
+Keeps only what `poolscope/signals/names.py` names.
 """
 
 import json
@@ -33,7 +33,7 @@ def groups(checkout: Path) -> dict[str, Group]:
 
 def type_of(attribute: Group) -> str:
     kind = attribute["type"]
-    return kind if isinstance(kind, str) else "string"  # an enumeration with names for its members
+    return kind if isinstance(kind, str) else "string"  # an enumeration with named members
 
 
 def level_of(reference: Group) -> str:
@@ -42,7 +42,7 @@ def level_of(reference: Group) -> str:
 
 
 def attributes_of(group: Group, known: dict[str, Group]) -> dict[str, str]:
-    """Requirement levels, those of what it extends included; a reference without one keeps what it inherits."""
+    """Requirement levels, including those that it inherits; a reference without a level keeps the inherited one."""
     above = attributes_of(known[group["extends"]], known) if "extends" in group else {}
     levels = dict(above)
     for reference in group.get("attributes", ()):

@@ -1,4 +1,4 @@
-"""Pictures of the HTML page, light and dark, of an example that runs here: python tools/pictures.py [FOLDER]."""
+"""Pictures of the HTML page of an example, which runs here, light and dark: python tools/pictures.py [FOLDER]."""
 
 from __future__ import annotations
 

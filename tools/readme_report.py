@@ -1,4 +1,4 @@
-"""Put the report of examples/seed.py, as it is now, between README.md's markers. Run by `make readme`."""
+"""Puts the current report of examples/seed.py between README.md's markers. Run by `make readme`."""
 
 import os
 import pathlib
@@ -15,12 +15,12 @@ def report() -> str:
     command = [sys.executable, "-m", "poolscope", "demo", "seed"]
     plain = {**os.environ, "NO_COLOR": "1", "COLUMNS": "110"}
     demo = subprocess.run(command, cwd=HOUSE, env=plain, check=True, capture_output=True, text=True)
-    # The demo runs copies of the examples in a directory that is gone afterwards.
+    # The demo runs copies of the examples in a folder that it removes afterwards.
     return re.sub(r"^files below .*\n", "", demo.stderr, flags=re.MULTILINE).rstrip()
 
 
 def main() -> None:
-    """Fill the README in; leaves it alone when the markers are gone."""
+    """Fill in the README; leaves it alone if the markers are gone."""
     readme = HOUSE / "README.md"
     text = readme.read_text(encoding="utf-8")
     overview = f"```text\n$ poolscope demo seed\n{report()}\n```\n"

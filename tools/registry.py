@@ -3,7 +3,7 @@
 Both come from the tables of `poolscope.signals`:
 
     python tools/registry.py            # write it
-    python tools/registry.py --check    # say what would change, and exit with 1 if anything would
+    python tools/registry.py --check    # print what would change, and exit with 1 if anything would
 
 `weaver registry check -r semconv` then checks it against the conventions.
 """

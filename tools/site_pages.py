@@ -1,7 +1,7 @@
-"""What turns docs/ into a site (mkdocs.yml names this file): the pages beside it, and links that leave it.
+"""Turns docs/ into a site (mkdocs.yml names this file): adds the pages outside docs/, and changes links to files.
 
-The pages are written for a checkout, where ``../otel-collector.yaml`` is a file. On the site such a file is
-carried along and the link leads to it; a link to a folder becomes plain text.
+The pages are written for a checkout, where ``../otel-collector.yaml`` is a file. The site contains a copy of
+such a file, and the link leads to it; a link to a folder becomes plain text.
 """
 
 from __future__ import annotations
@@ -48,11 +48,11 @@ REFERENCE = {
         f"poolscope.records.{name}" for name in ("Client", "Pool", "Connection", "Exchange", "Finding")
     ],
 }
-"""Heading → what is documented below it, by its docstring."""
+"""Heading → the objects documented below it, by their docstrings."""
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """List a page for each finding, and at the end every page that the menu in mkdocs.yml does not place."""
+    """List a page for each finding, and last every page that the menu in mkdocs.yml does not place."""
     (findings,) = (part["Findings"] for part in config.nav or () if "Findings" in part)
     findings += [f"findings/{path.name}" for path in sorted(HOUSE.glob("docs/findings/*.md"))]
     menu = str(config.nav)
@@ -63,7 +63,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the pages beside docs/, the reference, and every file that a page links to."""
+    """Add the pages outside docs/, the reference, and every file that a page links to."""
     for name, there in BESIDE.items():
         files.append(File.generated(config, there, abs_src_path=str(HOUSE / name)))
     files.append(File.generated(config, "reference.md", content=reference()))
@@ -77,7 +77,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
-    """Lead the links to where things are on the site."""
+    """Make the links lead to places on the site."""
     source = Path(page.file.abs_src_path or HOUSE / "docs" / page.file.src_uri)
     here = posixpath.dirname(page.file.src_uri)
 

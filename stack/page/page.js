@@ -1,7 +1,7 @@
 "use strict";
-// Everything that is asked stands in PAGE, made from the same panels as Grafana's boards.
-// In the address: ?export=5 (seconds between two exports), &minutes=15, &service=NAME, &at=TIME (seconds since 1970,
-// to look at what was).
+// PAGE holds every query, made from the same panels as Grafana's boards.
+// Parameters of the address: ?export=5 (seconds between two exports), &minutes=15, &service=NAME, &at=TIME (seconds
+// since 1970, to see the past).
 const words = new URLSearchParams(location.search);
 const exported = Number(words.get("export")) || PAGE.exported;
 const minutes = Number(words.get("minutes")) || 60;
@@ -20,9 +20,9 @@ function fillIn(expression) {
 
 async function ask(path, asked) {
   const answer = await fetch(`../api/v1/${path}?${new URLSearchParams(asked)}`);
-  const told = await answer.json();
-  if (told.status !== "success") throw new Error(told.error);
-  return told.data.result;
+  const answered = await answer.json();
+  if (answered.status !== "success") throw new Error(answered.error);
+  return answered.data.result;
 }
 
 function element(name, attributes = {}, ...children) {
@@ -35,7 +35,7 @@ function element(name, attributes = {}, ...children) {
 element.drawing = new Set(["path", "text", "line"]);
 
 const number = (value) => String(Number(value.toPrecision(4)));
-function told(value, unit) {
+function withUnit(value, unit) {
   if (unit === "percentunit") return `${number(value * 100)} %`;
   if (unit === "s") return value !== 0 && Math.abs(value) < 1 ? `${number(value * 1000)} ms` : `${number(value)} s`;
   return unit === "short" ? number(value) : `${number(value)} /s`;
@@ -54,7 +54,7 @@ async function series(panel, from, to) {
   return found.sort((one, other) => one.name.localeCompare(other.name));
 }
 
-// Lines lie on one another where the panel is stacked, as Grafana draws them.
+// Lines are stacked where the panel is stacked, as Grafana draws them.
 function stack(found) {
   const below = new Map();
   return found.map(({ name, points }) => ({
@@ -75,7 +75,7 @@ function path(points, x, y) {
   }).join("") + (points.length === 1 ? "h2" : "");
 }
 
-// The next number that reads well: an axis says 20, not 18.36.
+// The next round number, so that an axis says 20, not 18.36.
 function rounded(highest) {
   if (highest <= 0) return 1;
   const size = 10 ** Math.floor(Math.log10(highest));
@@ -91,7 +91,7 @@ function chart(panel, found, from, to) {
   const made = element("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": panel.title });
   for (const part of [0, 0.5, 1]) {
     made.append(element("line", { class: "grid", x1: left, x2: width - 4, y1: y(top * part), y2: y(top * part) }),
-      element("text", { x: left - 4, y: y(top * part) + 3, "text-anchor": "end" }, told(top * part, panel.unit)));
+      element("text", { x: left - 4, y: y(top * part) + 3, "text-anchor": "end" }, withUnit(top * part, panel.unit)));
   }
   for (const [at, anchor] of [[from, "start"], [to, "end"]]) {
     const clock = new Date(at * 1000).toTimeString().slice(0, 5);
@@ -117,7 +117,7 @@ async function drawLines(panel, section, from, to) {
   const found = await series(panel, from, to);
   if (!found.length) return section.append(element("p", {}, "nothing in this time"));
   const rows = found.map(({ name, points }, place) =>
-    row([name, told(points[points.length - 1][1], panel.unit)], COLOURS[place % COLOURS.length]));
+    row([name, withUnit(points[points.length - 1][1], panel.unit)], COLOURS[place % COLOURS.length]));
   section.append(chart(panel, found, from, to), element("table", {}, ...rows));
 }
 
@@ -131,9 +131,9 @@ async function drawNow(panel, section, from, to) {
   if (!rows.length) return section.append(element("p", {}, "nothing in this time"));
   if (panel.kind === "number") {
     const worst = Math.max(...rows.map(([, value]) => value));
-    section.append(element("div", { class: `big ${worst ? "bad" : "good"}` }, told(worst, panel.unit)));
+    section.append(element("div", { class: `big ${worst ? "bad" : "good"}` }, withUnit(worst, panel.unit)));
   }
-  section.append(element("table", {}, ...rows.map(([name, value]) => row([name, told(value, panel.unit)]))));
+  section.append(element("table", {}, ...rows.map(([name, value]) => row([name, withUnit(value, panel.unit)]))));
 }
 
 async function guarded(section, draw) {
@@ -161,7 +161,7 @@ async function findings(section, from, to) {
     made.append(
       element("td", {}, new Date(event._time).toTimeString().slice(0, 8)), element("td", {}, event["service.name"] || ""),
       element("td", {}, event["poolscope.finding.code"] || ""), element("td", { class: "place" }, place),
-      element("td", {}, event._msg || ""), element("td", { class: "value" }, cost ? `${told(Number(cost), "s")} lost` : ""));
+      element("td", {}, event._msg || ""), element("td", { class: "value" }, cost ? `${withUnit(Number(cost), "s")} lost` : ""));
     return made;
   })));
 }
@@ -169,8 +169,8 @@ async function findings(section, from, to) {
 async function draw() {
   const to = Number(words.get("at")) || Date.now() / 1000, from = to - seconds;
   const main = element("main"), work = [];
-  const section = (title, tells, name = "") => {
-    const made = element("section", { class: name }, element("h3", {}, title), element("p", {}, tells));
+  const section = (title, description, name = "") => {
+    const made = element("section", { class: name }, element("h3", {}, title), element("p", {}, description));
     main.append(made);
     return made;
   };
@@ -181,7 +181,7 @@ async function draw() {
   for (const { title, panels } of PAGE.rows) {
     main.append(element("h2", {}, title));
     for (const panel of panels) {
-      const made = section(panel.title, panel.tells);
+      const made = section(panel.title, panel.description);
       const now = panel.kind === "table" || panel.kind === "number";
       work.push(guarded(made, () => (now ? drawNow : drawLines)(panel, made, from, to)));
     }

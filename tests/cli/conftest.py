@@ -104,7 +104,7 @@ def accepted(server: Running) -> Callable[[], int]:
 
 @pytest.fixture(scope="package")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, str]]:
-    """An interpreter that reads poolscope.pth, as one with poolscope installed does."""
+    """An interpreter that reads poolscope.pth, as if poolscope were installed."""
     directory = tmp_path_factory.mktemp("environment")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(directory)], check=True)
     site = next(directory.glob("lib/python*/site-packages"))

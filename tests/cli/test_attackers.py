@@ -1,4 +1,4 @@
-"""Another user of the machine: can't plant records, hang the program, or have files of others emptied."""
+"""Another user of the machine can't plant records, hang the program, or empty other people's files."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ PLANTED = (
 
 
 def as_nobody(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """What another user does with the shell's own means."""
+    """Attacks that another user can make from a shell."""
     return subprocess.run(
         ["bash", "-c", code, "bash", *arguments], user=NOBODY, group=NOBODY, capture_output=True, text=True, timeout=30, check=False
     )  # fmt: skip
@@ -45,7 +45,7 @@ def as_nobody(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def open_to_all(server: Running) -> Iterator[Program]:
-    """The program in a directory that others reach, as /srv or /var/log are; pytest closes its own to them."""
+    """The program in a folder that others can reach, like /srv or /var/log; pytest closes its own folders to them."""
     with TemporaryDirectory() as name:
         directory = Path(name)
         directory.chmod(0o755)
@@ -73,7 +73,7 @@ def test_nobody_else_can_plant_records_or_a_fifo(open_to_all: Program) -> None:
     assert not Path(home).exists()
 
 
-def test_a_folder_of_somebody_else_is_neither_used_nor_emptied(open_to_all: Program) -> None:
+def test_a_folder_of_another_user_is_neither_used_nor_emptied(open_to_all: Program) -> None:
     program = open_to_all
     shared = program.directory / "shared"
     shared.mkdir()
@@ -112,7 +112,7 @@ def test_spools_are_readable_by_their_owner_alone(program: Program) -> None:
         eventually(lambda: any(home.rglob("*.spool")))
         assert not home.stat().st_mode & 0o066, "nobody else lists it, nobody else writes to it"
         for folder in (path for path in home.iterdir() if path.is_dir()):
-            # Root's workers may have become somebody else: they know its name, which nobody else can list.
+            # Root's workers may have become another user: they know the name, which nobody else can list.
             assert not folder.stat().st_mode & 0o022 or os.geteuid() == 0
         for spool in home.rglob("*.spool"):
             assert stat.S_IMODE(spool.stat().st_mode) == 0o600

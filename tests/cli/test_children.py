@@ -1,4 +1,4 @@
-"""Children: forked ones always count, others unless --no-follow is given, and those left out are counted."""
+"""Forked children always count, other children unless --no-follow is given; children left out are counted."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_a_forked_child_counts_however_it_ends(
     assert not Path(f"{program.saved}.children").exists()
 
 
-def test_a_child_tells_nothing_of_its_parents(program: Program) -> None:
+def test_a_child_does_not_repeat_its_parents_facts(program: Program) -> None:
     program.write(
         CALL + "session = requests.Session(); session.get('{url}')\n"
         "pid = os.fork()\nif pid == 0:\n    call(); os._exit(0)\nos.waitpid(pid, 0)\nsession.close()"
@@ -105,7 +105,7 @@ def test_a_killed_child_keeps_what_was_flushed(program: Program) -> None:
     assert program.poolscope("view", str(program.saved)).stdout in stderr
 
 
-def test_a_killed_family_is_still_readable(program: Program) -> None:
+def test_the_file_of_a_killed_process_group_is_readable(program: Program) -> None:
     program.write(
         CALL
         + "import signal\npid = os.fork()\nif pid == 0:\n    call()\n    print(os.getpid(), flush=True)\n"
@@ -189,7 +189,7 @@ def test_with_no_follow_they_are_counted_as_left_out(program: Program, start: st
     assert program.summary().children_not_followed == 1
 
 
-def test_other_programs_are_nobodys_children(program: Program) -> None:
+def test_programs_without_poolscope_are_not_counted_as_children(program: Program) -> None:
     program.write(
         "import subprocess, os\nsubprocess.run(['true'])\nos.system('true')\nos.posix_spawn('/bin/true', ['x'], {})"
     )
@@ -198,10 +198,10 @@ def test_other_programs_are_nobodys_children(program: Program) -> None:
 
 
 @pytest.mark.parametrize("how", ["-S", "-I", "-E"])
-def test_isolated_children_are_counted_all_the_same(program: Program, how: str) -> None:
+def test_isolated_children_are_counted_as_well(program: Program, how: str) -> None:
     program.write(f"import subprocess, sys\nsubprocess.run([sys.executable, {how!r}, '-c', ''])")
     program.run()
-    # Where poolscope is installed, its .pth file is read with -I and -E as well.
+    # Where poolscope is installed, its .pth file is read even with -I and -E.
     followed = how != "-S" and pth_is_installed()
     assert program.summary().children_not_followed == (0 if followed else 1)
 
@@ -245,7 +245,7 @@ def test_the_variable_does_the_same_without_run(
     assert run.stderr == ""
 
 
-def test_a_variable_that_makes_no_sense_is_a_line(
+def test_an_invalid_variable_is_reported_in_one_line(
     program: Program, installed: tuple[str, dict[str, str]]
 ) -> None:
     python, environment = installed
@@ -275,7 +275,7 @@ interpreters.destroy(number)
 
 
 def test_a_subinterpreter_is_left_alone(program: Program, installed: tuple[str, dict[str, str]]) -> None:
-    """It reads the .pth as well; a thread of ours in it would be the death of the process."""
+    """It reads the .pth as well; a thread of ours in it would kill the process."""
     python, environment = installed
     program.write(SUBINTERPRETER)
     run = subprocess.run(
@@ -294,7 +294,7 @@ ISOLATED = "import subprocess, sys\nsubprocess.run([sys.executable, {how}, '-c',
 
 
 @pytest.mark.parametrize(("how", "followed"), [("-I", True), ("-E", True), ("-S", False)])
-def test_installed_only_the_site_must_be_read(
+def test_installed_poolscope_needs_only_the_site_module(
     program: Program, installed: tuple[str, dict[str, str]], how: str, followed: bool
 ) -> None:
     python, environment = installed
@@ -329,7 +329,7 @@ for number in (2, 3):
 def test_with_the_variable_the_next_program_is_the_first_again(
     program: Program, installed: tuple[str, dict[str, str]]
 ) -> None:
-    """As where a launcher (opentelemetry-instrument, ddtrace-run) becomes the program by exec."""
+    """Like a launcher (opentelemetry-instrument, ddtrace-run) that becomes the program by exec."""
     python, environment = installed
     program.write(BECOMES_ANOTHER)
     run = subprocess.run(
@@ -344,7 +344,7 @@ def test_with_the_variable_the_next_program_is_the_first_again(
     assert program.summary().requests == 2
 
 
-def test_what_a_program_becomes_is_not_mixed_with_what_it_was(
+def test_a_program_and_what_it_becomes_by_exec_are_kept_apart(
     program: Program, installed: tuple[str, dict[str, str]]
 ) -> None:
     python, environment = installed

@@ -1,4 +1,4 @@
-"""Shell completion is click's own; what it offers for our commands."""
+"""Shell completion is click's own; these are the suggestions for our commands."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MAIN = "import sys; from poolscope.cli.main import main; main(sys.argv[1:])"
 
 
 def offered(program: Program, line: str) -> list[str]:
-    """What bash is offered after a line that is typed so far: (kind, value) a line."""
+    """What bash suggests for the line typed so far: one (kind, value) per line."""
     asked = {
         "_POOLSCOPE_COMPLETE": "bash_complete",
         "COMP_WORDS": line,

@@ -1,4 +1,4 @@
-"""Names that a server, a file or a Prometheus chose never steer a terminal: what it shows is read off its screen."""
+"""Names chosen by a server, a file or a Prometheus never control a terminal: the tests read its screen."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ HOSTILE = {
     "a tag": "\U000e0041",
     "half a character": "\ud800",
 }
-"""What a name may hold, by what it would do."""
+"""Hostile parts of a name, by their effect."""
 EVIL = "ev" + "".join(HOSTILE.values()) + "il"
 SHOWN = re.compile("ev�.*il", re.DOTALL)
 UNSEEN = re.compile(
@@ -44,7 +44,7 @@ OUR_LINKS = re.compile(r"\x1b\]8;;(?:file://[!-~]*)?\x1b\\")
 
 
 class Terminal:
-    """A command on a terminal of its own, and the screen as it is afterwards."""
+    """A command on its own terminal; returns the screen after it has ended."""
 
     def __init__(self, columns: int = 200, rows: int = 1_500) -> None:
         self.screen = pyte.Screen(columns, rows)
@@ -58,7 +58,7 @@ class Terminal:
             try:
                 while piece := os.read(ours, 65_536):
                     self.raw += piece
-            except OSError:  # nobody has the other end open any more
+            except OSError:  # the other end is closed
                 pass
             finally:
                 os.close(ours)
@@ -128,7 +128,7 @@ def hostile_records() -> list[dict[str, Any]]:
 
 @contextmanager
 def prometheus(answer: Callable[[str], bytes]) -> Iterator[str]:
-    """A Prometheus with given answers."""
+    """A Prometheus with the given answers."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -139,7 +139,7 @@ def prometheus(answer: Callable[[str], bytes]) -> Iterator[str]:
             self.wfile.write(body)
 
         def log_message(self, format: str, *args: Any) -> None:
-            """Says nothing."""
+            """Log nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = Thread(target=server.serve_forever)
@@ -197,14 +197,14 @@ def test_a_file_as_json_says_the_same_to_programs(
     files = [saved] * (2 if words[0] == "diff" else 1)
     assert terminal.run([*POOLSCOPE, *words, *files], env=program.environment()) == 0
     terminal.was_not_steered()
-    told = json.loads(terminal.raw)
-    names = told["before"]["origins"] if words[0] == "diff" else {told["origins"][0]["origin"]}
+    shown = json.loads(terminal.raw)
+    names = shown["before"]["origins"] if words[0] == "diff" else {shown["origins"][0]["origin"]}
     assert f"http://{EVIL}" in names
 
 
 @pytest.mark.regress
 def test_two_origins_compared(saved: str, program: Program) -> None:
-    """Only then does the comparison name them."""
+    """Only then does the comparison name the origins."""
     text = Path(saved).read_text(encoding="utf-8")
     other = program.directory / "other.jsonl"
     other.write_text(text.replace("http://", "https://"), encoding="utf-8")
@@ -290,7 +290,7 @@ def test_a_run_against_a_server_of_that_name(options: tuple[str, ...], program: 
 
 
 def test_a_terminal_can_be_steered() -> None:
-    """Otherwise the checks above would hold for anything."""
+    """Otherwise the checks above would pass without proving anything."""
     for what, text in HOSTILE.items():
         terminal = Terminal()
         code = f"import sys; sys.stdout.buffer.write({f'ev{text}il'!r}.encode('utf-8', 'replace'))"

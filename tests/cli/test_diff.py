@@ -42,7 +42,7 @@ def compared(before: Story, after: Story) -> str:
 
 
 def rows(shown: str) -> dict[str, list[str]]:
-    """Those of the first table, by their labels."""
+    """The rows of the first table, by their labels."""
     first = shown.split("\n\n")[1]
     return {line[:14].strip(): line[14:].split() for line in first.splitlines()[1:]}
 
@@ -55,7 +55,7 @@ def test_cost_is_building_setup_and_closing() -> None:
     assert shown["closing"][:4] == ["50", "ms", "5.0", "ms"]
 
 
-def test_what_was_promised_and_what_came() -> None:
+def test_the_promised_saving_beside_the_real_one() -> None:
     shown = compared(per_call(), shared())
     assert (
         "PS101 client per request  /srv/.../app/load.py:12 in fetch: gone, cost 250 ms, a saving of" in shown
@@ -78,22 +78,22 @@ def test_a_finding_that_is_still_there_promises_nothing() -> None:
     assert "same" in shown
 
 
-def test_a_new_finding_is_called_so() -> None:
+def test_a_new_finding_is_called_new() -> None:
     assert compared(shared(), per_call()).splitlines()[-1].endswith("load.py:12 in fetch: new")
 
 
-def test_runs_of_different_work_are_said_to_be() -> None:
+def test_runs_that_did_different_work_are_reported_as_such() -> None:
     assert "different numbers of requests" in compared(per_call(100), shared(10))
     assert "different numbers of requests" not in compared(per_call(100), shared(95))
 
 
-def test_by_line_also_where_the_fix_moved_it() -> None:
+def test_by_line_even_if_the_fix_moved_it() -> None:
     block = compared(per_call(), shared()).split("\n\n")[2].splitlines()
     assert block[0] == "/srv/.../app/load.py:12 → 14 in fetch"
     assert [line.split()[0] for line in block[1:]] == ["requests", "connections", "clients", "cost"]
 
 
-def test_the_dearest_line_comes_first() -> None:
+def test_the_costliest_line_comes_first() -> None:
     before = per_call()
     client = before.client(built_in=5.0, call_site=CallSite("/srv/.../app/other.py", 3, "main"))
     before.exchange(client, before.connect(client))
@@ -101,7 +101,7 @@ def test_the_dearest_line_comes_first() -> None:
     assert headings == ["/srv/.../app/other.py:3 in main", "/srv/.../app/load.py:12 → 14 in fetch"]
 
 
-def test_no_ratio_where_it_tells_nothing() -> None:
+def test_no_ratio_where_it_means_nothing() -> None:
     huge = compared(shared(), per_call(5_000))
     assert "×" not in "".join(
         line for line in huge.splitlines() if line.startswith(("connections", "clients"))
@@ -110,7 +110,7 @@ def test_no_ratio_where_it_tells_nothing() -> None:
     assert rows(compared(per_call(10_000), shared()))["clients"][2:] == ["−9,999", "(99.9", "%", "less)"]
 
 
-def test_the_same_for_programs() -> None:
+def test_the_comparison_as_json() -> None:
     was, now = (Recording(overview.of(story.records)) for story in (per_call(), shared()))
     data = json.loads(as_json(was, now))
     assert data["before"]["total"]["building"] > 0.09

@@ -29,7 +29,7 @@ def test_everything_fits_here(program: Program) -> None:
 
 
 @pytest.mark.processes
-def test_libraries_that_are_missing_are_no_trouble(program: Program) -> None:
+def test_missing_libraries_are_not_an_error(program: Program) -> None:
     code = (
         "import sys\nfor name in ('requests', 'urllib3', 'httpx', 'httpx2', 'httpcore', 'httpcore2', 'anyio', 'trio'):\n"
         "    sys.modules[name] = None\n"
@@ -50,7 +50,7 @@ def test_libraries_that_are_missing_are_no_trouble(program: Program) -> None:
 
 
 @pytest.mark.processes
-def test_a_library_without_a_hooks_place_says_what_would_be_missing(program: Program) -> None:
+def test_a_library_without_a_hook_point_lists_the_missing_facts(program: Program) -> None:
     code = (
         "import urllib3\ndel urllib3.connectionpool.HTTPConnectionPool._put_conn\n"
         "from poolscope.cli.main import main\nmain(['doctor'])"
@@ -68,7 +68,7 @@ def test_a_library_without_a_hooks_place_says_what_would_be_missing(program: Pro
 
 
 def test_urllib3_future_in_urllib3s_place_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`pip install niquests` puts it there; tests/versions runs programs with the real one."""
+    """`pip install niquests` does that; tests/versions runs programs with the real package."""
     monkeypatch.setattr(urllib3, "ResponsePromise", object, raising=False)
     found = {finding.name: finding for finding in doctor.examine()}
     assert (found["urllib3"].status, found["urllib3"].note) == (

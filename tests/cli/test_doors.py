@@ -1,4 +1,4 @@
-"""Doors that guide: what is missing is named, with what to do about it."""
+"""Error messages that guide: they name what is missing, and what to do about it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.processes, pytest.mark.regress]
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """An interpreter that has poolscope and what it needs itself, and no HTTP library: as pipx and uvx make it."""
+    """An interpreter with poolscope and its own requirements, but no HTTP library: as pipx and uvx install it."""
     directory = tmp_path_factory.mktemp("alone")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(directory)], check=True)
     site = next(directory.glob("lib/python*/site-packages"))

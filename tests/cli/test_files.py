@@ -1,4 +1,4 @@
-"""The saved file and the report's: of one process alone, wherever they go, and all of them read together."""
+"""Saved files and reports belong to one process each, wherever they are, and can all be read together."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ OTHER = "import requests\nrequests.get('{url}')\n"
 
 
 class Service:
-    """A program that goes on until its standard input ends."""
+    """A program that runs until its standard input ends."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process = process
@@ -35,7 +35,7 @@ class Service:
         assert process.stdout.readline() == "ready\n"
 
     def end(self) -> str:
-        """End it; what it said on stderr."""
+        """End it; returns its stderr."""
         _, stderr = self.process.communicate(timeout=30)
         assert self.process.returncode == 0
         return stderr
@@ -54,7 +54,7 @@ def exchanges(path: Path) -> int:
     return path.read_text().count('"type":"exchange"')
 
 
-def test_a_second_process_gets_a_file_of_its_own(program: Program) -> None:
+def test_a_second_process_gets_its_own_file(program: Program) -> None:
     first = service(program, "--save", str(program.saved))
     second = program.write(OTHER).run()
     beside = program.directory / "saved.2.jsonl"
@@ -67,7 +67,7 @@ def test_a_second_process_gets_a_file_of_its_own(program: Program) -> None:
     assert "4 requests · 4 connections" in both.stdout
 
 
-def test_the_report_has_a_file_of_its_own_as_well(program: Program) -> None:
+def test_the_report_gets_its_own_file_as_well(program: Program) -> None:
     report = program.directory / "report.txt"
     first = service(program, "-o", str(report))
     program.write(OTHER).poolscope("run", "-o", str(report), str(program.path))
@@ -99,7 +99,7 @@ def test_a_name_with_the_process_number_replaces_nothing(program: Program) -> No
     assert exchanges(program.directory / f"calls-{process.stdout.strip()}.jsonl") == 1
 
 
-def test_a_folder_is_all_recordings_in_it(program: Program) -> None:
+def test_a_folder_means_all_recordings_in_it(program: Program) -> None:
     folder = program.directory / "recordings"
     folder.mkdir()
     (folder / "notes.txt").write_text("not ours")
@@ -110,8 +110,8 @@ def test_a_folder_is_all_recordings_in_it(program: Program) -> None:
     assert "2 requests · 2 connections" in view.stdout
 
 
-def test_processes_of_the_same_number_are_kept_apart(program: Program) -> None:
-    """As in two containers, where the program is number 1 in both."""
+def test_processes_with_the_same_pid_are_kept_apart(program: Program) -> None:
+    """As in two containers, where the program is process 1 in both."""
     program.write(OTHER).run()
     copy = program.directory / "copy.jsonl"
     copy.write_text(program.saved.read_text())
@@ -157,7 +157,7 @@ def test_a_fifo_is_opened_once(program: Program) -> None:
 
 
 @pytest.mark.timeout(30)
-def test_a_reader_that_is_slow_or_gone_is_no_harm(program: Program) -> None:
+def test_a_slow_or_vanished_reader_does_no_harm(program: Program) -> None:
     fifo = program.directory / "fifo"
     os.mkfifo(fifo)
     reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
@@ -170,7 +170,7 @@ def test_a_reader_that_is_slow_or_gone_is_no_harm(program: Program) -> None:
     assert "is not complete: nobody reads it" in run.stderr
 
 
-def test_with_the_variable_a_fifo_that_nobody_reads_keeps_no_service_waiting(
+def test_a_fifo_without_a_reader_does_not_block_a_service(
     program: Program, installed: tuple[str, dict[str, str]]
 ) -> None:
     python, environment = installed
@@ -188,10 +188,10 @@ def test_with_the_variable_a_fifo_that_nobody_reads_keeps_no_service_waiting(
     assert "nobody reads it" in run.stderr
 
 
-def test_a_command_of_the_services_environment_is_quiet_and_takes_nothing(
+def test_another_command_with_the_services_variable_is_quiet_and_takes_no_file(
     program: Program, installed: tuple[str, dict[str, str]]
 ) -> None:
-    """A container's ENV has the variable, so `manage.py check` finds it as well."""
+    """The variable is in a container's ENV, so `manage.py check` gets it as well."""
     python, environment = installed
     variable = program.environment(**environment, POOLSCOPE=f"--save {program.saved}")
     path = program.directory / "service.py"
@@ -219,7 +219,7 @@ import time; time.sleep(1.5)
 """
 
 
-def test_a_spawned_service_that_outlives_its_starter_is_in_view(program: Program) -> None:
+def test_view_shows_a_spawned_service_that_outlives_its_parent(program: Program) -> None:
     process = program.write(OUTLIVED).start("--follow", stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
     assert process.stdin is not None
     assert process.wait(timeout=30) == 0
@@ -269,7 +269,7 @@ def test_a_program_that_closes_all_descriptors_keeps_its_recording(program: Prog
     first.end()
 
 
-def test_a_file_that_is_moved_away_gets_the_rest(program: Program) -> None:
+def test_a_file_that_was_moved_away_gets_the_rest(program: Program) -> None:
     """As logrotate does."""
     first = service(program, "--save", str(program.saved))
     moved = program.saved.rename(program.directory / "moved.jsonl")
@@ -278,7 +278,7 @@ def test_a_file_that_is_moved_away_gets_the_rest(program: Program) -> None:
     assert "3 requests" in program.poolscope("view", str(moved)).stdout
 
 
-def test_many_that_start_at_the_same_time_share_nothing(program: Program) -> None:
+def test_many_processes_that_start_at_once_share_no_file(program: Program) -> None:
     program.write(OTHER + "import sys; sys.stdin.read()")
     processes = [program.start(stdin=subprocess.PIPE) for _ in range(6)]
     eventually(lambda: sum(exchanges(path) for path in program.directory.glob("saved*.jsonl")) == 6)

@@ -1,4 +1,4 @@
-"""`poolscope report`: what goes wrong is said in one line. The numbers are checked in tests/stack."""
+"""`poolscope report` reports errors in one line. Its numbers are checked in tests/stack."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from poolscope.signals import names, table
 def answering(status, body, flags=b""):
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
-            told = flags if self.path == "/api/v1/status/flags" else body
+            payload = flags if self.path == "/api/v1/status/flags" else body
             self.send_response(status)
-            self.send_header("Content-Length", str(len(told)))
+            self.send_header("Content-Length", str(len(payload)))
             self.end_headers()
-            self.wfile.write(told)
+            self.wfile.write(payload)
 
         def log_message(self, format: str, *args: Any):
             pass
@@ -98,11 +98,11 @@ def test_a_prometheus_without_the_receiver(flag, advice):
 
 
 @pytest.mark.parametrize("since", ["", "0m", "1", "h", "1h]", "-1h"])
-def test_a_range_that_is_none(since):
+def test_an_invalid_range(since):
     refused(report("--prometheus", "http://127.0.0.1:9", "--since", since), "is not a time range")
 
 
-def test_an_address_that_is_none():
+def test_an_invalid_address():
     refused(report("--prometheus", "localhost:9090"), "is not an address")
 
 

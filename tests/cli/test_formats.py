@@ -97,7 +97,7 @@ def test_without_save_the_recording_is_temporary(program: Program, form: str) ->
 
 
 @drawn
-def test_a_program_that_fails_has_its_picture(program: Program, form: str) -> None:
+def test_a_failing_program_gets_its_picture(program: Program, form: str) -> None:
     out = program.directory / "out"
     done = program.write(TEXT + "1 / 0\n").run("--format", form, "-o", str(out))
     assert done.returncode == 1
@@ -116,7 +116,7 @@ def test_only_text_goes_to_stderr(program: Program) -> None:
     assert (refused.returncode, "text, json, html, perfetto, har" in refused.stderr) == (2, True)
 
 
-def test_stdout_when_asked_for(program: Program) -> None:
+def test_stdout_on_request(program: Program) -> None:
     done = program.write(TEXT).run("--json", "-o", "-")
     assert done.stderr == ""
     assert is_json(done.stdout)
@@ -124,7 +124,7 @@ def test_stdout_when_asked_for(program: Program) -> None:
     assert is_har(done.stdout)
 
 
-def test_so_far_and_at_the_end_a_file_holds_one_page(program: Program) -> None:
+def test_a_file_holds_one_page_meanwhile_and_at_the_end(program: Program) -> None:
     out = program.directory / "out.html"
     program.write(TEXT + "import time\nwhile not stop():\n    time.sleep(0.05)\n")
     code = f"import os\ndef stop():\n    return os.path.exists({str(out)!r}) and os.path.getsize({str(out)!r}) > 0\n"
@@ -136,7 +136,7 @@ def test_so_far_and_at_the_end_a_file_holds_one_page(program: Program) -> None:
     assert is_html(page)
 
 
-def test_what_is_still_written_is_shown(program: Program) -> None:
+def test_a_file_still_being_written_is_shown(program: Program) -> None:
     program.write(TEXT + "print('ready', flush=True)\nimport time\ntime.sleep(60)\n")
     with program.start() as process:
         assert process.stdout is not None
@@ -162,7 +162,7 @@ BAD = {
 
 @every_format
 @pytest.mark.parametrize("text", BAD.values(), ids=BAD.keys())
-def test_what_is_no_recording_makes_no_file(program: Program, form: str, text: str) -> None:
+def test_input_that_is_not_a_recording_makes_no_file(program: Program, form: str, text: str) -> None:
     program.saved.write_text(text, encoding="utf-8")
     out = program.directory / "out"
     out.write_text("what was there before", encoding="utf-8")
@@ -174,7 +174,7 @@ def test_what_is_no_recording_makes_no_file(program: Program, form: str, text: s
 
 
 @every_format
-def test_what_is_readable_is_shown(program: Program, form: str) -> None:
+def test_the_readable_part_of_a_file_is_shown(program: Program, form: str) -> None:
     program.write(TEXT).run("--quiet")
     lines = program.saved.read_text("utf-8").splitlines()
     cut = len(lines) - 2

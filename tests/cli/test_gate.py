@@ -1,4 +1,4 @@
-"""``run --fail-on``, ``view --fail-on`` and ``explain``, as somebody types them."""
+"""``run --fail-on``, ``view --fail-on`` and ``explain``, as a user types them."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def test_the_variable_cannot_change_how_a_program_ends(
     assert "--fail-on in POOLSCOPE cannot change how a program ends" in done.stderr
 
 
-def test_a_saved_file_before_the_gate(program: Program, tmp_path: Path) -> None:
+def test_the_gate_for_a_saved_file(program: Program, tmp_path: Path) -> None:
     sick(program, EACH).run("--quiet")
     saved = str(program.saved)
     failing = program.poolscope("view", saved, "--fail-on", "PS101", "--format", "json")

@@ -1,4 +1,4 @@
-"""A disk that is full, a file system without locks, containers that share a volume."""
+"""A full disk, a file system without locks, containers that share a volume."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ print("done")
 
 
 @pytest.mark.root
-def test_what_was_written_to_a_disk_that_filled_up_stays_readable(program: Program) -> None:
+def test_a_recording_on_a_disk_that_filled_up_is_readable(program: Program) -> None:
     program.write(CHILDREN)
     disk = program.directory / "disk"
     disk.mkdir()
@@ -53,7 +53,7 @@ def test_what_was_written_to_a_disk_that_filled_up_stays_readable(program: Progr
 
 @pytest.mark.root
 def test_containers_that_share_a_volume_share_no_file(program: Program) -> None:
-    """Each program is number 1, or 2, of a container of its own."""
+    """Each program is process 1 or 2 of its own container."""
     program.write("import requests, sys\nrequests.get('{url}')\nsys.stdin.read()")
     command = ["unshare", "-p", "-f", "--mount-proc", *program.command()]
     containers = [
@@ -87,7 +87,7 @@ print("went on", flush=True)
 
 @pytest.mark.root
 def test_the_first_process_of_a_container_goes_on_after_a_sigterm(program: Program) -> None:
-    """The kernel spares number 1 where it has no handler; ours must not end its recording."""
+    """The kernel ignores signals without a handler for process 1; our handler must not end its recording."""
     program.write(FIRST_OF_A_CONTAINER)
     outside = subprocess.Popen(
         ["unshare", "-p", "-f", "--mount-proc", *program.command()],
@@ -121,7 +121,7 @@ fcntl.flock = flock
 
 
 def test_without_locks_a_recording_without_an_end_is_left_alone(program: Program) -> None:
-    """As on some network file systems; there is none here, so the call fails as it would there."""
+    """As on some network file systems; there is none here, so the test makes the call fail as it would there."""
     (program.directory / "sitecustomize.py").write_text(NO_LOCKS)
     path = os.pathsep.join([str(program.directory), program.environment()["PYTHONPATH"]])
     environment = program.environment(PYTHONPATH=path)

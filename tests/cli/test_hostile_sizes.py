@@ -178,7 +178,7 @@ def test_an_answer_is_read_in_bounded_memory(what: str, program: Program) -> Non
 
 @contextmanager
 def dripping(beginning: bytes, drop: bytes) -> Iterator[str]:
-    """A server that says a byte now and then, always before anybody loses patience with its silence."""
+    """A server that sends a byte now and then, each time just before a timeout."""
     over = Event()
 
     def drip(client: socket.socket) -> None:
@@ -188,7 +188,7 @@ def dripping(beginning: bytes, drop: bytes) -> Iterator[str]:
                 client.sendall(beginning)
                 while not over.wait(0.05):
                     client.sendall(drop)
-            except OSError:  # the other side has left
+            except OSError:  # the client has closed
                 return
 
     def accept() -> None:
@@ -221,7 +221,7 @@ def dripping(beginning: bytes, drop: bytes) -> Iterator[str]:
     ],
     ids=["headers", "body", "chunks"],
 )
-def test_a_server_that_drips_is_left_in_time(beginning: bytes, drop: bytes, program: Program) -> None:
+def test_a_server_that_drips_is_given_up_in_time(beginning: bytes, drop: bytes, program: Program) -> None:
     began = time.monotonic()
     with dripping(beginning, drop) as url:
         done = program.poolscope("report", "--prometheus", url, "--timeout", "1")
@@ -230,7 +230,7 @@ def test_a_server_that_drips_is_left_in_time(beginning: bytes, drop: bytes, prog
     assert time.monotonic() - began < 20
 
 
-def test_a_redirect_leads_to_no_file(program: Program, tmp_path: Path) -> None:
+def test_a_redirect_to_a_file_is_not_followed(program: Program, tmp_path: Path) -> None:
     secret = tmp_path / "secret.json"
     secret.write_text('{"data": {"result": []}}')
     location = f"Location: {secret.as_uri()}".encode()

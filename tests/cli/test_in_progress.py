@@ -1,4 +1,4 @@
-"""What is not over counts: in the report, in JSON, in ``diff``, and in the file of a program that was killed."""
+"""Requests in progress count: in the report, in JSON, in ``diff``, and in the file of a killed program."""
 
 from __future__ import annotations
 
@@ -62,9 +62,9 @@ def test_a_killed_program_leaves_what_was_in_progress_with_its_lines(program) ->
     assert "waits for its answer" in view.stdout
     assert "its response is open" in view.stdout
 
-    told = json.loads(program.poolscope("view", "--json", str(program.saved)).stdout)
-    assert told["totals"]["requests"] == told["totals"]["requests_in_progress"] == 3
-    assert {entry["state"] for entry in told["totals"]["in_progress"]} == set(STATES.values())
+    report = json.loads(program.poolscope("view", "--json", str(program.saved)).stdout)
+    assert report["totals"]["requests"] == report["totals"]["requests_in_progress"] == 3
+    assert {entry["state"] for entry in report["totals"]["in_progress"]} == set(STATES.values())
 
 
 def test_a_request_that_was_written_while_in_progress_counts_once_when_it_is_over(program) -> None:
@@ -72,8 +72,8 @@ def test_a_request_that_was_written_while_in_progress_counts_once_when_it_is_ove
         'import requests\nrequests.get("{url}".replace("fixed", "slow/2500") + "slow")\nrequests.get("{url}")'
     ).run()
 
-    told = [(record.state, record.status) for record in program.of(records.Exchange)]
-    assert told == [("awaiting_headers", None), (None, 200), (None, 200)]
+    answers = [(record.state, record.status) for record in program.of(records.Exchange)]
+    assert answers == [("awaiting_headers", None), (None, 200), (None, 200)]
     assert "in progress" not in run.stderr
     assert program.summary().requests == 2
     view = program.poolscope("view", str(program.saved))

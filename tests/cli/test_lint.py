@@ -1,4 +1,4 @@
-"""``poolscope lint``, as somebody types it."""
+"""``poolscope lint``, as a user types it."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_a_comment_with_an_unknown_code(program: Program) -> None:
     assert "program.py:6: # poolscope: ignore[…]: no finding has the code 'PS9'" in done.stderr
 
 
-def test_a_baseline_of_runs_is_one_of_hints(program: Program, tmp_path: Path) -> None:
+def test_a_baseline_of_runs_also_accepts_hints(program: Program, tmp_path: Path) -> None:
     entry = {"code": "PS101", "path": "program.py", "function": "total", "kind": "requests.get"}
     (tmp_path / "known.json").write_text(json.dumps({"version": 1, "accepted": [entry]}))
     done = program.write(SICK).poolscope("lint", ".", "--baseline", "known.json", "--fail-on", "any")
@@ -70,7 +70,7 @@ def test_a_baseline_of_runs_is_one_of_hints(program: Program, tmp_path: Path) ->
     assert json.loads((tmp_path / "new.json").read_text())["accepted"] == [entry]
 
 
-def test_the_formats_of_a_review(program: Program) -> None:
+def test_the_formats_for_reviews(program: Program) -> None:
     program.write(SICK)
     github = program.poolscope("lint", ".", "--format", "github").stdout
     assert github.startswith(
@@ -88,7 +88,7 @@ def test_the_formats_of_a_review(program: Program) -> None:
     assert (hint["code"], hint["kind"], hint["call_site"]["line"]) == ("PS101", "requests.get", 6)
 
 
-def test_what_cannot_be_read_is_a_line_each(program: Program, tmp_path: Path) -> None:
+def test_one_line_for_each_file_that_cannot_be_read(program: Program, tmp_path: Path) -> None:
     program.write(SICK)
     (tmp_path / "bad.py").write_text("import requests\ndef f(:\n")
     done = program.poolscope("lint", ".")
@@ -103,13 +103,13 @@ def test_what_cannot_be_read_is_a_line_each(program: Program, tmp_path: Path) ->
     assert (unknown.returncode, unknown.stdout) == (2, "")
 
 
-def test_nothing_of_the_source_is_run(program: Program, tmp_path: Path) -> None:
+def test_the_source_is_never_run(program: Program, tmp_path: Path) -> None:
     done = program.write(SICK + f"open({str(tmp_path / 'ran')!r}, 'w')\n").poolscope("lint", ".")
     assert done.stdout.startswith(HINT)
     assert not (tmp_path / "ran").exists()
 
 
-def test_a_name_steers_no_terminal(program: Program, tmp_path: Path) -> None:
+def test_a_name_cannot_control_the_terminal(program: Program, tmp_path: Path) -> None:
     (tmp_path / "evil\x1b[2J\n.py").write_text(SICK)
     for format_ in ("text", "github", "json"):
         done = program.poolscope("lint", ".", "--format", format_)

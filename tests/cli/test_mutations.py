@@ -1,4 +1,4 @@
-"""``view``, ``diff`` and ``report`` over files and answers that are almost right: a line, and never a traceback."""
+"""``view``, ``diff`` and ``report`` of almost right files and answers end with a line, never a traceback."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.cli.test_control_characters import prometheus
 pytestmark = pytest.mark.load
 
 CORPUS = Path(__file__).with_name("corpus")
-"""What broke once, and what the lines in it were shrunk from."""
+"""Inputs that failed once, and the lines they were reduced to."""
 FEW, MANY = 150, 20_000
 DEEP = 30_000
 
@@ -79,7 +79,7 @@ def recording() -> list[dict[str, Any]]:
 
 
 def answer() -> dict[str, Any]:
-    """What a Prometheus answers."""
+    """A Prometheus's answer."""
     labels = {"service_name": "shop", "poolscope_finding_code": "PS101"}
     series = [{"metric": labels, "value": [1.7e9, "12.5"]}, {"metric": {}, "value": [1.7e9, "NaN"]}]
     return {"status": "success", "data": {"resultType": "vector", "result": series}}
@@ -157,7 +157,7 @@ def files(draw: st.DrawFn) -> bytes:
 
 @st.composite
 def answers(draw: st.DrawFn) -> bytes:
-    """An answer of a Prometheus with some things changed."""
+    """A Prometheus's answer with some things changed."""
     held: list[Any] = [answer()]
     for _ in range(draw(st.integers(1, 4))):
         if held:
@@ -173,7 +173,7 @@ def command(*words: str) -> Result:
 
 
 def ends_well(result: Result, *statuses: int) -> None:
-    """It said what it had to say: no exception came out, nothing of the kind was printed."""
+    """No exception came out, and no traceback was printed."""
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     assert result.exit_code in statuses
@@ -214,15 +214,15 @@ def view_mutated(data: bytes, path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def fleet() -> Iterator[tuple[str, list[bytes]]]:
-    """The address of a Prometheus, and the answer that it gives to everything."""
-    told = [b""]
-    with prometheus(lambda path: told[0]) as url:
-        yield url, told
+    """The address of a Prometheus, and the answer that it gives to every request."""
+    current = [b""]
+    with prometheus(lambda path: current[0]) as url:
+        yield url, current
 
 
 def report_mutated(data: bytes, fleet: tuple[str, list[bytes]]) -> None:
-    url, told = fleet
-    told[0] = data
+    url, current = fleet
+    current[0] = data
     ends_well(command("report", "--prometheus", url), 0, 2)
     services = command("report", "--prometheus", url, "--json")
     ends_well(services, 0, 2)
@@ -272,11 +272,11 @@ def test_an_answer_that_broke_once(path: Path, fleet: tuple[str, list[bytes]]) -
     report_mutated(path.read_bytes(), fleet)
 
 
-def test_what_they_are_made_of_is_right(mutated: Path, fleet: tuple[str, list[bytes]]) -> None:
+def test_the_originals_are_right(mutated: Path, fleet: tuple[str, list[bytes]]) -> None:
     mutated.write_text("".join(json.dumps(line) + "\n" for line in recording()))
     result = command("view", "--no-color", str(mutated))
     assert result.exit_code == 0
     assert "PS101 client per request" in result.stdout
-    url, told = fleet
-    told[0] = json.dumps(answer()).encode()
+    url, current = fleet
+    current[0] = json.dumps(answer()).encode()
     assert "shop" in command("report", "--prometheus", url).stdout

@@ -1,4 +1,4 @@
-"""Programs that do unusual things to their process: they print, and end, as without us."""
+"""Programs that do unusual things to their process print the same, and end the same, as without us."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``--otlp``: what a real receiver gets, from programs that know nothing of OpenTelemetry and from some that do."""
+"""``--otlp``: what a real receiver gets, from programs without OpenTelemetry and from some with it."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_everything_arrives(
         ("127.0.0.1:{grpc}", {"OTEL_EXPORTER_OTLP_COMPRESSION": "gzip"}, "grpc"),
     ],
 )
-def test_the_endpoint_says_what_is_spoken(
+def test_the_endpoint_decides_the_protocol(
     program: Program, receiver: Receiver, endpoint: str, env: dict[str, str], via: str
 ) -> None:
     program.write("import requests; requests.get('{url}4')")
@@ -119,7 +119,7 @@ session.close()
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_forked_children_tell_their_own(
+def test_forked_children_send_their_own_telemetry(
     program: Program, receiver: Receiver, accepted: Callable[[], int], protocol: str
 ) -> None:
     program.write(FORKS)
@@ -135,7 +135,7 @@ def test_forked_children_tell_their_own(
     assert len(receiver.ours(3)) == 2 + 1 + 2 + 3
 
 
-def test_processes_that_are_followed_send_as_well(program: Program, receiver: Receiver) -> None:
+def test_followed_processes_send_as_well(program: Program, receiver: Receiver) -> None:
     program.write(
         "import subprocess, sys, requests\n"
         "requests.get('{url}4')\n"
@@ -156,7 +156,7 @@ ENDINGS = {
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
-def test_the_last_facts_are_delivered_however_it_ends(
+def test_the_last_facts_are_delivered_however_the_program_ends(
     program: Program, receiver: Receiver, ending: str
 ) -> None:
     program.write("import requests; requests.get('{url}4')\n" + ENDINGS[ending])
@@ -167,7 +167,7 @@ def test_the_last_facts_are_delivered_however_it_ends(
     assert receiver.total("poolscope.connections.closed") == 1
 
 
-def test_a_program_that_runs_on_sends_on_the_way(program: Program, receiver: Receiver) -> None:
+def test_a_long_running_program_sends_meanwhile(program: Program, receiver: Receiver) -> None:
     program.write("import requests, sys; requests.get('{url}4'); sys.stdin.read()")
     process = program.start(
         "--quiet", "--otlp", receiver.endpoint("http/protobuf"), stdin=subprocess.PIPE,
@@ -180,7 +180,9 @@ def test_a_program_that_runs_on_sends_on_the_way(program: Program, receiver: Rec
         receiver.until(lambda: receiver.deliveries["http/protobuf", "metrics"] >= 3)
         process.send_signal(signal.SIGKILL)
     assert len(receiver.ours(3)) == 1
-    assert receiver.total("poolscope.clients.created") == 1  # the exporters' own are not the program's
+    assert (
+        receiver.total("poolscope.clients.created") == 1
+    )  # the exporters' own connections are not the program's
 
 
 OWN = """
@@ -263,18 +265,18 @@ def test_a_program_may_patch_everything_first(program: Program, receiver: Receiv
     if sys.version_info[:2] != (3, 12):
         assert done.stderr == ""
         assert len(receiver.ours(3)) == 5
-    else:  # gevent looks names up in threads, and an ending 3.12 starts none any more: docs/run.md
+    else:  # gevent looks names up in threads, and a 3.12 that is ending starts no thread: docs/run.md
         assert re.fullmatch(r"poolscope: the collector at \S+ did not get 20 spans and events\n", done.stderr)
 
 
-# A collector that is out of order ---------------------------------------------------------------
+# A broken collector ---------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("protocol", "condition"),
     [("grpc", "away"), ("http/protobuf", "away"), ("http/protobuf", "broken"), ("grpc", "stuck")],
 )
-def test_a_collector_out_of_order_is_not_noticed(
+def test_the_program_does_not_notice_a_broken_collector(
     program: Program, receiver: Receiver, protocol: str, condition: str
 ) -> None:
     program.write("import requests\nfor _ in range(3):\n    print(requests.get('{url}4').status_code)")
@@ -294,10 +296,10 @@ def test_a_collector_out_of_order_is_not_noticed(
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_what_the_end_waits_for_is_neither_logged_nor_the_programs_time(
+def test_waiting_at_the_end_is_not_logged_and_not_the_programs_time(
     program: Program, receiver: Receiver, protocol: str
 ) -> None:
-    """With the exporters' own time limit, which is longer than the end waits."""
+    """With the exporters' own time limit, which is longer than poolscope waits."""
     program.write("import requests\nfor _ in range(3):\n    requests.get('{url}4')")
     endpoint = f"http://127.0.0.1:{free_port()}"
     began = monotonic()
@@ -309,7 +311,7 @@ def test_what_the_end_waits_for_is_neither_logged_nor_the_programs_time(
     assert program.summary().clients == 3
 
 
-def test_what_waits_is_bounded_and_drops_are_counted() -> None:
+def test_the_queue_is_bounded_and_drops_are_counted() -> None:
     from poolscope.recording.otlp_export import BATCH, QUEUE, Waiting
 
     nudges: list[int] = []
@@ -335,7 +337,7 @@ def test_what_waits_is_bounded_and_drops_are_counted() -> None:
         ("http://user:secret@localhost:4318", "OTEL_EXPORTER_OTLP_HEADERS"),
     ],
 )
-def test_an_endpoint_that_is_none_is_one_clear_line(program: Program, endpoint: str, said: str) -> None:
+def test_an_invalid_endpoint_is_one_clear_line(program: Program, endpoint: str, said: str) -> None:
     program.write("print('it ran')")
     done = program.run("--otlp", endpoint)
     assert (done.returncode, done.stdout) == (2, "")
@@ -344,7 +346,7 @@ def test_an_endpoint_that_is_none_is_one_clear_line(program: Program, endpoint: 
     assert "secret" not in done.stderr
 
 
-def test_a_protocol_that_nobody_speaks_is_one_clear_line(program: Program) -> None:
+def test_an_unknown_protocol_is_one_clear_line(program: Program) -> None:
     program.write("print('it ran')")
     done = program.run("--otlp", "localhost:4317", env={"OTEL_EXPORTER_OTLP_PROTOCOL": "http/json"})
     assert (done.returncode, done.stdout) == (2, "")
@@ -371,7 +373,7 @@ sys.meta_path.insert(0, Hidden())
         ("opentelemetry.exporter.otlp.proto.http", "localhost:4318", "otlp"),
     ],
 )
-def test_a_package_that_is_missing_is_one_clear_line(
+def test_a_missing_package_is_one_clear_line(
     program: Program, tmp_path: Path, missing: str, endpoint: str, extra: str
 ) -> None:
     program.write("print('it ran')")
@@ -388,7 +390,7 @@ def test_a_package_that_is_missing_is_one_clear_line(
     )
 
 
-def test_a_variable_that_the_exporters_cannot_read_is_said_and_the_program_runs(
+def test_a_variable_that_the_exporters_cannot_read_is_reported_and_the_program_runs(
     program: Program, receiver: Receiver
 ) -> None:
     program.write("import requests; print(requests.get('{url}4').status_code)")

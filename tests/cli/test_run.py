@@ -110,7 +110,7 @@ sys.exit(main())
 
 
 @pytest.mark.parametrize("ending", ["syntax", "exception", "falls off the end"])
-def test_it_ends_so_where_a_script_started_us_as_the_installed_command_is_one(
+def test_it_ends_as_without_us_when_started_by_a_script_like_the_installed_command(
     program: Program, ending: str
 ) -> None:
     program.write(ENDINGS[ending])
@@ -148,7 +148,7 @@ with requests.Session() as session:
         ("import os; os.kill(os.getpid(), 15)", -15),
     ],
 )
-def test_the_report_is_true_however_it_ends(
+def test_the_report_is_true_however_the_program_ends(
     program: Program, accepted: Callable[[], int], ending: str, exit_code: int
 ) -> None:
     run = program.write(REQUESTS + ending).run()
@@ -199,9 +199,7 @@ LEFT = {
 
 
 @pytest.mark.parametrize(("text", "closed"), LEFT.values(), ids=LEFT.keys())
-def test_what_is_left_to_the_interpreters_end_was_not_collected(
-    program: Program, text: str, closed: str
-) -> None:
+def test_objects_left_until_exit_are_not_called_collected(program: Program, text: str, closed: str) -> None:
     done = program.write("import requests\n" + text).run()
     assert f"closed   {closed}" in done.stderr
 
@@ -227,7 +225,7 @@ def test_a_broken_stderr_never_changes_the_exit_code(program: Program, broken: s
     assert program.summary().exit_code == 4
 
 
-def test_the_report_goes_where_it_is_asked_to(program: Program) -> None:
+def test_the_report_goes_where_the_option_says(program: Program) -> None:
     program.write(REQUESTS)
     assert program.run("--quiet").stderr == ""
     elsewhere = program.directory / "report.txt"
@@ -250,7 +248,7 @@ def test_colours_only_for_a_terminal_that_wants_them(program: Program) -> None:
         while True:
             try:
                 part = os.read(ours, 65_536)
-            except OSError:  # Linux says so when the other side is closed
+            except OSError:  # Linux reports this when the other side is closed
                 break
             if not part:
                 break
@@ -263,7 +261,7 @@ def test_colours_only_for_a_terminal_that_wants_them(program: Program) -> None:
     assert "\x1b" not in on_a_terminal(NO_COLOR="1")
 
 
-def test_only_the_origins_asked_for(program: Program) -> None:
+def test_only_the_requested_origins(program: Program) -> None:
     program.write(REQUESTS + f"requests.get('http://localhost:{program.server.port}/fixed/')")
     program.run("--origin", "local*")
     assert {e.origin for e in program.of(records.Exchange)} == {f"http://localhost:{program.server.port}"}
@@ -277,7 +275,7 @@ def test_only_the_origins_asked_for(program: Program) -> None:
     assert "1 request · 1 connection · 1 client" in viewed
 
 
-def test_no_origin_that_was_asked_for_is_no_statement_about_the_others(program: Program) -> None:
+def test_a_filter_without_a_match_says_nothing_about_other_origins(program: Program) -> None:
     program.write(REQUESTS)
     said = (
         "no request was sent through httpx, requests, urllib3 or aiohttp to an origin that matches elsewhere"
@@ -288,7 +286,7 @@ def test_no_origin_that_was_asked_for_is_no_statement_about_the_others(program: 
     assert program.poolscope("view", str(program.saved)).stdout == run.stderr
 
 
-def test_query_values_are_kept_only_when_asked(program: Program) -> None:
+def test_query_values_are_kept_only_on_request(program: Program) -> None:
     program.write(REQUESTS.replace("{url}", "{url}?token=hidden"))
     program.run()
     assert "hidden" not in program.saved.read_text()
@@ -317,7 +315,9 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("words", "named"), REFUSED.values(), ids=REFUSED.keys())
-def test_what_cannot_be_is_refused_in_one_line(program: Program, words: tuple[str, ...], named: str) -> None:
+def test_an_impossible_command_line_is_refused_in_one_line(
+    program: Program, words: tuple[str, ...], named: str
+) -> None:
     done = program.poolscope("run", *words)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.count("\n") == 1
@@ -389,8 +389,8 @@ def wait_for(condition: Callable[[], bool], timeout: float = 10.0) -> None:
         sleep(0.02)
 
 
-def test_the_line_is_the_programs_or_none(program: Program) -> None:
-    """What starts a program is not part of it: neither ours, nor the command's own script."""
+def test_the_line_is_in_the_program_or_missing(program: Program) -> None:
+    """Neither our code nor the command's own script is part of the program."""
     tool = program.directory / "site-packages" / "tool.py"
     tool.parent.mkdir()
     tool.write_text(REQUESTS.replace("{url}", program.server.url("/fixed/")))
@@ -416,7 +416,7 @@ def test_a_full_disk_is_reported_and_nothing_else(program: Program) -> None:
 
 
 def test_a_program_that_becomes_a_daemon_keeps_its_descriptors(program: Program) -> None:
-    """Closing every descriptor, then using those numbers for something else, must not mix with the saved file."""
+    """It closes every descriptor, then reuses the numbers: what it writes must not land in the saved file."""
     program.write(
         "import os\n"
         + REQUESTS
@@ -428,7 +428,7 @@ def test_a_program_that_becomes_a_daemon_keeps_its_descriptors(program: Program)
     assert all((program.directory / f"mine{n}").read_text() == "" for n in range(8))
 
 
-def test_greenlets_are_no_obstacle(program: Program) -> None:
+def test_greenlets_are_observed(program: Program) -> None:
     program.write(
         "from gevent import monkey; monkey.patch_all()\nimport gevent, os, requests\n"
         "def call(n=2):\n    with requests.Session() as s:\n        for _ in range(n): s.get('{url}')\n"
@@ -459,7 +459,7 @@ SHOWN = (
 
 @pytest.mark.parametrize("end", ["", "1/0", "sys.exit(2)"], ids=["to its end", "raising", "exiting"])
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES.keys())
-def test_however_it_is_named(program: Program, shape: list[str], end: str) -> None:
+def test_a_program_named_in_any_way(program: Program, shape: list[str], end: str) -> None:
     import py_compile
     import zipfile
 

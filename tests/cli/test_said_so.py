@@ -1,4 +1,4 @@
-"""What is said is so: of several processes, of what is running, of what poolscope cannot see."""
+"""Statements are true: about several processes, about running ones, about what poolscope cannot see."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ detach(token)
 """
 
 
-def test_a_suppressed_exporter_is_not_nothing(program: Program) -> None:
+def test_a_suppressed_exporter_is_mentioned(program: Program) -> None:
     run = program.write(EXPORTS).run()
     assert "no HTTP connection was opened" not in run.stderr
     assert "was seen" in run.stderr
@@ -68,7 +68,7 @@ def test_clients_that_poolscope_does_not_observe_are_named(program: Program) -> 
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_is_called_by_its_name(program: Program, number: signal.Signals) -> None:
+def test_a_signal_is_named(program: Program, number: signal.Signals) -> None:
     program.write(
         f"import os, requests\nrequests.get('{{url}}')\nos.kill(os.getpid(), {int(number)})\nimport time; time.sleep(9)"
     )
@@ -94,7 +94,7 @@ for pid in children:
 """
 
 
-def test_what_is_running_is_not_called_lost(program: Program) -> None:
+def test_requests_in_progress_are_not_called_lost(program: Program) -> None:
     with program.write(WORKERS).start("--dump-on", "USR1", stdin=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stderr is not None
@@ -130,7 +130,7 @@ asyncio.run(main())
 """
 
 
-def test_a_busy_loop_is_no_wait_for_a_connection(program: Program) -> None:
+def test_a_busy_loop_does_not_count_as_a_wait_for_a_connection(program: Program) -> None:
     program.write(BUSY_LOOP)
     run = program.run()
     assert "1 request" in run.stderr

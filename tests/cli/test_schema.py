@@ -1,4 +1,4 @@
-"""docs/record.schema.json describes what is really saved, and every field of every record."""
+"""docs/record.schema.json describes what is really saved, with every field of every record."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SCHEMA: dict[str, Any] = json.loads(
 )
 
 
-def test_it_is_a_schema() -> None:
+def test_it_is_a_valid_schema() -> None:
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
 
 
@@ -52,7 +52,7 @@ def test_no_field_is_missing_from_it(kind: type[Any]) -> None:
 
 
 def words_of(hint: Any) -> set[str | None]:
-    """The words of a closed set, None included where a field may be None; empty for any other type."""
+    """The words of a closed set, with None where a field may be None; empty for any other type."""
     if get_origin(hint) is Literal:
         return set(get_args(hint))
     parts = [words_of(part) for part in get_args(hint) if part is not type(None)]
@@ -65,7 +65,7 @@ def closed_sets(kind: type[Any]) -> dict[str, set[str | None]]:
 
 
 @pytest.mark.parametrize("kind", [*get_args(records.Record), records.Holder])
-def test_it_has_the_words_of_every_closed_set(kind: type[Any]) -> None:
+def test_it_lists_the_words_of_every_closed_set(kind: type[Any]) -> None:
     described = SCHEMA["$defs"][getattr(kind, "type", "holder")]["properties"]
     assert {name: set(described[name]["enum"]) for name in closed_sets(kind)} == closed_sets(kind)
 
@@ -86,7 +86,7 @@ def test_every_close_reason_has_a_sentence() -> None:
 
 @pytest.mark.processes
 @pytest.mark.parametrize("text", [MIXED, PER_CALL + "1/0"], ids=["mixed", "failed"])
-def test_the_report_as_json_agrees_with_its_own(program: Program, text: str) -> None:
+def test_the_report_as_json_agrees_with_its_own_schema(program: Program, text: str) -> None:
     schema = json.loads(
         (Path(__file__).resolve().parents[2] / "docs" / "report.schema.json").read_text("utf-8")
     )

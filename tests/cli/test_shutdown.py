@@ -1,4 +1,4 @@
-"""The end of the interpreter: whatever a program leaves behind, stderr is what it is without us."""
+"""The end of the interpreter: whatever a program leaves behind, its stderr is the same as without us."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ RUNS = {
 
 
 def ends_alike(program: Program, text: str, installed: tuple[str, dict[str, str]]) -> None:
-    """In all the ways to be watched, at once; the very same program file each time."""
+    """Watched in all ways at once; it is the very same program file each time."""
     for word, path in (("BIG", "/size/3000000/1"), ("SILENCE", "/silence/1"), ("SLOW", "/slow/200/1")):
         text = re.sub(rf"\b{word}\b", repr(program.server.url(path)), text)
     program.write(text)
@@ -161,7 +161,7 @@ def options(program: Program, **environment: str) -> dict[str, Any]:
         *((library, ending) for library in ("requests", "httpx") for ending in ("an exception", "os._exit")),
     ],
 )
-def test_what_is_left_behind(
+def test_objects_left_behind(
     library: str, ending: str, program: Program, installed: tuple[str, dict[str, str]]
 ) -> None:
     ends_alike(program, LIBRARIES[library] + LEFT_BEHIND + ENDINGS[ending], installed)
@@ -169,7 +169,7 @@ def test_what_is_left_behind(
 
 @pytest.mark.parametrize("library", ["httpx", "httpx2"])
 @pytest.mark.parametrize("run", RUNS)
-def test_what_is_left_behind_by_a_loop(
+def test_objects_left_behind_by_a_loop(
     library: str, run: str, program: Program, installed: tuple[str, dict[str, str]]
 ) -> None:
     text = f"import {library}\n" + ASYNC_LEFT_BEHIND.replace("LIBRARY", library) + RUNS[run]
@@ -190,6 +190,6 @@ del garbage
 
 
 @pytest.mark.unmeasured
-def test_garbage_is_collected_where_it_would_be_without_us(program: Program) -> None:
+def test_garbage_is_collected_in_the_same_place_as_without_us(program: Program) -> None:
     program.write(GARBAGE)
     assert program.run().stdout == program.bare().stdout == "collected in None\n"

@@ -1,4 +1,4 @@
-"""What each start of Python reads of us: `poolscope.pth`, and `poolscope.start` from 3.15 on."""
+"""The files of ours that each start of Python reads: `poolscope.pth`, and `poolscope.start` from 3.15 on."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def start(python: str, program: Program, **variables: str) -> subprocess.Complet
 
 
 @pytest.mark.regress
-def test_a_package_that_is_gone_says_nothing(tmp_path: Path, program: Program) -> None:
+def test_an_uninstalled_package_prints_nothing(tmp_path: Path, program: Program) -> None:
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "env")], check=True)
     site = next((tmp_path / "env").glob("lib/python*/site-packages"))
     shutil.copy(Path(SOURCE) / "poolscope.pth", site)
@@ -37,7 +37,7 @@ def test_a_package_that_is_gone_says_nothing(tmp_path: Path, program: Program) -
 
 @pytest.mark.regress
 @pytest.mark.parametrize("value", ["false", "off", "no", "False", "OFF", " 0 "])
-def test_no_in_any_words(value: str, program: Program, installed: tuple[str, dict[str, str]]) -> None:
+def test_every_word_for_no(value: str, program: Program, installed: tuple[str, dict[str, str]]) -> None:
     run = start(installed[0], program, POOLSCOPE=value)
     assert (run.stdout, run.stderr) == ("False\n", "")
 
@@ -45,7 +45,7 @@ def test_no_in_any_words(value: str, program: Program, installed: tuple[str, dic
 @pytest.mark.parametrize(
     ("value", "recorded"), [("", False), ("0", False), ("1", True), ("on", True), ("YES", True)]
 )
-def test_yes_in_any_words(
+def test_every_word_for_yes(
     value: str, recorded: bool, program: Program, installed: tuple[str, dict[str, str]]
 ) -> None:
     run = start(installed[0], program, POOLSCOPE=value)
@@ -54,7 +54,7 @@ def test_yes_in_any_words(
 
 @pytest.mark.regress
 def test_there_is_an_entry_for_python_3_15(program: Program, installed: tuple[str, dict[str, str]]) -> None:
-    """As PEP 829 has it: each line is resolved by `pkgutil.resolve_name` and called."""
+    """As PEP 829 says, `pkgutil.resolve_name` resolves each line, and the result is called."""
     entries = (Path(SOURCE) / "poolscope.start").read_text().split()
     call = "import pkgutil, sys\n" + "".join(f"pkgutil.resolve_name({entry!r})()\n" for entry in entries)
     for value in ("0", "1"):

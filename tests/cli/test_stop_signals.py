@@ -1,4 +1,4 @@
-"""A process gets a second stop signal while it is stopping: its records are not lost."""
+"""A process that gets a second stop signal while it is stopping loses no records."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ time.sleep(30)
 """
 
 
-def test_a_storm_of_sigterms_is_one(program: Program) -> None:
+def test_a_storm_of_sigterms_counts_as_one(program: Program) -> None:
     run = program.write(STORM).run()
     assert run.returncode == -signal.SIGTERM
     assert "200 requests · 200 connections" in run.stderr
@@ -61,12 +61,12 @@ http = urllib3.PoolManager()
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP"])
 def test_a_signal_waits_for_the_report(program: Program, name: str) -> None:
-    """Nobody reads stderr at first, so the report gets stuck in the middle; there the signal comes."""
+    """Nobody reads stderr at first, so the report blocks in the middle; the signal comes there."""
     reader, writer = os.pipe()
     fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
     hears = partial(
         signal.signal, getattr(signal, name), signal.SIG_DFL
-    )  # under nohup children are deaf to SIGHUP
+    )  # under nohup, children ignore SIGHUP
     process = program.write(MANY_LINES).start(stderr=writer, stdout=subprocess.DEVNULL, preexec_fn=hears)
     os.close(writer)
     eventually(lambda: program.saved.exists() and '"type":"summary"' in program.saved.read_text())
@@ -78,7 +78,7 @@ def test_a_signal_waits_for_the_report(program: Program, name: str) -> None:
 
 
 def state_of(pid: int) -> str:
-    """What the kernel says the process is doing: S where it sleeps."""
+    """The kernel's state of the process: S while it sleeps."""
     return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0]
 
 
@@ -92,7 +92,7 @@ os._exit(7)
 """
 
 
-def test_threads_that_both_leave_wait_for_the_one_that_writes(program: Program) -> None:
+def test_two_exiting_threads_wait_for_the_writer(program: Program) -> None:
     for _ in range(5):
         run = program.write(THREADS).run()
         assert run.returncode == 7
@@ -114,8 +114,8 @@ os._exit(7)
 )
 
 
-def test_a_thread_that_leaves_while_the_report_is_printed_waits_for_it(program: Program) -> None:
-    """Nobody reads stderr until then, so the report gets stuck in the middle."""
+def test_a_thread_that_exits_while_the_report_is_printed_waits_for_it(program: Program) -> None:
+    """Nobody reads stderr until then, so the report blocks in the middle."""
     leaving = program.directory / "leaving"
     reader, writer = os.pipe()
     fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
@@ -142,7 +142,7 @@ os.waitpid(pid, 0)
 """
 
 
-def test_what_a_child_could_not_write_is_said(program: Program) -> None:
+def test_what_a_child_could_not_write_is_reported(program: Program) -> None:
     run = program.write(FULL).run()
     assert run.returncode == 0
     assert "are not complete: File too large" in run.stderr

@@ -1,4 +1,4 @@
-"""``poolscope view`` and ``diff``: the same report again, and two recordings compared."""
+"""``poolscope view`` and ``diff``: the same report again, and a comparison of two recordings."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_view_is_the_live_report_byte_for_byte(program: Program, text: str, colu
     assert json.loads(as_json.stdout)
 
 
-def test_json_of_view_is_that_of_run(program: Program) -> None:
+def test_view_and_run_write_the_same_json(program: Program) -> None:
     report = program.directory / "report.json"
     run = program.write(MIXED).run("--json", "-o", str(report))
     assert run.stderr == ""
@@ -58,7 +58,7 @@ def test_the_saved_file_is_in_order(program: Program) -> None:
     assert all(r.pid == program.records()[0].pid for r in program.records()[:first_child])
 
 
-def test_a_client_for_every_request_is_found_and_saved(program: Program) -> None:
+def test_a_client_per_request_is_found_and_saved(program: Program) -> None:
     run = program.write(PER_CALL).run()
     assert "PS101" in run.stderr
     (finding,) = program.of(records.Finding)
@@ -75,7 +75,7 @@ def test_a_foreign_file_names_the_line(program: Program) -> None:
         assert "Traceback" not in done.stderr
 
 
-def test_what_is_readable_before_a_foreign_line_is_shown(program: Program) -> None:
+def test_the_lines_before_a_foreign_line_are_shown(program: Program) -> None:
     program.write(SESSION).run()
     lines = program.saved.read_text().splitlines()
     lines.insert(5, '{"type": "alien"}')
@@ -98,7 +98,7 @@ def test_what_is_readable_before_a_foreign_line_is_shown(program: Program) -> No
         '{"type":["header"]}',
     ],
 )
-def test_almost_ours_is_no_traceback(program: Program, line: str) -> None:
+def test_an_almost_right_file_is_no_traceback(program: Program, line: str) -> None:
     program.saved.write_text(line + "\n")
     done = program.poolscope("view", str(program.saved))
     assert done.returncode == 1
@@ -119,7 +119,7 @@ def test_a_cut_last_line_is_only_a_note(program: Program) -> None:
 @pytest.mark.parametrize(
     ("words", "status"), [(("view", "nowhere"), 2), (("diff", "nowhere", "nowhere"), 2), (("view", "."), 2)]
 )
-def test_what_cannot_be_read_is_a_line(program: Program, words: tuple[str, ...], status: int) -> None:
+def test_an_unreadable_file_is_one_line(program: Program, words: tuple[str, ...], status: int) -> None:
     done = program.poolscope(*words)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (status, "", 1)
 
@@ -139,7 +139,7 @@ def test_diff_shows_that_a_fix_works(program: Program) -> None:
     assert data["before"]["total"]["connections"] == 10
     assert data["after"]["total"]["reused"] == 0.9
     (origin,) = data["before"]["origins"].values()
-    # Clients, findings and the time belong to no origin.
+    # Clients, findings and times have no origin.
     assert origin.keys() == {
         "requests", "connections", "failed_setups", "reused", "setup", "closing", "pool_wait"
     }  # fmt: skip
@@ -161,7 +161,7 @@ def test_a_long_file_is_read_in_little_memory(tmp_path: Path, program: Program) 
             file.write(records.to_json(exchange) + "\n")
             connection.closed_at, connection.close_reason = at + 0.001, "gc"
             file.write(records.to_json(connection) + "\n")
-    # ru_maxrss would not do where there is a better one: it begins with what the process that forked us had.
+    # ru_maxrss is the last resort, as it begins with the memory of the process that forked us.
     measure = (
         "import os, resource, sys\nfrom poolscope.cli.main import main\n"
         "try:\n    main(sys.argv[1:])\nexcept SystemExit: pass\n"
@@ -181,7 +181,7 @@ def test_a_long_file_is_read_in_little_memory(tmp_path: Path, program: Program) 
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
-def test_a_terminal_that_cannot_draw_gets_what_looks_most_like_it(program: Program, encoding: str) -> None:
+def test_a_terminal_without_unicode_gets_similar_ascii(program: Program, encoding: str) -> None:
     run = program.write(SESSION).run(env={"PYTHONIOENCODING": encoding}, encoding=encoding)
     view = program.poolscope(
         "view", str(program.saved), env={"PYTHONIOENCODING": encoding}, encoding=encoding
@@ -194,7 +194,7 @@ def test_a_terminal_that_cannot_draw_gets_what_looks_most_like_it(program: Progr
         assert "10 requests - 1 connection" in view.stdout
 
 
-def test_every_character_of_ours_has_one_in_ascii() -> None:
+def test_each_of_our_characters_has_an_ascii_equivalent() -> None:
     ours = {
         character
         for folder in ("cli", "recording", "findings", "reports")
@@ -207,7 +207,7 @@ def test_every_character_of_ours_has_one_in_ascii() -> None:
 
 
 def test_a_file_of_the_first_schema_opens(program: Program) -> None:
-    """It was saved by poolscope 0.1.0 as it was before the second schema; only its paths were changed."""
+    """poolscope 0.1.0 saved it before the second schema; only its paths were changed."""
     saved = Path(__file__).with_name("recordings") / "schema1.jsonl"
     assert '"schema":1' in saved.read_text().splitlines()[0]
     view = program.poolscope("view", str(saved))

@@ -1,4 +1,4 @@
-"""Run something bare and watched, and hold the two against each other."""
+"""Run something bare and watched, and compare the two."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from poolscope.testing import Capture, capture
 
 
 def outcome_of(scenario: Callable[[], Any]) -> tuple[Any, ...]:
-    """What it returned; or what it raised, with every frame that the traceback shows, causes included."""
+    """Its result, or its exception with every frame that the traceback shows, causes included."""
     try:
         return ("returned", scenario())
     except Exception as error:
         outcome = ("raised", *described(error))
         BaseException.with_traceback(
             error, None
-        )  # aiohttp raises one object again and again, which would keep it
+        )  # aiohttp raises the same object again and again, which would keep it alive
         return outcome
 
 
 def described(error: BaseException | None) -> list[Any]:
-    """Class, arguments' text and frames of an exception and of what led to it."""
+    """Class, text of the arguments, and frames of an exception and its causes."""
     chain: list[Any] = []
     while error is not None:
         frames = [(frame.filename, frame.name) for frame in traceback.extract_tb(error.__traceback__)]
@@ -32,13 +32,13 @@ def described(error: BaseException | None) -> list[Any]:
 
 
 def without_addresses(text: str) -> str:
-    """An exception's text with the object addresses taken out: they differ from run to run."""
+    """An exception's text without object addresses, which differ from run to run."""
     head, *rest = text.split(" at 0x")
     return head + "".join(" at …" + part.lstrip("0123456789abcdefABCDEF") for part in rest)
 
 
 def alike(scenario: Callable[[], Any]) -> Capture:
-    """Hold that ``scenario`` ends the same way with poolscope; returns what was captured."""
+    """Assert that ``scenario`` ends the same way with poolscope; returns what was captured."""
     bare = outcome_of(scenario)
     with capture() as seen:
         watched = outcome_of(scenario)

@@ -1,4 +1,4 @@
-"""A plain keep-alive server with answers that a cache may keep."""
+"""A plain keep-alive server with cacheable answers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-pytest.register_assert_rewrite("tests.compat.alike")  # so that a failure says what differs
+pytest.register_assert_rewrite("tests.compat.alike")  # so that a failure shows the difference
 
 BUCKETS = b"""<?xml version="1.0" encoding="UTF-8"?>
 <ListAllMyBucketsResult><Owner><ID>me</ID></Owner>
@@ -54,7 +54,7 @@ class Handler(BaseHTTPRequestHandler):
     do_HEAD = do_GET
 
     def log_message(self, format: str, *args: object) -> None:
-        """Quiet."""
+        """Log nothing."""
 
 
 class Server(ThreadingHTTPServer):
@@ -85,7 +85,7 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture
 def no_such_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    """``name.invalid`` is unknown without anybody outside being asked."""
+    """``name.invalid`` is unknown, without a question to any name server."""
     known = socket.getaddrinfo
 
     def getaddrinfo(host, *arguments, **options):

@@ -1,4 +1,4 @@
-"""New Relic's and Datadog's agents active at the same time: the program ends alike, and what we say is true."""
+"""New Relic's and Datadog's agents are active at the same time: the program ends alike, and our facts are true."""
 
 from __future__ import annotations
 
@@ -35,22 +35,22 @@ if watched := sys.argv[1] == "watched":
 import aiohttp, httpx, requests, urllib3
 
 PATHS = [sys.argv[2] + path for path in ("/fixed", "/redirect/fixed", "/cut", "/fixed")] + ["http://127.0.0.1:9/"]
-told = []
+outcomes = []
 
 def raised(error):
-    told.append([type(error).__name__, [frame.filename for frame in traceback.extract_tb(error.__traceback__)]])
+    outcomes.append([type(error).__name__, [frame.filename for frame in traceback.extract_tb(error.__traceback__)]])
 
 def each(get):
     for url in PATHS:
         try:
-            told.append(get(url))
+            outcomes.append(get(url))
         except Exception as error:
             raised(error)
 
 async def each_of(get):
     for url in PATHS:
         try:
-            told.append(await get(url))
+            outcomes.append(await get(url))
         except Exception as error:
             raised(error)
 
@@ -87,7 +87,7 @@ if watched:
         "without a line": sites.count(None),
         "failed": [name for name, hook in HOOKS.items() if hook.failures],
     }
-print("told " + json.dumps([told, facts]), flush=True)
+print("outcomes " + json.dumps([outcomes, facts]), flush=True)
 os._exit(0)  # the agents would try for some time to report
 """
 ENVIRONMENT = {
@@ -101,12 +101,12 @@ ENVIRONMENT = {
     "NEW_RELIC_LICENSE_KEY": "0" * 40,
     "PYTHONPATH": str(Path(poolscope.__file__).parent.parent),
 }
-"""Neither of them talks to anybody."""
+"""Settings with which neither of them contacts a server."""
 
 
 @pytest.fixture(scope="module")
 def python(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """One that has the agents."""
+    """A Python with the agents."""
     home = tmp_path_factory.mktemp("agents")
     subprocess.run([sys.executable, "-m", "venv", home], check=True)
     python = str(home / "bin" / "python")
@@ -115,7 +115,7 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> str:
     return python
 
 
-def told(python: str, script: Path, *arguments: str) -> tuple[list[Any], Any]:
+def run(python: str, script: Path, *arguments: str) -> tuple[list[Any], Any]:
     done = subprocess.run(
         [python, script, *arguments],
         capture_output=True,
@@ -124,22 +124,22 @@ def told(python: str, script: Path, *arguments: str) -> tuple[list[Any], Any]:
         timeout=60,
         env=os.environ | ENVIRONMENT,
     )
-    lines = [line for line in done.stdout.splitlines() if line.startswith("told ")]
+    lines = [line for line in done.stdout.splitlines() if line.startswith("outcomes ")]
     assert len(lines) == 1, done.stderr
-    outcomes, facts = json.loads(lines[0].removeprefix("told "))
+    outcomes, facts = json.loads(lines[0].removeprefix("outcomes "))
     return outcomes, facts
 
 
 @pytest.mark.timeout(700)
-@pytest.mark.long("installs two agents into an environment of its own")
+@pytest.mark.long("installs two agents into their own environment")
 @pytest.mark.parametrize("agent", AGENTS)
 def test_an_agent_is_active(agent: str, python: str, tmp_path: Path) -> None:
     script = tmp_path / "job.py"
     script.write_text("\n".join(map(str.strip, AGENTS[agent].splitlines())) + PROGRAM, encoding="utf-8")
     with in_thread() as server:
-        bare, _ = told(python, script, "bare", server.origin)
+        bare, _ = run(python, script, "bare", server.origin)
         before = server.settled(lambda log: log.open == 0)
-        watched, facts = told(python, script, "watched", server.origin)
+        watched, facts = run(python, script, "watched", server.origin)
         after = server.settled(lambda log: log.open == 0)
     assert watched == bare
     assert facts["exchanges"] == len(after.requests) - len(before.requests)

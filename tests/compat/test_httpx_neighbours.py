@@ -1,4 +1,4 @@
-"""Packages built on httpx behave the same, and are seen where they really use the network."""
+"""Packages built on httpx behave the same, and we see them where they really use the network."""
 
 from __future__ import annotations
 
@@ -60,10 +60,10 @@ def test_instrument_while_respx_is_active(server: Server) -> None:
         finally:
             poolscope.uninstrument()
         assert httpx.get("http://nowhere.example/a").text == "mocked"
-    # respx has put back what it found; nothing of ours may be in the way of the next capture.
+    # respx has restored what it found; nothing of ours may be in the way of the next capture.
     with capture() as seen, httpx.Client() as client:
         assert client.get(server.url("/plain")).text == "plain"
-    # What respx keeps of the mocked call before is collected in here: an exchange without a connection.
+    # The mocked call's exchange, which respx kept alive, is collected in here: an exchange without a connection.
     assert [one.request_number for one in seen.exchanges if one.connection] == [1]
 
 
@@ -89,14 +89,14 @@ def test_respx_where_only_one_client_is_observed(traced: str, server: Server) ->
         client = httpx.Client(transport=poolscope.HTTPTransport())
     try:
         with client:
-            told = [client.get(server.url("/x")).status_code]
+            statuses = [client.get(server.url("/x")).status_code]
             with respx.mock(using="httpcore") as mock:
                 mock.get(server.url("/x")).respond(299)
-                told.append(client.get(server.url("/x")).status_code)
-            told.append(client.get(server.url("/x")).status_code)
+                statuses.append(client.get(server.url("/x")).status_code)
+            statuses.append(client.get(server.url("/x")).status_code)
     finally:
         poolscope.uninstrument()
-    assert told == [200, 299, 200]
+    assert statuses == [200, 299, 200]
 
 
 def test_pytest_httpx(httpx_mock) -> None:
@@ -149,7 +149,7 @@ def test_wsgi_transport() -> None:
     assert alike(scenario).connections == []
 
 
-def test_a_transport_of_ones_own(server: Server) -> None:
+def test_a_custom_transport(server: Server) -> None:
     class Counting(httpx.BaseTransport):
         def __init__(self) -> None:
             self.count = 0
@@ -176,7 +176,7 @@ def test_a_transport_of_ones_own(server: Server) -> None:
 @pytest.mark.parametrize(
     "make", [copy.copy, copy.deepcopy, lambda client: pickle.loads(pickle.dumps(client))]
 )
-def test_copying_a_client_is_as_possible_as_before(make, server: Server) -> None:
+def test_a_client_can_be_copied_as_before(make, server: Server) -> None:
     def scenario() -> str:
         with httpx.Client() as client:
             client.get(server.url("/plain"))

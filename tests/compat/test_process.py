@@ -54,7 +54,7 @@ def test_instrument_twice_counts_once_and_one_uninstrument_ends_it(server: Serve
     assert functions() == before
 
 
-def test_uninstrument_leaves_what_others_put_over_ours(server: Server) -> None:
+def test_uninstrument_leaves_wrappers_that_others_put_over_ours(server: Server) -> None:
     original = requests.Session.send
     poolscope.instrument(signals=False)
     ours = requests.Session.send
@@ -85,9 +85,9 @@ with capture() as seen, requests.Session() as session:
         with capture() as inside, requests.Session() as own:
             inherited = session.get(url).text
             own.get(url)
-        told = [[one.request_number, one.reused, one.status] for one in inside.exchanges]
+        exchanges = [[one.request_number, one.reused, one.status] for one in inside.exchanges]
         connections = [one.inherited for one in inside.connections]
-        os.write(writing, json.dumps([inherited, told, connections]).encode())
+        os.write(writing, json.dumps([inherited, exchanges, connections]).encode())
         os._exit(0)
     os.close(writing)
     os.waitpid(child, 0)
@@ -99,11 +99,11 @@ print(json.dumps([theirs, ours, len(seen.connections)]))
 
 def test_fork(server: Server) -> None:
     theirs, ours, connections = run(FORK, server.url("/plain"))
-    text, told, inherited = theirs
+    text, exchanges, inherited = theirs
     assert text == "plain"
-    # The inherited connection has served before, in the parent: its numbers are not the child's to tell.
-    assert [status for _, _, status in told] == [200, 200]
-    assert told[1] == [1, False, 200]
+    # The inherited connection has served requests in the parent: the child does not know its numbers.
+    assert [status for _, _, status in exchanges] == [200, 200]
+    assert exchanges[1] == [1, False, 200]
     assert inherited == [True, False]
     assert ours == [[1, False, 200]]
     assert connections == 1

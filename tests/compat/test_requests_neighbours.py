@@ -1,4 +1,4 @@
-"""Packages built on requests and urllib3 behave the same, and are seen where they really use the network."""
+"""Packages built on requests and urllib3 behave the same, and we see them where they really use the network."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.servers import ServerConfig, in_thread
 
 
 def names(thing: object) -> list[str]:
-    """Its attributes, without the one mark that ours leave on it."""
+    """Its attributes, without the one mark that we leave on it."""
     return sorted(name for name in vars(thing) if not name.startswith("_poolscope"))
 
 
@@ -161,7 +161,7 @@ def test_vcrpy_records_and_replays(server: Server, tmp_path: Path) -> None:
         return [*texts, played[-1]]
 
     seen = alike(scenario)
-    assert server.accepts == 2, "the second time round nothing reached the network"
+    assert server.accepts == 2, "the second time, nothing reached the network"
     opened = [one for one in seen.connections if one.opened_at is not None and one.peer_port is not None]
     assert len(opened) == 1
 
@@ -212,7 +212,7 @@ def test_a_session_pickles_and_copies_the_same(server: Server) -> None:
 
 
 class Whole(requests.Session):
-    """Pickles all it has, as some subclasses do."""
+    """Pickles all its attributes, as some subclasses do."""
 
     def __getstate__(self):
         return dict(vars(self))
@@ -221,7 +221,7 @@ class Whole(requests.Session):
         vars(self).update(state)
 
 
-def test_a_session_that_pickles_all_it_has(server: Server) -> None:
+def test_a_session_that_pickles_all_its_attributes(server: Server) -> None:
     def scenario() -> list[object]:
         with Whole() as session:
             session.get(server.url("/plain"))
@@ -237,7 +237,7 @@ def test_a_session_that_pickles_all_it_has(server: Server) -> None:
 
 
 def test_pickles_are_the_same_bytes(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    # A cookie jar notes, and pickles, the second of its last request.
+    # A cookie jar keeps, and pickles, the second of its last request.
     monkeypatch.setattr("http.cookiejar.time", SimpleNamespace(time=lambda: 1_000_000.0))
 
     def scenario() -> bytes:

@@ -1,4 +1,4 @@
-"""What tests of one rule share."""
+"""Helpers for the tests of one rule."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def found(code: str, story: Story) -> list[Finding]:
 
 
 def count(code: str, story: Story) -> int | None:
-    """The count of the one finding of that code; None where there is none."""
+    """The count of the one finding of that code; None if there is none."""
     findings = found(code, story)
     assert len(findings) < 2
     return findings[0].count if findings else None

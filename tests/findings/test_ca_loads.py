@@ -57,7 +57,7 @@ def test_it_says_for_what_and_how_long() -> None:
     assert "init_poolmanager" in finding.fix
 
 
-def test_where_the_clients_should_be_shared_it_is_no_finding_of_its_own() -> None:
+def test_where_the_clients_should_be_shared_there_is_no_second_finding() -> None:
     story = Story()
     for _ in range(MIN_LOADS):
         story.throwaway(ca_time=0.005, call_site=CallSite("a.py", 1, "f"))
@@ -75,7 +75,7 @@ def test_a_context_that_is_made_for_each_client_counts_to_its_cost() -> None:
 
 
 class Shared(HTTPAdapter):
-    """Passes one context on to all its connections."""
+    """Passes one context to all its connections."""
 
     def __init__(self, context: ssl.SSLContext) -> None:
         self.context = context

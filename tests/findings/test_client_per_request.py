@@ -33,7 +33,7 @@ def found_in(records: list[Record]) -> list[Finding]:
 
 
 def feed(rule: ClientPerRequest, record: Record) -> None:
-    """Hand a record to what reads its kind."""
+    """Pass a record to what reads its kind."""
     reader = getattr(rule, record.type, None)
     if reader is not None:
         reader(record)
@@ -87,7 +87,7 @@ def test_a_redirect_is_no_further_request_of_the_user() -> None:
 
 
 def polling(pause: float, times: int, keepalive: float | None = None) -> Story:
-    """Throwaway clients whose requests start ``pause`` seconds after the end of the one before."""
+    """Throwaway clients, each of which sends its requests ``pause`` seconds after the end of the request before."""
     story = Story()
     for _ in range(times):
         client = story.client(built_in=0.0)
@@ -142,7 +142,7 @@ def test_what_was_not_observed_costs_nothing() -> None:
 
 
 def parallel(rounds: int, width: int, peak: int | None = -1) -> Story:
-    """``rounds`` times ``width`` throwaway clients side by side."""
+    """``rounds`` times ``width`` throwaway clients at the same time."""
     story = Story()
     for _ in range(rounds):
         start = story.now
@@ -228,7 +228,7 @@ def test_clients_still_held_are_no_finding() -> None:
     assert not found(story)
 
 
-def test_clients_that_the_collector_took_are_one_in_whatever_order() -> None:
+def test_collected_clients_are_one_finding_in_any_order() -> None:
     story = Story()
     clients = [story.client() for _ in range(10)]
     for client in clients:
@@ -469,7 +469,7 @@ def test_the_parts_make_up_the_cost() -> None:
     assert finding.cost == pytest.approx(sum(finding.parts.values()))
 
 
-def test_the_line_of_a_package_stands_between() -> None:
+def test_the_line_of_a_package_is_named_as_well() -> None:
     sdk = CallSite("/lib/site-packages/somesdk/http.py", 7, "_client")
     (finding,) = found(throwaways(10, sdk_call_site=sdk))
     assert (finding.call_site, finding.sdk_call_site) == (LINE, sdk)
@@ -493,7 +493,7 @@ def test_the_line_of_a_package_stands_between() -> None:
         ("urllib3.request", "pool.request(…)"),
     ],
 )
-def test_the_fix_speaks_the_library(kind: str, words: str) -> None:
+def test_the_fix_uses_the_librarys_words(kind: str, words: str) -> None:
     (finding,) = found(throwaways(5, kind=kind))
     assert words in finding.fix
     assert kind in finding.sentence

@@ -42,7 +42,7 @@ def test_other_closes(reason: str, by: str) -> None:
     assert count("PS127", add(Story(), 10, reason, by)) is None
 
 
-def test_a_client_that_asks_now_and_then() -> None:
+def test_a_client_that_asks_for_it_now_and_then() -> None:
     story = add(add(Story(), 8), 2, "client_close")
     assert 8 / 10 == SHARE
     assert count("PS127", story) == 8

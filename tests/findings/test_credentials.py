@@ -1,4 +1,4 @@
-"""A client per user, each with credentials of its own, is never advised to be shared; a client per call still is."""
+"""A client per user with the user's own credentials is never advised to be shared; a client per call still is."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.servers import Running
 
 USERS = ("ann", "bob", "cem", "dia", "eva")
 Call = Callable[[str, str], Any]
-"""Builds a client, and makes a call or two, for a user of the server at the URL."""
+"""Builds a client for a user of the server at the URL, and makes a call or two."""
 
 
 def codes(call: Call, url: str) -> list[str]:
@@ -101,7 +101,7 @@ class Bearer(httpx.Auth):
 
 
 class Audit:
-    """Writes down what one user's client was answered."""
+    """Records what one user's client was answered."""
 
     def __init__(self, user: str) -> None:
         self.seen: list[str] = [user]
@@ -111,7 +111,7 @@ class Audit:
 
 
 def note(user: str, response: Any) -> None:
-    """Whose answer it was is the hook's to know."""
+    """Only the hook knows which user's answer it was."""
 
 
 HEADERS = (
@@ -134,8 +134,8 @@ OF_THEIR_OWN: dict[str, Call] = {
     "address in the base": lambda user, url: client(user, "x", base_url=f"{url}{user}/"),
     "basic": lambda user, url: httpx.get(url, auth=(user, "pw")),
     "basic of requests": lambda user, url: requests.get(url, auth=(user, "pw"), timeout=5),
-    "auth of an own class": lambda user, url: httpx.get(url, auth=Bearer(user)),
-    "auth of an own class of requests": lambda user, url: requests.get(url, auth=HeaderAuth(user), timeout=5),
+    "a custom auth class": lambda user, url: httpx.get(url, auth=Bearer(user)),
+    "a custom auth class of requests": lambda user, url: requests.get(url, auth=HeaderAuth(user), timeout=5),
     "cookies": lambda user, url: httpx.get(url, cookies={"sid": user}),
     "form": lambda user, url: requests.post(url, data={"username": "x", "password": user}, timeout=5),
     "json": lambda user, url: httpx.post(url, json={"password": user}),
@@ -158,7 +158,7 @@ _serial = itertools.count(1)
 
 
 def log(_: Any) -> None:
-    """The same hook for everybody."""
+    """The same hook for all clients."""
 
 
 def with_adapter(user: str, url: str) -> None:

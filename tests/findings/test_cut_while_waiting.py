@@ -41,7 +41,7 @@ def test_it_says_after_what_wait() -> None:
 
 
 @pytest.mark.parametrize("reason", ["timeout", "cancelled", "client_close_active"])
-def test_what_this_side_ended(reason: str) -> None:
+def test_requests_that_this_side_ended(reason: str) -> None:
     assert count("PS123", cut([60.0] * 5, reason)) is None
 
 

@@ -71,7 +71,7 @@ def test_a_client_per_request_says_that_sharing_hides_it() -> None:
 
 @contextmanager
 def silent(port: int) -> Iterator[tuple[str, int]]:
-    """An address that takes no connection and refuses none: its queue is full."""
+    """An address that neither accepts nor refuses connections: its queue is full."""
     with socket.socket() as full:
         full.bind(("127.0.0.2", port))
         full.listen(0)

@@ -1,4 +1,4 @@
-"""PS122: it fires where clients are collected in batches, and others built in their place."""
+"""PS122: it fires where clients are collected in batches, and replaced by new ones."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_below_and_at_the_threshold() -> None:
     assert count("PS122", batches(MIN_DEAD, size=1)) == MIN_DEAD
 
 
-def test_those_that_were_used_less_are_another_finding() -> None:
+def test_clients_that_were_used_less_are_another_finding() -> None:
     assert count("PS122", batches(4, requests=MIN_REQUESTS)) == 16
     assert count("PS122", batches(4, requests=MIN_REQUESTS - 1)) is None
 

@@ -7,7 +7,7 @@ from tests.findings.rule import count, found
 from tests.reports.stories import LINE, Story
 
 KEPT = 10
-"""What a story's pool may keep."""
+"""The limits of a story's pool."""
 
 
 def closed(
@@ -30,7 +30,7 @@ def test_below_and_at_the_threshold() -> None:
     assert count("PS111", closed(MIN_EARLY, 0)) == MIN_EARLY
 
 
-def test_only_while_fewer_are_idle_than_may_be() -> None:
+def test_only_while_fewer_are_idle_than_allowed() -> None:
     assert count("PS111", closed(10, KEPT - 1)) == 10
     assert count("PS111", closed(10, KEPT)) is None
     assert count("PS111", closed(10, None)) is None

@@ -1,4 +1,4 @@
-"""PS109: it fires where a client has open connections of another loop than the one it is used in."""
+"""PS109: it fires where a client is used in one loop and has open connections of another."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_connections_that_were_closed_do_not_matter() -> None:
     assert count("PS109", used(1, 2, 3, closed=True)) is None
 
 
-def test_without_a_loop_there_is_nothing_to_say() -> None:
+def test_without_a_loop_there_is_no_finding() -> None:
     assert count("PS109", used(None, None, None)) is None
 
 

@@ -1,4 +1,4 @@
-"""A bounded number of habits: what is known of each is right, and a finding is given up last."""
+"""A bounded number of habits: everything known of each is right, and findings are dropped last."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from poolscope.findings.churn import Churn
 from poolscope.findings.habits import Habit, Habits
 
 MOST = 6
-"""Habits that are known at once, and two of the oldest that are looked at: small, so that it is often full."""
+"""How many habits are kept, and how many of the oldest are examined: few, so that it is often full."""
 OLDEST = 2
 ENOUGH = 3
-"""Clients that make a finding."""
+"""The number of clients that makes a finding."""
 KINDS = 10
 
 Steps = list[tuple[int, int]]
-"""(habit, clients that it has more)."""
+"""(habit, how many more clients it has)."""
 
 
 @pytest.fixture(autouse=True)
@@ -44,8 +44,8 @@ def add(habits: Habits, steps: Steps) -> None:
         habits[habit(number)].clients += clients
 
 
-def told(habits: Habits) -> dict[int, int]:
-    """Habit → clients, of those that are a finding."""
+def counts(habits: Habits) -> dict[int, int]:
+    """Habit → clients, of the habits that are findings."""
     return {about.pid: churn.clients for about, churn in habits.found()}
 
 
@@ -53,29 +53,29 @@ def check(steps: Steps, later: Steps) -> None:
     habits = Habits(is_finding)
     sums: Counter[int] = Counter()
     for number, clients in steps:
-        before = told(habits)
+        before = counts(habits)
         add(habits, [(number, clients)])
         sums[number] += clients
-        lost = before.keys() - told(habits).keys()
+        lost = before.keys() - counts(habits).keys()
         assert len(habits) <= MOST
         assert len(lost) <= 1
-        if lost:  # only where all that may be forgotten are findings
+        if lost:  # only where everything that may be dropped is a finding
             assert list(before)[:OLDEST] == [*lost, *list(before)[1:OLDEST]]
             assert len(before) >= OLDEST
-    found = told(habits)
+    found = counts(habits)
     assert all(ENOUGH <= clients <= sums[number] for number, clients in found.items()), "none is invented"
     if len(sums) <= MOST:
         in_order = {number: sums[number] for number in sums if sums[number] >= ENOUGH}
         assert list(found.items()) == list(in_order.items())
 
     other = habits.copy()
-    assert told(other) == found
+    assert counts(other) == found
     add(other, later)
-    assert told(habits) == found, "what a copy learns stays with it"
+    assert counts(habits) == found, "what a copy learns stays with it"
     if len({*sums, *(number for number, _ in later)}) <= MOST:
         for number, clients in later:
             sums[number] += clients
-        assert told(other) == {number: sums[number] for number in sums if sums[number] >= ENOUGH}
+        assert counts(other) == {number: sums[number] for number in sums if sums[number] >= ENOUGH}
 
 
 STEPS = st.lists(st.tuples(st.integers(0, KINDS - 1), st.integers(0, 4)), max_size=40)
@@ -84,13 +84,13 @@ FEW = st.lists(st.tuples(st.integers(0, MOST - 1), st.integers(0, 4)), max_size=
 
 @settings(deadline=None)
 @given(STEPS, STEPS)
-def test_whatever_comes_none_is_invented(steps: Steps, later: Steps) -> None:
+def test_no_habit_is_invented(steps: Steps, later: Steps) -> None:
     check(steps, later)
 
 
 @settings(deadline=None)
 @given(FEW, FEW)
-def test_as_long_as_there_is_room_all_is_known(steps: Steps, later: Steps) -> None:
+def test_with_enough_room_everything_is_known(steps: Steps, later: Steps) -> None:
     check(steps, later)
 
 
@@ -135,7 +135,7 @@ def everything_is_found(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Habits, "found", all_of_them)
 
 
-def one_that_comes_again_begins_anew(patch: pytest.MonkeyPatch) -> None:
+def a_habit_that_comes_again_starts_at_zero(patch: pytest.MonkeyPatch) -> None:
     known = Habits.__getitem__
 
     def anew(self: Habits, about: Habit) -> Churn:
@@ -153,7 +153,7 @@ FAULTS = (
     the_oldest_is_forgotten_finding_or_not,
     findings_are_forgotten_first,
     everything_is_found,
-    one_that_comes_again_begins_anew,
+    a_habit_that_comes_again_starts_at_zero,
 )
 
 

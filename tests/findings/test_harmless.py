@@ -1,4 +1,4 @@
-"""PS101: what is information only, and what the saving leaves out."""
+"""PS101: what is only information, and what the saving leaves out."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.findings.rule import found
 from tests.reports.stories import Story
 
 COST = 0.01 + 0.01 + 0.005
-"""Of building, connecting and closing one of a story's clients."""
+"""The cost of building, connecting and closing one of a story's clients."""
 
 
 def churn(clients: int = 10, took: float = 0.02, length: int | None = None, **exchange: Any) -> Finding:
@@ -55,7 +55,7 @@ def test_a_load_test() -> None:
     assert "load test" in finding.notes[-1]
 
 
-def test_large_answers_have_more_to_be_had() -> None:
+def test_large_answers_may_save_more_than_promised() -> None:
     assert not churn(length=FIRST_PACKETS).notes
     assert not churn(length=None).notes
     (note,) = churn(length=FIRST_PACKETS + 1).notes

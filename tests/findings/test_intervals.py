@@ -1,4 +1,4 @@
-"""Busy time is exact while it remembers, and too small rather than too large when it forgets."""
+"""Busy time is exact while it remembers everything, and too small rather than too large when it forgets."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_exact_in_any_order_while_it_remembers(spans: list[tuple[float, float]])
 
 @settings(deadline=None)
 @given(SPANS)
-def test_exact_at_any_length_where_they_come_by_their_starts(spans: list[tuple[float, float]]) -> None:
+def test_exact_at_any_length_if_sorted_by_start(spans: list[tuple[float, float]]) -> None:
     assert busy(sorted(spans)).elapsed == exact(spans)
 
 

@@ -27,7 +27,7 @@ def test_times_below_and_at_the_threshold() -> None:
     assert count("PS107", polled(MIN_EXPIRED, 6.0)) == MIN_EXPIRED
 
 
-def test_a_pause_that_nobody_would_keep_a_connection_for() -> None:
+def test_a_pause_too_long_to_keep_a_connection() -> None:
     assert count("PS107", polled(5, 5.0 * TIMES)) == 5
     assert count("PS107", polled(5, 5.0 * TIMES + 0.1)) is None
 

@@ -1,4 +1,4 @@
-"""PS113: it fires where each request opens a connection only to be sent elsewhere."""
+"""PS113: it fires where each request opens a connection only to be redirected."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_below_and_at_the_threshold() -> None:
     assert count("PS113", redirected(MIN_REDIRECTED)) == MIN_REDIRECTED
 
 
-def test_it_says_where_to_ask() -> None:
+def test_it_names_the_address_to_use() -> None:
     (finding,) = found("PS113", redirected(4))
     assert (finding.origin, finding.call_site, finding.severity) == (ORIGIN, LINE, "info")
     assert TARGET in finding.fix

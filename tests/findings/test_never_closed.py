@@ -1,4 +1,4 @@
-"""PS102: it fires where one line has built many clients that are all open at the end."""
+"""PS102: it fires where one line has built many clients, and all are open at the end."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_one_for_the_whole_program() -> None:
     assert count("PS102", kept(1, requests=10_000)) is None
 
 
-def test_clients_that_are_not_alike() -> None:
+def test_clients_that_differ() -> None:
     story = Story()
     for number in range(100):
         client = story.client(settings=number + 1)

@@ -22,7 +22,7 @@ Left = list[Connection]
 
 
 def gone(story: Story, number: int, answers: int = 1, **connection: Any) -> Left:
-    """Clients that each had an answer, and were closed before their connection; each has its credential."""
+    """Clients that each got an answer, and were closed before their connection; each has its own credential."""
     left = []
     for each in range(number):
         client = story.client("requests.get", built_in=0.0, settings=each + 1)
@@ -40,7 +40,7 @@ def let_go(story: Story, connections: Left) -> None:
 
 
 def ended(story: Story, connections: Left) -> Story:
-    """The program ends, and these are still open."""
+    """The program ends while these are still open."""
     story.records += connections
     return story
 
@@ -77,7 +77,7 @@ def test_it_names_the_line() -> None:
     assert "12 connections of clients (requests.get)" in finding.sentence
 
 
-def test_one_after_the_other_is_what_a_variable_does() -> None:
+def test_one_after_the_other_is_a_reassigned_variable() -> None:
     story = Story()
     for _ in range(3 * MIN_PINNED):
         left = gone(story, 1)
@@ -146,4 +146,4 @@ def test_kept_responses(server: Running, get: Callable[[str, int], Any]) -> None
     assert not captured.findings
     assert len(kept) == len(texts)
     kept.clear()
-    gc.collect()  # what nobody closes is to be warned of in this test
+    gc.collect()  # this test must not be warned of unclosed objects

@@ -48,11 +48,11 @@ def test_one_pool_timeout_of_any_length_is_enough() -> None:
 
 
 @pytest.mark.parametrize("error", ["urllib3.exceptions.EmptyPoolError", "httpcore.PoolTimeout"])
-def test_whatever_the_library_calls_it(error: str) -> None:
+def test_every_librarys_name_for_it(error: str) -> None:
     assert count("PS105", in_vain(0.5, error=error)) == 1
 
 
-def test_what_somebody_else_gave_up_must_have_waited_long() -> None:
+def test_a_wait_that_the_program_gave_up_must_have_been_long() -> None:
     assert count("PS105", in_vain(HOPELESS - 0.1, error="asyncio.CancelledError")) is None
     assert count("PS105", in_vain(HOPELESS, error="asyncio.CancelledError")) == 1
 
@@ -71,7 +71,7 @@ def test_a_pool_that_was_never_full_made_nobody_wait() -> None:
     assert count("PS105", in_vain(0.001, connections=9)) == 1
 
 
-def test_open_responses_that_others_give_up_for_are_a_warning() -> None:
+def test_open_responses_that_make_others_give_up_are_a_warning() -> None:
     story = in_vain(*[LONG] * MIN_WAITED, error="asyncio.CancelledError", holders=[held(10, "reading")])
     assert the_finding(story).severity == "warning"
     story = in_vain(*[LONG] * MIN_WAITED, error="asyncio.CancelledError", holders=[held(10)])

@@ -14,7 +14,7 @@ from tests.reports.stories import LINE, Story
 def bursts(
     times: int, at_once: int, kept: int = 10, reason: str = "pool_full", kind: str = "requests.Session"
 ) -> Story:
-    """Bursts on one pool: each opens what the one before did not leave, and leaves ``kept``."""
+    """Bursts on one pool: each opens the connections that the burst before did not leave, and leaves ``kept``."""
     story = Story()
     client = story.client(kind=kind)
     pool = story.pool(client, most=None)

@@ -1,4 +1,4 @@
-"""`tests/findings/programs`: the healthy ones are silent, and the sick ones are named at the line that a reader would expect."""
+"""`tests/findings/programs`: healthy ones are silent, sick ones are named at the line that a reader would expect."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from tests.servers import Certificates, Running, ServerConfig, in_thread
 
 pytestmark = [
     pytest.mark.load,
-    # Some leave their clients to the end of the process, and some of those are sick for it.
+    # Some keep their clients until the process ends, and for some of them that is the sickness.
     pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 
 PROGRAMS = Path(__file__).parent / "programs"
 OF_THEIR_OWN = ("children", "task_queue", "graceful_shutdown", "suite_on_sockets")
-"""Healthy programs that fork, get signals or run pytest: each needs a process of its own."""
+"""Healthy programs that fork, get signals or run pytest, so each needs its own process."""
 HEALTHY = sorted(path for path in (PROGRAMS / "healthy").glob("*.py") if path.stem not in OF_THEIR_OWN)
 
 EXPECTED = {
     "refusing_keepalive": ["PS106"],
 }
-"""Healthy programs with a warning that nothing in them can help: the fault is the server's, and the finding says so."""
+"""Healthy programs with a warning that they cannot help: the fault is the server's, and the finding says so."""
 
 SICK: dict[str, str | None] = {
     "cache_that_misses": "PS102",
@@ -51,7 +51,7 @@ SICK: dict[str, str | None] = {
     "in_an_sdk_of_ours": "PS101",
     "in_exec": "PS101",
     "map_of_gets": "PS101",
-    # A client cannot be shared by two loops, and docs/symptoms.md counts a client per loop as no fault.
+    # Two loops cannot share a client, and docs/symptoms.md counts a client per loop as no fault.
     "run_per_item": None,
     "small_pool": "PS104",
     "starved_pool": "PS105",
@@ -62,7 +62,7 @@ SICK: dict[str, str | None] = {
 """Program → its finding; None with the reason why there is none."""
 
 INFORMATION = {
-    # What it costs depends on the machine, and may be next to nothing.
+    # Its cost depends on the machine, and may be next to nothing.
     "small_pool": {"info", "warning"},
     # A program may mean to queue, and to have a new connection each time (healthy/health_checker.py).
     "starved_pool": {"info"},
@@ -72,12 +72,12 @@ INFORMATION = {
 OPEN_AT_EXIT = "cache_that_misses"
 
 ELSEWHERE = {"in_exec": "<rule discount>"}
-"""Where the line is in no file."""
+"""Used where the line is in no file."""
 
 
 @pytest.fixture(scope="module")
 def servers(certificates: Certificates) -> Iterator[dict[str, Running]]:
-    """Each by the environment's name for it."""
+    """Addresses by the name of their environment variable."""
     with ExitStack() as stack, pytest.MonkeyPatch.context() as patch:
 
         def serve(config: ServerConfig) -> Running:
@@ -98,7 +98,7 @@ def servers(certificates: Certificates) -> Iterator[dict[str, Running]]:
 
 
 def run(program: Path) -> testing.Capture:
-    """The program in this process; it may leave by sys.exit(0)."""
+    """Run the program in this process; it may leave by sys.exit(0)."""
     with testing.capture() as captured:
         try:
             runpy.run_path(str(program), run_name="__main__")
@@ -117,7 +117,7 @@ def lines_of(program: Path) -> list[int]:
     return [number for number, line in enumerate(lines, 1) if re.search("# (or )?here$", line)]
 
 
-def test_every_program_has_its_place() -> None:
+def test_every_program_is_listed() -> None:
     assert {path.stem for path in (PROGRAMS / "sick").glob("*.py")} == set(SICK)
     healthy = {path.stem for path in (PROGRAMS / "healthy").glob("*.py")}
     assert {*OF_THEIR_OWN, *EXPECTED} <= healthy
@@ -132,7 +132,7 @@ def test_a_healthy_one_is_silent(servers: dict[str, Running], program: Path) -> 
 
 
 def saved(program: Path, tmp_path: Path) -> list[records.Record]:
-    """What ``poolscope run`` saves of the program."""
+    """The records that ``poolscope run`` saves of the program."""
     file = tmp_path / "saved.jsonl"
     command = [sys.executable, "-m", "poolscope", "run", "--save", str(file), "--quiet", str(program)]
     done = subprocess.run(
@@ -144,7 +144,7 @@ def saved(program: Path, tmp_path: Path) -> list[records.Record]:
 
 @pytest.mark.processes
 @pytest.mark.parametrize("name", OF_THEIR_OWN)
-def test_a_healthy_one_in_processes_of_its_own_is_silent(
+def test_a_healthy_one_in_its_own_processes_is_silent(
     servers: dict[str, Running], name: str, tmp_path: Path
 ) -> None:
     stream = saved(PROGRAMS / "healthy" / f"{name}.py", tmp_path)

@@ -1,4 +1,4 @@
-"""PS112: it fires where a forwarding proxy ends connections after one answer, and PS106 does not."""
+"""PS112: it fires where a forwarding proxy closes connections after one answer; PS106 does not."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_below_and_at_the_threshold() -> None:
 
 
 @pytest.mark.parametrize(("via", "code"), [("forward", "PS112"), ("tunnel", "PS106"), ("direct", "PS106")])
-def test_who_is_at_the_other_end(via: str, code: str) -> None:
+def test_only_a_proxy_at_the_other_end_counts(via: str, code: str) -> None:
     story = through(via, 10)
     assert [each for each in ("PS106", "PS112") if count(each, story)] == [code]
 
@@ -60,7 +60,9 @@ def by_httpx(proxy: str, url: str) -> None:
 
 
 @pytest.mark.parametrize("program", [by_requests, by_httpx])
-def test_a_proxy_that_does_and_one_that_does_not(server: Running, program: Callable[[str, str], Any]) -> None:
+def test_a_proxy_that_closes_and_a_proxy_that_does_not(
+    server: Running, program: Callable[[str, str], Any]
+) -> None:
     for close_after, expected in ((1, ["PS112"]), (None, [])):
         with (
             in_thread(ServerConfig("proxy", close_after=close_after)) as proxy,

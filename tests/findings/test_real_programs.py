@@ -1,4 +1,4 @@
-"""PS101 on real clients and a real server: it fires where it should, and well-behaved programs hear nothing."""
+"""PS101 on real clients and a real server: it fires where it should, and stays silent for well-behaved programs."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def async_client_each(url: str) -> None:
     asyncio.run(main())
 
 
-# Clients that nobody closes are the point of one of them.
+# Some of these programs leave clients open on purpose.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
 @pytest.mark.parametrize(
     ("program", "kind"),
@@ -169,7 +169,7 @@ def different_addresses_of_managers(url: str) -> None:
 
 
 class SourceAddressAdapter(HTTPAdapter):
-    """As that of requests-toolbelt."""
+    """Like the adapter of requests-toolbelt."""
 
     def __init__(self, address: str) -> None:
         self.address = address
@@ -262,7 +262,7 @@ def test_a_server_that_closes_without_a_word(server: Running, client: Any) -> No
 
 
 class Api:
-    """A package of the program's own."""
+    """A package that belongs to the program."""
 
     def __init__(self) -> None:
         self.session = requests.Session()
@@ -297,7 +297,7 @@ def test_in_several_threads_no_saving_is_promised(server: Running) -> None:
     assert finding.saving is None
 
 
-def test_calls_of_a_pool_that_is_not_watched_have_no_line_and_a_fix_all_the_same(server: Running) -> None:
+def test_calls_of_an_unwatched_pool_have_a_fix_but_no_line(server: Running) -> None:
     def program(url: str) -> None:
         with ThreadPool(2) as pool:
             pool.map(requests.get, [url] * 20)

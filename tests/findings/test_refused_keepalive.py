@@ -1,4 +1,4 @@
-"""PS106: it fires where the server ends connections after one answer, by header, by version or silently."""
+"""PS106: it fires where the server closes connections after one answer: by header, by version or silently."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_a_close_after_a_while_is_a_timeout() -> None:
     assert count("PS106", served(10, "server_closed_idle", idle=AT_ONCE + 0.01)) is None
 
 
-def test_what_the_client_closes_is_not_refused() -> None:
+def test_a_close_by_the_client_is_not_a_refusal() -> None:
     assert count("PS106", served(10, "connection_close_header", closed_by="client")) is None
     assert count("PS106", served(10, "client_close", closed_by="client")) is None
 
@@ -80,7 +80,7 @@ def test_a_server_that_refuses_now_and_then() -> None:
     assert count("PS106", story) is None
 
 
-def test_what_the_client_closes_at_once_proves_nothing() -> None:
+def test_an_immediate_close_by_the_client_proves_nothing() -> None:
     story = served(8)
     add(story, 20, "client_close", idle=SETTLED - 0.01, closed_by="client")
     assert count("PS106", story) == 8

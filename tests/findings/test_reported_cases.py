@@ -1,4 +1,4 @@
-"""Programs after public reports: what poolscope says of each, and that it says nothing of the fixed one."""
+"""Programs after public reports: what poolscope says of each, and that it is silent about the fixed version."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ STREAMS = 4
 
 
 async def opens_streams(url: str, trust: Any, reads: bool) -> None:
-    """headroomlabs-ai/headroom#2882: HTTP/2 streams that nobody reads, until there are no more."""
+    """headroomlabs-ai/headroom#2882: HTTP/2 streams that are never read, until there are no more."""
 
     async def open_stream(client: httpx.AsyncClient, number: int) -> None:
         request = client.build_request("POST", f"{url}v1/messages/{number}")
@@ -69,7 +69,7 @@ async def opens_streams(url: str, trust: Any, reads: bool) -> None:
         await asyncio.gather(*waiting, return_exceptions=True)
 
 
-def test_streams_that_nobody_reads(certificates: Certificates) -> None:
+def test_streams_that_are_never_read(certificates: Certificates) -> None:
     config = ServerConfig("http2", certificate=certificates.server, streams=STREAMS)
     with in_thread(config) as server:
         with testing.capture() as captured:

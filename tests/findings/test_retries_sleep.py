@@ -1,4 +1,4 @@
-"""PS120: it fires where retries within one call lie apart, and adds up the time between them."""
+"""PS120: it fires where retries within one call are far apart, and adds up the time between them."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ def test_it_says_who_slept_and_why() -> None:
     assert "after ReadTimeoutError" in finding.sentence
 
 
-def test_retries_at_once_sleep_nothing() -> None:
+def test_immediate_retries_do_not_sleep() -> None:
     assert count("PS120", retried([MOMENT / 2] * 1_000)) is None
 
 
 @pytest.mark.parametrize("relation", ["redirect", "auth"])
-def test_other_steps_are_no_retries(relation: str) -> None:
+def test_other_steps_are_not_retries(relation: str) -> None:
     assert count("PS120", retried([2.0], relation=relation)) is None

@@ -14,7 +14,7 @@ from tests.reports.stories import LINE, ORIGIN, Story
 
 
 class Dear(Rule):
-    """Finds that everything is dear."""
+    """A rule that finds everything expensive."""
 
     code: ClassVar[str] = "PS001"
     title: ClassVar[str] = "dear"
@@ -25,7 +25,7 @@ class Dear(Rule):
 
 
 class Reading(Rule):
-    """Remembers the connections it is given."""
+    """A rule that remembers the connections it gets."""
 
     code: ClassVar[str] = "PS002"
     title: ClassVar[str] = "reading"
@@ -41,7 +41,7 @@ class Reading(Rule):
 
 
 class Broken(Rule):
-    """Raises wherever it is asked."""
+    """A rule that raises in a given place."""
 
     code: ClassVar[str] = "PS003"
     title: ClassVar[str] = "broken"
@@ -72,7 +72,7 @@ def test_a_rule_gets_what_it_reads() -> None:
     assert [type(record) for record in reading.seen] == [Connection, Connection]
 
 
-def test_one_that_raises_is_switched_off_and_reported() -> None:
+def test_a_rule_that_raises_is_switched_off_and_reported() -> None:
     findings = fed(Broken(), Dear())
     assert findings.failed == {"PS003": "ZeroDivisionError"}
     assert [finding.code for finding in findings.found()] == ["PS001"]
@@ -108,7 +108,7 @@ def test_what_costs_next_to_nothing_is_info() -> None:
     assert weighed(None, ran=60.0) == "warning"
 
 
-def test_where_more_is_at_stake_than_time_it_stays() -> None:
+def test_a_finding_about_more_than_time_stays_a_warning() -> None:
     class Failing(Dear):
         by_cost = False
 
@@ -128,5 +128,5 @@ def test_processes_have_clocks_of_their_own() -> None:
     assert finding == replace(Dear().findings()[0], severity="warning")
 
 
-def test_nobody_is_called_where_no_rule_reads() -> None:
+def test_records_that_no_rule_reads_call_no_rule() -> None:
     assert not any(Findings([Dear()])._readers.values())

@@ -1,4 +1,4 @@
-"""Packages that people really use, against a server on loopback: as their documentation says, and badly."""
+"""Popular packages against a server on loopback, used as their documentation says, and badly."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class Server(ThreadingHTTPServer):
-    """Closes what its clients leave open."""
+    """Closes what the package's clients leave open."""
 
     daemon_threads = True
 
@@ -127,7 +127,7 @@ SDKS: dict[str, Sdk] = {
 }
 
 
-# What these packages leave to the collector is theirs.
+# What these packages leave to the garbage collector is their affair.
 @pytest.mark.filterwarnings("default")
 @pytest.mark.parametrize("name", SDKS)
 def test_one_client_for_all_requests_is_silent(url: str, name: str) -> None:
@@ -142,7 +142,7 @@ def test_one_client_for_all_requests_is_silent(url: str, name: str) -> None:
 
 @pytest.mark.filterwarnings("default")
 @pytest.mark.parametrize("name", SDKS)
-def test_a_client_for_each_request_has_a_line_of_this_file(url: str, name: str) -> None:
+def test_a_client_per_request_has_a_line_of_this_file(url: str, name: str) -> None:
     sdk = SDKS[name]
     with testing.capture() as captured:
         for _ in range(TIMES):

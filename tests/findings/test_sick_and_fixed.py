@@ -1,4 +1,4 @@
-"""Pairs of programs on a real server: the sick one has its finding at its line, the fixed one has none."""
+"""Pairs of programs on a real server: the sick program has its finding at its line, the fixed one has none."""
 
 from __future__ import annotations
 
@@ -307,10 +307,10 @@ PAIRS: dict[str, tuple[str, Program, Program]] = {
 SHARED: dict[Program, Callable[..., Any]] = {
     closed_but_not_given_back: one_slot, polls_in_a_small_pool: long_polls, one_client_for_all_loops: in_a_loop, small_pool: bursts, expires: polls, retries_slowly: retries, impatient: gives_up, dying_threads: in_batches,
 }  # fmt: skip
-"""Where the line of a program really is."""
+"""The program's real line."""
 
 
-# Answers and clients that nobody closes are the point of some of them.
+# Some of these programs leave answers and clients open on purpose.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
 @pytest.mark.parametrize("pair", PAIRS)
 def test_the_sick_one_has_it_at_its_line(server: Running, pair: str) -> None:

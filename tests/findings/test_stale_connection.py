@@ -1,4 +1,4 @@
-"""PS108: it fires where a request failed at once on a connection that had been idle, because the server had closed it."""
+"""PS108: it fires where a request failed at once on a connection that the server had closed while it was idle."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_other_failures(changes: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("reason", ["timeout", "cancelled", "protocol_error", "client_close_active"])
-def test_what_the_server_did_not_do(reason: str) -> None:
+def test_closes_that_are_not_the_servers(reason: str) -> None:
     assert count("PS108", failed(reason=reason)) is None
 
 

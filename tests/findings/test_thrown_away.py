@@ -69,7 +69,7 @@ def test_connections_that_live_on_are_counted_too() -> None:
     assert severity(story) == "info"
 
 
-def test_cancelled_by_a_deadline_is_like_a_timeout_and_by_the_program_information() -> None:
+def test_a_cancel_by_a_deadline_is_like_a_timeout_and_by_the_program_information() -> None:
     near, far = 0.2 * (1 - ALIKE) + 0.001, 0.2 * (1 - ALIKE) - 0.001
     assert severity(given_up(10, "cancelled", (0.2, near))) == "warning"
     assert severity(given_up(10, "cancelled", (0.2, far))) == "info"

@@ -1,4 +1,4 @@
-"""A client per request in every disguise: the finding is at the line that ends with ``# here``, once."""
+"""A client per request in every disguise: one finding, at the line that ends with ``# here``."""
 
 from __future__ import annotations
 
@@ -326,7 +326,7 @@ def a_sorted_key(url: str) -> None:
 
 
 class Item(NamedTuple):
-    """Something whose price is asked for."""
+    """An article with a price to look up."""
 
     name: str
 
@@ -406,7 +406,7 @@ def line_of(program: Callable[..., Any]) -> int:
     return line
 
 
-# Clients that nobody closes are the point of some of them.
+# Some of these programs leave clients open on purpose.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.__name__)
 def test_the_right_line(server: Running, program: Program) -> None:
@@ -429,7 +429,7 @@ def test_the_line_of_a_method(server: Running) -> None:
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
 @pytest.mark.parametrize("name", ["<string>", "<generated>", "made.py"])
-def test_code_that_was_made_at_run_time(server: Running, name: str) -> None:
+def test_code_made_at_run_time(server: Running, name: str) -> None:
     source = f"import requests\nfor _ in range({TIMES}):\n    requests.get(url, timeout=5)\n"
     with testing.capture() as captured:
         exec(compile(source, name, "exec"), {"url": server.url("/")})

@@ -1,4 +1,4 @@
-"""PS103: it fires where answers are closed or dropped before they were read, at the price of their connections."""
+"""PS103: it fires where answers are closed or dropped before they are read, which costs their connections."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_responses_that_one_thread_left_open() -> None:
     assert "3 open to the end" in finding.sentence
 
 
-def test_responses_that_somebody_may_be_reading() -> None:
+def test_responses_that_may_still_be_read() -> None:
     assert count("PS103", kept_open(10, at_exit=False)) is None
     assert count("PS103", kept_open(10, thread=lambda number: number)) is None
     assert count("PS103", kept_open(10, task=lambda number: f"Task-{number}")) is None

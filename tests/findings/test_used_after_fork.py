@@ -31,7 +31,7 @@ def test_it_is_a_warning_whatever_it_cost() -> None:
     assert (finding.severity, finding.cost) == ("warning", None)
 
 
-def test_a_connection_that_is_merely_closed_in_the_child() -> None:
+def test_a_connection_that_the_child_only_closes() -> None:
     story = Story()
     story.disconnect(story.connect(story.client(), inherited=True), "gc")
     assert count("PS110", story) is None

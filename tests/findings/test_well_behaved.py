@@ -1,4 +1,4 @@
-"""Programs that do nothing wrong: no warning for any of them, and nothing untrue as information."""
+"""Programs that do nothing wrong: no warning for any of them, and no untrue information."""
 
 from __future__ import annotations
 

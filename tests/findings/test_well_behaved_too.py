@@ -1,4 +1,4 @@
-"""More programs that do nothing wrong, as people write them: no warning, and nothing untrue as information."""
+"""More programs that do nothing wrong, as people write them: no warning, and no untrue information."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def server() -> Iterator[Running]:
 
 
 class Repository:
-    """What a service has: one client, built once, used by all of its methods."""
+    """A service's client: built once, used by all its methods."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -86,7 +86,7 @@ def a_cached_client(url: str) -> None:
 
 @dataclass
 class Lazy:
-    """Builds its session when it is first needed."""
+    """Builds its session on first use."""
 
     made: list[requests.Session] = field(default_factory=list)
 

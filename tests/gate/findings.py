@@ -1,4 +1,4 @@
-"""Findings to put before a gate."""
+"""Findings for the tests of a gate."""
 
 from __future__ import annotations
 

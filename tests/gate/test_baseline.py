@@ -20,7 +20,7 @@ def of(root: Path, **changes: Any) -> Fingerprint:
     return Fingerprint.of(finding(root, **changes), str(root))
 
 
-def test_what_is_written_is_read_again_sorted_and_each_once(tmp_path: Path) -> None:
+def test_a_written_baseline_is_read_back_sorted_and_without_duplicates(tmp_path: Path) -> None:
     path = tmp_path / "known.json"
     first, second = of(tmp_path), of(tmp_path, code="PS104")
     baseline.write(str(path), [second, first, first])
@@ -29,7 +29,7 @@ def test_what_is_written_is_read_again_sorted_and_each_once(tmp_path: Path) -> N
     assert str(tmp_path) not in path.read_text()
 
 
-def test_it_is_the_same_at_another_line_on_another_server_in_another_checkout(tmp_path: Path) -> None:
+def test_it_matches_at_another_line_on_another_server_and_in_another_checkout(tmp_path: Path) -> None:
     elsewhere = tmp_path / "checkout"
     site = replace(WHERE, file=str(elsewhere / WHERE.file), line=77)
     moved = finding(call_site=site, origin="http://127.0.0.1:9", count=9)
@@ -48,7 +48,7 @@ def test_it_is_the_same_at_another_line_on_another_server_in_another_checkout(tm
     ],
     ids=["code", "kind", "file", "function", "no line"],
 )
-def test_it_is_another_with_another(changes: dict[str, Any]) -> None:
+def test_a_different_part_makes_a_different_entry(changes: dict[str, Any]) -> None:
     assert Fingerprint.of(finding(**changes), "/srv") != Fingerprint.of(finding(), "/srv")
     assert Fingerprint.of(finding(**changes), "/srv").digest() != Fingerprint.of(finding(), "/srv").digest()
 
@@ -77,7 +77,7 @@ def test_an_installed_package_has_the_same_path_in_every_environment() -> None:
     ],
     ids=["not there", "no JSON", "a list", "newer", "no list", "a word", "half", "deep"],
 )
-def test_a_file_that_is_none_is_one_error_that_names_it(
+def test_an_invalid_baseline_is_one_error_that_names_the_file(
     tmp_path: Path, content: str | None, says: str
 ) -> None:
     path = tmp_path / "known.json"
@@ -88,6 +88,6 @@ def test_a_file_that_is_none_is_one_error_that_names_it(
     assert str(path) in str(error.value)
 
 
-def test_a_place_where_it_cannot_be_written_is_an_error(tmp_path: Path) -> None:
+def test_a_place_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="can't write"):
         baseline.write(str(tmp_path / "no" / "known.json"), [])

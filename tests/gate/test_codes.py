@@ -1,4 +1,4 @@
-"""Which findings fail a run, as a person writes it."""
+"""Which findings fail a run, as a person writes them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from poolscope.recording.errors import UsageError
 from tests.gate.findings import finding
 
 
-def test_codes_are_written_with_commas_or_blanks_and_in_any_case() -> None:
+def test_codes_may_have_commas_or_blanks_and_any_case() -> None:
     assert codes("ps101, PS103 PS104", "here") == ("PS101", "PS103", "PS104")
 
 
@@ -43,6 +43,6 @@ def test_a_code_counts_whatever_its_severity(asked: str, severity: str, fails: b
     assert FailOn.parse(asked, "--fail-on").fails(finding(severity=severity)) is fails
 
 
-def test_nothing_fails_where_nothing_was_asked_for() -> None:
+def test_nothing_fails_without_an_option() -> None:
     assert not FailOn()
     assert not FailOn().fails(finding())

@@ -59,7 +59,7 @@ def test_it_counts_for_its_statement_and_no_other(
 
 
 @pytest.mark.parametrize("written", ["ignore", "ignore[]", "ignore[PS101, PS9]"])
-def test_one_that_cannot_be_read_is_an_error_with_its_file_and_line(tmp_path: Path, written: str) -> None:
+def test_an_invalid_comment_is_an_error_with_its_file_and_line(tmp_path: Path, written: str) -> None:
     path = tmp_path / "source.py"
     path.write_text(f"x = 1\ny = 2  # poolscope: {written}\n")
     comments = Comments()
@@ -79,18 +79,18 @@ def test_one_that_cannot_be_read_is_an_error_with_its_file_and_line(tmp_path: Pa
     ],
     ids=["empty", "no Python", "unknown encoding", "not UTF-8", "not there"],
 )
-def test_a_file_that_is_no_source_has_none(tmp_path: Path, content: bytes | None) -> None:
+def test_a_file_that_is_not_source_has_no_comments(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "source.py"
     if content is not None:
         path.write_bytes(content)
     assert at(path, 3) == []
 
 
-def test_it_is_no_matter_that_code_has_no_file() -> None:
+def test_code_without_a_file_does_no_harm() -> None:
     assert at(Path("<string>"), 1) == []
 
 
-def test_what_python_would_warn_of_in_the_file_neither_shows_nor_hides_it(tmp_path: Path) -> None:
+def test_a_warning_about_the_file_neither_appears_nor_hides_a_comment(tmp_path: Path) -> None:
     path = tmp_path / "old.py"
     path.write_text("one = requests.get(\n    'http://x',  # poolscope: ignore[PS101]\n    data='\\d',\n)\n")
     assert at(path, 1) == [("PS101",)]

@@ -10,7 +10,7 @@ from poolscope.gate.config import config_for
 from poolscope.recording.errors import UsageError
 
 
-def test_the_nearest_pyproject_above_counts(tmp_path: Path) -> None:
+def test_the_nearest_pyproject_counts(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text(
         '[tool.poolscope]\nbaseline = "ci/known.json"\nignore = ["PS106", "PS101:scripts/*.py"]\n'
     )
@@ -25,7 +25,7 @@ def test_the_nearest_pyproject_above_counts(tmp_path: Path) -> None:
     ]
 
 
-def test_a_project_that_says_nothing_ignores_nothing(tmp_path: Path) -> None:
+def test_a_project_without_a_table_ignores_nothing(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text("[project]\nname = 'shop'\n")
     settings = config_for(str(tmp_path))
     assert (settings.root, settings.ignores, settings.baseline) == (str(tmp_path), (), None)

@@ -1,4 +1,4 @@
-"""``CODE[:PATH][@SERVER]``, the one way to write what is to be ignored."""
+"""``CODE[:PATH][@SERVER]``, the one way to write what to ignore."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ from tests.gate.findings import finding
         ("PS101:shop/*@*.internal", False),
     ],
 )
-def test_what_it_covers(text: str, covered: bool, tmp_path: Path) -> None:
+def test_which_findings_it_covers(text: str, covered: bool, tmp_path: Path) -> None:
     assert Ignore.parse(text, "here").covers(finding(tmp_path), str(tmp_path)) is covered
 
 
-def test_a_path_covers_nothing_that_has_no_line(tmp_path: Path) -> None:
+def test_a_path_covers_no_finding_without_a_line(tmp_path: Path) -> None:
     nowhere = finding(call_site=None)
     assert Ignore.parse("PS101", "here").covers(nowhere, str(tmp_path))
     assert not Ignore.parse("PS101:*", "here").covers(nowhere, str(tmp_path))
 
 
 @pytest.mark.parametrize("text", ["PS101:", "PS101@", "PS101: @x", "PS9", "", "shop/*.py"])
-def test_what_cannot_be_read_is_an_error_that_names_its_place(text: str) -> None:
+def test_an_invalid_ignore_is_an_error_that_names_its_place(text: str) -> None:
     with pytest.raises(UsageError, match=r"^--ignore: "):
         Ignore.parse(text, "--ignore")

@@ -1,4 +1,4 @@
-"""A run before the gate: what fails it, what is left alone, and which ignores nobody needs any more."""
+"""What the gate says of a run: what fails it, what is ignored, and which ignores are no longer needed."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def line(root: Path, number: int = WHERE.line) -> CallSite:
     return replace(WHERE, file=str(root / WHERE.file), line=number)
 
 
-def test_a_finding_that_was_asked_for_fails(tmp_path: Path) -> None:
+def test_a_selected_finding_fails(tmp_path: Path) -> None:
     root = project(tmp_path)
     verdict = gate(root).judge([finding(root), finding(root, code="PS103")], [line(root)])
     assert [failing.code for failing in verdict.failing] == ["PS101"]
@@ -68,7 +68,7 @@ def test_an_ignore_covers_no_other_code(tmp_path: Path) -> None:
     assert gate(root).judge([finding(root)], [line(root)]).failing
 
 
-def test_one_that_is_not_needed_is_named_only_where_the_run_came_by(tmp_path: Path) -> None:
+def test_an_unneeded_ignore_is_named_only_if_the_run_reached_its_line(tmp_path: Path) -> None:
     root = project(tmp_path, "  # poolscope: ignore[PS101]", 'ignore = ["PS101:shop/*"]')
     assert gate(root).judge([], []).unused == []
     assert gate(root).judge([], [line(root, 1)]).unused == [
@@ -80,7 +80,7 @@ def test_one_that_is_not_needed_is_named_only_where_the_run_came_by(tmp_path: Pa
     ]
 
 
-def test_one_in_a_file_with_such_a_finding_may_be_a_part_of_it(tmp_path: Path) -> None:
+def test_an_ignore_in_a_file_with_such_a_finding_may_be_needed(tmp_path: Path) -> None:
     root = project(tmp_path, "  # poolscope: ignore[PS101]")
     at_another_line = finding(call_site=line(root, 1))
     assert gate(root).judge([at_another_line], [line(root), line(root, 1)]).unused == []
@@ -91,7 +91,7 @@ def test_an_ignore_without_a_path_is_never_called_unneeded(tmp_path: Path) -> No
     assert gate(root).judge([], [line(root)]).unused == []
 
 
-def test_a_comment_that_cannot_be_read_is_an_error_with_its_place(tmp_path: Path) -> None:
+def test_an_invalid_comment_is_an_error_with_its_place(tmp_path: Path) -> None:
     root = project(tmp_path, "  # poolscope: ignore[PS999]")
     verdict = gate(root).judge([finding(root)], [line(root)])
     assert len(verdict.errors) == 1
@@ -107,7 +107,7 @@ def test_what_the_baseline_lists_is_accepted_until_it_changes(tmp_path: Path) ->
     assert [failing.kind for failing in verdict.failing] == ["httpx.get"]
 
 
-def test_a_new_baseline_takes_in_what_is_there_and_what_the_old_one_had(tmp_path: Path) -> None:
+def test_a_new_baseline_keeps_the_old_entries_and_adds_the_current_ones(tmp_path: Path) -> None:
     root = project(tmp_path, table='ignore = ["PS106"]')
     known = str(root / "known.json")
     baseline.write(known, [Fingerprint.of(finding(root), str(root))])
@@ -119,6 +119,6 @@ def test_a_new_baseline_takes_in_what_is_there_and_what_the_old_one_had(tmp_path
 
 
 @pytest.mark.parametrize("options", [{"fail_on": "PS9"}, {"ignore": ["PS9"]}, {"baseline": "nowhere.json"}])
-def test_an_option_that_cannot_be_read_raises(tmp_path: Path, options: dict[str, Any]) -> None:
+def test_an_invalid_option_raises(tmp_path: Path, options: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
         gate(project(tmp_path), **options)

@@ -1,4 +1,4 @@
-"""Whatever identifies the sender counts, under any name; whatever is new with each request does not."""
+"""Whatever identifies the sender counts, under any name; whatever changes with each request does not."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from poolscope.testing import capture
 
 
 def number(*requests: dict[str, Any]) -> int | None:
-    """That of a client that sends these requests."""
+    """The identity of a client that sends these requests."""
     identity = Identity()
     for request in requests:
         identity.sends(request.get("headers", {}).items(), request.get("target", "/"), request.get("body"))
@@ -52,12 +52,12 @@ X-Amz-Date X-Amz-Content-Sha256 x-stainless-retry-count
 
 
 @pytest.mark.parametrize("what", SOMEBODY)
-def test_what_says_who_it_is(what: str) -> None:
+def test_values_that_identify_the_sender(what: str) -> None:
     assert number(sent(what, "ann")) == number(sent(what, "ann")) != number(sent(what, "bob"))
 
 
 @pytest.mark.parametrize("what", NOBODY)
-def test_what_says_which_request_it_is(what: str) -> None:
+def test_values_that_identify_a_request(what: str) -> None:
     assert number(sent(what, "one")) == number(sent(what, "two"))
 
 
@@ -68,7 +68,7 @@ def test_headers_in_bytes_and_in_text_are_the_same() -> None:
     assert one.number == other.number
 
 
-def test_a_long_opaque_value_is_a_secret_whatever_its_name() -> None:
+def test_a_long_opaque_value_is_a_secret_under_any_name() -> None:
     assert number({"target": "/?k=9f86d081884c7d659a2feaa0"}) != number(
         {"target": "/?k=60303ae22b998861bce3b28f"}
     )
@@ -118,19 +118,19 @@ def test_the_order_of_calls_does_not_matter() -> None:
         ("a token without a scheme", "a token without a scheme", "another"),
     ],
 )
-def test_a_signature_counts_by_its_key(one: str, same: str, other: str) -> None:
+def test_a_signature_is_compared_by_its_key(one: str, same: str, other: str) -> None:
     assert credential(one) == credential(same) != credential(other)
 
 
 @pytest.mark.parametrize(
     "cookie", ["AWSALB", "AWSALBCORS", "BIGipServerpool", "ARRAffinity", "SERVERID", "__cf_bm"]
 )
-def test_the_cookie_of_a_load_balancer_says_nothing(cookie: str) -> None:
+def test_the_cookie_of_a_load_balancer_does_not_count(cookie: str) -> None:
     assert number(sent("Cookie", f"{cookie}=1")) == number(sent("Cookie", f"{cookie}=2"))
     assert number(sent("Cookie", f"{cookie}=1; sid=a")) != number(sent("Cookie", f"{cookie}=1; sid=b"))
 
 
-def test_a_client_with_many_calls_is_examined_no_more() -> None:
+def test_after_many_calls_a_client_is_no_longer_examined() -> None:
     identity = Identity()
     for _ in range(CALLS - 1):
         identity.sends([], "/")
@@ -142,7 +142,7 @@ def test_a_client_with_many_calls_is_examined_no_more() -> None:
     assert identity.number == before
 
 
-def test_nothing_that_was_sent_can_be_reached() -> None:
+def test_no_sent_value_can_be_reached() -> None:
     identity = Identity()
     identity.sends(
         [("Authorization", "Bearer s3cr3t-in-a-header")], "/?token=s3cr3t-in-a-query", "password=s3cr3t-body"
@@ -186,7 +186,7 @@ def test_contexts_are_compared_by_what_they_do(tmp_path: Path) -> None:
         assert repr(value_of(certified[0])) == repr(value_of(certified[0])) != repr(value_of(certified[1]))
 
 
-def test_a_context_from_before_counts_as_itself() -> None:
+def test_a_context_from_before_is_equal_only_to_itself() -> None:
     before = context()
     with capture():
         assert value_of(before) == value_of(before) != value_of(context())

@@ -1,4 +1,4 @@
-"""Settings are compared without keeping them, without calling the host's code, and never taken for equal."""
+"""Settings are compared without keeping them or calling the host's code; unknown settings never count as equal."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Auth:
 
 
 class Masked(str):
-    """Shows nobody what it is."""
+    """Its repr shows nothing."""
 
     __slots__ = ()
 
@@ -47,7 +47,7 @@ class PartlySlotted(Slotted):
 
 
 class Hostile:
-    """Whatever is asked of it, it raises."""
+    """Raises whenever anything is asked of it."""
 
     def __init__(self) -> None:
         object.__setattr__(self, "secret", 1)
@@ -92,7 +92,7 @@ def test_values_count(one: Any, same: Any, other: Any) -> None:
     assert number_of_settings(one) == number_of_settings(same) != number_of_settings(other)
 
 
-def test_nothing_is_asked_of_the_hosts_classes() -> None:
+def test_no_method_of_the_hosts_classes_is_called() -> None:
     assert number_of_settings(Hostile()) == number_of_settings(Hostile())
 
 
@@ -107,14 +107,14 @@ def test_nothing_is_asked_of_the_hosts_classes() -> None:
         lambda: list(range(1_000)),
     ],
 )
-def test_what_has_no_value_of_its_own_counts_as_itself(make: Any) -> None:
+def test_an_object_without_a_value_is_equal_only_to_itself(make: Any) -> None:
     one, other = make(), make()
-    if type(one) not in (object, list):  # those cannot be remembered
+    if type(one) not in (object, list):  # these cannot be remembered
         assert number_of_settings(one) == number_of_settings(one)
     assert number_of_settings(one) != number_of_settings(other)
 
 
-def test_an_address_that_is_used_again_is_another_object() -> None:
+def test_a_reused_address_is_another_object() -> None:
     numbers, addresses = set(), set()
     for _ in range(20):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -126,7 +126,7 @@ def test_an_address_that_is_used_again_is_another_object() -> None:
     assert len(numbers) == 20
 
 
-def test_a_large_object_is_not_looked_through() -> None:
+def test_a_large_object_is_not_searched() -> None:
     number_of_settings(Auth(cache={key: [key] * 10 for key in range(199)}))
     assert len(values._serials) <= 1
 
@@ -138,7 +138,7 @@ def test_the_oldest_are_forgotten() -> None:
     assert len(identity._numbers) == LIMIT
 
 
-def test_threads_do_not_give_one_number_to_two() -> None:
+def test_threads_never_give_the_same_number_twice() -> None:
     given: list[int | None] = []
     threads = [
         threading.Thread(target=lambda part=part: given.append(number_of_settings(part)))

@@ -1,4 +1,4 @@
-"""Facts in, records out: the order, the totals, and that nothing is held after its end."""
+"""Facts in, records out: the order, the totals, and nothing kept after its end."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ORIGIN = (b"http", b"api.test", None)
 
 
 class Story:
-    """A ledger, what it yielded, and short words for stating facts."""
+    """A ledger, the records it yielded, and short methods to state facts."""
 
     def __init__(self):
         self.said: list[records.Record] = []
@@ -86,7 +86,7 @@ def test_a_close_does_not_wait_for_an_exchange_that_went_elsewhere(story):
     story.end(story.exchange(connection=left))
     refused = story.exchange(connection=left)
     left.unsettled.discard(refused.id)
-    story.end(left, at=4.0)  # GOAWAY: the exchange that was on it is asked anew
+    story.end(left, at=4.0)  # GOAWAY: the exchange that was on it is sent again
     assert story.types() == ["connection", "exchange", "connection"]
     assert story.said[-1].closed_at == 4.0
     taken = story.connection()
@@ -104,7 +104,7 @@ def test_goaway_is_the_reason_whatever_failed_by_it(story):
     assert (story.said[-1].close_reason, story.said[-1].closed_by) == ("http2_goaway", "server")
 
 
-def test_a_client_that_closes_after_goaway_is_still_who_closed_it(story):
+def test_a_client_that_closes_after_goaway_has_closed_it(story):
     connection = story.connection()
     connection.close_trigger, connection.goaway = "client", True
     story.end(connection)
@@ -163,14 +163,14 @@ def test_a_client_is_reported_with_its_requests(story):
     assert not LIVE.clients
 
 
-def test_a_client_that_nobody_closed_is_said_to_be_open_at_exit(story):
+def test_a_client_that_was_not_closed_is_reported_as_open_at_exit(story):
     story.client()
     story.ledger.close()
     assert story.said[-1].close_kind == "open_at_exit"
     assert story.said[-1].closed_at is None
 
 
-def test_what_a_forked_childs_parent_asked_for_is_the_parents_to_tell(story, monkeypatch):
+def test_a_forked_child_does_not_report_its_parents_requests(story, monkeypatch):
     exchange = story.exchange(connection=story.connection())
     monkeypatch.setattr(FACTS, "epoch", 1)
     LIVE.reset()
@@ -191,7 +191,7 @@ def test_in_flight_counts_exchanges_of_one_client_site_and_origin(story):
     assert [r.in_flight for r in story.said if r.type == "exchange"] == [1, 2, 1, 1]
 
 
-def test_pools_go_with_their_client(story):
+def test_pools_end_with_their_client(story):
     client = story.client()
     for owner in (client.id, None):
         pool = facts.Pool(0, owner)
@@ -234,13 +234,13 @@ def test_the_snapshot_says_who_waits_and_who_holds(story):
     }
 
 
-def test_a_record_of_the_beginning_does_not_tell_the_end(story):
+def test_a_record_made_at_the_beginning_does_not_contain_the_end(story):
     client, connection = facts.Client("requests.get", 0, created_at=1.0), facts.Connection(ORIGIN, 0)
     client.closed_at, client.close_kind = 3.0, "close"
     connection.opened_at, connection.closed_at, connection.close_time = 1.5, 2.5, 0.1
     connection.close_trigger = "client"
     for sheet, moment in ((client, BEGUN), (connection, OPENED), (connection, ENDED), (client, ENDED)):
-        story.ledger.consume(moment, sheet)  # drained late: the sheets are complete already
+        story.ledger.consume(moment, sheet)  # drained late: the sheets are complete by then
 
     assert [record.closed_at for record in story.said] == [None, None, 2.5, 3.0]
     assert [record.close_kind for record in story.said if record.type == "client"] == [None, "close"]

@@ -1,4 +1,4 @@
-"""What looks like a secret in a path, and what does not: measured over keys of many kinds and over ordinary paths."""
+"""What looks like a secret in a path and what does not, measured over keys of many kinds and ordinary paths."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ALPHABETS = {
     "small letters": string.ascii_lowercase,
 }
 MISSED = {"base64url": 0.03, "letters": 0.05, "small letters": 0.05}
-"""The share of random keys of 24 characters that pass for names at most, where it is more than one in 200."""
+"""The highest share of random keys of 24 characters that pass for names, where it is above one in 200."""
 
 ORDINARY = """
 / /index.html /api/v1/users/42 /api/v2/customers/cus_42/invoices/2024-000123 /orders/1234567890123456789
@@ -70,7 +70,7 @@ def test_ordinary_paths_stay(path: str) -> None:
 
 
 @pytest.mark.parametrize("path", SECRETS)
-def test_secrets_go(path: str) -> None:
+def test_secrets_are_hidden(path: str) -> None:
     assert HIDDEN in hide_tokens(path)
     assert max(map(len, hide_tokens(path).split("/"))) < 20
 
@@ -83,8 +83,8 @@ def test_random_keys_are_found(kind: str, length: int) -> None:
     assert len(missed) / 4_000 <= MISSED.get(kind, 0.005), missed[:5]
 
 
-def test_identifiers_that_nobody_can_guess_are_hidden_as_well() -> None:
-    """No rule tells them from keys."""
+def test_unguessable_identifiers_are_hidden_as_well() -> None:
+    """No rule can distinguish them from keys."""
     dice = random.Random(0)
     assert all(is_token(str(uuid.UUID(int=dice.getrandbits(128)))) for _ in range(1_000))
     assert hide_tokens("/users/0f8fad5b-d9cb-469f-a165-70867728950e/orders") == "/users/…/orders"

@@ -35,7 +35,7 @@ def test_an_origin_has_no_default_port_and_no_userinfo(raw, shown):
         ("http://user:s3cret@[no-address/", None),
     ],
 )
-def test_query_values_stay_here(target, shown):
+def test_query_values_do_not_leave(target, shown):
     assert format_url("https://api.test", target, keep_query=False) == shown
 
 
@@ -46,7 +46,7 @@ def test_query_values_stay_here(target, shown):
     secret=st.text("abc/?@:[].%+-", max_size=8).map("SECRET{}".format),
     fragment=st.booleans(),
 )
-def test_no_value_leaves_wherever_it_is(whole, names, secret, fragment):
+def test_no_value_leaves_from_any_part(whole, names, secret, fragment):
     query = "&".join([f"{name}={secret}" for name in names] + [secret])
     start = f"http://{secret.translate(dict.fromkeys(map(ord, '/?[]')))}@api.test" if whole else ""
     shown = format_url(
@@ -58,9 +58,9 @@ def test_no_value_leaves_wherever_it_is(whole, names, secret, fragment):
     assert [part.partition("=")[0] for part in shown.partition("?")[2].split("&")][:-1] == names
 
 
-def test_query_values_leave_when_asked_for():
+def test_query_values_leave_on_request():
     assert format_url("https://api.test", "/a?key=v", keep_query=True) == "https://api.test/a?key=v"
 
 
-def test_what_was_not_seen_is_absent():
+def test_what_was_not_observed_is_absent():
     assert format_url("https://api.test", None, keep_query=False) is None

@@ -1,4 +1,4 @@
-"""Small means that the tests of httpcore's hooks share."""
+"""Small helpers that the tests of httpcore's hooks share."""
 
 from __future__ import annotations
 

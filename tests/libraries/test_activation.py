@@ -1,4 +1,4 @@
-"""Hooks go in with the library's import, early or late, once per module, and the import hook goes away."""
+"""Hooks go in when the library is imported, early or late, once per module; then the import hook is removed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from poolscope.libraries.point import Point
 
 @pytest.fixture
 def library(tmp_path, monkeypatch):
-    """A library that nobody imported yet, and a hooks file for it that counts."""
+    """A library that nobody has imported yet, and a hooks file for it that counts."""
     folder = tmp_path / "newlib"
     folder.mkdir()
     (folder / "__init__.py").write_text("import newlib.deep\nvalue = newlib.deep.value\n")

@@ -1,4 +1,4 @@
-"""aiohttp: sessions and their lines, waits, lookups and addresses, retries, upgrades, what goes on, and what stays as it was."""
+"""aiohttp: sessions and their lines, waits, lookups and addresses, retries, upgrades, and what stays unchanged."""
 
 from __future__ import annotations
 
@@ -136,8 +136,8 @@ def test_calls_that_run_as_tasks_of_their_own_have_their_lines(server: Running) 
                     await answer.read()
 
     captured = captured_by(main)
-    told = {exchange.url and exchange.url[-1]: exchange.call_site for exchange in captured.exchanges}
-    assert [site and site.line for _, site in sorted(told.items())] == lines
+    sites = {exchange.url and exchange.url[-1]: exchange.call_site for exchange in captured.exchanges}
+    assert [site and site.line for _, site in sorted(sites.items())] == lines
 
 
 async def one_each(url: str, **options: Any) -> None:
@@ -232,7 +232,7 @@ def test_a_wait_that_is_given_up(server: Running) -> None:
 
 
 class Resolver(AbstractResolver):
-    """Says where names lead, after a while."""
+    """Resolves names after a delay."""
 
     def __init__(self, *hosts: str, delay: float = 0.0) -> None:
         self.hosts, self.delay, self.asked = hosts, delay, 0
@@ -251,7 +251,7 @@ class Resolver(AbstractResolver):
         pass
 
 
-def test_who_waits_for_anothers_lookup_has_a_dns_phase_and_who_finds_it_known_has_none(
+def test_waiting_for_anothers_lookup_is_a_dns_phase_and_a_cached_name_is_not(
     server: Running,
 ) -> None:
     resolver = Resolver("127.0.0.1", delay=0.05)
@@ -348,7 +348,7 @@ async def answers(request: web.Request) -> web.Response:
 
 @asynccontextmanager
 async def served(handlers: dict[str, Handler], unix: str | None = None) -> AsyncIterator[str]:
-    """aiohttp's own server, in the loop of the client: it must not be taken for one."""
+    """aiohttp's own server, on the client's loop: its connections must not be taken for a client's."""
     app = web.Application(client_max_size=10**8)
     app.add_routes([web.route("*", path, handler) for path, handler in handlers.items()])
     runner = web.AppRunner(app)
@@ -440,7 +440,7 @@ def test_an_upload_is_sent_when_its_last_byte_is_written(early: bool) -> None:
     (exchange,) = captured_by(main).exchanges
     assert exchange.started_at is not None and exchange.headers_at is not None
     if early:
-        assert exchange.sent_at is None  # it is not what the answer waited for
+        assert exchange.sent_at is None  # the answer did not wait for it
     else:
         assert exchange.sent_at is not None
         assert exchange.started_at + 0.07 < exchange.sent_at <= exchange.headers_at
@@ -487,7 +487,7 @@ def test_an_answer_that_comes_before_the_request_was_written() -> None:
     assert (connection.close_reason, connection.error) == ("cancelled", "CancelledError")
 
 
-def test_states_of_what_goes_on(server: Running) -> None:
+def test_states_of_requests_in_progress(server: Running) -> None:
     async def main() -> None:
         async with Session(connector=aiohttp.TCPConnector(limit=1)) as session:
             asked = [
@@ -542,12 +542,12 @@ def test_an_exception_of_the_programs_own_is_no_failure(server: Running) -> None
     assert [connection.close_reason for connection in captured.connections] == ["response_not_read"] * 2
 
 
-# What stays as it was
+# What stays unchanged
 
 
 @pytest.mark.parametrize("made", [mock.Mock, partial(mock.create_autospec, aiohttp.ClientRequest)])
-def test_a_tests_own_object_in_the_place_of_a_request_is_none(made: Callable[[], Any]) -> None:
-    """As in aiohttp's own suite; an autospec has no URL at all."""
+def test_a_mock_in_place_of_a_request_is_ignored(made: Callable[[], Any]) -> None:
+    """As in aiohttp's own tests; an autospec has no URL at all."""
 
     class Refused(Exception):
         pass

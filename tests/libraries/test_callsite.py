@@ -1,4 +1,4 @@
-"""The user's line is found through libraries, SDKs and the standard library."""
+"""The user's line is found behind libraries, SDKs and the standard library."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SITE_PACKAGES = sysconfig.get_paths()["purelib"]
 
 
 def frames(*files: str) -> Callable[[], Any]:
-    """Functions that call each other, the last one `callsite.find`, as if they lay in ``files``."""
+    """Functions that call each other, the last of them `callsite.find`, as if they were in ``files``."""
 
     def call():
         return callsite.find(sys._getframe(1))
@@ -54,7 +54,7 @@ def test_a_call_that_a_thread_pool_makes_has_no_line_of_the_users():
     assert site.entry.co_filename.endswith("requests/api.py")
 
 
-def test_the_wrapper_of_another_tool_is_nobodys_line():
+def test_the_wrapper_of_another_tool_is_not_the_users_line():
     site = frames(
         f"{SITE_PACKAGES}/somesdk/api.py",
         f"{SITE_PACKAGES}/newrelic/hooks.py",
@@ -83,7 +83,7 @@ def test_where_a_file_belongs(file, kind):
 
 
 def built_within(*calls: str):
-    """Where something is built by the last of ``calls``, each of which is a class's name or an expression."""
+    """The line that builds an object through ``calls``, each of which is a class's name or an expression."""
     site = {}
 
     class Built:
@@ -96,7 +96,7 @@ def built_within(*calls: str):
     return site["found"]
 
 
-def test_the_line_that_builds_an_object_of_the_users_is_outside_of_its_init():
+def test_the_line_that_builds_the_users_object_is_outside_its_init():
     site = built_within(
         "class Api:", "    def __init__(self):", "        self.client = Built()", "def handler():", "    Api()", "handler()"
     )  # fmt: skip
@@ -112,7 +112,7 @@ def test_the_outermost_of_several_counts():
     assert (site.user[1], site.sdk[1]) == (7, 3)
 
 
-def test_what_dataclasses_generate_is_nobodys_line():
+def test_code_generated_by_dataclasses_is_not_the_users_line():
     site = built_within(
         "from dataclasses import dataclass, field", "@dataclass", "class Api:",
         "    client: object = field(default_factory=Built)", "api = Api()",

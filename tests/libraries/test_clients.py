@@ -1,4 +1,4 @@
-"""What is true of the clients of every library."""
+"""What holds for the clients of every library."""
 
 from __future__ import annotations
 

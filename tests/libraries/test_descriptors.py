@@ -1,4 +1,4 @@
-"""Every method that we hook is a descriptor of somebody's before: each library works, and is seen."""
+"""Every method that we hook is another tool's descriptor before: each library works, and is seen."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.truth.probes import ALL, PROBES, Options
 
 
 class Plain:
-    """A descriptor that knows how to bind, and nothing else."""
+    """A descriptor that can bind, and nothing else."""
 
     def __init__(self, function: Any) -> None:
         self.function = function
@@ -31,7 +31,7 @@ class Plain:
 
 
 class Counting:
-    """What an agent leaves: it is called with what it wraps, and counts."""
+    """An agent's wrapper: it is called with what it wraps, and counts."""
 
     def __init__(self) -> None:
         self.calls = 0
@@ -61,9 +61,9 @@ DESCRIPTORS: dict[str, Callable[[Any], Any]] = {
 
 
 def hooked_methods() -> Iterator[tuple[Any, str]]:
-    """Every (class, method) that some point of ours names, where the method is a function of that class."""
+    """Every (class, method) of our points where the method is a function of that class."""
     for name, library in LIBRARIES.items():
-        if find_spec(name) is None:  # httpx2 is younger than the oldest of the others
+        if find_spec(name) is None:  # httpx2 is younger than some of the libraries in the old environments
             continue
         module = importlib.import_module(name)
         for point in importlib.import_module(library.hooks).points(module):
@@ -77,12 +77,12 @@ METHODS = list(dict.fromkeys(hooked_methods()))
 
 @pytest.fixture
 def there_before(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The descriptor that the test names, on all of them."""
+    """The descriptor of this test, on all these methods."""
     for owner, method in METHODS:
         monkeypatch.setattr(owner, method, DESCRIPTORS[request.param](vars(owner)[method]))
 
 
-def test_they_are_many() -> None:
+def test_there_are_many() -> None:
     libraries = {"httpcore", "httpcore2", "httpx", "httpx2", "urllib3", "requests", "aiohttp"}
     assert {name for name in libraries if find_spec(name)} == {
         owner.__module__.partition(".")[0] for owner, _ in METHODS
@@ -104,9 +104,9 @@ def test_it_works_and_is_seen(name: str, there_before: None, server: Running) ->
             probe.close()
         log = play.settled(lambda log: log.open == 0)
         seen.settle()
-    assert [how for how, *_ in play.told] == ["returned"] * 13
+    assert [how for how, *_ in play.outcomes] == ["returned"] * 13
     verdict = judge.judge(seen.connections, seen.exchanges, log)
-    # Who closed a connection is read off the frame that called, which is the wrapper's own where it has one.
+    # We read who closed a connection from the calling frame; that is the wrapper's own, if it has a frame.
     assert [said for said in verdict.wrong if not said.startswith("reason:")] == [], str(verdict)
     assert len(seen.exchanges) == len(log.requests) >= 14  # some libraries follow the two redirects
     assert [client.requests for client in seen.clients] == [len(log.requests)]

@@ -1,4 +1,4 @@
-"""A call that a thread makes for the program is the program's line that handed it over."""
+"""A call that a thread makes for the program belongs to the program's line that handed it over."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the hooks of httpcore and httpcore2 state about a connection's setup, through whatever proxy."""
+"""The facts that the hooks of httpcore and httpcore2 state about a connection's setup, through any proxy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the hooks of httpcore and httpcore2 state about exchanges: waiting, sharing, failing, being left."""
+"""The facts that the hooks of httpcore and httpcore2 state about exchanges: waiting, sharing, failing, ending."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_streams_share_a_connection(name: str, http2: Running, certificates: Cer
 
 @on_async
 def test_who_waits_for_anothers_setup_joins(name: str, certificates: Certificates) -> None:
-    """HTTP/2 over TLS: a second request is given to a connection whose handshake is still running."""
+    """HTTP/2 over TLS: a second request gets a connection while its handshake is still running."""
     with in_thread(ServerConfig("http2", certificate=certificates.server)) as server:
         with watch(name, http2=True, trust=certificates.trusting()) as (probe, captured):
 
@@ -118,7 +118,7 @@ def test_who_waits_for_anothers_setup_joins(name: str, certificates: Certificate
 @on_async
 @pytest.mark.parametrize("given_up", [False, True])
 def test_waiting_for_a_stream_is_waiting(name: str, given_up: bool, certificates: Certificates) -> None:
-    """HTTP/2: the connection is there at once, and serves as many requests as the server allows."""
+    """HTTP/2: the connection is available at once, and serves as many requests as the server allows."""
     with in_thread(ServerConfig("http2", certificate=certificates.server, streams=1)) as server:
         with watch(name, http2=True, trust=certificates.trusting()) as (probe, captured):
             assert probe.get(server.url("/fixed/1")) is None
@@ -148,7 +148,7 @@ def test_waiting_for_a_stream_is_waiting(name: str, given_up: bool, certificates
 def test_the_limit_of_streams_is_known(
     name: str, server_allows: int, most: int, certificates: Certificates
 ) -> None:
-    """The server's limit, or httpcore's own of 100 where that is lower; HTTP/1.1 has none."""
+    """The server's limit, or httpcore's own of 100 if that is lower; HTTP/1.1 has none."""
     with in_thread(ServerConfig("http2", certificate=certificates.server, streams=server_allows)) as server:
         with watch(name, http2=True, trust=certificates.trusting()) as (probe, captured):
             assert probe.get(server.url("/fixed/1")) is None

@@ -1,4 +1,4 @@
-"""What the program must not notice of httpcore's hooks, and what they make of what was there before them."""
+"""What the program must not notice of httpcore's hooks, and how they treat what existed before them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_a_connection_that_was_open_before(name: str, server: Running) -> None:
     with PROBES[name]() as probe:
         probe.build(Options())
         probe.get(server.url("/fixed/1"))
-        for _ in range(2):  # hooks go in, out and in again
+        for _ in range(2):  # hooks are installed, removed, and installed again
             with capture() as captured:
                 assert probe.get(server.url("/fixed/2")) is None
                 assert probe.get(server.url("/fixed/3")) is None
@@ -132,7 +132,7 @@ def test_a_stream_closed_while_another_thread_reads_from_it(library: str) -> Non
     (outcome,) = outcomes
     assert isinstance(
         outcome, httpcore.RemoteProtocolError | httpcore.ReadError
-    )  # in recv() already, or not yet
+    )  # whether it is in recv() yet
     assert captured.ledger.hook_failures == 0
 
 
@@ -154,7 +154,7 @@ def test_a_lock_held_at_a_fork_does_not_stop_the_child(server: Running) -> None:
         held.wait(30)
         child = os.fork()
         if child == 0:
-            signal.alarm(10)  # ends a child that waits for ever
+            signal.alarm(10)  # ends a child that would wait for ever
             try:
                 with httpcore.ConnectionPool() as another:
                     another.request("GET", server.url("/fixed"))

@@ -1,4 +1,4 @@
-"""What the hooks of httpx and httpx2 report about clients: the line, the kind, the use and the close."""
+"""The facts that the hooks of httpx and httpx2 state about clients: the line, the kind, the use and the close."""
 
 from __future__ import annotations
 
@@ -274,7 +274,7 @@ def test_transports_are_compared_by_what_they_do(library: str, httpx: Any, serve
 
 
 @on_libraries
-def test_a_transport_that_clients_share_is_nobodys(library: str, httpx: Any, server: Running) -> None:
+def test_a_shared_transport_belongs_to_no_client(library: str, httpx: Any, server: Running) -> None:
     transport = httpx.HTTPTransport()
     with capture() as captured:
         one, two = httpx.Client(transport=transport), httpx.Client(transport=transport)
@@ -366,7 +366,7 @@ def test_a_client_traced_alone_is_one_client_whatever_the_hooks_do(
 @on_libraries
 def test_a_transport_inside_another_is_found(library: str, httpx: Any, server: Running) -> None:
     class Loop:
-        """Has a method of that name as well, and no place for a mark."""
+        """Has a method of the same name, and no place for a mark."""
 
         __slots__ = ()
 

@@ -1,4 +1,4 @@
-"""What is live refers to sheets only: no object of the program's is reached from the registry."""
+"""The registry refers only to sheets: no object of the program can be reached from it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PLAIN = (str, bytes, int, float, bool, type(None), type, FunctionType, ModuleTyp
 
 
 def reached_from(*roots: Any) -> Iterator[Any]:
-    """Everything that is referred to from ``roots``, but for plain values, classes and code."""
+    """Everything that ``roots`` refer to, except plain values, classes and code."""
     seen: set[int] = set()
     waiting = list(roots)
     while waiting:

@@ -1,4 +1,4 @@
-"""What the hooks of requests state about sessions and the calls through them."""
+"""The facts that the hooks of requests state about sessions and their calls."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ def test_redirects_past_a_wrapper_put_over_ours(server: Running, monkeypatch: py
 
 
 class Strict(requests.Session):
-    """Takes the attributes it knows, and no other."""
+    """Accepts only the attributes it knows."""
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name not in self.__attrs__:
@@ -311,7 +311,7 @@ def test_a_closed_session_goes_on(server: Running) -> None:
 
 def test_a_session_shared_by_threads(server: Running) -> None:
     with capture() as captured, requests.Session() as session:
-        all_there = threading.Barrier(4)  # a thread that ends early leaves its id to the next
+        all_there = threading.Barrier(4)  # the id of a thread that ends early goes to the next thread
 
         def work() -> None:
             all_there.wait()

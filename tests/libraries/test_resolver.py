@@ -1,4 +1,4 @@
-"""DNS time: measured where a name is looked up, absent where it is not, and nobody's answer changed."""
+"""DNS time: measured where a name is looked up, absent elsewhere, and no answer is changed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ on_all = pytest.mark.parametrize("name", HTTPX)
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """A slow resolver below everybody; the names it was asked for."""
+    """A slow resolver below everything; returns the names it was asked for."""
     questions: list[Any] = []
     real = socket.getaddrinfo
 
@@ -34,10 +34,10 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         name = host.decode() if isinstance(host, bytes) else host
         if name not in (NAME, "unknown.test"):
             return real(host, port, *args, **kwargs)
-        if (*args, 0, 0, 0, 0)[3] & socket.AI_NUMERICHOST:  # trio looks first whether it is an address
+        if (*args, 0, 0, 0, 0)[3] & socket.AI_NUMERICHOST:  # trio first asks whether it is an address
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
         questions.append(name)
-        sleep(DELAY)  # what is measured
+        sleep(DELAY)  # the function that is measured
         if name == "unknown.test":
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
         return real("127.0.0.1", port, *args, **kwargs)

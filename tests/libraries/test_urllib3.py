@@ -1,4 +1,4 @@
-"""What the hooks of urllib3 state about setup, waiting, reuse and chains of attempts."""
+"""The facts that the hooks of urllib3 state about setup, waiting, reuse and chains of attempts."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_a_certificate_that_is_not_trusted(tls: Running) -> None:
     assert exchange.error == "ssl.SSLCertVerificationError"
 
 
-def test_a_ca_file_that_is_none(tls: Running, tmp_path: Path) -> None:
+def test_an_invalid_ca_file(tls: Running, tmp_path: Path) -> None:
     nonsense = tmp_path / "ca.pem"
     nonsense.write_text("nonsense")
     with capture() as captured, urllib3.PoolManager(retries=False, ca_certs=str(nonsense)) as http:
@@ -135,7 +135,7 @@ def test_time_backing_off_is_no_part_of_the_failed_exchange() -> None:
     _, second, third = captured.exchanges
     assert second.finished_at is not None
     assert third.started_at is not None
-    assert third.started_at - second.finished_at >= 0.3, "urllib3 sleeps so long before its second retry"
+    assert third.started_at - second.finished_at >= 0.3, "urllib3 sleeps this long before its second retry"
 
 
 def test_a_forward_proxy(server: Running, proxy: Running) -> None:
@@ -266,7 +266,7 @@ def test_waiting_for_a_connection(server: Running) -> None:
     assert (pool.max_connections, pool.max_idle, pool.blocking) == (1, 1, True)
 
 
-def test_waiting_in_vain(server: Running) -> None:
+def test_waiting_without_success(server: Running) -> None:
     with capture() as captured:
         pool = urllib3.HTTPConnectionPool("127.0.0.1", server.port, maxsize=1, block=True)
         held = pool.request("GET", "/fixed", preload_content=False)
@@ -329,7 +329,7 @@ def test_a_connection_used_without_a_pool(server: Running) -> None:
 
 
 class UnixConnection(HTTPConnection):
-    """As the packages for unix sockets do it: a ``connect`` of its own."""
+    """Like the packages for unix sockets, it has its own ``connect``."""
 
     def __init__(self, path: str, **options: Any) -> None:
         super().__init__("localhost", **options)

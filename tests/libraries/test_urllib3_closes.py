@@ -1,4 +1,4 @@
-"""Why a connection of urllib3's was closed, and by whom: one scripted server a reason, used directly and through requests."""
+"""Why a connection of urllib3's was closed, and by whom: a scripted server per reason, directly and by requests."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Direct:
 
 
 class Session:
-    """The same through requests."""
+    """The same, through requests."""
 
     def __init__(self, num_pools: int = 10, maxsize: int = 10, block: bool = False) -> None:
         self.client = requests.Session()
@@ -74,7 +74,7 @@ def using(request: pytest.FixtureRequest) -> Any:
 
 
 def plays(*acts: Callable[[Peer], None]) -> Callable[[Scripted], None]:
-    """A script that gives each accepted connection the next act."""
+    """A script that plays the next act for each accepted connection."""
 
     def script(server: Scripted) -> None:
         for act in acts:
@@ -286,7 +286,7 @@ def test_the_server_closes_in_the_body(using: Any, answer: bytes, preloaded: boo
         peer.read_head()
         peer.send(b"HTTP/1.1 200 OK\r\n" + answer)
 
-    # 1.26 checks a body's length only when it is asked to, and passes what came off as the whole.
+    # 1.26 checks a body's length only on request, and passes a short body on as the whole.
     believed = version("urllib3").startswith("1.") and b"chunked" not in answer
     with scripted(plays(act)) as server, capture() as captured:
         client = using()

@@ -1,4 +1,4 @@
-"""The program must not notice: same tracebacks, same objects, nothing left behind, silence where asked for."""
+"""The program must not notice: same tracebacks, same objects, nothing left behind, silence where it is asked for."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def frames(function: Callable[[], object]) -> list[tuple[str, str]]:
         while chain is not None:
             found += [(f.filename, f.name) for f in traceback.extract_tb(chain.__traceback__)]
             chain = chain.__cause__ or chain.__context__
-    return found  # of nothing, where 1.26 takes a body that was cut off for a whole one
+    return found  # for a missing body, as 1.26 accepts a truncated one
 
 
 def failures(server: Running, tls: Running) -> dict[str, Callable[[], object]]:
@@ -195,7 +195,7 @@ def test_a_silent_request_on_a_reported_connection_counts(server: Running) -> No
 
 
 class Door:
-    """Writes down what the live path says."""
+    """Records the calls of the live path."""
 
     def __init__(self) -> None:
         self.heard: list[tuple[Any, ...]] = []
@@ -273,7 +273,7 @@ def test_headers_of_the_door_reach_the_server(door: Door) -> None:
 
 @pytest.fixture
 def observed() -> Iterator[Callable[..., Any]]:
-    """Lets one manager be observed by itself, as the doors do."""
+    """Lets a single manager be observed, as the doors do."""
 
     def one(http: Any, kind: str = "urllib3.PoolManager") -> Any:
         manager.observe(http, kind)
@@ -392,7 +392,7 @@ def test_what_others_wrap_with_wrapt_is_called_on_a_traced_manager(
         observed(http)
         http.request("GET", server.url("/fixed"))
     with capture() if order == "instrumented" else contextlib.nullcontext():
-        # Through the class's own dictionary, as a wrapper that is asked for through its class is another.
+        # Through the class's own dictionary, as access through the class would return another wrapper.
         pool = urllib3.HTTPConnectionPool
         monkeypatch.setattr(pool, "urlopen", wrapt.FunctionWrapper(vars(pool)["urlopen"], theirs))
         observed(http)
@@ -402,7 +402,7 @@ def test_what_others_wrap_with_wrapt_is_called_on_a_traced_manager(
     assert called == ["HTTPConnectionPool"]
 
 
-def test_a_close_that_somebody_wrapped_outlives_the_hooks(server: Running) -> None:
+def test_a_close_wrapped_by_another_tool_outlives_the_hooks(server: Running) -> None:
     from urllib3.connection import HTTPConnection
 
     plain = vars(HTTPConnection).get("close")
@@ -415,7 +415,7 @@ def test_a_close_that_somebody_wrapped_outlives_the_hooks(server: Running) -> No
         assert connection.getresponse().status == 200
         connection.close()
     finally:
-        if plain is None:  # 1.26 inherits it
+        if plain is None:  # 1.26 inherits the method
             del HTTPConnection.close
         else:
             HTTPConnection.close = plain  # type: ignore[method-assign]

@@ -1,4 +1,4 @@
-"""urllib3: a pool that blocks lends slots; a slot that is never given back is known, however the others come back."""
+"""urllib3: a blocking pool lends slots; a slot that never returns is known, however the others return."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A wrapper behaves like what stands there, whatever that is, and its bodies see each call once."""
+"""A wrapper behaves like what it wraps, whatever that is, and its bodies see each call once."""
 
 from __future__ import annotations
 
@@ -80,11 +80,11 @@ def weaver() -> Iterator[Weaver]:
 
 
 class Refused(Exception):
-    """What the library raises when it is asked to."""
+    """The exception that the library raises on request."""
 
 
 def library(asynchronous: bool) -> Any:
-    """A library's class with a ``send`` that shows its arguments; made anew for each test."""
+    """A library's class with a ``send`` that returns its arguments; made anew for each test."""
 
     class Client:
         def send(self, request, timeout=5, *, stream=False):
@@ -100,7 +100,7 @@ def library(asynchronous: bool) -> Any:
             return request, timeout, stream, HELD.get() is not None
 
     cls = AsyncClient if asynchronous else Client
-    # As a class at the top of a module: that is what tells its own functions from a decorator's.
+    # A class at the top of a module, because that distinguishes its own functions from a decorator's.
     name = cls.__name__
     cls.__qualname__ = name
     function = cls.send
@@ -110,7 +110,7 @@ def library(asynchronous: bool) -> Any:
 
 
 class Descriptor:
-    """A descriptor that only knows how to bind."""
+    """A descriptor that can only bind."""
 
     def __init__(self, function: Any) -> None:
         self.function = function
@@ -147,7 +147,7 @@ def named(function: Any, qualname: str) -> Any:
     return other
 
 
-STANDS: dict[str, Callable[[Any], Any]] = {
+ORIGINALS: dict[str, Callable[[Any], Any]] = {
     "its own function": lambda function: function,
     "a function of another class": lambda function: named(function, "Other.send"),
     "a decorated function": decorated,
@@ -175,7 +175,7 @@ CALLS: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
 
 
 def outcome(thing: Any, args: Any, kwargs: Any) -> Any:
-    """What comes of a call: the result, or the error with its message and the frames it came by."""
+    """The outcome of a call: its result, or its error with message and frames."""
     try:
         if type(thing).__name__ == "AsyncClient":
             return asyncio.run(awaited(thing, args, kwargs))
@@ -197,12 +197,12 @@ def send_point(cls: Any, **more: Any) -> Point:
 @pytest.mark.parametrize("at_call", [False, True], ids=["", "at call"])
 @pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
 @pytest.mark.parametrize("call", CALLS)
-@pytest.mark.parametrize("stands", STANDS)
+@pytest.mark.parametrize("original", ORIGINALS)
 def test_the_host_sees_no_difference(
-    weaver: Weaver, stands: str, call: str, asynchronous: bool, at_call: bool
+    weaver: Weaver, original: str, call: str, asynchronous: bool, at_call: bool
 ) -> None:
     cls = library(asynchronous)
-    cls.send = STANDS[stands](cls.send)
+    cls.send = ORIGINALS[original](cls.send)
     args, kwargs = CALLS[call]
     bare = outcome(cls(), args, kwargs)
     there = vars(cls)["send"]
@@ -222,16 +222,16 @@ def test_the_host_sees_no_difference(
 
 
 @pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
-@pytest.mark.parametrize("stands", STANDS)
-def test_an_argument_is_replaced_on_its_way(weaver: Weaver, stands: str, asynchronous: bool) -> None:
+@pytest.mark.parametrize("original", ORIGINALS)
+def test_an_argument_is_replaced_on_its_way(weaver: Weaver, original: str, asynchronous: bool) -> None:
     cls = library(asynchronous)
-    cls.send = STANDS[stands](cls.send)
+    cls.send = ORIGINALS[original](cls.send)
     weaver.weave([send_point(cls, rewrites="request")])
     for args, kwargs in ((("rewrite",), {}), ((), {"request": "rewrite"}), (("rewrite",), {"stream": True})):
         assert outcome(cls(), args, kwargs)[0] == "rewritten"
 
 
-def test_what_stands_without_binding_is_called_as_before(weaver: Weaver) -> None:
+def test_an_attribute_without_binding_is_called_as_before(weaver: Weaver) -> None:
     class Add:
         def __call__(self, number: str) -> int:
             return int(number)
@@ -251,7 +251,7 @@ def ends_free(thing: Any, result: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", [staticmethod, classmethod, property])
-def test_what_is_no_method_is_left_alone(weaver: Weaver, kind: Any) -> None:
+def test_an_attribute_that_is_not_a_method_is_left_alone(weaver: Weaver, kind: Any) -> None:
     class Client:
         send = kind(lambda *args: args)
 
@@ -278,7 +278,7 @@ def makes(cls: Any, size: Any, result: Any) -> None:
 
 
 @pytest.mark.parametrize("owner", [Made, MadeBelow])
-def test_what_makes_an_object_is_woven_as_the_static_method_that_it_is(weaver: Weaver, owner: Any) -> None:
+def test_new_is_woven_as_a_static_method(weaver: Weaver, owner: Any) -> None:
     there = vars(owner).get("__new__")
     weaver.weave([Point(owner, "__new__", after=makes, takes=("size",))])
     assert type(vars(owner)["__new__"]) is staticmethod or there is None
@@ -304,7 +304,7 @@ def connects(cls: Any, host: Any, port: Any, result: Any) -> None:
     SEEN.append((cls.__name__, host, port))
 
 
-def test_a_class_method_is_woven_as_one(weaver: Weaver) -> None:
+def test_a_class_method_is_woven_as_a_class_method(weaver: Weaver) -> None:
     there = vars(Backend)["connect"]
     weaver.weave([Point(Backend, "connect", after=connects, of_class=True)])
     assert Backend.connect("a") == ("Backend", "a", 80)
@@ -318,7 +318,7 @@ def test_a_class_method_is_woven_as_one(weaver: Weaver) -> None:
     assert vars(Backend)["connect"] is there
 
 
-def test_what_is_no_class_method_any_more_is_left_alone(weaver: Weaver) -> None:
+def test_a_former_class_method_is_left_alone(weaver: Weaver) -> None:
     class Client:
         def send(self) -> None: ...
 
@@ -367,7 +367,7 @@ def silent() -> None:
     SEEN.append("silent")
 
 
-def test_a_coroutine_method_seen_at_its_call_is_one_for_everybody(weaver: Weaver) -> None:
+def test_a_coroutine_method_observed_at_its_call_still_looks_like_one(weaver: Weaver) -> None:
     cls = library(True)
     weaver.weave([send_point(cls, at_call=True)])
     assert inspect.iscoroutinefunction(cls.send)
@@ -390,7 +390,7 @@ def test_a_coroutine_method_seen_at_its_call_is_one_for_everybody(weaver: Weaver
 @pytest.mark.parametrize(
     "point", [{"before": silent, "after": None, "failed": None, "var": None}, {"at_call": True}]
 )
-def test_a_coroutine_during_which_nothing_is_done_is_the_librarys_own(weaver: Weaver, point: Any) -> None:
+def test_a_coroutine_without_hooks_is_the_librarys_own(weaver: Weaver, point: Any) -> None:
     cls = library(True)
     plain = cls.send
     weaver.weave([send_point(cls, **point)])
@@ -412,7 +412,7 @@ def asks_for(thing: Any) -> Token:
     return Token()
 
 
-def test_of_many_parameters_only_those_given_are_handed_on(weaver: Weaver) -> None:
+def test_of_many_parameters_only_the_given_ones_are_passed_on(weaver: Weaver) -> None:
     plain = Session._request
     with pytest.raises(TypeError) as bare:
         plain(Session(), "/", r=0)  # type: ignore[call-arg,unused-coroutine]
@@ -459,7 +459,7 @@ def test_bodies_with_a_default_token_run_without_one(weaver: Weaver) -> None:
     assert SEEN[1:] == [("ended", None)]
 
 
-def test_a_variable_is_given_back_to_whom_it_belonged(weaver: Weaver) -> None:
+def test_a_context_variable_is_restored(weaver: Weaver) -> None:
     cls = library(False)
     weaver.weave([send_point(cls)])
     token = HELD.set("somebody's")
@@ -516,8 +516,8 @@ def test_a_probe_with_an_unknown_argument_is_refused_as_before(weaver: Weaver) -
         cast("Any", Connection()).getresponse(buffering=True)
 
 
-def test_so_is_one_of_a_method_from_the_standard_library(weaver: Weaver) -> None:
-    """In 1.26 it is http.client's."""
+def test_so_is_a_probe_of_a_method_from_the_standard_library(weaver: Weaver) -> None:
+    """In 1.26 the method is http.client's."""
     import http.client
 
     class Connection(http.client.HTTPConnection):
@@ -563,10 +563,10 @@ def test_a_body_that_fails_is_not_noticed_and_gives_up(weaver: Weaver, step: str
 
 def test_failures_are_counted_on_the_queue(weaver: Weaver) -> None:
     client, _ = weave_broken(weaver, "before", False)
-    told: list[Any] = []
+    reported: list[Any] = []
 
     def consumer(moment: Any, sheet: Any) -> None:
-        told.append((sheet.hook, sheet.error, sheet.disabled))
+        reported.append((sheet.hook, sheet.error, sheet.disabled))
 
     FACTS.add_consumer(consumer)
     try:
@@ -575,7 +575,7 @@ def test_failures_are_counted_on_the_queue(weaver: Weaver) -> None:
         FACTS.settle()
     finally:
         FACTS.remove_consumer(consumer)
-    assert [entry[2] for entry in told] == [False, False, True]
+    assert [entry[2] for entry in reported] == [False, False, True]
 
 
 def test_failures_are_forgiven_with_time(weaver: Weaver, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -614,7 +614,7 @@ def stopping(thing: Any) -> None:
     raise KeyboardInterrupt
 
 
-def test_what_is_no_exception_is_the_hosts(weaver: Weaver) -> None:
+def test_a_base_exception_is_the_hosts(weaver: Weaver) -> None:
     cls = library(False)
     weaver.weave([Point(cls, "send", before=stopping)])
     with pytest.raises(KeyboardInterrupt):
@@ -812,7 +812,7 @@ def test_threads_that_see_a_class_at_once_weave_it_once(weaver: Weaver) -> None:
 
 
 def test_a_thread_goes_on_only_with_a_class_that_is_woven(weaver: Weaver) -> None:
-    """Else it would set up a connection of which the first steps are not seen, and the close neither."""
+    """Otherwise it would set up a connection without our seeing its first steps and its close."""
     half, go = threading.Event(), threading.Event()
 
     class Slow(type):
@@ -843,7 +843,7 @@ def test_a_thread_goes_on_only_with_a_class_that_is_woven(weaver: Weaver) -> Non
 
 
 def test_an_inherited_method_is_found_at_each_call(weaver: Weaver) -> None:
-    """A point names a class that has its method from elsewhere; what stands between may be put there later."""
+    """A point names a class that inherits its method; another class may be put in between later."""
 
     class Owner(Base):
         pass
@@ -862,7 +862,7 @@ def test_an_inherited_method_is_found_at_each_call(weaver: Weaver) -> None:
     assert "connect" not in vars(Owner)
 
 
-# Others, before and after us
+# Other tools, before and after us
 
 
 def test_ours_goes_below_what_wrapt_put_there(weaver: Weaver) -> None:
@@ -883,7 +883,7 @@ def test_ours_goes_below_what_wrapt_put_there(weaver: Weaver) -> None:
 
 def test_a_vendored_wrapt_is_wrapt_too(weaver: Weaver) -> None:
     class ObjectProxy:
-        """As agents bring it along, under a name of their own."""
+        """Agents bring their own copy, under their own name."""
 
         def __init__(self, wrapped: Any) -> None:
             self.__wrapped__ = wrapped
@@ -924,7 +924,7 @@ def test_they_come_after_us_and_stay(weaver: Weaver) -> None:
 
 
 @pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
-def test_what_somebody_put_over_ours_runs_on_without_us(weaver: Weaver, asynchronous: bool) -> None:
+def test_a_wrapper_put_over_ours_runs_on_without_us(weaver: Weaver, asynchronous: bool) -> None:
     cls = library(asynchronous)
     weaver.weave([send_point(cls)])
     theirs = cls.send = decorated(cls.send)
@@ -934,7 +934,7 @@ def test_what_somebody_put_over_ours_runs_on_without_us(weaver: Weaver, asynchro
     assert SEEN == []
     weaver.weave([send_point(cls)])
     assert outcome(cls(), ("a",), {}) == ("a", 5, False, True)
-    assert len(SEEN) == 2, "the wrapper of the first time says nothing any more"
+    assert len(SEEN) == 2, "the first wrapper states nothing any more"
 
 
 def test_weaving_twice_is_once(weaver: Weaver) -> None:
@@ -1007,7 +1007,7 @@ def test_points_are_named_as_seen_from_the_library(weaver: Weaver, module: Any) 
     assert missing(points, module) == ["a_library.Pool.acquire", "a_library.elsewhere.Pool.close"]
 
 
-def test_a_point_cannot_hold_what_nobody_returns() -> None:
+def test_a_point_cannot_hold_a_token_that_nothing_returns() -> None:
     with pytest.raises(ValueError, match="a token is what `before` returns"):
         Point(Base, "connect", after=ends)
 

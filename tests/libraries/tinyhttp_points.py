@@ -154,7 +154,7 @@ def connecting(connection: Any) -> Setup | None:
 
 
 def connected(connection: Any, token: Setup) -> None:
-    """It stands."""
+    """It is open."""
     token.over("connect")
     token.sheet.local, token.sheet.peer = connection.socket.getsockname(), connection.socket.getpeername()
     watched(connection).mark.opened()

@@ -1,4 +1,4 @@
-"""A piece of source, and what is hinted at in it."""
+"""A piece of source, and the hints about it."""
 
 from __future__ import annotations
 
@@ -13,5 +13,5 @@ def linted(source: str, *, is_test: bool = False) -> list[Hint]:
 
 
 def lines(source: str) -> list[tuple[int, str]]:
-    """(line, habit) of each."""
+    """(line, habit) of each hint."""
     return [(hint.line, hint.habit) for hint in linted(source)]

@@ -14,7 +14,7 @@ from poolscope.recording.errors import UsageError
 SICK = "import requests\nfor i in range(9):\n    requests.get(f'https://a.example/{i}')\n"
 
 
-def test_python_files_of_folders_each_once_without_other_peoples(tmp_path: Path) -> None:
+def test_python_files_of_folders_once_each_without_installed_packages(tmp_path: Path) -> None:
     own = ["a.py", "pkg/b.py"]
     others = [".hidden/c.py", "env/d.py", "node_modules/e.py", "lib/site-packages/f.py", "notes.txt"]
     for name in own + others:
@@ -30,7 +30,7 @@ def test_python_files_of_folders_each_once_without_other_peoples(tmp_path: Path)
     ]  # fmt: skip
 
 
-def test_a_path_that_is_not_there() -> None:
+def test_a_path_that_does_not_exist() -> None:
     with pytest.raises(UsageError, match=r"can't read 'nowhere\.py': No such file"):
         files(["nowhere.py"])
 
@@ -46,7 +46,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize(("content", "said"), BROKEN.values(), ids=BROKEN)
-def test_what_cannot_be_read_is_one_line_that_names_it(tmp_path: Path, content: bytes, said: str) -> None:
+def test_an_unreadable_file_is_one_line_that_names_it(tmp_path: Path, content: bytes, said: str) -> None:
     path = tmp_path / "bad.py"
     path.write_bytes(content)
     with pytest.raises(UnreadableError) as error:
@@ -68,11 +68,11 @@ def test_a_link_to_nowhere(tmp_path: Path) -> None:
         tree(files([str(tmp_path)])[0])
 
 
-def test_what_names_no_library_is_not_parsed(tmp_path: Path) -> None:
+def test_a_file_that_names_no_library_is_not_parsed(tmp_path: Path) -> None:
     (tmp_path / "other.py").write_text("def f(:\n")
     assert tree(str(tmp_path / "other.py")) is None
 
 
-def test_what_python_would_warn_of_is_not_said(tmp_path: Path) -> None:
+def test_warnings_of_python_are_not_shown(tmp_path: Path) -> None:
     (tmp_path / "old.py").write_text(SICK + "'\\d'\n")
     assert tree(str(tmp_path / "old.py")) is not None

@@ -1,4 +1,4 @@
-"""From files to findings: equal in all but what only a run knows."""
+"""From files to findings: equal to a run's in everything that can be known without running."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from poolscope.lint.findings import lint
 from tests.lint.test_files import SICK
 
 
-def test_a_hint_is_the_finding_that_a_run_would_have(tmp_path: Path) -> None:
+def test_a_hint_equals_the_finding_of_a_run(tmp_path: Path) -> None:
     (tmp_path / "shop.py").write_text(SICK)
     found = lint([str(tmp_path)], str(tmp_path))
     (hint,) = found.findings
@@ -39,7 +39,7 @@ def test_one_broken_file_does_not_hide_the_others(tmp_path: Path) -> None:
     assert (len(found.findings), len(found.unread)) == (1, 1)
 
 
-def test_a_long_sum_is_no_deep_recursion_of_ours(tmp_path: Path) -> None:
+def test_a_long_sum_does_not_exhaust_the_stack(tmp_path: Path) -> None:
     (tmp_path / "sum.py").write_text(SICK + f"requests.get({' + '.join(['x'] * 900)})\n")
     assert len(lint([str(tmp_path)], str(tmp_path)).findings) == 1
 

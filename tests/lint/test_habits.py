@@ -1,4 +1,4 @@
-"""What is hinted at, and all that is in doubt and is not."""
+"""What lint hints at, and what it leaves alone because it is in doubt."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ SICK = {
 
 @pytest.mark.parametrize("source", SICK.values(), ids=SICK)
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
-def test_a_run_of_what_is_hinted_at_proves_it_at_the_same_line(server: Running, source: str) -> None:
+def test_a_run_proves_each_hint_at_the_same_line(server: Running, source: str) -> None:
     program = textwrap.dedent(source)
     (hint,) = linted(program)
     with testing.capture() as captured:
@@ -160,7 +160,7 @@ NO_LOOP_OF_OURS = {
     "only sometimes": "item and requests.get(f'{URL}/{item}')",
     "later": "later(lambda: requests.get(f'{URL}/{item}'))",
     "a long sleep": "requests.get(f'{URL}/{item}'); time.sleep(60)",
-    "a sleep that nobody knows": "requests.get(f'{URL}/{item}'); time.sleep(host.pause)",
+    "a sleep of unknown length": "requests.get(f'{URL}/{item}'); time.sleep(host.pause)",
     "a search": "answer = requests.get(f'{URL}/{item}')\n        if answer.ok: return answer",
     "the first that will do": "answer = requests.get(f'{URL}/{item}')\n        if answer.ok: break",
     "a handler": "try: pass\n        except OSError: requests.get(f'{URL}/{item}')",
@@ -202,12 +202,12 @@ IN_A_FUNCTION = {
 
 
 @pytest.mark.parametrize("source", FIXED.values(), ids=FIXED)
-def test_what_was_mended_is_left_alone(source: str) -> None:
+def test_fixed_code_is_left_alone(source: str) -> None:
     assert lines(source) == []
 
 
 @pytest.mark.parametrize("body", NO_LOOP_OF_OURS.values(), ids=NO_LOOP_OF_OURS)
-def test_a_loop_in_doubt_is_left_alone(body: str) -> None:
+def test_a_doubtful_loop_is_left_alone(body: str) -> None:
     assert lines(IN_A_LOOP.format("requests.get(f'{URL}/{item}')")) == [(6, "loop")], (
         "else it would be the frame"
     )
@@ -231,7 +231,7 @@ def test_a_client_for_one_request_in_each_form(body: str) -> None:
 
 
 @pytest.mark.parametrize("body", IN_A_FUNCTION.values(), ids=IN_A_FUNCTION)
-def test_a_function_in_doubt_is_left_alone(body: str) -> None:
+def test_a_doubtful_function_is_left_alone(body: str) -> None:
     assert lines(f"import httpx\nURL = 'https://api.example.com'\n{body}") == []
 
 
@@ -252,7 +252,7 @@ def test_a_test_is_left_alone() -> None:
         ("items", 1),
     ],
 )
-def test_as_many_rounds_as_the_finding_asks_for(through: str, hinted: int) -> None:
+def test_as_many_rounds_as_the_finding_needs(through: str, hinted: int) -> None:
     source = IN_A_LOOP.format("requests.get(f'{URL}/{item}')").replace("in items", f"in {through}")
     assert len(lines(source)) == hinted
 
@@ -262,7 +262,7 @@ def test_a_pause_shorter_than_a_connection_is_kept(seconds: str, hinted: int) ->
     assert len(lines(IN_A_LOOP.format(f"requests.get(f'{{URL}}/{{item}}'); time.sleep({seconds})"))) == hinted
 
 
-def test_pages_that_are_asked_for_until_there_are_no_more() -> None:
+def test_pages_requested_until_there_are_no_more() -> None:
     source = """
         import requests
         def pages(self):
@@ -278,7 +278,7 @@ def test_pages_that_are_asked_for_until_there_are_no_more() -> None:
     assert lines(source.replace('not answer["items"]', "self.only_one")) == [], "a setting ends it"
 
 
-def test_a_handler_asks_each_time_whatever_it_asks() -> None:
+def test_a_handler_sends_each_time_whatever_it_requests() -> None:
     source = """
         import httpx
         @app.get("/rates")

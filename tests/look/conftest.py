@@ -1,4 +1,4 @@
-"""Watched programs in real processes, each test with a runtime folder of its own."""
+"""Watched programs in real processes; each test has its own runtime folder."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ threading.Thread(target=waits).start()
 for _ in range(5):
     httpx.get("{url}")
 """
-"""One slot, held by an open response at line 7, and a request at line 10 that waits for it."""
+"""One slot, held by an open response at line 7; a request at line 10 waits for it."""
 
 
 @pytest.fixture(scope="package")
@@ -55,13 +55,13 @@ class Watched(Program):
         self.runtime = Path(runtime)
         self.processes: list[subprocess.Popen[str]] = []
         self.others: list[int] = []
-        """Their children, which are to end with the test."""
+        """Child processes that must end with the test."""
 
     def environment(self, **more: str) -> dict[str, str]:
         return super().environment(**{"XDG_RUNTIME_DIR": str(self.runtime), **more})
 
     def starts(self, text: str, *options: str, **more: Any) -> subprocess.Popen[str]:
-        """``poolscope run --live OPTIONS``; it hangs until the test is over."""
+        """Run ``poolscope run --live OPTIONS``, which hangs until the test is over."""
         self.write(text)
         command = [*POOLSCOPE, "run", "--live", "--quiet", *options, str(self.path)]
         return self._started(command, **more)
@@ -96,7 +96,7 @@ class Watched(Program):
         return dict(json.loads(answer.stdout))
 
     def look_when(self, condition: Any, *pids: int) -> dict[str, Any]:
-        """The first look that fits, in this process: a command takes half a second to start."""
+        """The first look that matches, taken in this process: a command takes half a second to start."""
         watching: list[Watch] = []
         looks: list[dict[str, Any]] = []
 

@@ -1,4 +1,4 @@
-"""CPython 3.14 with the servers and clients that the tests of `poolscope attach` need, made once."""
+"""CPython 3.14 with the servers and clients that the tests of `poolscope attach` need, installed once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PACKAGES = ("httpx", "requests", "uvicorn", "gunicorn", "celery")
 
 
 def interpreter() -> str:
-    """One without poolscope."""
+    """A Python without poolscope."""
     fetched = CACHE / "3.14" / "usr" / "bin" / "python3.14"
     base = shutil.which("python3.14") or (str(fetched) if fetched.exists() else None)
     assert base is not None, f"no Python 3.14 here: {HOW}"

@@ -1,4 +1,4 @@
-"""A program on a terminal of its own, seen as pyte, a terminal in Python, shows it."""
+"""A program on its own terminal, seen through pyte, a terminal emulator in Python."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Terminal:
         return "\n".join(self.lines)
 
     def shows(self, condition: str | Callable[[str], bool], within: float = 30.0) -> str:
-        """Wait until the screen shows it; the screen."""
+        """Wait until the screen shows the text; returns the screen."""
         fits = (lambda text: condition in text) if isinstance(condition, str) else condition
         deadline = time.monotonic() + within
         while not fits(self.text):
@@ -54,7 +54,7 @@ class Terminal:
         return self.text
 
     def ends(self) -> int:
-        """Wait for the program's end; its status."""
+        """Wait for the program's end; returns its status."""
         deadline = time.monotonic() + 30
         while True:
             self._read(0.05)

@@ -41,7 +41,7 @@ def server() -> Iterator[Running]:
 
 
 class Target:
-    """A program that knows nothing of poolscope, and what it wrote on stderr."""
+    """A program without poolscope, and what it wrote on stderr."""
 
     def __init__(self, directory: Path, python: str, server: Running) -> None:
         self.directory = directory
@@ -120,7 +120,7 @@ print(changed, flush=True)
 """
 
 
-def test_a_busy_program_is_reported_and_is_afterwards_as_before(target: Target) -> None:
+def test_a_busy_program_is_reported_and_left_as_it_was(target: Target) -> None:
     target.starts(BUSY)
     target.says("ready")
     saved = target.directory / "saved.jsonl"
@@ -172,7 +172,7 @@ def test_a_child_that_is_forked_meanwhile_is_left_alone(target: Target) -> None:
     assert {records.from_json(line).pid for line in saved.read_text().splitlines()} == {target.process.pid}
 
 
-def test_if_the_side_that_attached_dies_the_program_is_left_alone(target: Target) -> None:
+def test_the_program_is_left_alone_if_the_attaching_side_dies(target: Target) -> None:
     target.starts(BUSY)
     target.says("ready")
     attached = subprocess.Popen(
@@ -246,7 +246,7 @@ def test_a_worker_of_gunicorn(target: Target) -> None:
     assert [finding["code"] for finding in seen["findings"]] == ["PS101"]
     target.process.kill()  # first, as it logs the end of a worker
     target.process.wait()
-    with suppress(ProcessLookupError):  # a worker without its parent may have gone by itself
+    with suppress(ProcessLookupError):  # a worker without its parent may have ended on its own
         os.kill(worker, signal.SIGKILL)
 
 
@@ -311,7 +311,7 @@ time.sleep(0.5)
 
 
 @pytest.mark.parametrize("text", [SLEEPS, JOINS], ids=["sleep", "join"])
-def test_a_main_thread_that_runs_no_python_is_waited_for_with_a_limit(text: str, target: Target) -> None:
+def test_attach_gives_up_on_a_main_thread_that_runs_no_python(text: str, target: Target) -> None:
     target.starts(text)
     target.says("ready")
     late = target.attach("--wait", "1s")
@@ -324,7 +324,7 @@ def test_a_main_thread_that_runs_no_python_is_waited_for_with_a_limit(text: str,
     assert target.process.wait(30) == 0
 
 
-def test_a_process_that_forbids_it(target: Target) -> None:
+def test_a_process_that_forbids_attaching(target: Target) -> None:
     target.starts(SLEEPS, PYTHON_DISABLE_REMOTE_DEBUG="1")
     target.says("ready")
     refused = target.attach()
@@ -335,7 +335,7 @@ def test_a_process_that_forbids_it(target: Target) -> None:
     )
 
 
-def test_an_older_python_gets_a_message_about_what_is_needed(target: Target) -> None:
+def test_the_message_for_an_older_python_says_what_is_needed(target: Target) -> None:
     target.python = sys.executable
     target.starts(SLEEPS)
     target.says("ready")
@@ -346,7 +346,7 @@ def test_an_older_python_gets_a_message_about_what_is_needed(target: Target) -> 
     assert len(refused.stderr.splitlines()) == 1
 
 
-def test_what_is_no_python(target: Target) -> None:
+def test_a_process_that_is_not_python(target: Target) -> None:
     target.python = "/bin/sh"
     target.starts("echo ready; sleep 5")
     target.says("ready")
@@ -355,7 +355,7 @@ def test_what_is_no_python(target: Target) -> None:
     assert target.attach(pid=4_000_000).stderr == "poolscope: there is no process 4000000\n"
 
 
-def test_the_screen_of_a_program_that_nobody_prepared(target: Target) -> None:
+def test_the_screen_of_a_program_that_was_not_prepared(target: Target) -> None:
     target.starts(BUSY)
     target.says("ready")
     environment = {**os.environ, "PYTHONPATH": SOURCE}
@@ -392,7 +392,7 @@ while True:
 """
 
 
-def test_a_process_that_sends_nonsense_is_one_line(target: Target) -> None:
+def test_nonsense_from_a_process_is_reported_in_one_line(target: Target) -> None:
     target.starts(LIAR, "program.py", poolscope.__version__)
     target.says("ready")
     hello = b'{"hello": ""}\n'
@@ -410,7 +410,7 @@ def test_a_process_that_sends_nonsense_is_one_line(target: Target) -> None:
         assert (seen.returncode, seen.stderr) == (2, words), said
 
 
-def test_a_process_that_is_stopped_meanwhile_can_be_left(target: Target) -> None:
+def test_attach_can_leave_a_process_that_was_stopped(target: Target) -> None:
     target.starts(BUSY)
     target.says("ready")
     saved = target.directory / "saved.jsonl"
@@ -421,7 +421,7 @@ def test_a_process_that_is_stopped_meanwhile_can_be_left(target: Target) -> None
         target.process.send_signal(signal.SIGSTOP)
         try:
             attaching.send_signal(signal.SIGINT)
-            time.sleep(0.3)  # two signals of a kind that come together are one
+            time.sleep(0.3)  # two pending signals of the same kind arrive as one
             attaching.send_signal(signal.SIGINT)
             _, errors = attaching.communicate(timeout=5)
         finally:

@@ -1,4 +1,4 @@
-"""``--live``: a look into a process, which goes on as if nothing happened."""
+"""``--live``: a look into a process, which goes on undisturbed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.look.conftest import HELD
 pytestmark = pytest.mark.processes
 
 
-def test_a_look_names_who_holds_the_pool_and_who_waits_each_with_its_line(watched) -> None:
+def test_a_look_names_the_lines_that_hold_the_pool_and_that_wait(watched) -> None:
     process = watched.starts(HELD)
     look = watched.look_when(
         lambda look: look["waiters"] and any(each["count"] == 5 for each in look["findings"]), process.pid
@@ -38,7 +38,7 @@ def test_a_look_names_who_holds_the_pool_and_who_waits_each_with_its_line(watche
     assert 0 < waiter["waited"] <= holder["held"]
     assert waiter["pool"] == holder["pool"] == pool["pool"]
 
-    # A late look finds PS105 as well: the wait goes on.
+    # A late look finds PS105 as well, as the wait goes on.
     finding = next(each for each in look["findings"] if each["code"] == "PS101")
     assert (finding["code"], finding["count"], finding["call_site"]["line"]) == ("PS101", 5, 14)
     totals = look["totals"]
@@ -48,7 +48,7 @@ def test_a_look_names_who_holds_the_pool_and_who_waits_each_with_its_line(watche
     assert [one["program"] for one in look["processes"]] == ["program.py"]
 
 
-def test_the_socket_is_for_its_user_alone_and_goes_with_the_program(watched) -> None:
+def test_only_its_user_can_use_the_socket_which_ends_with_the_program(watched) -> None:
     watched.write("import sys; sys.stdin.read()")
     process = subprocess.Popen(
         [*POOLSCOPE, "run", "--live", "--quiet", str(watched.path)],
@@ -64,7 +64,7 @@ def test_the_socket_is_for_its_user_alone_and_goes_with_the_program(watched) -> 
     assert not watched.sockets
 
 
-def test_nobody_can_look_unless_asked(watched) -> None:
+def test_no_look_is_possible_without_live(watched) -> None:
     watched.write('import httpx, os; httpx.get("{url}"); print(*os.listdir(os.environ["XDG_RUNTIME_DIR"]))')
     assert watched.run().stdout == "\n"
     answer = watched.top("--json", str(os.getpid()))
@@ -92,7 +92,7 @@ signal.pause()
 """
 
 
-def test_the_variable_watches_a_family_and_shows_it_as_one(watched, installed) -> None:
+def test_the_variable_watches_child_processes_too_and_shows_one_program(watched, installed) -> None:
     python, environment = installed
     process = watched.starts_by_variable(FAMILY, "--live --quiet", python, **environment)
     look = watched.look_when(lambda look: look["totals"]["requests"] == 8, process.pid)
@@ -106,7 +106,7 @@ def test_the_variable_watches_a_family_and_shows_it_as_one(watched, installed) -
     assert alone["totals"]["requests"] == 3
 
 
-def test_what_was_found_before_anybody_looked_has_no_age(watched) -> None:
+def test_a_finding_from_before_the_first_look_has_no_age(watched) -> None:
     done = watched.path.with_name("done")
     process = watched.starts(f"{HELD}open({str(done)!r}, 'w').close()")
     eventually(done.exists)
@@ -114,7 +114,7 @@ def test_what_was_found_before_anybody_looked_has_no_age(watched) -> None:
     assert [finding["seen"] for finding in first["findings"]] == [None]
 
 
-def test_where_sockets_are_does_not_depend_on_the_temporary_folder_of_a_shell(monkeypatch) -> None:
+def test_the_folder_of_the_sockets_does_not_depend_on_tmpdir(monkeypatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", "/scratch")
     monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
     assert list(folders(5)) == ["/run/user/5/poolscope", "/tmp/poolscope-5", "/scratch/poolscope-5"]
@@ -134,7 +134,7 @@ def test_an_interval_is_a_number_of_seconds(watched, wrong: str) -> None:
     assert "Invalid value for '--every'" in answer.stderr
 
 
-def test_only_the_servers_that_were_asked_for_are_shown(watched) -> None:
+def test_only_the_requested_servers_are_shown(watched) -> None:
     process = watched.starts(HELD, "--origin", "elsewhere.example")
     look = watched.look_when(lambda look: True, process.pid)
     assert (look["origins"], look["holders"], look["lanes"]) == ([], [], [])
@@ -160,7 +160,7 @@ def test_json_follows_until_the_process_ends(watched) -> None:
     assert following.returncode == 0
 
 
-# What cannot be looked into is one line each.
+# One line for each process that cannot be looked into.
 
 
 def test_a_killed_process_leaves_a_socket_that_is_removed_with_a_line(watched) -> None:
@@ -187,7 +187,7 @@ def test_the_next_watched_process_removes_it_too(watched) -> None:
     assert [socket.name.partition("-")[0] for socket in watched.sockets] == [str(process.pid)]
 
 
-def test_a_process_that_is_not_there(watched) -> None:
+def test_a_process_that_does_not_exist(watched) -> None:
     answer = watched.top("--json", "4000000")
     assert (answer.returncode, answer.stderr) == (2, "poolscope: there is no process 4000000\n")
 
@@ -205,7 +205,7 @@ def test_a_process_that_is_stopped_does_not_answer(watched, monkeypatch) -> None
     assert note.startswith(f"process {process.pid} does not answer: it is stopped, or has forked")
 
 
-def test_a_folder_that_others_can_write_is_not_used(watched) -> None:
+def test_a_folder_that_others_can_write_to_is_not_used(watched) -> None:
     (watched.runtime / "poolscope").mkdir(0o700)
     (watched.runtime / "poolscope").chmod(0o777)
     process = watched.starts(HELD)
@@ -237,7 +237,7 @@ def test_another_users_process_is_named_and_left_alone(watched) -> None:
     assert answer.returncode == 2
 
 
-def test_a_reader_that_does_not_read_costs_the_program_nothing(watched) -> None:
+def test_a_client_that_never_reads_costs_the_program_nothing(watched) -> None:
     import socket
 
     process = watched.starts(HELD)

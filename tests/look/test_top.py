@@ -1,4 +1,4 @@
-"""``poolscope top`` on a real terminal, of real processes."""
+"""``poolscope top`` of real processes, on a real terminal."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def line_with(screen: str, words: str) -> str:
     return next(line for line in screen.splitlines() if words in line)
 
 
-def test_on_80_by_24_all_is_seen_at_once_and_keys_work(watched) -> None:
+def test_80_by_24_shows_everything_and_keys_work(watched) -> None:
     process = watched.starts(HELD)
     watched.look_when(lambda look: look["findings"] and look["waiters"], process.pid)
     top = on_a_terminal(watched, 80, 24, str(process.pid))
@@ -39,7 +39,7 @@ def test_on_80_by_24_all_is_seen_at_once_and_keys_work(watched) -> None:
     assert "GET http://127.0.0.1" in screen.splitlines()[-3] + screen.splitlines()[-2]
     assert all(len(line) <= 80 for line in screen.splitlines())
 
-    top.types("s")  # the table of requests, by its next column
+    top.types("s")  # the table of requests, sorted by the next column
     assert "LINE↓" in top.shows("LINE↓")
 
     top.types("/")
@@ -77,7 +77,7 @@ def test_a_terminal_that_is_too_small_gets_one_line(watched) -> None:
     )
 
 
-def test_without_a_terminal_scripts_are_shown_the_way(watched) -> None:
+def test_without_a_terminal_the_message_recommends_json(watched) -> None:
     answer = watched.top()
     assert answer.returncode == 2
     assert answer.stderr == "poolscope: top needs a terminal; for scripts: poolscope top --json\n"
@@ -172,7 +172,7 @@ def test_ten_thousand_connections_cost_the_process_less_than_a_hundredth_of_a_co
 
 
 def cpu_share(pid: int, over: float = 15.0) -> float:
-    """Of a core, by what the kernel counted."""
+    """The share of a core, as counted by the kernel."""
     import time
 
     before, began = ticks(pid), time.monotonic()

@@ -1,4 +1,4 @@
-"""The examples in examples/servers, each under its real server: what a route costs, and the debug pages."""
+"""The examples in examples/servers, each under its real server: the cost of a route, and the debug pages."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_the_report_says_what_each_route_opens(name: str, downstream: Running, t
 
 
 @pytest.mark.parametrize("name", SERVERS)
-def test_in_development_a_request_tells_its_own_report(name: str, downstream: Running) -> None:
+def test_in_development_a_request_shows_its_own_report(name: str, downstream: Running) -> None:
     with serving(name, downstream, DEVELOPMENT="1") as url:
         answer = get(f"{url}/cart/7?poolscope")
         body = answer.data.decode()

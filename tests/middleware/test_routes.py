@@ -1,4 +1,4 @@
-"""What counts for which route: in records, in metrics, in answers that are made while they are sent."""
+"""What counts for which route: in records, in metrics, and in answers that are produced while they are sent."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def call(application: Any, method: str = "GET", **environ: str) -> bytes:
     return b"".join(application({"REQUEST_METHOD": method, "PATH_INFO": "/x", **environ}, lambda *_: None))
 
 
-def test_an_answer_that_is_made_while_it_is_sent_is_part_of_the_request(url: str) -> None:
+def test_an_answer_produced_while_it_is_sent_is_part_of_the_request(url: str) -> None:
     def application(_: Any, start_response: Any) -> Iterator[bytes]:
         start_response("200 OK", [])
         requests.get(url)
@@ -86,7 +86,7 @@ def test_a_request_is_not_lost_because_the_program_finds_no_route(url: str) -> N
     assert [each.route for each in seen.exchanges] == ["GET (no route)"] * 5
 
 
-def test_what_is_no_request_passes_through() -> None:
+def test_other_messages_pass_through() -> None:
     seen: list[Any] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -130,7 +130,7 @@ def test_routes_are_bounded() -> None:
 
 
 class Pieces:
-    """A body with a length, as some frameworks make them."""
+    """A body with a length, as some frameworks produce it."""
 
     def __init__(self, *pieces: bytes) -> None:
         self.pieces = pieces
@@ -161,10 +161,10 @@ def test_a_server_asks_for_the_length_of_a_body_as_it_does_without_us() -> None:
         assert answer_to(WSGI(each)) == answer_to(each)
     assert b"Content-Length: 5" in answer_to(WSGI(application))
     body: Any = WSGI(endless)({"REQUEST_METHOD": "GET"}, lambda *_: None)
-    assert not hasattr(body, "__len__"), "servers ask by hasattr, too"
+    assert not hasattr(body, "__len__"), "servers also ask by hasattr"
 
 
-def test_a_file_that_the_server_sends_by_itself_stays_what_it_was() -> None:
+def test_a_file_that_the_server_sends_itself_is_unchanged() -> None:
     def application(environ: Any, start_response: Any) -> Any:
         start_response("200 OK", [])
         return environ["wsgi.file_wrapper"](BytesIO(b"a file"))
@@ -197,11 +197,11 @@ def test_an_answer_that_cannot_hold_a_report_stays_as_it_was(
         await send({"type": "http.response.start", "status": int(status[:3]), "headers": raw})
         await send({"type": "http.response.body", "body": body})
 
-    told: list[Any] = []
+    started: list[Any] = []
     wrapped: Any = WSGI(application, allow_debug=lambda _: True)
     environ = {"REQUEST_METHOD": method, "PATH_INFO": "/", "QUERY_STRING": "poolscope"}
-    assert b"".join(wrapped(environ, lambda *start: told.append(start))) == body
-    assert told == [(status, given)]
+    assert b"".join(wrapped(environ, lambda *start: started.append(start))) == body
+    assert started == [(status, given)]
 
     sent: list[Any] = []
 
@@ -251,7 +251,7 @@ def test_a_file_is_held_back_like_any_answer() -> None:
     assert sent[1]["body"].startswith(b"a file\npoolscope  no ")
 
 
-def test_a_debug_page_is_nobodys_unless_it_is_allowed() -> None:
+def test_the_debug_page_is_closed_unless_it_is_allowed() -> None:
     def application(_: Any, start_response: Any) -> list[bytes]:
         start_response("404 Not Found", [])
         return [b"theirs"]

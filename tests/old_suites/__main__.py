@@ -1,7 +1,7 @@
-"""`python -m tests.old_suites truth cli …`: the tests as they were before the hooks were rebuilt, over the code of today.
+"""`python -m tests.old_suites truth cli …`: the tests from before the hooks were rebuilt, over today's code.
 
-What behaves as it did passes them. README.md beside this file lists every test that does not, with what has changed
-on purpose; a test that fails and is not listed there is a fault, and one that is listed and passes is listed wrongly.
+Unchanged behaviour passes them. README.md beside this file lists every test that fails, with what has changed on
+purpose. A failing test that is not listed is a fault, and so is a listed test that passes.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Verdict:
 
 
 def judge(outcomes: dict[str, bool], reasons: dict[str, str], suites: tuple[str, ...]) -> Verdict:
-    """Hold the outcomes against the page; a row without parameters speaks of a test with whatever parameters."""
+    """Compare the outcomes with the page; a row without parameters means all parameters of its test."""
     verdict = Verdict(passed=sum(outcomes.values()))
     used: set[str] = set()
     for test in sorted(test for test, passed in outcomes.items() if not passed):
@@ -65,7 +65,7 @@ def judge(outcomes: dict[str, bool], reasons: dict[str, str], suites: tuple[str,
 
 @contextmanager
 def the_old_tests(home: Path) -> Iterator[Path]:
-    """A worktree of the commit with today's code in it."""
+    """A worktree of the old commit with today's code in it."""
     there = home / "house"
     git("worktree", "add", "--quiet", "--detach", str(there), COMMIT)
     try:
@@ -78,7 +78,7 @@ def the_old_tests(home: Path) -> Iterator[Path]:
 
 def run(there: Path, suite: str, results: Path) -> dict[str, bool]:
     """Test → whether it passed, as ``cli/test_run.py::test_name[parameter]``."""
-    # These plugins came with packages that the tests of today need.
+    # These plugins came with packages that today's tests need.
     plugins = ["no:cacheprovider", "no:asyncio", "no:logfire", "poolscope_moved"]
     command = [sys.executable, "-m", "pytest", "-q", *(word for name in plugins for word in ("-p", name))]
     command += [

@@ -1,4 +1,4 @@
-"""A test that fails without a reason is a fault, and a reason without a test that fails is wrong."""
+"""A test that fails without a reason is a fault, and so is a reason with a passing test."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_each_failure_has_its_reason() -> None:
     assert (verdict.unknown, verdict.listed_wrongly) == ([], [])
 
 
-def test_what_is_not_listed_and_what_does_not_fail_is_said() -> None:
+def test_unlisted_failures_and_listed_passes_are_reported() -> None:
     verdict = judge({"cli/test_a.py::test_other": False, "cli/test_b.py::test_x": True}, REASONS, ("cli",))
     assert verdict.unknown == ["cli/test_a.py::test_other"]
     assert verdict.listed_wrongly == ["cli/test_a.py::test_words", "cli/test_b.py"], "of the suites that ran"
@@ -57,7 +57,7 @@ def test_a_test_is_called_as_pytest_calls_it(classname: str, name: str, expected
     assert outcome(case) == (expected, False)
 
 
-def test_a_suite_that_there_was_not_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_suite_that_did_not_exist_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(("nothing",)) == 2
     assert "nothing" in capsys.readouterr().err
 
@@ -69,7 +69,7 @@ def test_the_page_is_read() -> None:
     assert all(reason[0] != "-" for reason in listed.values())
 
 
-def test_the_tests_that_took_the_hooks_places_are_there() -> None:
+def test_the_tests_that_replaced_those_of_the_hooks_exist() -> None:
     text = PAGE.read_text("utf-8").partition("\n## The tests of the hooks\n")[2]
     named = re.findall(r"`((?:libraries|signals)/\w+\.py)::(\w+)`", text)
     assert named

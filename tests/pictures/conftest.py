@@ -1,4 +1,4 @@
-"""A real Chromium, and pages for it made of records."""
+"""A real Chromium, and pages made from records."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Open = Callable[..., Page]
 
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    """Ended with this package: while it is there, no other event loop can run in this thread."""
+    """Closed at the end of this package: while it runs, no other event loop can run in this thread."""
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     assert chromium, "no Chromium on the PATH: on Debian, apt-get install chromium"
     with sync_playwright() as playwright, tempfile.TemporaryDirectory() as home:
@@ -44,7 +44,7 @@ def write(format: Format, records: Iterable[Record], path: Path, look: Look | No
 
 @pytest.fixture
 def show(browser: Browser, tmp_path: Path) -> Iterator[Open]:
-    """Open the page of some records; what it says on its console and every request it makes fail the test."""
+    """Open the page of some records; a message on its console, or any request that it makes, fails the test."""
     contexts: list[BrowserContext] = []
     wrong: list[str] = []
 
@@ -75,5 +75,5 @@ def show(browser: Browser, tmp_path: Path) -> Iterator[Open]:
 
 
 def settle(page: Page) -> None:
-    """Wait until the lanes are drawn as they will stay."""
+    """Wait until the lanes have their final shape."""
     page.evaluate("new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))")

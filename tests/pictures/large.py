@@ -1,4 +1,4 @@
-"""Very many records, of the mixture that a service makes: kept and thrown-away clients, HTTP/2, waits, failures."""
+"""Very many records, in the mixture that a service produces: kept and discarded clients, HTTP/2, waits, failures."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SPACING = 0.002
 
 
 def records(count: int) -> Iterator[Record]:
-    """A stream with ``count`` requests: of each hundred, fifty on one connection and fifty on one each."""
+    """A stream of ``count`` requests: of each hundred, fifty share one connection and fifty have one each."""
     yield Header(1, SCHEMA_VERSION, "0", "3.13.0", 1.7e9, 0.0, {"httpx": "0.28.1"}, "service.py")
     ids = iter(range(1, 10**9))
     made = 0

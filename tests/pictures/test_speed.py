@@ -1,4 +1,4 @@
-"""A hundred thousand requests in the page: small, soon open, smooth; a million are thinned and say so."""
+"""A page of 100,000 requests is small, opens soon and scrolls smoothly; of a million it shows a sample."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.pictures.large import records
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 TRIES = 10
-"""Other programs share the machine: the best of a few is what the page itself takes."""
+"""Other programs share the machine, so the best of a few runs is what the page itself takes."""
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def test_it_is_small(large: Path) -> None:
 
 
 def test_it_opens_soon(browser: Browser, large: Path) -> None:
-    """From the start of navigation to the first frame with lanes on it."""
+    """From the start of navigation to the first frame with lanes."""
     taken: list[float] = []
     while len(taken) < TRIES and not (taken and taken[-1] <= 1500):
         page = opened(browser, large)

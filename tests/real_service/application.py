@@ -33,7 +33,7 @@ def large(_: HttpRequest) -> HttpResponse:
     return HttpResponse(LARGE, content_type="application/octet-stream")
 
 
-# The proxy ends the connection behind an answer of /closing: what Django says of its own is hop-by-hop.
+# The proxy closes the connection after an answer of /closing: Django's own Connection header is hop-by-hop.
 urlpatterns = [re_path("^slow$", slow), re_path("^large$", large), re_path("^(closing)?$", ok)]
 
 application = get_wsgi_application()

@@ -1,4 +1,4 @@
-"""The two services that the examples run against, each over http and https."""
+"""The two services that the examples run against, both over http and https."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.servers import Certificates
 
 
 class Target:
-    """A service over one scheme. What it counted is compared after every run."""
+    """A service over one scheme. Its own count is compared after every run."""
 
     scheme: str
     name: str
@@ -26,15 +26,15 @@ class Target:
         raise NotImplementedError
 
     def mark(self) -> None:
-        """From here on it is counted."""
+        """Start counting."""
         raise NotImplementedError
 
     def compare(self, seen: Seen) -> None:
-        """AssertionError unless it counted what poolscope saw."""
+        """AssertionError if its count differs from what poolscope saw."""
         raise NotImplementedError
 
     def run(self, example: str, *arguments: str, path: str = "", public: bool = False) -> Seen:
-        """``poolscope run examples/EXAMPLE.py URL ARGUMENTS``; ``public``: trusting every public authority as well."""
+        """``poolscope run examples/EXAMPLE.py URL ARGUMENTS``; ``public`` trusts every public authority as well."""
         trusted = self.trust
         if public:
             bundle = self.directory / "bundle.pem"

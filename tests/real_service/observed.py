@@ -1,4 +1,4 @@
-"""An example under ``poolscope run --save``: what it printed, what was saved, what the report says."""
+"""An example under ``poolscope run --save``: its output, its records, its report."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HOUSE = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """What the clients built in one function did, in the order in which they were built."""
+    """The clients built in one function, in order, and what they did."""
 
     clients: list[Client]
     connections: list[Connection]
@@ -55,7 +55,7 @@ class Seen:
     summary: Summary
 
     def of(self, function: str, kind: str = "") -> Use:
-        """What was done by the clients that a line in ``function`` built."""
+        """What was done by the clients built in ``function``."""
         chosen = {
             client.id: client
             for client in self.clients.values()
@@ -77,7 +77,7 @@ class Seen:
 
     @property
     def unfolded(self) -> str:
-        """The report in one line, however it was folded."""
+        """The report on one line, however it was wrapped."""
         return " ".join(self.report.split())
 
     def ports(self) -> Counter[int | None]:

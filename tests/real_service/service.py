@@ -1,4 +1,4 @@
-"""Django under ``gunicorn -w 4`` behind Caddy, http and https, with the proxy's access log read as it is written."""
+"""Django under ``gunicorn -w 4`` behind Caddy, http and https; the proxy's access log is read as it is written."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ https://:{https} {{
 
 
 class AccessLog:
-    """What Caddy writes on its stdout, read in a thread of its own."""
+    """Caddy's stdout, read in its own thread."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
@@ -82,7 +82,7 @@ class AccessLog:
             self._requests.append(int(said["request"]["remote_port"]))
 
     def serving(self) -> bool:
-        """Whether Caddy came up; waits until that is known."""
+        """Wait until Caddy is up or has failed; returns whether it is up."""
         with self._changed:
             assert self._changed.wait_for(lambda: self._serving or self._ended, 20), self.last_words
             return not self._ended
@@ -91,7 +91,7 @@ class AccessLog:
         return len(self._requests)
 
     def since(self, seen: int, requests: int) -> Counter[int]:
-        """The client's port of each of the ``requests`` after the first ``seen``, once they are all written."""
+        """The client's port of each of the ``requests`` after the first ``seen``, once they are all logged."""
         with self._changed:
             self._changed.wait_for(lambda: len(self._requests) - seen >= requests or self._ended, 10)
             return Counter(self._requests[seen:])
@@ -113,7 +113,7 @@ class Service:
 
 @contextmanager
 def running(directory: Path, certificates: Certificates) -> Iterator[Service]:
-    """Both programs in ``directory``, where they leave everything that they write; ends them with the block."""
+    """Run both programs in ``directory``, where they leave everything that they write; they end with the block."""
     quiet = {name: value for name, value in os.environ.items() if not name.startswith("POOLSCOPE")}
     home = directory / "home"
     home.mkdir()
@@ -126,7 +126,7 @@ def running(directory: Path, certificates: Certificates) -> Iterator[Service]:
 
 @contextmanager
 def _gunicorn(directory: Path, environment: dict[str, str]) -> Iterator[int]:
-    """The port of the application server. It gets a socket that listens already: nothing to wait for."""
+    """The port of the application server. It gets a listening socket, so there is nothing to wait for."""
     with socket.create_server(("127.0.0.1", 0), backlog=2_048) as listener:
         command = [sys.executable, "-m", "gunicorn", "--workers", str(WORKERS), "--bind"]
         command += [f"fd://{listener.fileno()}", "--worker-tmp-dir", str(directory), "--log-level", "error"]

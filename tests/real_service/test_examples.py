@@ -1,6 +1,6 @@
 """Every program of examples/ against Django behind Caddy and against the demo's server, over http and https.
 
-The figures are counts. What each run says of its connections is held against what the service counted.
+The figures are counts. What each run says of its connections is compared with what the service counted.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ TRIED = {
 }
 
 
-def test_none_is_left_out() -> None:
+def test_no_example_is_left_out() -> None:
     assert {path.stem for path in (HOUSE / "examples").glob("*.py")} == TRIED
 
 
@@ -50,12 +50,12 @@ def one_for_all(use: Use, count: int) -> None:
 
 
 def only_the_client_in_its_loop(seen: Seen) -> bool:
-    """Nothing is wrong, but for a client that loads its certificates inside a running loop."""
+    """No finding except a client that loads its certificates inside a running loop."""
     return {(finding.code, finding.severity) for finding in seen.findings} <= {("PS126", "info")}
 
 
 def elapsed(seen: Seen) -> list[float]:
-    """What the program printed as the sum of response.elapsed, for each way; seconds."""
+    """The sum of response.elapsed that the program printed, for each way; seconds."""
     return [
         float(number) for number in re.findall(r"([\d.]+) s in response|adds up to ([\d.]+) s", seen.said) for number in number if number
     ]  # fmt: skip
@@ -71,7 +71,7 @@ def test_a_thousand_connections_against_one(target: Target) -> None:
     (finding,) = seen.findings
     assert (finding.code, finding.count) == ("PS101", 1_000)
     assert finding.call_site == apart.clients[0].call_site
-    # Setup lies inside of response.elapsed, whatever its documentation says.
+    # response.elapsed contains setup, whatever its documentation says.
     for printed, use in zip(elapsed(seen), (apart, shared), strict=True):
         answering = sum(exchange.headers_at - exchange.sent_at for exchange in use.exchanges)  # type: ignore[operator,misc]
         assert printed + 0.001 >= use.setup("total") + answering
@@ -154,12 +154,12 @@ def test_a_burst_opens_connections_again_and_again(target: Target, path: str) ->
     surplus = burst.closes["max_keepalive_surplus"]
     assert surplus > 0
     assert f"{surplus} × max keepalive surplus (the pool keeps 20)" in seen.unfolded
-    # A machine that is slow enough finds idle connections older than the five seconds that they are kept.
+    # On a slow machine, idle connections get older than the five seconds for which they are kept.
     assert burst.closes.keys() <= {"client_close", "max_keepalive_surplus", "keepalive_expired"}
     assert burst.closes["client_close"] <= 20
     found = {(finding.code, finding.severity) for finding in seen.findings}
     assert ("PS111", "info") in found  # httpcore counts all its connections as idle
-    # On a slow machine the requests beyond the pool's hundred wait long enough for PS105.
+    # On a slow machine, the requests beyond the pool's hundred wait long enough for PS105.
     assert found <= {("PS105", "info"), ("PS111", "info"), ("PS126", "info")}
 
 
@@ -191,7 +191,7 @@ def test_more_threads_than_the_pool_keeps(target: Target) -> None:
     assert f"{use.closes['pool_full']} × pool full (the pool keeps 10)" in seen.report
 
 
-def test_a_server_that_closes_is_no_fault_of_the_client(target: Target) -> None:
+def test_a_server_that_closes_is_not_the_clients_fault(target: Target) -> None:
     seen = target.run("server_closes")
     use = seen.of("<module>", "requests.Session")
     assert use.figures == (1, 20, 20)

@@ -1,4 +1,4 @@
-"""A file belongs to one process at a time, however close together several ask for it."""
+"""A file belongs to one process at a time, however close together several processes ask for it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import os
 from poolscope.recording import own_file
 
 
-def test_a_file_locked_by_another_between_its_creation_and_our_lock_is_theirs(tmp_path, monkeypatch) -> None:
-    """Two processes once wrote one file: each thought that it had it, the one by creating, the other by locking it."""
+def test_a_file_that_another_process_locks_first_belongs_to_that_process(tmp_path, monkeypatch) -> None:
+    """Two processes once wrote one file: one created it, the other locked it, and each thought that it owned it."""
     path = tmp_path / "saved.jsonl"
     rivals: list[own_file.OwnFile] = []
     lock = own_file._lock

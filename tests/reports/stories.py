@@ -25,7 +25,7 @@ LINE = CallSite("/srv/.../app/load.py", 12, "fetch")
 
 @dataclass
 class Story:
-    """What a process did; `records` is the stream it would have written."""
+    """What a process did; `records` is the stream that it would have written."""
 
     pid: int = 100
     now: float = 0.0

@@ -1,4 +1,4 @@
-"""Lanes to scale: what stands where on the axis, and what the words beside it tell."""
+"""Lanes to scale: the positions on the axis, and the words beside it."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_a_failed_request_is_never_painted_over(failing: int) -> None:
     assert ("last 503" if failing == 1_000 else "last 200") in words(some)
 
 
-def test_the_title_tells_when_and_how_long() -> None:
+def test_the_title_says_when_and_how_long() -> None:
     axis = Axis(2.0, 2.5, 30)
     assert axis.title(1.0) == "+1.00s" + "─" * 14 + "500ms long"
     assert axis.title(None).startswith("───")
@@ -124,7 +124,7 @@ def test_a_wait_for_the_pool_is_no_part_of_the_request() -> None:
     assert drawn(some, 20).endswith("·█████")
 
 
-def test_requests_at_the_same_time_are_said_to_be() -> None:
+def test_requests_at_the_same_time_are_described_so() -> None:
     story = Story()
     opened = story.connect(None)
     some = Lane(opened)
@@ -134,14 +134,14 @@ def test_requests_at_the_same_time_are_said_to_be() -> None:
     assert "2 requests, some at the same time" in words(some)
 
 
-def test_an_unknown_past() -> None:
+def test_a_connection_with_an_unknown_past() -> None:
     before = lane(setup={}, setup_started_at=None, opened_at=None)
     assert words(before) == "200 30ms ✕ client close"
     assert "━" not in drawn(before)
     assert words(lane(inherited=True)).startswith("inherited · ")
 
 
-def test_nothing_known_is_not_drawn() -> None:
+def test_a_connection_without_known_times_is_not_drawn() -> None:
     assert Axis.of([Lane(Connection(1, 1, None, None, "http://a.test", None))], 40) is None
 
 

@@ -1,4 +1,4 @@
-"""The report says of clients that differ by nothing but their credentials just that, and never what those are."""
+"""The report says which clients differ only by their credentials, and never what the credentials are."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.servers import Running
 
 
 def said(*clients: tuple[int, int | None]) -> str:
-    """Of clients with these settings, with and without their credentials."""
+    """The counts of clients with these settings, with and without their credentials."""
     story, credentials = Story(), Credentials()
     for settings, apart in clients:
         credentials.add(story.client(settings=settings, apart_from_credentials=apart))
@@ -29,12 +29,12 @@ def test_below_and_at_the_threshold() -> None:
     assert said(*((number, 99) for number in range(MIN_CLIENTS))) == f"{MIN_CLIENTS}, one per credential"
 
 
-def test_some_credentials_come_again() -> None:
+def test_some_credentials_are_repeated() -> None:
     assert said((1, 99), (2, 99), (1, 99), (2, 99)) == "4 for 2 credentials"
     assert said((1, 99), (1, 99), (1, 99)) == ""
 
 
-def test_what_else_differs_is_nobodys_credential() -> None:
+def test_other_differences_are_not_credentials() -> None:
     assert said((1, 99), (2, 99), (3, 98)) == ""
     assert said((1, 99), (2, 99), (3, None)) == ""
 
@@ -47,7 +47,7 @@ ANYTHING = "X-Tenant User-Agent X-Continuation-Token X-CSRF-Token X-Never-Heard-
 
 
 @pytest.mark.parametrize("what", [*CREDENTIALS, *ANYTHING])
-def test_what_is_a_credential(what: str) -> None:
+def test_which_settings_are_credentials(what: str) -> None:
     identities = []
     for value in ("a" * 10 + "1b2c" * 5, "d" * 10 + "3e4f" * 5):
         identity = Identity()

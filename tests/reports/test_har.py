@@ -1,4 +1,4 @@
-"""HTTP archives: valid, with the connection of each request, and times that add up."""
+"""HTTP archives: valid, with each request's connection, and with times that add up."""
 
 from __future__ import annotations
 
@@ -30,26 +30,26 @@ def archive(records: Iterable[Record]) -> Any:
     return made["log"]
 
 
-def told() -> Story:
+def sample() -> Story:
     story = Story()
     story.header()
     return story
 
 
-def test_the_schema_refuses_what_is_none() -> None:
+def test_the_schema_refuses_an_invalid_archive() -> None:
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
-    wrong = archive(told().records)
+    wrong = archive(sample().records)
     wrong["entries"] = [{"startedDateTime": "yesterday"}]
     assert not jsonschema.Draft202012Validator(SCHEMA).is_valid({"log": wrong})
 
 
 def test_an_empty_recording_is_an_archive() -> None:
     assert archive([])["entries"] == []
-    assert archive(told().records)["creator"] == {"name": "poolscope", "version": "0.1.0"}
+    assert archive(sample().records)["creator"] == {"name": "poolscope", "version": "0.1.0"}
 
 
 def test_the_request_that_opens_the_connection_has_its_setup() -> None:
-    story = told()
+    story = sample()
     client = story.client()
     connection = story.connect(client, connect=0.02, tls=0.05, peer_address="10.0.0.1", http_version="1.1")
     begin = connection.setup_started_at or 0.0
@@ -74,8 +74,8 @@ def test_the_request_that_opens_the_connection_has_its_setup() -> None:
     assert two["_initiator"] == {"type": "script", "url": LINE.file, "lineNumber": 12}
 
 
-def test_a_request_without_a_connection_was_blocked_all_the_time() -> None:
-    story = told()
+def test_a_request_without_a_connection_is_blocked_all_the_time() -> None:
+    story = sample()
     story.failure(story.client())
     (entry,) = archive(story.records)["entries"]
     assert "connection" not in entry
@@ -83,9 +83,9 @@ def test_a_request_without_a_connection_was_blocked_all_the_time() -> None:
     assert (entry["response"]["status"], entry["_error"]) == (0, "httpx.ConnectError")
 
 
-def test_times_add_up_whatever_was_not_seen() -> None:
+def test_times_add_up_even_if_some_were_not_observed() -> None:
     for missing in ("sent_at", "headers_at", "pool_wait", "request_number", "method", "url", "status"):
-        story = told()
+        story = sample()
         connection = story.connect(client := story.client())
         exchange = story.exchange(client, connection, took=0.5)
         known: dict[str, Any] = {"sent_at": story.now - 0.4, "headers_at": story.now - 0.1, "pool_wait": 0.05}
@@ -97,7 +97,7 @@ def test_times_add_up_whatever_was_not_seen() -> None:
 
 
 def test_a_request_in_progress_is_there_once_with_what_is_known() -> None:
-    story = told()
+    story = sample()
     connection = story.connect(client := story.client())
     over = story.exchange(client, connection)
     reading = story.exchange(client, connection, took=0.2)
@@ -114,7 +114,7 @@ def test_a_request_in_progress_is_there_once_with_what_is_known() -> None:
 
 
 def test_a_request_without_a_known_start_is_counted() -> None:
-    story = told()
+    story = sample()
     story.exchange(None, None, started_at=None)
     log = archive(story.records)
     assert log["entries"] == []
@@ -122,7 +122,7 @@ def test_a_request_without_a_known_start_is_counted() -> None:
 
 
 def test_every_request_of_several_processes_keeps_its_own_clock() -> None:
-    story, child = told(), Story(pid=200)
+    story, child = sample(), Story(pid=200)
     child.header(wall_at_zero=2e9)
     for each in (story, child):
         each.exchange(client := each.client(), each.connect(client))

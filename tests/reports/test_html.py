@@ -1,4 +1,4 @@
-"""What the page holds, and how it is thinned; tests/pictures opens it."""
+"""The contents of the page, and how they are thinned; tests/pictures opens it."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ def test_every_time_survives_the_packing() -> None:
     ]
 
 
-def test_few_are_all_kept() -> None:
+def test_a_few_requests_are_all_kept() -> None:
     sample = sampled(records(500), limit=500)
     assert len(sample.exchanges) == 500
     assert len(sample.connections) == sample.lanes_seen
     assert repr(sample.ordinary).startswith("<Thinning 1 in 1 ")
 
 
-def test_many_are_thinned_evenly_and_no_trouble_is_lost() -> None:
+def test_many_requests_are_thinned_evenly_and_no_trouble_is_lost() -> None:
     sample = sampled(records(20_000), limit=2_000)
     assert 500 < len(sample.exchanges) <= 2_000
     assert len(sample.connections) <= 2_000
@@ -70,7 +70,7 @@ def test_every_kept_request_has_its_connection() -> None:
     assert set(sample.connections.columns["group"]) <= set(sample.groups.values())
 
 
-def test_trouble_alone_is_thinned_where_there_is_too_much_of_it() -> None:
+def test_too_much_trouble_is_thinned_as_well() -> None:
     story = Story()
     client = story.client()
     for _ in range(1_000):
@@ -84,8 +84,15 @@ def test_trouble_alone_is_thinned_where_there_is_too_much_of_it() -> None:
 def test_the_page_says_what_it_left_out() -> None:
     story = Story()
     story.header()
-    told = facts_in(page(story.records))["thinned"]
-    assert told == {"requests": 0, "drawn": 0, "step": 1, "remarkable_step": 1, "connections": 0, "lanes": 0}
+    thinned = facts_in(page(story.records))["thinned"]
+    assert thinned == {
+        "requests": 0,
+        "drawn": 0,
+        "step": 1,
+        "remarkable_step": 1,
+        "connections": 0,
+        "lanes": 0,
+    }
 
 
 def test_a_forward_proxy_serves_several_origins_on_one_connection() -> None:
@@ -126,7 +133,7 @@ def test_texts_are_cut_and_counted() -> None:
     assert micros(1.0000004) == 1_000_000
 
 
-def test_what_the_page_holds_is_not_larger_than_it_must_be() -> None:
+def test_the_page_is_not_larger_than_necessary() -> None:
     raw = len(unpacked(page(records(2_000))))
     assert raw < 2_000 * 500
 

@@ -24,7 +24,7 @@ HARMLESS: list[CloseReason] = [
 def lane(
     statuses: list[int], reason: CloseReason | None = "client_close", setup: float = 0.01, **changes: Any
 ) -> Lane:
-    """A connection with a request for each of the statuses; 0 stands for none."""
+    """A connection with a request for each of the statuses; 0 is a request without a status."""
     story = Story()
     opened = story.connect(None, connect=setup)
     made = Lane(opened)
@@ -51,7 +51,7 @@ def test_the_first_the_last_and_the_failed_requests_are_kept() -> None:
     assert len(lane([503] * 1_000).kept()) == 2 * EDGE
 
 
-def test_connections_that_tell_the_same_are_drawn_once() -> None:
+def test_connections_that_look_the_same_are_drawn_once() -> None:
     (alike,) = sample_of(*(lane([200]) for _ in range(1_000))).differing(4)
     assert (alike.lane.connection.id, alike.number) == (1, 1_000)
 
@@ -63,14 +63,14 @@ def test_a_single_one_that_differs_is_drawn_wherever_it_was() -> None:
     assert [(alike.lane.connection.id, alike.number) for alike in drawn] == [(1, 999), (501, 1)]
 
 
-def test_the_commonest_and_those_in_trouble_come_before_others() -> None:
+def test_common_lanes_and_those_in_trouble_come_first() -> None:
     lanes = [*(lane([200]) for _ in range(5)), *(lane([200], reason) for reason in HARMLESS[:6])]
     lanes.append(lane([0], "timeout"))
     drawn = sample_of(*lanes).differing(2)
     assert [alike.lane.connection.id for alike in drawn] == [1, 12]
 
 
-def test_a_setup_far_slower_than_its_like_is_drawn_and_counted_once() -> None:
+def test_a_setup_far_slower_than_the_others_is_drawn_and_counted_once() -> None:
     drawn = sample_of(lane([200]), lane([200]), lane([200], setup=2.0)).differing(4)
     assert [(alike.lane.connection.id, alike.number) for alike in drawn] == [(1, 2), (3, 1)]
     assert len(sample_of(lane([200]), lane([200], setup=0.04)).differing(4)) == 1

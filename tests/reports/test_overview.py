@@ -1,4 +1,4 @@
-"""The picture: sums that agree with the stream, in bounded memory."""
+"""The report's sums: they agree with the stream, in bounded memory."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_inherited_connections_are_not_opened_again() -> None:
     assert (tally.opened, tally.inherited, tally.unseen, tally.setup_total) == (0, 1, 1, 0.0)
 
 
-def test_findings_of_the_stream_are_made_anew() -> None:
+def test_findings_in_the_stream_are_computed_again() -> None:
     story = Story()
     for _ in range(5):
         story.throwaway()
@@ -183,7 +183,7 @@ def test_memory_does_not_grow_with_the_number_of_connections() -> None:
         grown, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    # The remembered ones of last time are replaced by those of now, which tracemalloc sees as new.
+    # What it remembered last time is replaced by new objects, which tracemalloc counts as growth.
     assert grown < 5_000_000
     assert len(drawn._past_clients) == len(drawn._past_connections) == RECENT
     assert not drawn._clients
@@ -220,7 +220,7 @@ def test_json_of_nothing() -> None:
     assert (report["origins"], report["findings"], report["totals"]["reuse_ratio"]) == ([], [], None)
 
 
-def test_records_before_their_beginning_do_no_harm() -> None:
+def test_records_that_come_too_early_do_no_harm() -> None:
     story = Story()
     client = Client(1, 7, "httpx.Client", None, None, None, None)
     story.close(client)

@@ -1,4 +1,4 @@
-"""Traces as Chrome's format has them; tests/pictures asks Perfetto itself."""
+"""Traces in Chrome's format; tests/pictures opens them in Perfetto itself."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_an_empty_recording_is_a_trace() -> None:
     assert [event["name"] for event in trace([])] == ["process_name"]
 
 
-def test_numbers_of_processes_and_tracks_never_meet() -> None:
+def test_ids_of_processes_and_tracks_never_collide() -> None:
     story = with_header()
     for _ in range(3):
         story.throwaway()
@@ -55,7 +55,7 @@ def test_a_request_in_progress_lasts_as_long_as_anything_was_seen() -> None:
     assert event["dur"] > 500_000
 
 
-def test_a_client_that_was_not_seen_gets_a_process_of_its_own() -> None:
+def test_a_client_that_was_not_seen_gets_its_own_process() -> None:
     story = with_header()
     story.exchange(None, story.connect(None))
     names = [event["args"]["name"] for event in trace(story.records) if event["name"] == "process_name"]

@@ -1,4 +1,4 @@
-"""Lines hold nothing but what can be seen; JSON says the same in other letters."""
+"""Lines contain only visible characters; JSON says the same in other letters."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ EVERYTHING = "".join(map(chr, range(sys.maxunicode + 1)))
 def test_every_control_and_format_character_is_replaced_by_one_column() -> None:
     shown = printable(EVERYTHING)
     assert len(shown) == len(EVERYTHING)
-    # The signs of Arabic, Kaithi and others that stand before a number, and musical and hieroglyphic layout, are seen.
+    # Visible as well: the signs of Arabic, Kaithi and others before a number, and musical and hieroglyphic layout.
     left = {
         unicodedata.name(c, hex(ord(c)))
         for c in shown
@@ -30,7 +30,7 @@ SEEN = (
 )  # fmt: skip
 
 
-def test_what_can_be_seen_stays() -> None:
+def test_visible_characters_stay() -> None:
     for text in ("plain", "naïve", "日本語", "█ ━ → ✕", "عربى", "emoji 🎉", "a b"):
         assert printable(text) == text
     assert page(["one", "two\nthree"]) == "one\ntwo�three\n"

@@ -111,7 +111,7 @@ def test_a_finding_without_a_line_is_a_notification_and_not_lost(site: CallSite 
 
 
 @pytest.mark.parametrize("form", ["sarif", "github"])
-def test_what_is_ignored_is_left_out(form: str) -> None:
+def test_ignored_findings_are_left_out(form: str) -> None:
     assert "4 times" in rendered(form)
     assert "4 times" not in rendered(form, shows=lambda finding: finding.code != "PS101")
 
@@ -148,7 +148,7 @@ def test_nothing_in_a_finding_ends_the_command_or_begins_another() -> None:
     assert message.startswith("100 %25�::error::x�%0AFix: ")
 
 
-def test_gitlab_gets_each_fingerprint_once_the_dearest_and_only_what_has_a_line() -> None:
+def test_gitlab_gets_the_costliest_finding_of_each_fingerprint_and_only_with_a_line() -> None:
     found = [finding(), finding(origin="http://other.test", sentence="Again."), finding(code="PS104")]
     annotations = [Annotation(one, LANES) for one in (*found, finding(call_site=None))]
     entries = json.loads(gitlab.render(annotations, ROOT))
@@ -170,7 +170,7 @@ def test_nothing_in_a_finding_ends_the_block_of_markdown() -> None:
 
 @pytest.fixture(scope="module")
 def multitool() -> Iterator[list[str]]:
-    """The validator, from npm; kept, because it has 100 MB."""
+    """The validator, from npm; kept, because it is 100 MB."""
     home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "poolscope-npm" / VALIDATOR
     program = home / "node_modules" / VALIDATOR.rpartition("@")[0] / "Sarif.Multitool"
     if not program.exists():
@@ -191,7 +191,7 @@ def multitool() -> Iterator[list[str]]:
 
 
 def judged(multitool: list[str], path: Path) -> list[str]:
-    """Ids of the rules that the validator finds broken."""
+    """Ids of the rules that the validator finds violated."""
     said = path.with_suffix(".validated.sarif")
     offline = {**os.environ, "HTTP_PROXY": "http://127.0.0.1:1", "HTTPS_PROXY": "http://127.0.0.1:1"}
     done = subprocess.run(
@@ -211,7 +211,7 @@ def test_microsofts_validator_with_githubs_rules_accepts_it(multitool: list[str]
     path.write_text(
         sarif.render([*annotations, Annotation(finding(call_site=None), LANES)], ROOT, "0.1.0"), "utf-8"
     )
-    # That rule wants `informationUri`, which only a package has that was built for a repository.
+    # That rule wants `informationUri`, which only a package built for a repository has.
     assert set(judged(multitool, path)) <= {"SARIF2005"}
     path.write_text(path.read_text("utf-8").replace('"startLine": 12', '"startLine": -12'), "utf-8")
     assert set(judged(multitool, path)) > {"SARIF2005"}, "and it would have said so"

@@ -1,4 +1,4 @@
-"""The text report: what a reader must find in it, at every width, and that it is plain where asked to be."""
+"""The text report: what a reader must find in it, at every width, and that it is plain text on request."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SHARED = CallSite("/srv/.../app/deep/er/shared.py", 40, "Api.fetch")
 
 
 def seed(number: int = 1_000) -> Story:
-    """The two ways: a client per request, and one for all of them."""
+    """Both ways: a client per request, and one client for all requests."""
     story = Story()
     story.header()
     for _ in range(number):
@@ -78,7 +78,7 @@ def test_the_totals_are_the_last_line() -> None:
 
 
 @pytest.mark.parametrize("width", [40, 72, 80, 100, 140, 200])
-def test_no_line_is_too_wide_and_numbers_stand_under_their_titles(width: int) -> None:
+def test_no_line_is_too_wide_and_numbers_are_under_their_titles(width: int) -> None:
     lines = report(seed().records, width).splitlines()
     assert max(map(len, lines)) <= max(text.NARROWEST, width)
     heading = next(line for line in lines if "REQUESTS" in line)
@@ -98,7 +98,7 @@ def test_plain_text_has_no_escape_codes_and_colour_changes_nothing_else() -> Non
     assert [line.rstrip() for line in bare.splitlines()] == plain.splitlines()
 
 
-def test_the_environment_does_not_decide(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     records = seed(5).records
     before = report(records)
     for name, value in {"FORCE_COLOR": "1", "COLUMNS": "40", "TERM": "dumb", "NO_COLOR": "1"}.items():
@@ -125,7 +125,7 @@ def test_nothing_at_all() -> None:
     assert "No HTTP connection was opened" in report([])
 
 
-def test_clients_that_nobody_used() -> None:
+def test_clients_that_were_not_used() -> None:
     story = Story()
     story.header()
     story.close(story.client(), 0)
@@ -176,7 +176,7 @@ def test_a_limit_that_was_not_reached_is_not_what_they_waited_for() -> None:
     assert "waiting  1 request for a connection\n" in shown
 
 
-def test_waiting_in_vain_is_counted() -> None:
+def test_a_wait_without_success_is_counted() -> None:
     story = Story()
     story.header()
     client = story.client()
@@ -188,7 +188,7 @@ def test_waiting_in_vain_is_counted() -> None:
     assert "the pool allows 1 connection; 4 × the assigned one was taken already" in shown
 
 
-def test_a_surplus_names_what_the_pool_keeps() -> None:
+def test_a_surplus_names_the_pools_limit() -> None:
     story = Story()
     story.header()
     client = story.client()
@@ -241,7 +241,7 @@ def test_two_hundred_origins() -> None:
     assert "total  200 requests · 200 connections" in "\n".join(lines)
 
 
-def test_a_long_origin_stands_above_its_numbers() -> None:
+def test_a_long_origin_is_above_its_numbers() -> None:
     story = Story()
     origin = f"https://{'very-long-' * 4}name.test:8443"
     client = story.client()
@@ -279,7 +279,7 @@ def test_a_client_that_was_not_seen() -> None:
     assert line_with("client not seen", shown).split()[:6] == ["client", "not", "seen", "–", "1", "1"]
 
 
-def test_the_package_that_stands_between() -> None:
+def test_the_package_in_between_is_named() -> None:
     story = Story()
     sdk = CallSite("/lib/site-packages/somesdk/http.py", 7, "Api._client")
     for _ in range(5):
@@ -311,7 +311,7 @@ def test_lines_of_one_file_only() -> None:
     assert "    <string>:12 in <module>" in report(story.records)
 
 
-def test_a_request_in_an_origin_of_its_own_costs_what_its_client_does() -> None:
+def test_an_origin_of_one_request_shows_its_clients_cost() -> None:
     shown = report(seed(100).records)
     assert "cost     building 1.00 s · connect 1.00 s · closing 500 ms, 25 ms per request" in shown
 
@@ -348,7 +348,7 @@ def test_statuses_from_400_on_and_retries_are_counted() -> None:
     assert "    answers  1 × 404 · 2 × 503 · 1 retry\n" in report(story.records)
 
 
-def test_an_answer_that_is_awaited_is_counted_once_it_is_there() -> None:
+def test_an_awaited_answer_is_counted_when_it_arrives() -> None:
     story = Story()
     client = story.client()
     connection = story.connect(client)
@@ -398,7 +398,7 @@ def test_links_leave_the_programs_random_numbers_alone() -> None:
 
 
 @pytest.mark.parametrize("width", [72, 80])
-def test_the_lines_of_what_is_not_over_and_of_findings_are_never_cut(width: int) -> None:
+def test_lines_of_findings_and_of_requests_in_progress_are_never_cut(width: int) -> None:
     story = Story()
     site = CallSite("/srv/.../app/a_module_of_a_long_name.py", 12, "Service.method_of_a_long_name")
     for _ in range(5):

@@ -1,4 +1,4 @@
-"""The first sentence of the report: right about sick programs and about well ones."""
+"""The report's first sentence is right, about sick programs and healthy ones."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_lines_of_one_finding_are_places() -> None:
     assert verdict(story.records).endswith("; 1 place to change: load.py:1.")
 
 
-def test_a_line_that_is_not_known_is_a_place_too() -> None:
+def test_an_unknown_line_is_a_place_too() -> None:
     story = Story()
     for _ in range(5):
         story.throwaway(kind="requests.get", call_site=None)
@@ -79,7 +79,7 @@ def test_seconds_of_several_threads_are_named_as_sums() -> None:
     )
 
 
-def test_tasks_and_processes_are_called_so() -> None:
+def test_tasks_and_processes_are_called_by_name() -> None:
     tasks = Story()
     for task in ("a", "b"):
         throwaways(tasks, 3, thread=1, task=task)
@@ -96,7 +96,7 @@ def test_one_thread_is_no_sum() -> None:
     assert "summed" not in verdict(story.records)
 
 
-def test_failures_and_what_is_not_over_are_said_before_anybody_is_content() -> None:
+def test_failures_and_requests_in_progress_come_before_praise() -> None:
     story = Story()
     client = story.client()
     connection = story.connect(client)
@@ -115,7 +115,7 @@ def test_the_line_that_waited_long_is_named() -> None:
     assert "load.py:31 in fetch  1 × waited long for a connection" in shown
 
 
-def test_streams_that_joined_are_no_lack_of_reuse() -> None:
+def test_streams_that_joined_do_not_lower_the_reuse() -> None:
     story = Story()
     client = story.client()
     connection = story.connect(client)
@@ -130,7 +130,7 @@ def test_no_request_got_a_connection() -> None:
     assert verdict(story.records).startswith("None of 1 request is known to have got a connection;")
 
 
-def test_a_server_that_closes_is_nothing_to_change_here() -> None:
+def test_a_server_that_closes_is_nothing_to_change_in_the_program() -> None:
     story = Story()
     client = story.client()
     for _ in range(12):

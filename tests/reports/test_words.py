@@ -40,7 +40,7 @@ def test_seconds(value: float | None, written: str) -> None:
         (994, 1_000, "99.4 %"),
     ],
 )
-def test_all_and_none_are_never_rounded_to(part: int, whole: int, written: str) -> None:
+def test_0_and_100_percent_are_never_rounded_to(part: int, whole: int, written: str) -> None:
     assert share(part, whole) == written
 
 

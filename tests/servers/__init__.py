@@ -1,8 +1,8 @@
-"""Servers that know the truth: every connection has a serial, every request its number, reported out of band.
+"""Servers that know the truth: they number every connection and every request, and report the numbers out of band.
 
 - `running`: start one, in a process or a thread, and read its log
 - `behaviours`: what the HTTP/1.1 server does by path; `http2`, `proxies`: the other kinds
-- `scripted`: a socket written and read byte by byte by the test itself
+- `scripted`: a socket that the test itself writes and reads, byte by byte
 """
 
 from tests.servers.certificates import Certificates

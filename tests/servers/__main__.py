@@ -1,7 +1,7 @@
-"""A truth server in a process of its own: ``python -m tests.servers CONFIG``, spoken to over stdin/stdout.
+"""A truth server in its own process: ``python -m tests.servers CONFIG``, controlled over stdin and stdout.
 
-It says its port on the first line. Then each line asked (``log``) is answered by one line of JSON. The
-end of stdin ends it, so it cannot outlive the test that started it.
+Its first line is its port. Then it answers each line that it reads (``log``) with one line of JSON. It stops at
+the end of stdin, so it cannot outlive the test that started it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ async def main() -> None:
     await listener.stop()
 
 
-# A client that gives up in the handshake is no event here; asyncio would print a traceback for each.
+# Clients that give up in the handshake are normal here; asyncio would print a traceback for each.
 loop = asyncio.new_event_loop()
 loop.set_exception_handler(lambda _loop, _context: None)
 loop.run_until_complete(main())

@@ -21,7 +21,7 @@ async def _json(wire: Wire, value: object, status: str = "200 OK", **headers: st
 
 
 async def page(wire: Wire, request: Request) -> bool:
-    """``/page/3/orders``: ten numbers, and the path of the next page until there is none."""
+    """``/page/3/orders``: ten numbers, and the path of the next page if there is one."""
     await wire.read_body(request)
     left, rest = int(_argument(request)), "/".join(request.target.split("/")[3:])
     following = f"/page/{left - 1}/{rest}" if left else None
@@ -31,7 +31,7 @@ async def page(wire: Wire, request: Request) -> bool:
 
 
 async def token(wire: Wire, request: Request) -> bool:
-    """``/token/3600``: one that says it is good for so many seconds."""
+    """``/token/3600``: a token that is valid for 3600 seconds."""
     await wire.read_body(request)
     await _json(wire, {"access_token": "secret-token", "expires_in": int(_argument(request))})
     return True
@@ -49,7 +49,7 @@ async def private(wire: Wire, request: Request) -> bool:
 
 
 async def healthz(wire: Wire, request: Request) -> bool:
-    """It agrees to the close that a request asks for, as most servers do."""
+    """Closes the connection if the request asks for it, as most servers do."""
     await wire.read_body(request)
     await (wire.answer(Connection="close") if request.asks_to_close else wire.answer())
     return True
@@ -61,7 +61,7 @@ async def upload(wire: Wire, request: Request) -> bool:
 
 
 async def events(wire: Wire, request: Request) -> bool:
-    """``/events/20/5/…``: so many server-sent events, so many milliseconds apart."""
+    """``/events/20/5/…``: 20 server-sent events, 5 milliseconds apart."""
     await wire.read_body(request)
     count, pause = (int(part) for part in request.target.split("/")[2:4])
     head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -75,7 +75,7 @@ async def events(wire: Wire, request: Request) -> bool:
 
 
 async def part(wire: Wire, request: Request) -> bool:
-    """``/part/400000``: so many bytes, all of them, a range of them, or (HEAD) only their number."""
+    """``/part/400000``: 400,000 bytes: all of them, a range, or (HEAD) only their number."""
     await wire.read_body(request)
     size = int(_argument(request))
     if request.method == "HEAD":
@@ -91,7 +91,7 @@ async def part(wire: Wire, request: Request) -> bool:
 
 
 async def packed(wire: Wire, request: Request) -> bool:
-    """JSON in gzip."""
+    """Gzipped JSON."""
     await wire.read_body(request)
     body = gzip.compress(json.dumps({"items": list(range(100))}).encode())
     await wire.answer(body=body, Content_Type="application/json", Content_Encoding="gzip")
@@ -109,7 +109,7 @@ async def unchanged(wire: Wire, request: Request) -> bool:
 
 
 async def ticker(wire: Wire, request: Request) -> bool:
-    """``/ticker/10``: a WebSocket that says so many numbers and closes in order."""
+    """``/ticker/10``: a WebSocket that sends ten numbers and closes properly."""
     key = request.headers["sec-websocket-key"] + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
     accept = base64.b64encode(hashlib.sha1(key.encode()).digest()).decode()
     head = f"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n\r\n"

@@ -29,7 +29,7 @@ async def fixed(wire: Wire, request: Request) -> bool:
 
 
 async def size(wire: Wire, request: Request) -> bool:
-    """``/size/100000/…``: so many bytes."""
+    """``/size/100000/…``: 100,000 bytes."""
     await wire.read_body(request)
     await wire.answer(body=b"x" * int(_argument(request)))
     return True
@@ -52,7 +52,7 @@ async def chunked(wire: Wire, request: Request) -> bool:
 
 
 async def slow(wire: Wire, request: Request) -> bool:
-    """``/slow/50/…``: answers after so many milliseconds."""
+    """``/slow/50/…``: answers after 50 milliseconds."""
     await wire.read_body(request)
     await asyncio.sleep(int(_argument(request)) / 1000)
     await wire.answer()
@@ -60,14 +60,14 @@ async def slow(wire: Wire, request: Request) -> bool:
 
 
 async def redirect(wire: Wire, request: Request) -> bool:
-    """``/redirect/chunked/7`` leads to ``/chunked/7`` on the same host."""
+    """``/redirect/chunked/7`` redirects to ``/chunked/7`` on the same host."""
     await wire.read_body(request)
     await wire.answer("302 Found", b"elsewhere", Location=request.target.removeprefix("/redirect"))
     return True
 
 
 async def login(wire: Wire, request: Request) -> bool:
-    """``/login/ann``: a cookie that says who it is."""
+    """``/login/ann``: sets a cookie that names the user."""
     await wire.read_body(request)
     await wire.answer(Set_Cookie=f"user={_argument(request)}; Path=/")
     return True
@@ -80,23 +80,23 @@ async def close(wire: Wire, request: Request) -> bool:
 
 
 async def http10(wire: Wire, request: Request) -> bool:
-    """An HTTP/1.0 answer, its body ended by the close."""
+    """An HTTP/1.0 answer that ends when the connection closes."""
     await wire.read_body(request)
     await wire.send(b"HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\n\r\nold")
     return False
 
 
 async def reset(wire: Wire, request: Request) -> bool:
-    """The body breaks off with a RST."""
+    """A RST cuts the body off."""
     await wire.read_body(request)
     await wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\npart")
-    # The client may not have read the head when the RST comes, and a RST throws away what it has not read.
+    # The client may not have read the head when the RST comes, and a RST discards what it has not read.
     wire.reset("server: reset in the body")
     return False
 
 
 async def cut(wire: Wire, request: Request) -> bool:
-    """The body breaks off with a FIN."""
+    """A FIN cuts the body off."""
     await wire.read_body(request)
     await wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\npart")
     wire.close("server: closed in the body")
@@ -111,7 +111,7 @@ async def drop(wire: Wire, request: Request) -> bool:
 
 
 async def cutoff(wire: Wire, request: Request) -> bool:
-    """``/cutoff/1200/…``: closes without an answer after so many milliseconds."""
+    """``/cutoff/1200/…``: closes without an answer after 1200 milliseconds."""
     await wire.read_body(request)
     await asyncio.sleep(int(_argument(request)) / 1000)
     wire.close("server: closed without answer")
@@ -119,7 +119,7 @@ async def cutoff(wire: Wire, request: Request) -> bool:
 
 
 async def last(wire: Wire, request: Request) -> bool:
-    """A keep-alive answer, and then it closes all the same: the stale connection."""
+    """Promises keep-alive in its answer, and then closes: the stale connection."""
     await wire.read_body(request)
     await wire.answer()
     wire.close("server: closed while idle")
@@ -133,7 +133,7 @@ async def silence(wire: Wire, request: Request) -> bool:
 
 
 async def stall(wire: Wire, request: Request) -> bool:
-    """Answers a head and a part of the body, and then nothing more."""
+    """Sends a head and a part of the body, then nothing more."""
     await wire.read_body(request)
     await wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\npart")
     await wire.client_leaves()
@@ -148,7 +148,7 @@ async def garbage(wire: Wire, request: Request) -> bool:
 
 
 async def digest(wire: Wire, request: Request) -> bool:
-    """401 with a digest challenge until the request carries any answer to it."""
+    """401 with a digest challenge until the request has any Authorization header."""
     await wire.read_body(request)
     if request.headers.get("authorization", "").startswith("Digest "):
         await wire.answer()
@@ -170,14 +170,14 @@ async def flaky(wire: Wire, request: Request) -> bool:
 
 
 async def busy(wire: Wire, request: Request) -> bool:
-    """503, each time."""
+    """503 every time."""
     await wire.read_body(request)
     await wire.answer("503 Service Unavailable", b"later")
     return True
 
 
 async def early(wire: Wire, request: Request) -> bool:
-    """Answers from the head alone, before it reads the body."""
+    """Answers as soon as it has the head, before it reads the body."""
     await wire.answer("413 Content Too Large", b"too much", Connection="close")
     await wire.read_body(request)
     return False
@@ -193,7 +193,7 @@ async def switch(wire: Wire, request: Request) -> bool:
 
 
 async def hints(wire: Wire, request: Request) -> bool:
-    """100, two times 103, and the answer after them."""
+    """One 100, two 103, and then the answer."""
     await wire.read_body(request)
     await wire.send(b"HTTP/1.1 100 Continue\r\n\r\n")
     for _ in range(2):
@@ -211,7 +211,7 @@ async def goon(wire: Wire, request: Request) -> bool:
 
 
 async def trailers(wire: Wire, request: Request) -> bool:
-    """Fields after the last chunk."""
+    """Trailer fields after the last chunk."""
     await wire.read_body(request)
     head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: Digest, X-Took\r\n\r\n"
     await wire.send(head + b"3\r\none\r\n0\r\nDigest: 9a\r\nX-Took: 1\r\n\r\n")
@@ -219,7 +219,7 @@ async def trailers(wire: Wire, request: Request) -> bool:
 
 
 async def halfchunk(wire: Wire, request: Request) -> bool:
-    """A chunk that is cut."""
+    """Cuts a chunk off."""
     await wire.read_body(request)
     await wire.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\nff\r\ntw")
     wire.close("server: closed in the body")
@@ -227,7 +227,7 @@ async def halfchunk(wire: Wire, request: Request) -> bool:
 
 
 async def nochunk(wire: Wire, request: Request) -> bool:
-    """Garbage where a chunk's size belongs."""
+    """Garbage instead of a chunk's size."""
     await wire.read_body(request)
     await wire.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\nno number\r\n")
     await wire.client_leaves()
@@ -235,7 +235,7 @@ async def nochunk(wire: Wire, request: Request) -> bool:
 
 
 async def halfhead(wire: Wire, request: Request) -> bool:
-    """A head that is cut."""
+    """Cuts the head off."""
     await wire.read_body(request)
     await wire.send(b"HTTP/1.1 200 OK\r\nContent-Le")
     wire.close("server: closed in the head")
@@ -243,14 +243,14 @@ async def halfhead(wire: Wire, request: Request) -> bool:
 
 
 async def excess(wire: Wire, request: Request) -> bool:
-    """More bytes than the answer has, all at once."""
+    """More bytes than the answer's length, all at once."""
     await wire.read_body(request)
     await wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok and then some garbage\r\n\r\n")
     return True
 
 
 async def afterthought(wire: Wire, request: Request) -> bool:
-    """A keep-alive answer; then garbage, and the end."""
+    """A keep-alive answer, then garbage, then the end."""
     await wire.answer()
     await wire.send(b"and another thing")
     wire.close("server: closed while idle")

@@ -1,4 +1,4 @@
-"""An authority of our own for loopback TLS, made once per test run."""
+"""Our own certificate authority for TLS on loopback, made once per test run."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ class Certificates:
     authority: str
 
     def trusting(self) -> ssl.SSLContext:
-        """A client's context that trusts this authority only."""
+        """A client's context that trusts only this authority."""
         return ssl.create_default_context(cafile=self.authority)
 
 
 def make(directory: Path) -> Certificates:
-    """Write a fresh authority and a certificate for localhost and 127.0.0.1 into ``directory``."""
+    """Write a fresh authority, and a certificate for localhost and 127.0.0.1, into ``directory``."""
     authority = trustme.CA()
     server, trusted = directory / "server.pem", directory / "authority.pem"
     authority.issue_cert("localhost", "127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(server))

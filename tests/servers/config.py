@@ -1,4 +1,4 @@
-"""What a truth server is asked to be; plain enough to travel to another process as JSON."""
+"""How a truth server is to behave; plain data, so it can be sent to another process as JSON."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ class ServerConfig:
 
     kind: Kind = "http1"
     certificate: str | None = None
-    """PEM file with key and chain; makes it TLS."""
+    """PEM file with key and chain; turns TLS on."""
     uds: str | None = None
     """Listen on this unix socket instead of a loopback port."""
     close_after: int | None = None
-    """Close each connection after so many answers, keep-alive promised till the end; HTTP/2: by GOAWAY."""
+    """Close each connection after this many answers, all of which promise keep-alive; HTTP/2: by GOAWAY."""
     idle_close: float | None = None
-    """Close a connection that brought no request for so many seconds."""
+    """Close a connection that has brought no request for this many seconds."""
     streams: int | None = None
     """HTTP/2: how many streams a connection may have at once."""
     credentials: tuple[str, str] | None = None
-    """User and password that a proxy asks for."""
+    """User and password that a proxy requires."""
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))

@@ -1,6 +1,6 @@
-"""The servers that most tests want, one of each for a file: a part of tests/conftest.py.
+"""The servers that most tests want, one of each per test file: a part of tests/conftest.py.
 
-A file that wants one set up differently has a fixture of its own.
+A file that needs a differently configured server has its own fixture.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ CREDENTIALS = ("user", "secret")
 
 @pytest.fixture(scope="session")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    """An authority and a server certificate for loopback, made once."""
+    """An authority and a server certificate for loopback, made once per run."""
     return make(tmp_path_factory.mktemp("certificates"))
 
 
@@ -36,7 +36,7 @@ def tls(certificates: Certificates) -> Iterator[Running]:
 
 @pytest.fixture(scope="module")
 def proxy() -> Iterator[Running]:
-    """It asks for `CREDENTIALS`, as `socks` does."""
+    """Requires `CREDENTIALS`, as `socks` does."""
     with in_thread(ServerConfig("proxy", credentials=CREDENTIALS)) as running:
         yield running
 

@@ -11,7 +11,7 @@ from tests.servers.wire import PEER_GONE, Wire
 
 
 class Http1:
-    """Serves one accepted connection after the other according to its config."""
+    """Serves accepted connections as its config says."""
 
     def __init__(self, config: ServerConfig) -> None:
         self.config = config

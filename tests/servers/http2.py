@@ -1,10 +1,10 @@
 """The HTTP/2 truth server: one connection, many streams, the same log with stream ids.
 
-Paths: ``/slow/50/…`` answers after so many milliseconds, ``/goaway/…`` answers and then says GOAWAY,
-``/rst/…`` resets the stream, ``/silence/…`` never answers, ``/redirect/…`` leads to the rest of the path,
-``/drop/…`` closes the connection, ``/half/…`` resets the stream within the body, ``/cut/…`` says GOAWAY and closes
-there, ``/refuse/…`` says GOAWAY to a request that it will not answer, ``/hints/…`` and ``/trailers/…`` have more than
-one block of fields, everything else is answered at once.
+Paths: ``/slow/50/…`` answers after 50 milliseconds, ``/goaway/…`` answers and then sends GOAWAY,
+``/rst/…`` resets the stream, ``/silence/…`` never answers, ``/redirect/…`` redirects to the rest of the path,
+``/drop/…`` closes the connection, ``/half/…`` resets the stream within the body, ``/cut/…`` sends GOAWAY and closes
+there, ``/refuse/…`` answers a request with GOAWAY alone, ``/hints/…`` and ``/trailers/…`` have more than
+one block of fields. Everything else is answered at once.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class _Session:
         self.close_after = config.close_after
         self.streams = config.streams
         self.gone = False
-        """It has said GOAWAY: what still comes, it does not hear."""
+        """Whether GOAWAY was sent; from then on, new streams are ignored."""
         self.h2 = H2Connection(H2Configuration(client_side=False, header_encoding="utf-8"))
         self.answers: set[asyncio.Task[None]] = set()
 
@@ -126,7 +126,7 @@ class _Session:
                     self.h2.send_headers(stream_id, [(":status", "103"), ("link", "</style.css>")])
                 self.h2.send_headers(stream_id, [(":status", "200"), ("content-length", str(len(BODY)))])
                 self.h2.send_data(stream_id, BODY, end_stream=True)
-        except ProtocolError:  # the stream was given up while the answer was being made
+        except ProtocolError:  # the client gave the stream up while the answer was being made
             request.answered_at = None
             return
         done = self.close_after is not None and request.number >= self.close_after
@@ -137,7 +137,7 @@ class _Session:
             self.writer.close()
 
     def say_goaway(self, last_stream: int) -> None:
-        """It answers no stream after ``last_stream``."""
+        """Answers no stream after ``last_stream``."""
         self.gone = True
         self.seen.end("server: goaway")
         self.h2.close_connection(last_stream_id=last_stream)

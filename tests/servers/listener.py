@@ -1,4 +1,4 @@
-"""A listening socket on asyncio that hands accepted connections to one of the truth servers."""
+"""A listening socket on asyncio that passes accepted connections to one of the truth servers."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Listener:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
-        """Listen; from then on `port` is known (None on a unix socket)."""
+        """Listen; afterwards `port` is known (None on a unix socket)."""
         tls = self.config.tls()
         if self.config.uds is not None:
             self._listening: asyncio.Server = await asyncio.start_unix_server(
@@ -48,7 +48,7 @@ class Listener:
             self.port = self._listening.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
-        """Stop listening and end what is being served."""
+        """Stop listening, and end the connections being served."""
         self._listening.close()
         for task in self._tasks:
             task.cancel()

@@ -1,6 +1,6 @@
 """What a truth server remembers about each connection it accepted; reported out of band, never in an answer.
 
-Times are `time.perf_counter()` seconds. On Linux that clock is one for all processes of the machine, so a
+Times are `time.perf_counter()` seconds. On Linux all processes of the machine share that clock, so a
 test may compare them with the client's.
 """
 
@@ -38,7 +38,7 @@ class SeenConnection:
     """``client`` (it closed or reset first), or the server's own reason; None while it is open."""
     ended_at: float | None = None
     onward_port: int | None = None
-    """A proxy's: its own port on the connection that it made for this one."""
+    """For a proxy: the local port of the connection that it opened to the origin."""
 
     def request(self, method: str, path: str, stream_id: int | None = None) -> SeenRequest:
         """Note a request that has arrived."""
@@ -47,14 +47,14 @@ class SeenConnection:
         return seen
 
     def end(self, how: str) -> None:
-        """Note how it ended; what was seen first stays."""
+        """Note how it ended; the first reason stays."""
         if self.ended is None:
             self.ended, self.ended_at = how, perf_counter()
 
 
 @dataclass(slots=True)
 class ServerLog:
-    """Every connection of one server, in the order of their accepts."""
+    """Every connection of one server, in the order of acceptance."""
 
     connections: list[SeenConnection] = field(default_factory=list)
     _serials: Any = field(default_factory=lambda: itertools.count(1), repr=False)

@@ -25,7 +25,7 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 async def _join(wire: Wire, host: str, port: int, first_bytes: bytes = b"") -> None:
-    """Copy both ways between the client and ``host:port`` until both have ended."""
+    """Copy in both directions between the client and ``host:port`` until both have ended."""
     reader, writer = await asyncio.open_connection(host, port)
     wire.seen.onward_port = writer.get_extra_info("sockname")[1]
     writer.write(first_bytes)
@@ -34,7 +34,7 @@ async def _join(wire: Wire, host: str, port: int, first_bytes: bytes = b"") -> N
 
 
 class HttpProxy:
-    """CONNECT for tunnels, absolute targets for forwarding; asks for Basic credentials if it has any."""
+    """CONNECT for tunnels, absolute targets for forwarding; requires Basic credentials if it has any."""
 
     def __init__(self, config: ServerConfig) -> None:
         self.close_after = config.close_after
@@ -75,7 +75,7 @@ class HttpProxy:
         await _join(wire, "127.0.0.1" if host.endswith("localhost") else host, int(port))
 
     async def _forward(self, wire: Wire, request: Request, **headers: str) -> None:
-        """One connection to the origin per request; the client's own is kept."""
+        """Opens one connection to the origin per request, and keeps the client's own."""
         url = urlsplit(request.target)
         body = await wire.read_body(request)
         reader, writer = await asyncio.open_connection(url.hostname, url.port or 80)
@@ -92,7 +92,7 @@ class HttpProxy:
 
 
 class SocksProxy:
-    """SOCKS5, CONNECT only; asks for user and password if it has any."""
+    """SOCKS5, CONNECT only; requires user and password if it has any."""
 
     def __init__(self, config: ServerConfig) -> None:
         self.credentials = config.credentials

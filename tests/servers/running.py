@@ -1,4 +1,4 @@
-"""Truth servers for tests: in a process of their own (no shared GIL), or in a thread when that is enough."""
+"""Truth servers for tests: in their own process (no shared GIL), or in a thread where that is enough."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ class Running:
         return self.origin + path
 
     def log(self) -> ServerLog:
-        """What it has seen up to now."""
+        """What it has seen so far."""
         return self._ask()
 
     def settled(self, condition: Callable[[ServerLog], bool], timeout: float = 10.0) -> ServerLog:
-        """The log once ``condition`` holds: a close takes a moment to reach the server. AssertionError after ``timeout`` s."""
+        """Wait until ``condition`` holds (a close takes a moment to arrive); AssertionError after ``timeout`` s."""
         deadline = monotonic() + timeout
         while not condition(log := self._ask()):
             assert monotonic() < deadline, f"the server's log did not settle: {log}"
@@ -58,7 +58,7 @@ class Running:
 
 @contextmanager
 def in_process(config: ServerConfig | None = None) -> Iterator[Running]:
-    """A truth server in its own process; ends with the block."""
+    """A truth server in its own process; it ends with the block."""
     config = config or ServerConfig()
     command = [sys.executable, "-m", "tests.servers", config.to_json()]
     with subprocess.Popen(
@@ -81,7 +81,7 @@ def in_process(config: ServerConfig | None = None) -> Iterator[Running]:
 
 @contextmanager
 def in_thread(config: ServerConfig | None = None) -> Iterator[Running]:
-    """A truth server on an event loop in a thread; ends with the block."""
+    """A truth server on an event loop in a thread; it ends with the block."""
     config = config or ServerConfig()
     listener = Listener(config)
     loop = asyncio.new_event_loop()

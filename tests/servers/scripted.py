@@ -1,7 +1,7 @@
-"""A server whose every byte is the test's: one function plays all accepted connections, in order.
+"""A server that sends exactly the bytes a test wants: one function plays all accepted connections, in order.
 
-The function runs in a thread of its own and gets a `Scripted` to accept from. Test and script meet at
-events, never at delays. After urllib3's socket-level tests:
+The function runs in its own thread and gets a `Scripted` to accept from. Test and script wait for each other
+by events, never by delays. After urllib3's socket-level tests:
 https://github.com/urllib3/urllib3/blob/main/test/with_dummyserver/test_socketlevel.py
 """
 
@@ -18,7 +18,7 @@ from types import TracebackType
 from tests.servers.log import SeenConnection, ServerLog
 
 PATIENCE = 15.0
-"""Seconds after which a script that waits for a client, or a test for its script, gives up."""
+"""Seconds until a script stops waiting for a client, or a test for its script."""
 
 
 class Peer:
@@ -37,7 +37,7 @@ class Peer:
         self.close()
 
     def read_head(self) -> bytes:
-        """The next request's head, logged; ConnectionError when the client closes before its end."""
+        """The next request's head, logged; ConnectionError if the client closes before its end."""
         head = b""
         while not head.endswith(b"\r\n\r\n"):
             byte = self.sock.recv(1)
@@ -52,16 +52,16 @@ class Peer:
         self.sock.sendall(data)
 
     def answer(self, body: bytes = b"ok", status: str = "200 OK", *headers: str) -> None:
-        """A whole answer that keeps the connection."""
+        """A whole answer that keeps the connection open."""
         lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *headers, "", ""]
         self.send("\r\n".join(lines).encode() + body)
 
     def start_tls(self, context: ssl.SSLContext) -> None:
-        """The server's side of the handshake, on the script's own time."""
+        """The server's side of the handshake, when the script wants it."""
         self.sock = context.wrap_socket(self.sock, server_side=True)
 
     def half_close(self) -> None:
-        """Send a FIN and go on reading."""
+        """Send a FIN and keep reading."""
         self.seen.end("server")
         self.sock.shutdown(socket.SHUT_WR)
 
@@ -76,7 +76,7 @@ class Peer:
         self.sock.close()
 
     def wait_for_close(self) -> None:
-        """Return once the client has closed or reset, throwing away what it still sends."""
+        """Discard what arrives until the client closes or resets."""
         try:
             while self.sock.recv(65536):
                 pass
@@ -86,7 +86,7 @@ class Peer:
 
 
 class Scripted:
-    """A listening socket, the log of what came, and the means by which test and script meet."""
+    """A listening socket, the log of what came, and the events by which test and script wait for each other."""
 
     def __init__(self) -> None:
         self.listener = socket.create_server(("127.0.0.1", 0))
@@ -94,9 +94,9 @@ class Scripted:
         self.port: int = self.listener.getsockname()[1]
         self.log = ServerLog()
         self.reached = threading.Event()
-        """The script sets it where the test waits for the script."""
+        """Set by the script, awaited by the test."""
         self.go = threading.Event()
-        """The test sets it where the script waits for the test."""
+        """Set by the test, awaited by the script."""
 
     def url(self, path: str = "/", scheme: str = "http") -> str:
         host = "localhost" if scheme == "https" else "127.0.0.1"
@@ -109,13 +109,13 @@ class Scripted:
         return Peer(sock, self.log.accept(peer_port))
 
     def wait_for_test(self) -> None:
-        """Inside the script: say that this point is reached, and wait until the test says go."""
+        """For the script: announce that this point is reached, and wait until the test lets it continue."""
         self.reached.set()
-        assert self.go.wait(PATIENCE), "the test never said go"
+        assert self.go.wait(PATIENCE), "the test never let the script continue"
 
     def wait_for_script(self) -> None:
-        """Inside the test: wait until the script has come to its `wait_for_test` or set `reached`."""
-        assert self.reached.wait(PATIENCE), "the script never came so far"
+        """For the test: wait until the script calls `wait_for_test` or sets `reached`."""
+        assert self.reached.wait(PATIENCE), "the script never got this far"
 
 
 @contextmanager
@@ -135,7 +135,7 @@ def scripted(script: Callable[[Scripted], None]) -> Iterator[Scripted]:
     try:
         yield server
     except BaseException:
-        server.listener.shutdown(socket.SHUT_RDWR)  # wakes a script that waits for clients in vain
+        server.listener.shutdown(socket.SHUT_RDWR)  # wakes a script that still waits for a client
         raise
     finally:
         server.go.set()

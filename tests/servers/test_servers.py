@@ -1,4 +1,4 @@
-"""The servers that judge us are judged first: by clients whose connections we count ourselves."""
+"""The servers that judge us are judged first, by clients that count their own connections."""
 
 from __future__ import annotations
 

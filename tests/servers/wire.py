@@ -53,7 +53,7 @@ class Wire:
         return Request(method, target, {name.strip().lower(): value.strip() for name, value in pairs})
 
     async def read_body(self, request: Request) -> bytes:
-        """All of the request's body, of known length or chunked."""
+        """All of the request's body, by its length or chunked."""
         if request.headers.get("transfer-encoding", "").lower() != "chunked":
             return await self.reader.readexactly(request.body_length)
         body = b""
@@ -72,13 +72,13 @@ class Wire:
     async def answer(
         self, status: str = "200 OK", body: bytes = b"ok", version: str = "1.1", **headers: str
     ) -> None:
-        """A whole answer with its length; header names are written with underscores for dashes."""
+        """A whole answer with its length; header names are written with underscores instead of dashes."""
         lines = [f"HTTP/{version} {status}", f"Content-Length: {len(body)}"]
         lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
         await self.send("\r\n".join([*lines, "", ""]).encode() + body)
 
     async def client_leaves(self) -> None:
-        """Wait until the client closes or resets, throwing away what it still sends."""
+        """Discard what arrives until the client closes or resets."""
         try:
             while await self.reader.read(65536):
                 pass
@@ -95,6 +95,6 @@ class Wire:
         self.writer.transport.abort()
 
     def close(self, how: str) -> None:
-        """End the connection in order."""
+        """Close the connection properly."""
         self.seen.end(how)
         self.writer.close()

@@ -1,4 +1,4 @@
-"""Real services, started with ``opentelemetry-instrument`` and nothing else, a downstream and a receiver."""
+"""Real services, started with ``opentelemetry-instrument`` and nothing else, with a downstream and a receiver."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ OFFICIAL = "aiohttp-client,httpx,requests,urllib3"
 
 
 class Service:
-    """A service that listens."""
+    """A service that is listening."""
 
     def __init__(self, port: int, process: subprocess.Popen[str]) -> None:
         self.port = port
@@ -36,7 +36,7 @@ class Service:
         self.said = ""
 
     def ask(self, paths: list[str]) -> None:
-        """All of ``paths``, eight at a time, each on a connection of its own."""
+        """Request all of ``paths``, eight at a time, each on its own connection."""
         with ThreadPoolExecutor(8) as pool:
             answers = list(pool.map(self._ask, paths))
         assert all(status == 200 for answer in answers for status in answer.values())
@@ -44,11 +44,11 @@ class Service:
     def _ask(self, path: str) -> dict[str, int]:
         answer = requests.get(f"http://127.0.0.1:{self.port}{path}", timeout=60)
         assert answer.status_code == 200, answer.text
-        told: dict[str, int] = answer.json()
-        return told
+        counted: dict[str, int] = answer.json()
+        return counted
 
     def stop(self) -> None:
-        # uvicorn dies by SIGTERM, without what Python does at an exit; by SIGINT it comes to its end.
+        # SIGTERM kills uvicorn without Python's exit handlers; SIGINT lets it end normally.
         self.process.send_signal(signal.SIGINT)
         self.said = self.process.communicate(timeout=90)[1]
 
@@ -67,7 +67,7 @@ def downstream() -> Iterator[Running]:
 
 @pytest.fixture(scope="session")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """What goes to PYTHONPATH so that the entry point is found, also where poolscope is only on the path."""
+    """Entries for PYTHONPATH by which the entry point is found, even where poolscope is only on the path."""
     directory = tmp_path_factory.mktemp("installed")
     if not entry_points(group="opentelemetry_instrumentor", name="poolscope"):
         about = directory / "poolscope-0.1.0.dist-info"
@@ -106,7 +106,7 @@ def serving(
             | receiver.environment(protocol)
             | {"OTEL_PYTHON_POOLSCOPE_SETUP_SPANS": "full", "OTEL_PYTHON_POOLSCOPE_EVENTS": "all"}
             | {"PYTHONPATH": installed, "DOWNSTREAM": downstream.url("/fixed/4"), "OTEL_SERVICE_NAME": kind}
-            # gunicorn puts a control socket into its home
+            # gunicorn puts a control socket in its home
             | {
                 "DJANGO_SETTINGS_MODULE": "tests.services.django_settings",
                 "HOME": installed.rpartition(os.pathsep)[2],

@@ -1,4 +1,4 @@
-"""A small Django service that asks a downstream: by clients it keeps, and by one made for the call."""
+"""A small Django service that calls a downstream, with clients it keeps and with a client per call."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The least that Django wants."""
+"""The least that Django needs."""
 
 ALLOWED_HOSTS = ["*"]
 ROOT_URLCONF = "tests.services.django_app"

@@ -1,4 +1,4 @@
-"""A small FastAPI service that asks a downstream: on its event loop, and in threads."""
+"""A small FastAPI service that calls a downstream, on its event loop and in threads."""
 
 from __future__ import annotations
 

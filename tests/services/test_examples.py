@@ -1,4 +1,4 @@
-"""The seed program and its neighbours under ``poolscope run --otlp``, held against what the server saw."""
+"""The seed program and its neighbours under ``poolscope run --otlp``, compared with what the server saw."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parents[2]
         ("httpx_all_at_once", "http/protobuf"),
     ],
 )
-def test_what_a_collector_gets_is_what_the_server_saw(
+def test_a_collector_gets_what_the_server_saw(
     example: str, protocol: str, receiver: Receiver, downstream: Running
 ) -> None:
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""What real services tell under ``opentelemetry-instrument``, held against what their downstream saw."""
+"""Telemetry of real services under ``opentelemetry-instrument``, compared with what their downstream saw."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def held_against(downstream: Running, receiver: Receiver, extra: int = 0) -> lis
         serials[span.resource[INSTANCE], span.attributes[ID]].add(serial)
         assert span.attributes[NUMBER] == number
         assert span.attributes["poolscope.connection.reused"] is (number > 1)
-        # httpcore may promise an idle connection twice, and who comes second takes another.
+        # httpcore may promise an idle connection twice; the second request then takes another.
         waited = span.attributes.get("poolscope.pool.wait_time")
         assert waited is None or (waited > 0.0 and call_of(span).startswith("client-"))
     assert all(len(same) == 1 for same in serials.values())
@@ -67,10 +67,10 @@ def held_against(downstream: Running, receiver: Receiver, extra: int = 0) -> lis
 
 
 def of(receiver: Receiver, metric: str) -> dict[str, float]:
-    told: dict[str, float] = defaultdict(float)
+    sums: dict[str, float] = defaultdict(float)
     for about, _, value, _ in receiver.points(metric):
-        told[about[INSTANCE]] += value
-    return dict(told)
+        sums[about[INSTANCE]] += value
+    return dict(sums)
 
 
 def sums_agree(downstream: Running, receiver: Receiver, spans: list[Signal]) -> None:
@@ -102,7 +102,7 @@ def options(official: bool, opt_in: str = "") -> dict[str, Any]:
         ("fastapi", "http/protobuf", True, ""),
     ],
 )
-def test_what_it_tells_is_what_the_downstream_saw(
+def test_a_service_reports_what_the_downstream_saw(
     kind: str,
     protocol: str,
     official: bool,
@@ -143,13 +143,13 @@ def test_without_any_opentelemetry_under_run(installed: str, downstream: Running
 def test_requests_from_before_the_fork_are_reported_once(
     installed: str, downstream: Running, receiver: Receiver
 ) -> None:
-    # The master's collection must not be under way while it forks: the SDK's own locks would not survive that.
-    # Nor would a gRPC channel that has carried something (grpc/grpc, doc/fork_support.md).
+    # The master must not be collecting while it forks: the SDK's own locks would not survive that.
+    # Nor would a gRPC channel that has been used (grpc/grpc, doc/fork_support.md).
     env: dict[str, Any] = {"ASK_BEFORE_FORK": "1", "OTEL_METRIC_EXPORT_INTERVAL": "60000"} | options(
         official=False
     )
-    told = "http/protobuf"
-    with serving("django", installed, downstream, receiver, "--preload", protocol=told, **env) as service:
+    protocol = "http/protobuf"
+    with serving("django", installed, downstream, receiver, "--preload", protocol=protocol, **env) as service:
         service.ask(PATHS["django"])
     spans = held_against(downstream, receiver, extra=1)
     sums_agree(downstream, receiver, spans)

@@ -1,4 +1,4 @@
-"""What the environment and a configuration file say to a program under ``opentelemetry-instrument``."""
+"""How the environment and a configuration file control a program under ``opentelemetry-instrument``."""
 
 from __future__ import annotations
 
@@ -95,10 +95,10 @@ def test_urls_can_be_excluded(
     assert receiver.total("poolscope.connections.opened") == downstream.log().accepts == 1
 
 
-def test_a_pattern_that_is_none_is_said_at_the_start_and_the_program_runs(
+def test_an_invalid_pattern_is_reported_at_the_start_and_the_program_runs(
     installed: str, receiver: Receiver, downstream: Running, tmp_path: Path
 ) -> None:
-    # The general variable would be refused by whichever instrumentation is loaded first.
+    # Whichever instrumentation is loaded first would refuse the general variable.
     done = run(installed, receiver, downstream, tmp_path, OTEL_PYTHON_POOLSCOPE_EXCLUDED_URLS="(")
     assert (done.returncode, done.stdout) == (0, "200\n" * 4)
     assert done.stderr == (
@@ -134,7 +134,7 @@ def test_a_configuration_file(
         ("{excluded_urls: [health]}", "excluded_urls is a comma-separated string, not list"),
     ],
 )
-def test_a_configuration_file_that_is_wrong_is_said(
+def test_a_wrong_configuration_file_is_reported(
     installed: str, receiver: Receiver, downstream: Running, tmp_path: Path, options: str, said: str
 ) -> None:
     env = configured(tmp_path, receiver, options)

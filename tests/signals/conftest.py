@@ -1,4 +1,4 @@
-"""A real SDK, real loopback servers, and an OpenTelemetry context that is left as it was found."""
+"""A real SDK, real loopback servers, and an OpenTelemetry context that is restored afterwards."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def telemetry() -> Telemetry:
 
 
 class Seen:
-    """A server that remembers the headers it got; the last part of the path may be a status."""
+    """A server that keeps the headers it got; the last part of the path may be a status."""
 
     def __init__(self, server: ThreadingHTTPServer, headers: list[dict[str, str]]) -> None:
         self.port: int = server.server_address[1]
@@ -34,7 +34,7 @@ class Seen:
 
 class _Server(ThreadingHTTPServer):
     def handle_error(self, request: Any, client_address: Any) -> None:
-        pass  # clients that go away early are what some tests are about
+        pass  # some tests are about clients that disconnect early
 
 
 @pytest.fixture

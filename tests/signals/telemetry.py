@@ -1,4 +1,4 @@
-"""A real SDK in memory, and what tests ask of it."""
+"""A real SDK in memory, and questions for tests to ask."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class Telemetry:
         ]
 
     def total(self, metric: str, **having: Any) -> float:
-        """Sum (or count, of a histogram) over the points whose attributes contain ``having`` (. is __)."""
+        """Sum (or count, of a histogram) over the points with attributes that contain ``having`` (. is __)."""
         wanted = {key.replace("__", "."): value for key, value in having.items()}
         return sum(
             point.count if hasattr(point, "count") else point.value

@@ -1,4 +1,4 @@
-"""Every address tried has a span: where it led, and whether it answered."""
+"""Every address tried has a span with the address, and whether it answered."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_an_address_that_refused_before_another_answered(get, telemetry, server,
     assert addresses(tried) == [DEAD, ALIVE]
     assert [span.attributes["network.peer.port"] for span in tried] == [server.port] * 2
     assert [span.status.status_code.name for span in tried] == ["ERROR", "UNSET"]
-    # Who tries one after the other forgets why the first one failed before anybody can ask.
+    # A library that tries one after the other forgets the first one's error before anybody can read it.
     assert tried[0].attributes["error.type"] == ("connection_refused" if get in SIDE_BY_SIDE else "_OTHER")
     assert "error.type" not in setup.attributes
     assert {span.parent.span_id for span in tried} == {setup.context.span_id}
@@ -98,7 +98,7 @@ def test_every_address_that_refused(get, telemetry, several) -> None:
     with telemetry.instrumented(), pytest.raises(Exception, match=r"refused|Cannot connect|attempts failed"):
         get(f"http://{NAME}:{port}/a")
     tried = telemetry.named("socket connect")
-    again = [ALIVE] if get is by_aiohttp else []  # it begins anew without the first address
+    again = [ALIVE] if get is by_aiohttp else []  # it starts again without the first address
     assert addresses(tried) == [DEAD, ALIVE, *again]
     assert tried[-1].attributes["error.type"] == "connection_refused"
 
@@ -111,7 +111,7 @@ def test_on_trio_only_the_address_that_answered_is_known(telemetry, server, seve
     assert addresses(telemetry.named("socket connect")) == [ALIVE]
 
 
-def test_on_trio_nobody_guesses_which_of_several_addresses_refused(telemetry, several) -> None:
+def test_on_trio_no_refusing_address_is_guessed(telemetry, several) -> None:
     with telemetry.instrumented(), pytest.raises(Exception, match="attempts"):
         by_httpx_on_trio(f"http://{NAME}:{closed_port()}/a")
     assert addresses(telemetry.named("socket connect")) == [None]

@@ -1,4 +1,4 @@
-"""The table and what is really sent, held against facts of the official conventions (conventions.json)."""
+"""The table and the data really sent, compared with facts of the official conventions (conventions.json)."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ CLIENT_SPAN = OFFICIAL["spans"]["span.http.client"]
 SOURCES = {"stable": "semconv", "development": "semconv-dev"}
 
 
-def test_the_version_is_the_one_we_tell() -> None:
+def test_the_version_is_the_one_we_send() -> None:
     assert names.SCHEMA_URL == f"https://opentelemetry.io/schemas/{OFFICIAL['version']}"
 
 
 def test_attributes_have_the_official_types_and_stability() -> None:
-    told = {key: a for key, a in names.ATTRIBUTES.items() if a.source in SOURCES.values()}
-    assert {key: (a.type, a.source) for key, a in told.items()} == {
+    ours = {key: a for key, a in names.ATTRIBUTES.items() if a.source in SOURCES.values()}
+    assert {key: (a.type, a.source) for key, a in ours.items()} == {
         key: (fact["type"], SOURCES[fact["stability"]]) for key, fact in ATTRIBUTES.items()
     }
 
 
 def test_metrics_have_the_official_kinds_units_and_attributes() -> None:
-    told = {name: m for name, m in table.METRICS.items() if m.source in SOURCES.values()}
-    assert set(told) == set(METRICS)
-    for name, metric in told.items():
+    ours = {name: m for name, m in table.METRICS.items() if m.source in SOURCES.values()}
+    assert set(ours) == set(METRICS)
+    for name, metric in ours.items():
         fact = METRICS[name]
         assert (metric.kind, metric.unit, metric.source) == (
             fact["instrument"],
@@ -49,7 +49,7 @@ def test_metrics_have_the_official_kinds_units_and_attributes() -> None:
 
 
 class Deciding(Sampler):
-    """Remembers what it could decide by."""
+    """A sampler that remembers its input."""
 
     def __init__(self) -> None:
         self.shown: list[set[str]] = []
@@ -76,7 +76,7 @@ def use(server: Any) -> None:
         client.get(f"http://localhost:{server.port}/500")
 
 
-def test_request_spans_have_what_is_required_and_no_error_where_there_is_none(server) -> None:
+def test_request_spans_have_what_is_required_and_an_error_only_after_one(server) -> None:
     sampler = Deciding()
     telemetry = Telemetry(sampler)
     with telemetry.instrumented():

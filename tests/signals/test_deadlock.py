@@ -1,4 +1,4 @@
-"""Closes by the garbage collector in the middle of OpenTelemetry's own locks: nothing may hang.
+"""Connections closed by the garbage collector while OpenTelemetry holds its own locks: nothing may hang.
 
 A close hook that records a metric deadlocks within seconds here, because the SDK's locks are not
 re-entrant and a collection may run while they are held.

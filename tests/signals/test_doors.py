@@ -1,4 +1,4 @@
-"""Explicit transports and adapters, without a global patch and together with one; and OpenTelemetry's own door."""
+"""Explicit transports and adapters, without a global patch and together with one; and OpenTelemetry's own way in."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from poolscope.testing import Capture
 
 
 class Heard(Capture):
-    """A capture that puts no hook anywhere."""
+    """A capture that installs no hook."""
 
     def __enter__(self):
         FACTS.settle()
@@ -138,7 +138,7 @@ def test_the_explicit_ones_go_on_after_uninstrument(telemetry, server) -> None:
         assert len(telemetry.requests) == 2
 
 
-def test_what_an_explicit_one_does_unobserved_is_not_made_up(server) -> None:
+def test_unobserved_use_of_an_explicit_one_is_not_made_up(server) -> None:
     client = httpx.Client(transport=poolscope.HTTPTransport())
     client.get(server.url("/seen"))
     poolscope.uninstrument()
@@ -163,7 +163,7 @@ def test_an_adapter_survives_pickling_and_copying(server) -> None:
         assert len(heard.exchanges) == 1
 
 
-def test_the_mixin_observes_an_adapter_of_ones_own(server) -> None:
+def test_the_mixin_observes_a_custom_adapter(server) -> None:
     class Retrying(poolscope.AdapterMixin, HTTPAdapter):
         pass
 
@@ -173,7 +173,7 @@ def test_the_mixin_observes_an_adapter_of_ones_own(server) -> None:
     assert len(heard.exchanges) == 1
 
 
-def test_trace_says_what_it_takes() -> None:
+def test_trace_names_the_objects_it_accepts() -> None:
     with pytest.raises(TypeError, match=r"not object"):
         poolscope.trace(object())
 

@@ -1,4 +1,4 @@
-"""One vocabulary of errors: each failure, caused for real, is called the same by every library on every signal."""
+"""One vocabulary of errors: each failure, caused for real, has the same name in every library and signal."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def sends_much(probe: Probe, cause: Cause) -> None:
 
 
 def asks_beside_another(probe: Probe, cause: Cause) -> None:
-    """All the connections that the pool makes are taken."""
+    """All connections that the pool can make are in use."""
     held = probe.open(cause.url)
     if "urllib3" in probe.tags:
         with pytest.raises(Exception, match="Pool is empty"):
@@ -89,7 +89,7 @@ ROWS: dict[ErrorType, Row] = {
     "tls_certificate": Row(ways.untrusted, "tls"),
     "tls_error": Row(ways.speaks_plain, "tls"),
     "proxy_error": Row(ways.tunnel_forbidden, "proxy_tunnel"),
-    # requests has no timeout for its pool.
+    # requests has no pool timeout.
     "pool_timeout": Row(with_a_small_pool, None, asks_beside_another,
                         libraries=tuple(name for name in LIBRARIES if name != "requests")),
     "write_timeout": Row(not_reading, None, sends_much),
@@ -125,13 +125,13 @@ def test_a_failure_has_one_name(
                 probe.client.connection_pool_kw["block"] = True
             row.act(probe, cause)
         points = {each.name: each.data.data_points for each in telemetry.everything()}
-    gc.collect()  # what the client left behind is this test's, not the next one's
-    told = dict(_of_request(telemetry, points, captured, row))
+    gc.collect()  # connections that the client left open belong to this test, not to the next one
+    types = dict(_of_request(telemetry, points, captured, row))
     if row.phase is not None:
-        told |= _of_setup(telemetry, points, captured, row.phase)
+        types |= _of_setup(telemetry, points, captured, row.phase)
     else:
-        told |= _of_connection(telemetry, captured, type_)
-    assert told == {signal: {type_} for signal in told}
+        types |= _of_connection(telemetry, captured, type_)
+    assert types == {signal: {type_} for signal in types}
     assert cause.url.rpartition("/")[2] not in {
         word for span in telemetry.spans for word in (span.status.description or "").split("/")
     } - {""}
@@ -151,7 +151,7 @@ def _of_request(telemetry: Any, points: Any, captured: Any, row: Row) -> Iterato
     failed = [span for span in telemetry.requests if span.status.status_code.name == "ERROR"]
     yield "span", {span.attributes["error.type"] for span in failed}
     yield "duration", _errors(points["http.client.request.duration"])
-    span = failed[0]  # aiohttp asks once more where a server hangs up
+    span = failed[0]  # aiohttp tries once more when a server hangs up
     (record,) = span.events
     assert record.name == "exception"
     assert record.attributes["exception.message"] == span.status.description
@@ -176,19 +176,19 @@ def _of_setup(telemetry: Any, points: Any, captured: Any, phase: str) -> dict[st
     assert event.attributes["poolscope.setup.phase"] == phase
     counted = [point for point in points["poolscope.connections.failed"] if point.value]
     assert [point.attributes["poolscope.setup.phase"] for point in counted] == [phase]
-    told = {
+    types = {
         "setup": {setup.attributes["error.type"]},
         "event": {event.attributes["error.type"]},
         "counter": _errors(counted),
         "setup duration": _errors(points["poolscope.connection.setup.duration"]),
         "file of the connection": {each.error_type for each in captured.connections},
     }
-    if phase == "dns":  # where getaddrinfo has codes of its own
+    if phase == "dns":  # getaddrinfo has its own codes here
         assert broken.attributes["error.type"] == "host_not_found"
         assert _errors(points["dns.lookup.duration"]) == {"host_not_found"}
     else:
-        told["phase"] = {broken.attributes["error.type"]}
-    return told
+        types["phase"] = {broken.attributes["error.type"]}
+    return types
 
 
 def _of_connection(telemetry: Any, captured: Any, type_: ErrorType) -> dict[str, Any]:
@@ -207,7 +207,7 @@ def _errors(points: Any) -> set[str]:
     return {point.attributes["error.type"] for point in points if "error.type" in point.attributes}
 
 
-def test_what_is_not_in_the_table_cannot_be_caused_here() -> None:
+def test_errors_outside_the_table_cannot_be_caused_here() -> None:
     assert set(ERROR_TYPES) - set(ROWS) == {"connection_error", "_OTHER"}
     assert get_args(ErrorType) == ERROR_TYPES
     assert set(WORDS) == set(ERROR_TYPES)
@@ -238,8 +238,8 @@ def test_a_cancellation_is_no_error(name: str, way: Any, certificates: Certifica
     assert all(
         "error.type" not in each.log_record.attributes for each in telemetry.log_exporter.get_finished_logs()
     )
-    told: list[Any] = [*captured.connections, *captured.exchanges]
-    assert {each.error_type for each in told} == {None}
+    records: list[Any] = [*captured.connections, *captured.exchanges]
+    assert {each.error_type for each in records} == {None}
 
 
 @pytest.mark.parametrize(
@@ -267,7 +267,7 @@ def test_an_exception_is_recorded_as_the_conventions_are_asked_to(
         assert record.body == span.status.description
 
 
-def test_what_a_cancellation_is() -> None:
+def test_which_exceptions_are_cancellations() -> None:
     for error in (asyncio.CancelledError(), GeneratorExit(), trio.Cancelled._create(source="deadline")):
         assert seen(error).kind == "cancelled"
     assert seen(TimeoutError()).kind == "timeout"

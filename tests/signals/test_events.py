@@ -30,7 +30,7 @@ def finding(count=3, line=7):
 
 
 class Findings:
-    """Returns given findings, as `poolscope.findings` would."""
+    """Returns the given findings, as `poolscope.findings` would."""
 
     def __init__(self, *found: records.Finding) -> None:
         self.now_found = list(found)
@@ -63,7 +63,7 @@ def test_a_close_is_reported_with_its_reason_and_its_trace(program, telemetry) -
     telemetry.points("poolscope.requests")  # any collection drains
     (event,) = telemetry.events("poolscope.connection.closed")
     assert (event.trace_id, event.span_id) == (span.trace_id, span.span_id)
-    # What log stores show in a list; the rest of it is a click away.
+    # The part that log stores show in a list; the rest is a click away.
     assert event.body == f"connection {on.id} to shop.example:80 closed by gc (gc) after 1 request"
     about = dict(event.attributes)
     assert about.pop("poolscope.connection.age") >= 0
@@ -120,9 +120,9 @@ def test_a_finding_is_counted_once_and_sent_again_when_it_has_doubled(telemetry)
         assert telemetry.total("poolscope.findings") == 2
     finally:
         program.stop()
-    told = telemetry.events("poolscope.finding")
-    assert [event.attributes["poolscope.finding.count"] for event in told] == [3, 6, 3]
-    first = told[0]
+    events = telemetry.events("poolscope.finding")
+    assert [event.attributes["poolscope.finding.count"] for event in events] == [3, 6, 3]
+    first = events[0]
     assert first.body == "shop.py builds a client for every request"
     assert first.severity_text == "WARN"
     assert dict(first.attributes) == {
@@ -144,8 +144,8 @@ def test_a_small_cost_is_reported_as_information(telemetry) -> None:
     program.start()
     client(program)
     program.stop()
-    (told,) = telemetry.events("poolscope.finding")
-    assert told.severity_text == "INFO"
+    (event,) = telemetry.events("poolscope.finding")
+    assert event.severity_text == "INFO"
 
 
 def test_a_rule_that_was_switched_off_is_reported(telemetry) -> None:

@@ -10,7 +10,7 @@ __all__ = ["program"]
 
 
 def requests(program: Program, telemetry: Telemetry, *seconds: float) -> list[int]:
-    """The ids of spans whose requests took that long, in one series."""
+    """The span ids of requests in one series that took these times."""
     on, ids = program.connection(), []
     for took in seconds:
         context = telemetry.tracer.start_span("request").get_span_context()
@@ -31,7 +31,7 @@ def test_each_bucket_shows_the_first_of_each_collection(program, telemetry) -> N
     assert shown(telemetry) == [again]
 
 
-def test_every_measurement_has_its_trace_where_every_one_is_an_exemplar(monkeypatch) -> None:
+def test_always_on_gives_every_measurement_its_trace(monkeypatch) -> None:
     monkeypatch.setenv("OTEL_METRICS_EXEMPLAR_FILTER", "always_on")
     telemetry = Telemetry()
     program = Program(telemetry)

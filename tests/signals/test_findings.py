@@ -1,4 +1,4 @@
-"""Findings of requests that wait, as events and counts, while they wait and when they are given up."""
+"""Findings about waiting requests, as events and counts, while they wait and after they gave up."""
 
 from __future__ import annotations
 

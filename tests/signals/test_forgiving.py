@@ -1,4 +1,4 @@
-"""Whatever the program gives us raises: no request notices, and once it works again, so do our signals."""
+"""Something that the program gave us raises: no request notices, and when it works again, so do our signals."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SPANS = {"poolscope.hook.name": "signals.spans"}
 
 
 class Fault:
-    """Raises as long as it is there."""
+    """Raises as long as the fault is there."""
 
     def __init__(self) -> None:
         self.there = True
@@ -36,7 +36,7 @@ class Fault:
 
 
 class Faulty(Sampler, SpanProcessor, TextMapPropagator):
-    """A sampler, a processor of spans or records, an exporter's target and a propagator, that is broken at one place."""
+    """A sampler, a processor of spans or records, an exporter's target and a propagator, broken in one place."""
 
     def __init__(self, fault: Fault, where: str) -> None:
         self.fault, self.where = fault, where
@@ -74,7 +74,7 @@ class Faulty(Sampler, SpanProcessor, TextMapPropagator):
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A clock for what is forgiven; the test moves it."""
+    """A clock, moved by the test, for what is forgiven with time."""
 
     class Clock:
         at = 1_000.0

@@ -1,4 +1,4 @@
-"""HTTP/2: how many streams are open, how many the connection serves at once, and which requests wait for one."""
+"""HTTP/2: how many streams are open, how many the connection serves at once, and which requests wait for a stream."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ async def _until(condition: Any) -> None:
         if condition():
             return
         await asyncio.sleep(0.01)
-    raise AssertionError("it never came so far")
+    raise AssertionError("it never got this far")
 
 
 def test_a_full_connection_shows_its_limit_and_who_waits(
@@ -74,7 +74,7 @@ def test_a_full_connection_shows_its_limit_and_who_waits(
         for span in telemetry.requests
         if "/fixed/" in span.attributes["url.full"]
     }
-    # It opened the connection, and it waited for a stream.
+    # It opened the connection, and waited for a stream.
     assert limits == {"1": ALLOWED, "2": ALLOWED}
     assert telemetry.total("http.client.request.time_in_queue", network__protocol__version="2") == 1
     assert len(telemetry.named("HTTP wait_for_connection")) == 1

@@ -1,4 +1,4 @@
-"""Sums, histograms and gauges from sheets filled by hand, read through the real SDK."""
+"""Sums, histograms and gauges of sheets filled by hand, read through the real SDK."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HERE = {"server.address": "shop.example", "server.port": 80}
 
 
 class Program:
-    """What a door wires together, without any hook."""
+    """What a door connects, without any hook."""
 
     def __init__(self, telemetry: Telemetry, **options) -> None:
         self.signals = Signals(**telemetry.providers, **options)
@@ -183,21 +183,21 @@ def test_the_duration_is_that_of_the_span(program, telemetry) -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "told"), [("httpcore.ReadError", Failure("reset")), ("trio.Cancelled", None)]
+    ("error", "expected"), [("httpcore.ReadError", Failure("reset")), ("trio.Cancelled", None)]
 )
-def test_a_failure_without_an_answer(program, telemetry, error, told) -> None:
+def test_a_failure_without_an_answer(program, telemetry, error, expected) -> None:
     sheet = sheets.exchange()
     LIVE.begins(sheet)
-    sheet.error, sheet.failure, sheet.finished_at = error, told, now()
+    sheet.error, sheet.failure, sheet.finished_at = error, expected, now()
     FACTS.put(ENDED, sheet)
     (point,) = telemetry.points("http.client.request.duration")
-    assert point.attributes.get("error.type") == (told and told.type)
+    assert point.attributes.get("error.type") == (expected and expected.type)
     assert "http.response.status_code" not in point.attributes
-    assert telemetry.total("poolscope.requests") == 0  # it had no connection: neither reused nor not
+    assert telemetry.total("poolscope.requests") == 0  # it had no connection, so it is neither reused nor not
 
 
-def test_no_request_in_progress_is_a_zero_however_long_ago_the_last_was(program, telemetry) -> None:
-    """A board that shows nothing where nothing is in progress looks broken."""
+def test_no_request_in_progress_is_zero_and_not_a_missing_series(program, telemetry) -> None:
+    """A dashboard that shows nothing, instead of 0, looks broken."""
     sheet = sheets.exchange()
     LIVE.begins(sheet)
     FACTS.put(ENDED, sheet)
@@ -238,12 +238,12 @@ def test_clients(program, telemetry) -> None:
     assert telemetry.total("poolscope.clients.closed", poolscope__client__close_kind="gc") == 1
 
 
-def test_what_building_clients_costs(program, telemetry) -> None:
+def test_the_cost_of_building_clients(program, telemetry) -> None:
     for took in (0.02, 0.03):
         built = Client("httpx.get", FACTS.epoch, now())
         built.construction_time, built.ca_time = took, 0.75 * took
         FACTS.put(BEGUN, built)
-    told = {
+    instruments = {
         point.attributes["poolscope.setup.phase"]: (
             point.attributes["poolscope.client.kind"],
             point.count,
@@ -251,7 +251,7 @@ def test_what_building_clients_costs(program, telemetry) -> None:
         )
         for point in telemetry.points("poolscope.client.construction.duration")
     }
-    assert told == {
+    assert instruments == {
         "total": ("httpx.get", 2, pytest.approx(0.05)),
         "tls_context": ("httpx.get", 2, pytest.approx(0.0375)),
     }
@@ -349,7 +349,7 @@ def test_an_unsampled_exchange_gives_no_exemplar(program, telemetry) -> None:
 
 
 def test_how_long_connections_are_in_use(telemetry, server) -> None:
-    """Until the answer was read, and without waiting for the pool or for the setup."""
+    """From having the connection to having read the answer, without the pool wait and the setup."""
     import httpx
 
     with telemetry.instrumented(), httpx.Client(trust_env=False) as client:

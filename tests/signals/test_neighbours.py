@@ -69,7 +69,7 @@ def test_aiohttps_spans_stay_its_own(telemetry, server) -> None:
 
 
 async def _nested(server: Any, telemetry: Any) -> None:
-    """A call with httpx while aiohttp's span for the same server is the current one."""
+    """A call with httpx inside aiohttp's span for the same server."""
     config = create_trace_config(tracer_provider=telemetry.tracer_provider)
 
     async def ask(*_: Any) -> None:

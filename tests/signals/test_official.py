@@ -1,4 +1,4 @@
-"""Beside the official packages, in either order: one request span, one duration, and theirs enriched."""
+"""Beside the official packages, in either order: one request span, one duration, and their span enriched."""
 
 from __future__ import annotations
 
@@ -109,9 +109,9 @@ def run(library: str, order: str, opt_in: str = "", sampled: str = "on") -> dict
         env=env, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
-    assert told["failures"] == []
-    return told
+    outcome = json.loads(done.stdout)
+    assert outcome["failures"] == []
+    return outcome
 
 
 OFFICIAL = {
@@ -129,8 +129,8 @@ ORDERS = ["official,poolscope", "poolscope,official"]
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_sampled(library: str, order: str, opt_in: str) -> None:
-    told = run(library, order, opt_in)
-    requests = [span for span in told["spans"] if span[1] == "CLIENT"]
+    outcome = run(library, order, opt_in)
+    requests = [span for span in outcome["spans"] if span[1] == "CLIENT"]
     assert len(requests) == 3
     assert {scope for _, _, scope, *_ in requests} == {f"opentelemetry.instrumentation.{OFFICIAL[library]}"}
     for number, (_, _, _, about, links, *_) in enumerate(requests, 1):
@@ -139,25 +139,27 @@ def test_sampled(library: str, order: str, opt_in: str) -> None:
         assert about["poolscope.connection.reused"] is (number > 1)
         assert about["poolscope.exchange.count"] == 1
         assert links == (number > 1)
-    (setup,) = [span for span in told["spans"] if span[0].startswith("HTTP connection_setup")]
+    (setup,) = [span for span in outcome["spans"] if span[0].startswith("HTTP connection_setup")]
     assert setup[6] == requests[0][5]
-    assert told["metrics"]["http.client.request.duration"] == 3
-    assert told["metrics"]["poolscope.connections.opened"] == 1
-    assert [len(header) for header in told["headers"]] == [1, 1, 1]
-    assert [int(header[0].split("-")[2], 16) for header in told["headers"]] == [span[5] for span in requests]
+    assert outcome["metrics"]["http.client.request.duration"] == 3
+    assert outcome["metrics"]["poolscope.connections.opened"] == 1
+    assert [len(header) for header in outcome["headers"]] == [1, 1, 1]
+    assert [int(header[0].split("-")[2], 16) for header in outcome["headers"]] == [
+        span[5] for span in requests
+    ]
 
 
 @pytest.mark.parametrize(("order", "opt_in"), [(ORDERS[0], "http"), (ORDERS[1], "")])
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_unsampled(library: str, order: str, opt_in: str) -> None:
-    told = run(library, order, opt_in, "off")
-    assert told["spans"] == []
-    assert told["metrics"]["http.client.request.duration"] == 3
-    assert [len(header) for header in told["headers"]] == [1, 1, 1]
+    outcome = run(library, order, opt_in, "off")
+    assert outcome["spans"] == []
+    assert outcome["metrics"]["http.client.request.duration"] == 3
+    assert [len(header) for header in outcome["headers"]] == [1, 1, 1]
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_alone(library: str) -> None:
-    told = run(library, "poolscope")
-    assert {span[2] for span in told["spans"]} == {"poolscope"}
-    assert told["metrics"]["http.client.request.duration"] == 3
+    outcome = run(library, "poolscope")
+    assert {span[2] for span in outcome["spans"]} == {"poolscope"}
+    assert outcome["metrics"]["http.client.request.duration"] == 3

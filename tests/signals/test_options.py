@@ -1,4 +1,4 @@
-"""How much is sent: each setting by keyword, by variable and in a file, and what it changes."""
+"""How much is sent: each setting by keyword, by variable and in a file, and its effect."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ RIGHT: dict[str, tuple[Any, str]] = {
 }
 KEYWORDS = [name for name in inspect.signature(poolscope.instrument).parameters if name != "signals"]
 VARIABLES = [
-    *(PREFIX + name.upper() for name in NAMES if name != "excluded_servers"),  # any text is right there
+    *(PREFIX + name.upper() for name in NAMES if name != "excluded_servers"),  # any text is valid
     EXCEPTIONS,
     f"{PREFIX}EXCLUDED_URLS",
     "OTEL_PYTHON_EXCLUDED_URLS",
     f"{PREFIX}SETUP_SPAN",  # there is no such setting
 ]
 NONSENSE = "nonsense["
-"""Not even a regular expression."""
+"""Something that is not even a regular expression."""
 WRONG = {"excluded_servers": 3, "span_links": "maybe", "max_servers": 0}
 
 
@@ -107,12 +107,12 @@ def test_spans_of_setup(chosen: Any, setups: int, telemetry: Any, server: Any) -
     use(telemetry, server, setup_spans=chosen)
     assert len(telemetry.named("HTTP connection_setup")) == setups
     first, second, failed = telemetry.requests
-    # A failed setup can always be seen: on its request, in an event and in a counter.
+    # A failed setup is always visible: on its request, in an event and in a counter.
     assert failed.attributes["error.type"] == "connection_refused"
     assert failed.attributes["poolscope.connection.id"] == first.attributes["poolscope.connection.id"] + 1
     assert len(telemetry.events("poolscope.connection.setup_failed")) == 1
     assert len(second.links) == (chosen == "full")
-    # Without a span of its own, what is constant stands on the request that the connection was made for.
+    # Without a setup span, constant facts are on the span of the request that opened the connection.
     assert ("poolscope.connection.via" in first.attributes) == (chosen != "full")
     assert "poolscope.connection.via" not in second.attributes
 
@@ -128,7 +128,7 @@ def test_all_facts_on_every_request(telemetry: Any, server: Any) -> None:
 
 
 def test_some_spans_of_setup(telemetry: Any, server: Any) -> None:
-    """By default a client per request sends a bounded number of them, and the failed ones all the same."""
+    """By default a client per request sends a bounded number of them, but all the failed ones."""
     asked = int(BURST) + 30
     begun = time.monotonic()
     with telemetry.instrumented():
@@ -138,14 +138,14 @@ def test_some_spans_of_setup(telemetry: Any, server: Any) -> None:
         took = time.monotonic() - begun
         with urllib3.PoolManager() as manager, pytest.raises(urllib3.exceptions.MaxRetryError):
             manager.request("GET", "http://127.0.0.1:1/", retries=0)
-    told = {span.attributes["poolscope.connection.id"] for span in telemetry.named("HTTP connection_setup")}
-    assert BURST < len(told) <= BURST + 2 + took * RATE
+    traced = {span.attributes["poolscope.connection.id"] for span in telemetry.named("HTTP connection_setup")}
+    assert BURST < len(traced) <= BURST + 2 + took * RATE
     assert len(telemetry.requests) == asked + 1
     for span in telemetry.requests:
-        # What its setup's span would say is on the request's, if there is none.
-        has_setup = span.attributes["poolscope.connection.id"] in told
+        # Without a setup span, its facts are on the request's.
+        has_setup = span.attributes["poolscope.connection.id"] in traced
         assert ("poolscope.connection.via" in span.attributes) != has_setup
-    assert telemetry.requests[-1].attributes["poolscope.connection.id"] in told
+    assert telemetry.requests[-1].attributes["poolscope.connection.id"] in traced
 
 
 def test_names_as_in_dotnet(telemetry: Any, server: Any) -> None:
@@ -175,7 +175,7 @@ def test_all_buckets(telemetry: Any, server: Any) -> None:
     assert phases == {"connect", "total"}
 
 
-def test_servers_that_are_not_reported_by_name(telemetry: Any, server: Any) -> None:
+def test_servers_beyond_the_limit_are_not_named(telemetry: Any, server: Any) -> None:
     use(telemetry, server, excluded_servers=f"127.0.0.1:{server.port}, *.internal")
     assert [span.attributes["server.port"] for span in telemetry.requests] == [1]
     opened = {
@@ -194,20 +194,20 @@ def test_servers_distinguished(telemetry: Any, server: Any) -> None:
         point.attributes["server.address"] for point in telemetry.points("poolscope.connections.opened")
     }
     assert opened == {"127.0.0.1", "other"}
-    # Events have no series to save: each names its server.
-    told = [e.attributes["server.port"] for e in telemetry.events("poolscope.connection.setup_failed")]
-    assert told == [1]
+    # Events are not series, so each names its server.
+    ports = [e.attributes["server.port"] for e in telemetry.events("poolscope.connection.setup_failed")]
+    assert ports == [1]
 
 
-@pytest.mark.parametrize(("excluded", "told"), [("127.*", 0), (None, 1)])
+@pytest.mark.parametrize(("excluded", "expected"), [("127.*", 0), (None, 1)])
 def test_a_finding_of_an_excluded_server_is_no_event(
-    excluded: str | None, told: int, telemetry: Any, server: Any
+    excluded: str | None, expected: int, telemetry: Any, server: Any
 ) -> None:
     with telemetry.instrumented(excluded_servers=excluded):
         for _ in range(5):
             requests.get(server.url("/a"))
     assert telemetry.total("poolscope.findings") == 1
-    assert len(telemetry.events("poolscope.finding")) == told
+    assert len(telemetry.events("poolscope.finding")) == expected
 
 
 def test_the_defaults_are_the_documented_ones() -> None:

@@ -23,7 +23,7 @@ NAME = {"poolscope.pool.name": "billing"}
 
 @pytest.fixture(autouse=True)
 def silent_again() -> Iterator[None]:
-    """Doors hold the hooks beside `instrument()`."""
+    """Ways in that keep the hooks installed without `instrument()`."""
     yield
     poolscope.uninstrument()
     poolscope.uninstrument()
@@ -102,7 +102,7 @@ def test_the_spans_of_its_requests_have_the_name(ask: Any, telemetry: Telemetry,
 
 
 def test_a_full_pool_is_seen_by_its_name(telemetry: Telemetry, server: Any) -> None:
-    """Two clients of a kind, to one server: only the full pool's metrics say so."""
+    """Two clients of one kind, to one server: only the full pool's metrics show that it is full."""
     tight = httpx.Limits(max_connections=1)
     with (
         telemetry.instrumented(),
@@ -143,7 +143,7 @@ def test_a_wrong_name_is_refused_where_it_is_given(wrong: Any, error: type[Excep
             give()
 
 
-def test_the_hundred_and_first_name_is_other(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_101st_name_is_other(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pools, "_NAMES", {})
     names = [pools.name_for(f"tenant {number}") for number in range(pools.MOST_NAMES + 5)]
     assert names[:-5] == [f"tenant {number}" for number in range(pools.MOST_NAMES)]

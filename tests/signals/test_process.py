@@ -73,7 +73,7 @@ FORK = """
 
 
 @pytest.mark.parametrize("locked", ["free", "locked"])
-def test_every_forked_worker_tells_its_own(server, locked: str) -> None:
+def test_every_forked_worker_reports_its_own(server, locked: str) -> None:
     parent, children, after = run(FORK, server.url(), locked)
     assert parent in ([], [1, 1, 0, 1, 1])
     assert children == [[[n, n, n, n, n], n] for n in (1, 2, 3, 4)]
@@ -138,11 +138,11 @@ EXIT = """
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
-    told = {"events": 0, "spans": 0, "opened": 0, "durations": 0}
+    received = {"events": 0, "spans": 0, "opened": 0, "durations": 0}
 
     class Logs(LogRecordExporter):
         def export(self, batch):
-            told["events"] += len(batch)
+            received["events"] += len(batch)
             return LogRecordExportResult.SUCCESS
         def force_flush(self, timeout_millis=0):
             return True
@@ -151,7 +151,7 @@ EXIT = """
 
     class Spans(SpanExporter):
         def export(self, spans):
-            told["spans"] += len(spans)
+            received["spans"] += len(spans)
             return SpanExportResult.SUCCESS
 
     class Metrics(MetricExporter):
@@ -160,9 +160,9 @@ EXIT = """
                 for scope in resource.scope_metrics:
                     for metric in scope.metrics:
                         if metric.name == "poolscope.connections.opened":
-                            told["opened"] = sum(point.value for point in metric.data.data_points)
+                            received["opened"] = sum(point.value for point in metric.data.data_points)
                         if metric.name == "http.client.request.duration":
-                            told["durations"] = sum(point.count for point in metric.data.data_points)
+                            received["durations"] = sum(point.count for point in metric.data.data_points)
             return MetricExportResult.SUCCESS
         def force_flush(self, timeout_millis=0):
             return True
@@ -170,7 +170,7 @@ EXIT = """
             pass
 
     import atexit
-    atexit.register(lambda: print(json.dumps(told), flush=True))  # registered first, so it runs last
+    atexit.register(lambda: print(json.dumps(received), flush=True))  # registered first, so it runs last
     poolscope.instrument(events="all")
     trace.set_tracer_provider(TracerProvider())
     trace.get_tracer_provider().add_span_processor(BatchSpanProcessor(Spans()))
@@ -183,7 +183,7 @@ EXIT = """
 
 
 def test_the_last_facts_are_delivered_at_exit(server) -> None:
-    # Three closes, and the finding that this is a client per request.
+    # Three closes, and the finding of a client per request.
     assert run(EXIT, server.url()) == {"events": 4, "spans": 9, "opened": 3, "durations": 3}
 
 
@@ -198,14 +198,14 @@ FLUSH = """
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
     from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-    told = {}
+    sums = {}
 
     class Metrics(MetricExporter):
         def export(self, data, timeout_millis=0, **kwargs):
             for resource in data.resource_metrics:
                 for scope in resource.scope_metrics:
                     for metric in scope.metrics:
-                        told[metric.name] = sum(
+                        sums[metric.name] = sum(
                             getattr(point, "count", getattr(point, "value", 0)) for point in metric.data.data_points
                         )
             return MetricExportResult.SUCCESS
@@ -231,12 +231,12 @@ FLUSH = """
     names = sorted(span.name.partition(" ")[0] for span in exporter.get_finished_spans())
     metrics.force_flush()
     after = sorted(thread.name for thread in threading.enumerate())
-    print(json.dumps([before == ours, theirs == after, names, [told[name] for name in (
+    print(json.dumps([before == ours, theirs == after, names, [sums[name] for name in (
         "poolscope.connections.opened", "poolscope.connections.closed", "http.client.request.duration")]]))
 """
 
 
-def test_a_flush_alone_is_complete_and_no_thread_is_ours(server) -> None:
+def test_a_flush_alone_is_complete_and_we_have_no_thread(server) -> None:
     assert run(FLUSH, server.url()) == [True, True, ["GET", "GET", "GET", "HTTP", "socket"], [1, 1, 3]]
 
 
@@ -278,7 +278,7 @@ EXPORT = """
                 metrics.force_flush()
         requests.get(url)
         metrics.force_flush()
-        told = [
+        counts = [
             sum(receiver.deliveries.values()), len(receiver.ours()), receiver.total("poolscope.connections.opened"),
             receiver.total("http.client.request.duration"),
         ]
@@ -288,7 +288,7 @@ EXPORT = """
         poolscope.uninstrument()
         del spans, metrics, reader
         gc.collect()  # closes what was not shut down, outside of any context that asks for silence
-    print(json.dumps([*told, len(captured.exchanges), len(captured.connections)]))
+    print(json.dumps([*counts, len(captured.exchanges), len(captured.connections)]))
 """
 
 
@@ -298,7 +298,7 @@ def test_the_exporters_own_connections_are_never_reported(server, transport: str
         EXPORT, transport, str(batches), server.url()
     )
     assert deliveries >= batches
-    assert spans == 3  # the program's own request, its setup and the phase of that
+    assert spans == 3  # the program's own request, its setup and the one phase
     assert (opened, durations, exchanges, connections) == (1, 1, 1, 1)
 
 

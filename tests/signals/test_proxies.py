@@ -1,4 +1,4 @@
-"""Behind a proxy: the origin is the request's, the name that was looked up the proxy's."""
+"""Behind a proxy, the origin is the request's, and the name that was looked up is the proxy's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""requests, urllib3, httpx and httpx2 on loopback, all signals together, against what the server saw."""
+"""requests, urllib3, httpx and httpx2 on loopback, all signals together, compared with what the server saw."""
 
 from __future__ import annotations
 
@@ -180,7 +180,7 @@ def test_excluded_urls(fetch, telemetry, server) -> None:
     assert server.traceparents[0] is None
 
 
-def test_hooks_get_the_same_from_every_library(fetch, telemetry, server) -> None:
+def test_user_hooks_get_the_same_objects_from_every_library(fetch, telemetry, server) -> None:
     seen = []
 
     def on_request(span, request):
@@ -217,8 +217,8 @@ def test_every_setting_of_the_signals_is_an_option_of_instrument() -> None:
     assert {*settings, *NAMES} - {"findings", "apart", "settings"} == set(options) - {"signals"}
 
 
-def test_bad_options_are_said_at_once() -> None:
-    instrument: Any = poolscope.instrument  # as a program without types calls it
+def test_bad_options_are_reported_at_once() -> None:
+    instrument: Any = poolscope.instrument  # as a program without type checks calls it
     with pytest.raises(ValueError, match="not a regular expression"):
         instrument(excluded_urls="(")
     with pytest.raises(TypeError, match="request_hook is not callable"):

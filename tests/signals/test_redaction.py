@@ -1,4 +1,4 @@
-"""What may be said about a request."""
+"""What may be sent about a request."""
 
 from __future__ import annotations
 
@@ -66,10 +66,10 @@ SECRETS = QUERY_WORDS.map("SECRET{}".format)
     after=st.lists(QUERY_WORDS, max_size=3),
     fragment=st.sampled_from(["", "#f", "#"]),
 )
-def test_no_signature_is_in_it_wherever_it_is(before, key, secret, after, fragment) -> None:
+def test_a_signature_is_never_in_it(before, key, secret, after, fragment) -> None:
     query = "&".join([*before, f"{key}={secret}", *after])
     hidden = "&".join([*before, f"{key}=REDACTED", *after])
-    # What stands beside a signature is not one: it is kept as it was sent.
+    # A value beside a signature is not a signature: it is kept as it was sent.
     assert url_full(HTTP, f"/a?{query}{fragment}") == f"http://shop.example/a?{hidden}{fragment}"
 
 
@@ -79,7 +79,7 @@ def test_no_signature_is_in_it_wherever_it_is(before, key, secret, after, fragme
     password=st.none() | st.text("abc@:.%+-", max_size=8),
     rest=st.sampled_from(["", "/", "/a@b", "?q=@", "/x?mail=u@x", "#@"]),
 )
-def test_no_userinfo_is_in_it_whatever_it_looks_like(user, password, rest) -> None:
+def test_userinfo_is_never_in_it(user, password, rest) -> None:
     userinfo = f"SECRET{user}" + ("" if password is None else f":SECRET{password}")
     shown = url_full(HTTP, f"http://{userinfo}@shop.example{rest}")
     assert "SECRET" not in shown

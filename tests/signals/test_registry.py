@@ -1,4 +1,4 @@
-"""The table in names.py, the registry in semconv/, the official conventions and what is really sent agree."""
+"""The table in names.py, the registry in semconv/, the official conventions and the data really sent agree."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class TestTheRegistryAndTheTable:
             assert (REGISTRY / name).read_text(encoding="utf-8") == text, "run tools/registry.py"
         assert {path.name for path in REGISTRY.iterdir()} == set(registry.files())
 
-    def test_our_own_attributes_are_called_after_us(self) -> None:
+    def test_our_own_attributes_begin_with_poolscope(self) -> None:
         (group,) = groups("attributes")
         assert all(each["id"].startswith("poolscope.") for each in group["attributes"])
 
@@ -88,11 +88,11 @@ class TestTheRegistryAndTheTable:
             assert each["brief"] and each["stability"] == "development"
             assert each["type"] == "boolean" or each.get("examples"), each["id"]
 
-    def test_what_others_defined_is_imported_and_not_written_out(self) -> None:
+    def test_what_others_defined_is_imported_and_not_copied(self) -> None:
         assert not set(METRICS) & registry.official_metrics()
         assert all(name.startswith(("poolscope.", "http.client.request.time")) for name in METRICS)
 
-    def test_what_is_said_to_be_official_is(self) -> None:
+    def test_what_we_call_official_is_official(self) -> None:
         stable = official("opentelemetry.semconv.attributes")
         known = stable | official("opentelemetry.semconv._incubating.attributes")
         for name, attribute in names.ATTRIBUTES.items():

@@ -74,7 +74,7 @@ PROGRAM = """
         import trio
         trio.run(in_nursery)
 
-    collected = telemetry.everything()  # once: an exemplar is told by one collection only
+    collected = telemetry.everything()  # once: an exemplar is in one collection only
 
     def exemplars(name):
         return [
@@ -108,26 +108,26 @@ def running() -> Iterator[Running]:
 
 
 @pytest.mark.parametrize("runtime", ["threads", "asyncio", "trio", "gevent"])
-def test_what_it_tells_is_what_the_server_saw(running: Running, runtime: str) -> None:
+def test_the_signals_say_what_the_server_saw(running: Running, runtime: str) -> None:
     count, before = 120, len(running.log().connections)
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(PROGRAM), runtime, running.url("/fixed/4"), str(count)],
         capture_output=True, text=True, timeout=100, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout.splitlines()[-1])
+    outcome = json.loads(done.stdout.splitlines()[-1])
     seen = running.settled(lambda log: not log.open).connections[before:]
 
-    totals = told["totals"]
+    totals = outcome["totals"]
     assert totals["poolscope.connections.opened"] == totals["poolscope.connections.closed"] == len(seen)
     assert totals["http.client.connection.duration"] == len(seen)
     assert totals["poolscope.requests"] == totals["http.client.request.duration"] == count
     assert totals["http.client.active_requests"] == totals["http.client.open_connections"] == 0
     assert totals["poolscope.facts.dropped"] == 0
-    assert not told["failed"]
+    assert not outcome["failed"]
 
-    works = {span: (name, trace) for name, _, trace, span, *_ in told["spans"] if name.startswith("work")}
-    requests = [span for span in told["spans"] if span[1] == "CLIENT"]
+    works = {span: (name, trace) for name, _, trace, span, *_ in outcome["spans"] if name.startswith("work")}
+    requests = [span for span in outcome["spans"] if span[1] == "CLIENT"]
     assert len(requests) == count
     ours: dict[int, dict[int, str]] = {}
     for _, _, trace, _, parent, about, links in requests:
@@ -141,12 +141,12 @@ def test_what_it_tells_is_what_the_server_saw(running: Running, runtime: str) ->
     assert sorted(theirs) == sorted([by[number] for number in sorted(by)] for by in ours.values())
 
     # Exemplars: the newest of each bucket, in the trace of the measured exchange, not of the draining thread.
-    durations = told["exemplars"]["http.client.request.duration"]
+    durations = outcome["exemplars"]["http.client.request.duration"]
     assert durations
     assert {tuple(each) for each in durations} <= {(trace, span) for _, _, trace, span, *_ in requests}
-    setups = {(trace, span) for name, _, trace, span, *_ in told["spans"] if "connection_setup" in name}
+    setups = {(trace, span) for name, _, trace, span, *_ in outcome["spans"] if "connection_setup" in name}
     assert len(setups) == len(seen)
-    setup_exemplars = told["exemplars"]["poolscope.connection.setup.duration"]
+    setup_exemplars = outcome["exemplars"]["poolscope.connection.setup.duration"]
     assert setup_exemplars
     assert {tuple(each) for each in setup_exemplars} <= setups
-    assert Counter(name.partition(" ")[0] for name, *_ in told["spans"])["socket"] == len(seen)
+    assert Counter(name.partition(" ")[0] for name, *_ in outcome["spans"])["socket"] == len(seen)

@@ -1,4 +1,4 @@
-"""How many series in Prometheus a healthy server is by default."""
+"""How many series a healthy server has in Prometheus by default."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MOST = 50
 
 
 def series_of(telemetry: Any, *attributes: str) -> int:
-    """A bucket is a series, and so are a histogram's rest, sum and count."""
+    """A bucket is a series, and so are a histogram's overflow bucket, sum and count."""
     return sum(
         len(point.bucket_counts) + 2 if hasattr(point, "bucket_counts") else 1
         for metric in telemetry.everything()

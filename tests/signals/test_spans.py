@@ -1,4 +1,4 @@
-"""The live path with sheets filled by hand: the span's owner, its attributes, and its exact times."""
+"""The live path with sheets filled by hand: which span gets the facts, its attributes, and its exact times."""
 
 from __future__ import annotations
 
@@ -220,7 +220,7 @@ def test_a_wait_in_the_queue_has_a_span(door, telemetry, waited, queued, recorde
         assert (span.end_time - span.start_time) / 1e9 == pytest.approx(waited, abs=1e-6)
 
 
-def test_a_wait_in_vain_is_an_error(door, telemetry) -> None:
+def test_a_wait_without_success_is_an_error(door, telemetry) -> None:
     sheet = sheets.exchange(pool_wait=0.2, queued=True)
     door.request_started(sheet, Request())
     sheet.failure = Failure("pool_timeout")
@@ -290,7 +290,7 @@ class TestOwnership:
         assert own.parent == outer.get_span_context()
         assert "poolscope.connection.id" not in outer.attributes
 
-    def test_suppressed_http_instrumentation_means_somebody_else_owns_it(self, door, telemetry) -> None:
+    def test_suppressed_http_instrumentation_means_another_package_owns_it(self, door, telemetry) -> None:
         about = {"http.request.method": "GET", "server.address": "other.example"}
         with telemetry.tracer.start_as_current_span("GET", kind=SpanKind.CLIENT, attributes=about) as outer:
             token = context.attach(context.set_value(SUPPRESS_HTTP, True))
@@ -298,13 +298,13 @@ class TestOwnership:
                 run(door)
             finally:
                 context.detach(token)
-        # A redirect to another server: not what the span describes, but its setup happened under it.
+        # A redirect to another server: the span does not describe it, but its setup happened under the span.
         assert len(telemetry.requests) == 1
         assert "poolscope.connection.id" not in outer.attributes
         (setup,) = telemetry.named("HTTP connection_setup")
         assert setup.parent == outer.get_span_context()
 
-    def test_suppression_without_a_span_gives_none(self, door, telemetry) -> None:
+    def test_suppression_without_a_span_makes_no_span(self, door, telemetry) -> None:
         token = context.attach(context.set_value(SUPPRESS_HTTP, True))
         try:
             sheet, _, headers = run(door)
@@ -390,7 +390,7 @@ def test_a_forked_child_does_not_end_its_parents_span(door, telemetry, monkeypat
 
 
 @pytest.mark.parametrize(("version", "streams"), [("2", 3), ("1.1", None)])
-def test_http2_tells_how_many_requests_share_the_connection(door, telemetry, version, streams) -> None:
+def test_http2_says_how_many_requests_share_the_connection(door, telemetry, version, streams) -> None:
     run(door, on=sheets.connection(http_version=version, in_flight={7, 8, 9}))
     (request,) = telemetry.requests
     assert request.attributes.get("poolscope.connection.streams") == streams

@@ -1,4 +1,4 @@
-"""Cases for promtool: each alert with values below its limit, at it and above, exported every 60 s."""
+"""Cases for promtool: each alert with values below, at and above its limit, exported every 60 s."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PROMETHEUS = "http://prometheus:9090"
 
 @dataclass
 class Case:
-    """Series made for one alert, when to look, and the labels of what fires; None is silence."""
+    """Series made for one alert, the time to look, and the labels of the alert that fires; None if it is silent."""
 
     alert: str
     name: str
@@ -25,7 +25,7 @@ class Case:
     at: str = "20m"
     fires: dict[str, str] | None = None
     value: str = ""
-    """How the alert's value reads in its summary."""
+    """The alert's value as it appears in its summary."""
 
     def expected(self) -> list[dict]:
         if self.fires is None:
@@ -66,7 +66,7 @@ OF_API = {"server_address": "api", "server_port": "443"}
 
 
 def requests(reused: float, fresh: float, server: str = API) -> dict[str, str]:
-    """So many a minute."""
+    """A counter that grows by this many a minute."""
     name = f"poolscope_requests_total{{{WHO},{server}"
     return {
         f'{name},poolscope_connection_reused="true"}}': f"0+{reused}x40",
@@ -82,7 +82,7 @@ def waiting(values: str, oldest: str) -> dict[str, str]:
 
 
 def setups(**count: float) -> dict[str, str]:
-    """So many a minute of each outcome: an error's class, or `good`."""
+    """Counters that grow by this many a minute, by outcome: an error's class, or `good`."""
     name = f'poolscope_connection_setup_duration_seconds_count{{{WHO},{API},poolscope_setup_phase="total"'
     return {
         f"{name}}}" if error == "good" else f'{name},error_type="{error}"}}': f"0+{each}x40"

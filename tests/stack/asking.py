@@ -1,4 +1,4 @@
-"""What the tests ask of the running stack, and how they wait until everything has been delivered."""
+"""The tests' questions to the running stack, and how they wait until everything has been delivered."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ RATE = 12.0
 
 
 def is_of_the_sick(file: str, line: int) -> bool:
-    """Whether this is a line of the sick service's habits."""
+    """Whether this is a line of one of the sick service's habits."""
     lines, first = inspect.getsourcelines(program.sick)
     return file == program.__file__ and first <= line < first + len(lines)
 
 
 class Asking:
-    """Prometheus, Jaeger and the downstream of one stack, as the tests ask them."""
+    """Prometheus, Jaeger and the downstream of one stack, for the tests to ask."""
 
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
@@ -41,7 +41,7 @@ class Asking:
         return ask(f"{self.prometheus}/api/v1/query?{asked}")["data"]["result"]
 
     def events(self, query: str) -> list[dict]:
-        """What VictoriaLogs answers, an event each."""
+        """VictoriaLogs's answer, one event each."""
         asked = urllib.parse.urlencode({"query": query})
         output = answers(f"{self.logs}/select/logsql/query?{asked}") or b""
         return [json.loads(line) for line in output.splitlines()]
@@ -84,7 +84,7 @@ class Asking:
 
 
 class Ran(Asking):
-    """What is known after the services ended: the load's answers, the downstream's counts, and whom to ask."""
+    """What is known after the services ended: the load's answers, the downstream's counts, and the stack to ask."""
 
     def __init__(self, stack: Stack) -> None:
         super().__init__(stack)

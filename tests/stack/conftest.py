@@ -11,13 +11,13 @@ from tests.stack.asking import Ran
 
 @pytest.fixture(scope="session")
 def component() -> Callable[[str], Path]:
-    """The path of a component's program; MissingError, which says how to build it, where it is missing."""
+    """The path of a component's program; if it is missing, MissingError says how to build it."""
     return lambda name: binaries.need(name, may_build=False)
 
 
 @pytest.fixture(scope="session")
 def ran(component: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
-    """Both services under load, ended, and all they sent delivered; the components stay to be asked."""
+    """Both services have run under load and ended, all their data is delivered, and the components are still up."""
     for name in COMPONENTS:
         component(name)
     with Stack(tmp_path_factory.mktemp("stack"), Ports.any(), may_build=False) as stack:

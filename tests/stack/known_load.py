@@ -1,9 +1,9 @@
-"""A program whose every number is known: the same requests again and again, its metrics kept after each round.
+"""A program with known numbers: the same requests again and again, with its metrics kept after each round.
 
 python -m tests.stack.known_load FOLDER     writes FOLDER/round-NN.pb (OTLP) and FOLDER/truth.json
 
-Each round is what a program does between two exports; the test that reads the files decides how far apart they
-were, so that an hour of exports takes seconds.
+Each round is what a program does between two exports. The test that reads the files decides how far apart they
+are, so an hour of exports takes seconds.
 """
 
 from __future__ import annotations
@@ -37,21 +37,21 @@ from stack.running import free_port
 
 ROUNDS = 14
 REST = 0.05
-"""Seconds between two requests on the connection that is kept."""
+"""Seconds between two requests on the kept connection."""
 HANDSHAKE = 0.3
 ANSWER = 0.3
-"""What the TLS server takes for each, of everyone."""
+"""The TLS server's delay for every request."""
 TURN = 0.15
-"""What a request takes on the connection that three share."""
+"""The delay of a request on the connection that three share."""
 PATIENCE = 0.02
-"""Seconds after which a request gives up waiting for a pool that is full."""
+"""Seconds that a request waits for a full pool."""
 MOST = 102
-"""Connections that the three clients may open that are alive: 100 by default, and twice 1."""
+"""How many connections the three living clients may open: 100 by default, and twice 1."""
 LOST = 3
 
 
 class Server(ThreadingHTTPServer):
-    """Counts what reaches it; takes as long as the request asks for."""
+    """Counts what reaches it, and answers after the delay that the request asks for."""
 
     daemon_threads = True
 
@@ -111,7 +111,7 @@ class Answer(BaseHTTPRequestHandler):
         self.answered_at = time.monotonic()
 
     def log_message(self, format: str, *args: Any) -> None:
-        """What came is counted."""
+        """Log nothing: requests are counted."""
 
 
 def at_once(*calls: Callable[[], object]) -> None:
@@ -124,7 +124,7 @@ def at_once(*calls: Callable[[], object]) -> None:
 
 @dataclass
 class Program:
-    """The clients, and one way of using them each; the servers know what came of it."""
+    """The clients, and one way of using each of them; the servers count the results."""
 
     servers: dict[str, Server] = field(default_factory=dict)
 
@@ -147,7 +147,7 @@ class Program:
         self.held = httpx.Client(limits=httpx.Limits(max_connections=1), timeout=600)
 
     def keep(self) -> None:
-        """One client, one connection, eight requests with a rest before each."""
+        """One client, one connection, eight requests, with a pause before each."""
         for _ in range(8):
             time.sleep(REST)
             self.kept.get(self.servers["kept"].url)
@@ -168,13 +168,13 @@ class Program:
                 session.get(self.servers["two each"].url)
 
     def refused(self) -> None:
-        """Twice to where nobody listens."""
+        """Two requests to a port where nothing listens."""
         for _ in range(2):
             with contextlib.suppress(requests.ConnectionError):
                 requests.get(f"http://127.0.0.1:{self.nobody}")
 
     def impatient(self) -> None:
-        """Given up soon: the only connection of the pool is taken for the whole run."""
+        """Given up soon: the pool's only connection is in use for the whole run."""
         with contextlib.suppress(httpx.PoolTimeout):
             self.held.get(self.servers["held"].url, timeout=httpx.Timeout(600, pool=PATIENCE))
 
@@ -185,7 +185,7 @@ class Program:
 
     @contextlib.contextmanager
     def holding(self) -> Iterator[None]:
-        """Inside, one request has the only connection of a pool, and two wait for it."""
+        """In this block, one request has a pool's only connection, and two wait for it."""
         server = self.servers["held"]
         server.gate.clear()
         ask = threading.Thread(target=self.held.get, args=(server.url,))
@@ -214,7 +214,7 @@ def main() -> None:
         for number in range(ROUNDS):
             program.round()
             if number == 0:
-                # Told once, as a hook that fails and a queue that is full tell it.
+                # Reported once, as a failing hook and a full queue report it.
                 FACTS.put(BEGUN, HookFailure("test.hook", "ValueError", True))
                 capacity, FACTS.capacity = FACTS.capacity, 0
                 for _ in range(LOST):

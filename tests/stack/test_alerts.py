@@ -30,7 +30,7 @@ def test_the_rules_are_valid(promtool):
 
 @pytest.mark.stack
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.alert}: {case.name}")
-def test_an_alert_fires_when_it_should_and_not_beside_it(promtool, tmp_path, case):
+def test_an_alert_fires_only_when_it_should(promtool, tmp_path, case):
     written = {
         "rule_files": [str(FOLDER / "alerts.yaml")],
         "evaluation_interval": "15s",
@@ -48,7 +48,7 @@ def test_every_alert_has_a_case_in_which_it_fires_and_one_in_which_it_does_not()
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
-def test_every_alert_says_what_it_is_and_where_to_read_on(rule):
+def test_every_alert_explains_itself_and_links_to_its_runbook(rule):
     assert set(rule["annotations"]) == {"summary", "description", "runbook_url"}
     assert rule["labels"]["severity"] in {"info", "warning", "critical"}
     assert "keep_firing_for" in rule
@@ -56,11 +56,11 @@ def test_every_alert_says_what_it_is_and_where_to_read_on(rule):
     assert anchor == rule["alert"]
     written = (FOLDER / "consoles" / page).read_text(encoding="utf-8")
     assert f'id="{anchor}"' in written
-    # Each tells environments apart, so that a test system does not wake those of production.
+    # Each of them distinguishes environments, so that a test system does not wake people for production.
     assert "deployment_environment_name" in rule["expr"]
 
 
-def test_the_page_has_no_alert_that_is_gone():
+def test_the_page_has_no_removed_alert():
     output = re.findall(
         r'<h2 id="(\w+)"', (FOLDER / "consoles" / "runbooks.html").read_text(encoding="utf-8")
     )

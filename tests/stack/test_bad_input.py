@@ -1,4 +1,4 @@
-"""What goes wrong at the start is said in one line that says what to do."""
+"""Errors at the start are one line that says what to do."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from stack.programs import COMPONENTS, ROOT
 from stack.running import CannotRunError, Program, answers, free_port, listens, require_free
 
 
-def test_a_free_port_stays_free_for_the_server_it_was_picked_for():
+def test_a_picked_port_stays_free_for_its_server():
     port = free_port()
     with socket.socket() as caller, pytest.raises(OSError, match="in use"):
         caller.bind(("127.0.0.1", port))
@@ -46,7 +46,7 @@ def test_a_port_is_refused_before_anything_starts(monkeypatch, capsys):
             local.Ports, "any", classmethod(lambda cls: local.Ports(otlp_grpc=taken.getsockname()[1]))
         )
         monkeypatch.setattr(sys, "argv", ["stack.local", "--any-ports"])
-        # The handlers that main sets are this process's own.
+        # main sets its handlers in this very process.
         monkeypatch.setattr(local.signal, "signal", lambda *_: None)
         assert local.main() == 2
     said = capsys.readouterr()
@@ -111,7 +111,7 @@ def test_a_load_waits_for_its_service(monkeypatch, capsys):
             self.wfile.write(b"way")
 
         def log_message(self, format: str, *args: Any):
-            """Its only visitor is the load."""
+            """Only the load calls it."""
 
     def come_up():
         with ThreadingHTTPServer(("127.0.0.1", port), Late) as server:
@@ -129,7 +129,7 @@ def test_a_load_waits_for_its_service(monkeypatch, capsys):
     assert '"failed": 0' in capsys.readouterr().out
 
 
-def test_who_is_not_ready_is_named(monkeypatch, capsys):
+def test_an_address_that_is_not_ready_is_named(monkeypatch, capsys):
     urls = [f"http://127.0.0.1:{free_port()}" for _ in range(2)]
     monkeypatch.setattr(sys, "argv", ["stack.ready", *urls])
     assert ready.main() == 1
@@ -174,7 +174,7 @@ def test_a_service_without_a_collector_says_so_and_serves(tmp_path):
         service.kill()
 
 
-def test_tables_of_a_prometheus_that_is_not_there(monkeypatch, capsys):
+def test_tables_of_a_prometheus_that_is_down(monkeypatch, capsys):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         monkeypatch.setattr(sys, "argv", ["stack.tables", f"http://127.0.0.1:{probe.getsockname()[1]}"])

@@ -1,4 +1,4 @@
-"""A second run with the real Caddy before the downstream: its access log is the truth about the connections."""
+"""A second run with the real Caddy in front of the downstream: its access log is the truth about connections."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RATE = 10.0
 
 
 class Behind(Asking):
-    """What Caddy wrote down, and what the downstream behind it counted."""
+    """Caddy's log, and the counts of the downstream behind it."""
 
     def __init__(self, stack: Stack) -> None:
         super().__init__(stack)
@@ -33,7 +33,7 @@ class Behind(Asking):
         self.delivered(self.behind["requests"], dict(zip((HEALTHY, SICK), answered, strict=True)))
 
     def seen(self, service: str) -> dict[str, int]:
-        """Linux gives out the ports to one destination in ascending order: none twice within a few hundred."""
+        """Linux assigns the ports to one destination in ascending order: none is repeated within a few hundred."""
         output = [entry for entry in self.log if entry["uri"].startswith(f"/{service}/")]
         connections = {(entry["host"], entry["remote_port"]) for entry in output}
         return {
@@ -65,14 +65,14 @@ def test_totals_are_caddys_to_the_unit(ran, service):
 
 
 def test_caddy_hides_the_sick_one_from_the_downstream(ran):
-    """It keeps its own connections: from the server behind a proxy, nothing looks wrong."""
+    """Caddy keeps its own connections: the server behind a proxy sees nothing wrong."""
     assert ran.behind["requests"][SICK] == ran.seen(SICK)["requests"]
     assert ran.behind["connections"][SICK] < ran.seen(SICK)["connections"] / 5
     assert ran.totals(SICK)["connections"] == ran.seen(SICK)["connections"]
 
 
 def test_tls_ends_at_caddy(ran):
-    """The setup's spans are of the connection to Caddy, with its handshake."""
+    """The spans of setups describe the connection to Caddy, with its handshake."""
     secure = {entry["uri"] for entry in ran.log if "tls" in entry}
     assert secure == {f"/{HEALTHY}/order", f"/{SICK}/order"}
     handshakes = [

@@ -1,4 +1,4 @@
-"""compose.yaml cannot be run here; what it names is held to what is there."""
+"""compose.yaml cannot be run here; its names are compared with what exists."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_our_programs_take_their_command_line(name):
     assert all(word in understood for word in arguments if not word.startswith("--"))
 
 
-def test_what_is_called_or_awaited_is_a_service():
+def test_every_name_that_is_called_or_awaited_is_a_service():
     called = re.findall(r"https?://([a-z]+):\d+", str(SERVICES))
     called += [SERVICES["collector"]["environment"]["TRACES_ENDPOINT"].split(":")[0]]
     called += [name for service in SERVICES.values() for name in service.get("depends_on", ())]
@@ -54,7 +54,7 @@ def test_what_is_called_or_awaited_is_a_service():
 
 
 def conditions(name: str) -> dict[str, str]:
-    """Whom a service waits for, and until when."""
+    """The services that a service waits for, and the condition."""
     output = SERVICES[name].get("depends_on", {})
     if isinstance(output, list):
         return dict.fromkeys(output, "service_started")
@@ -83,7 +83,7 @@ def test_the_load_waits_for_its_services_and_they_for_the_components():
 @pytest.mark.processes
 @pytest.mark.parametrize("name", [name for name in SERVICES if "healthcheck" in SERVICES[name]])
 def test_a_health_check_asks_a_port_that_its_program_listens_on(name):
-    """Run for real: not healthy while nobody listens, healthy when somebody does."""
+    """It is really run: unhealthy while nothing listens, healthy when something does."""
     kind, *command = SERVICES[name]["healthcheck"]["test"]
     assert kind == "CMD"
     port = urlsplit(command[-1]).port
@@ -103,7 +103,7 @@ def test_a_health_check_asks_a_port_that_its_program_listens_on(name):
             thread.join()
 
 
-def test_what_is_mounted_is_there():
+def test_every_mounted_file_exists():
     mounts = [mount for service in SERVICES.values() for mount in service.get("volumes", ())]
     files = [mount.split(":")[0] for mount in mounts if mount.startswith("./")]
     assert files
@@ -115,12 +115,12 @@ def test_what_is_mounted_is_there():
 @pytest.mark.parametrize(
     ("name", "file"), [("collector", "otel-collector.yaml"), ("jaeger", "stack/jaeger/config.yaml")]
 )
-def test_settings_are_ones_that_the_configuration_reads(name, file):
+def test_the_configuration_reads_every_setting(name, file):
     known = set(re.findall(r"\$\{env:(\w+)", (HOUSE / file).read_text(encoding="utf-8")))
     assert set(SERVICES[name]["environment"]) <= known
 
 
-def test_the_image_copies_what_is_there():
+def test_the_image_copies_only_existing_files():
     copied = re.findall(r"^COPY (.+) \S+$", (HOUSE / "stack" / "Dockerfile").read_text(), re.MULTILINE)
     named = [name for line in copied for name in line.split()]
     assert "src" in named

@@ -1,4 +1,4 @@
-"""The Collector itself says whether a configuration is one."""
+"""The Collector itself says whether a configuration is valid."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_the_base_is_valid(component):
     assert checked.returncode == 0, checked.stderr
 
 
-def test_every_variant_that_is_there_is_offered():
+def test_every_variant_is_offered():
     there = {path.stem for path in (HOUSE / "stack" / "collector").glob("*.yaml")}
     assert there == {*VARIANTS, "builder"}
 
@@ -51,15 +51,15 @@ def test_each_variant_is_valid_over_the_base(component, variant):
     ],
 )
 def test_overlays_go_together(component, overlays, extensions):
-    """Each lists its extensions; the Collector would take the last list only."""
+    """Each lists its extensions; the Collector would take only the last list."""
     sources = configuration(overlays)
     assert sources[-1] == f"yaml:service::extensions: {extensions}"
     checked = validate(component, *sources)
     assert checked.returncode == 0, checked.stderr
 
 
-def test_what_is_compiled_in_is_used_and_nothing_else():
-    """Every component of the builder's list has a configuration that names it."""
+def test_exactly_the_used_components_are_compiled_in():
+    """Every component in the builder's list is used by a configuration."""
     listed = (HOUSE / "stack" / "collector" / "builder.yaml").read_text(encoding="utf-8")
     compiled = set(re.findall(r"/(\w+?)(?:receiver|processor|connector|exporter|extension)? v0", listed))
     files = [HOUSE / "otel-collector.yaml", *(HOUSE / "stack" / "collector" / f"{v}.yaml" for v in VARIANTS)]

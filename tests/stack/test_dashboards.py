@@ -1,4 +1,4 @@
-"""The committed dashboards are the generator's, and can be imported into any Grafana as they are."""
+"""The committed dashboards are the generator's output, and can be imported into any Grafana."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_a_changed_file_is_noticed(tmp_path, monkeypatch):
     ]
 
 
-def test_panels_have_a_place_of_their_own_below_their_row(board):
+def test_panels_have_their_own_place_below_their_row(board):
     panels = read(board)["panels"]
     assert len({panel["id"] for panel in panels}) == len(panels) == len(board.panels) + len(board.rows)
     taken: set[tuple[int, int]] = set()
@@ -62,7 +62,7 @@ def test_panels_have_a_place_of_their_own_below_their_row(board):
 
 
 def test_no_data_source_is_named(board):
-    """An import asks for none, and works with whatever the data source is called."""
+    """An import asks for none, whatever name the data source has."""
     output = read(board)
     panels = drawn(board)
     sources = {target["datasource"]["uid"] for panel in panels for target in panel["targets"]}
@@ -86,7 +86,7 @@ def test_every_variable_that_is_used_is_at_the_top(board):
         used |= {word.split(":")[0] for word in re.findall(r"\$\{([^}]+)\}", text)}
     used -= {word for word in used if word in GRAFANAS_OWN or word.startswith("__data.fields.")}
     assert used <= names
-    # And nothing is asked for that nothing uses.
+    # And there is no unused variable.
     assert names <= used | {"datasource"}
 
 
@@ -100,7 +100,7 @@ def links(output: dict) -> list[str]:
     return [*of_board, *of_panels]
 
 
-def test_links_lead_to_boards_that_are_there_and_to_addresses_that_can_be_chosen(board):
+def test_links_lead_to_existing_boards_and_configurable_addresses(board):
     uids = {each.uid for each in dashboards.BOARDS}
     found = links(read(board))
     assert found
@@ -112,21 +112,21 @@ def test_links_lead_to_boards_that_are_there_and_to_addresses_that_can_be_chosen
 def test_the_finding_leads_to_its_event(board):
     (panel,) = [panel for panel in drawn(board) if panel["title"] == "Top findings"]
     (link,) = panel["fieldConfig"]["defaults"]["links"]
-    # Its fields are labels that the panel's query leaves over.
+    # Its fields are the labels that the panel's query keeps.
     fields = re.findall(r"\$\{__data\.fields\.(\w+)\}", link["url"])
     kept = re.findall(r"sum by \(([^)]*)\)", panel["targets"][0]["expr"])[0].split(", ")
     assert fields
     assert set(fields) <= set(kept)
 
 
-def test_all_means_also_those_without_the_label(board):
+def test_all_includes_series_without_the_label(board):
     for variable in read(board)["templating"]["list"]:
         if variable.get("includeAll"):
             assert variable["allValue"] == ".*"
 
 
 def test_every_window_holds_four_exports(board):
-    """Grafana makes it from the panel's "Min step", which is the export interval chosen at the top."""
+    """Grafana derives it from the panel's "Min step", which is the export interval chosen at the top."""
     for panel in drawn(board):
         for target in panel["targets"]:
             assert target["interval"] == "$export"
@@ -148,7 +148,7 @@ def test_a_panel_with_a_limit_has_its_colours(board):
     assert {"Reuse ratio", "Facts lost", "Hooks switched off", "Waiting for a connection"} <= coloured
 
 
-def test_ports_tell_two_servers_of_one_host_apart():
+def test_two_servers_of_one_host_are_distinguished_by_port():
     (board,) = [board for board in dashboards.BOARDS if board.one_service]
     for panel in board.panels:
         for question in panel.questions:
@@ -157,13 +157,13 @@ def test_ports_tell_two_servers_of_one_host_apart():
                 assert "{{server_port}}" in question.legend
 
 
-def test_nothing_of_grafanas_is_left_when_all_is_filled_in(board):
+def test_no_grafana_variable_is_left_after_filling_in(board):
     for panel in board.panels:
         for question in panel.questions:
             assert not re.search(r"\$(?!2\b)", Asking().fill_in(question.expression))
 
 
-def test_addresses_are_those_of_the_stack():
+def test_addresses_are_the_stacks():
     assert {
         "jaeger": f"http://localhost:{Ports.jaeger_query}",
         "logs": f"http://localhost:{Ports.logs}",

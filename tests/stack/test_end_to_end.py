@@ -1,4 +1,4 @@
-"""Both services have run against real components: what Prometheus, the Collector and the report know. Traces: test_traces.py."""
+"""Both services have run against real components: what Prometheus, the Collector and the report know."""
 
 from __future__ import annotations
 
@@ -82,11 +82,11 @@ RULES = yaml.safe_load((ROOT / "stack" / "prometheus" / "alerts.yaml").read_text
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
-def test_what_every_alert_compares_has_data(ran, rule):
-    # Without its limits an alert's expression is what it watches; whether it fires is promtool's test.
+def test_every_alert_has_data_to_compare(ran, rule):
+    # An alert's expression without its limits is what it watches; promtool tests whether it fires.
     watched = re.sub(r" [<>] [0-9.]+", "", rule["expr"].split(" unless ")[0])
     assert watched != rule["expr"]
-    # A hook is reported once it is off, and here none is.
+    # A hook is reported only after it switched off, and here none did.
     assert bool(ran.query(watched)) == (rule["alert"] != "HooksDisabled")
 
 
@@ -106,7 +106,7 @@ def test_every_question_of_the_report_has_data(ran, question):
 
 
 def test_rates_are_within_a_fifth_of_the_truth(ran):
-    """`increase` extrapolates to the ends of its range: exact only for what came evenly."""
+    """`increase` extrapolates to the ends of its range: it is exact only for evenly distributed events."""
     since = int(time.time() - ran.ended + SECONDS + 30)
     (series,) = ran.query(f'sum(increase(poolscope_requests_total{{service_name="{HEALTHY}"}}[{since}s]))')
     assert float(series["value"][1]) == pytest.approx(ran.seen["requests"][HEALTHY], rel=0.2)
@@ -127,7 +127,7 @@ def test_exemplars_lead_to_traces_in_jaeger(ran):
     assert trace_ids <= known
 
 
-def test_only_edges_become_span_metrics(ran):
+def test_only_edge_spans_become_span_metrics(ran):
     kinds = {
         series["metric"]["span_kind"]
         for series in ran.query("sum by (span_kind) (traces_span_metrics_calls_total)")

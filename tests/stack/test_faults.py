@@ -1,4 +1,4 @@
-"""One component after the other goes away under load: the services do not notice, and what was lost is counted."""
+"""One component after the other fails under load: the services do not notice, and losses are counted."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from stack.programs import COMPONENTS, HEALTHY, SICK, Stack
 from stack.running import answers, until
 from tests.stack.asking import Asking
 
-# The load of a minute and more is in the first test's set-up, whichever that is.
+# The load of more than a minute is in the set-up of whichever test runs first.
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]
 
 RATE = 6.0
@@ -22,11 +22,11 @@ ABSENCE_SECONDS = 32.0
 JAEGER_AWAY = 20.0
 OTHERS_AWAY = 5.0
 HANDED_OVER_AT_ONCE = 5.0
-"""Seconds of spans that OpenTelemetry's batch processor sends together: what a Collector can have when it dies."""
+"""Seconds of spans in a batch of OpenTelemetry's processor: what a Collector may hold when it dies."""
 
 
 class Faulty(Asking):
-    """A quiet stretch to compare with, one in which the Collector and Prometheus crash, one without Jaeger."""
+    """A quiet period to compare with, one in which the Collector and Prometheus crash, and one without Jaeger."""
 
     def __init__(self, stack: Stack) -> None:
         super().__init__(stack)
@@ -41,13 +41,13 @@ class Faulty(Asking):
         sending = threading.Thread(target=self.absence.run)
         sending.start()
         for service in (HEALTHY, SICK):
-            # A program's spans are sent in order: a later one in Jaeger means that no earlier one is under way.
+            # A program sends its spans in order: once a later one is in Jaeger, no earlier one is on its way.
             until(
                 lambda: self.traces(service, start=int(crashes_ended * 1e6)),
                 20,
                 f"{service}'s next",
             )
-        # Lost by the crash of the Collector: answered, and not in Jaeger.
+        # Answered but not in Jaeger: lost when the Collector crashed.
         self.lost = {
             service: count - len(self.traces(service, end=int(crashes_ended * 1e6)))
             for service, count in zip((HEALTHY, SICK), answered, strict=True)
@@ -67,13 +67,13 @@ class Faulty(Asking):
         sending.join()
 
     def away(self, component, seconds: float) -> None:
-        """Kill it as a crash would, and bring it back after a while."""
+        """Kill it, as a crash would, and restart it after a while."""
         component.kill()
         time.sleep(seconds)
         self.stack.start_component(component)
 
     def refused(self) -> float:
-        """What the Collector says it could neither send nor keep."""
+        """How much the Collector says it could neither send nor keep."""
         output = answers(self.stack.ports.url("collector_metrics") + "/metrics")
         assert output is not None
         numbers = [line.rsplit(" ", 1) for line in output.decode().splitlines() if not line.startswith("#")]
@@ -97,7 +97,7 @@ def test_every_request_was_answered(faulty):
             assert outcome.answered >= load.seconds * RATE * 0.95
 
 
-def test_latency_stays_what_it_was(faulty):
+def test_latency_is_unchanged(faulty):
     """A service that waited for an exporter would show the exporter's time-out, in seconds."""
     for load in (faulty.crashes, faulty.absence):
         for service, outcome in load.outcomes.items():
@@ -106,8 +106,8 @@ def test_latency_stays_what_it_was(faulty):
             assert output["p99"] < 1.0
 
 
-def test_cumulative_metrics_come_through_to_the_unit(faulty):
-    """Totals need no retry: the next export holds everything, also after the Collector itself crashed."""
+def test_cumulative_metrics_arrive_to_the_unit(faulty):
+    """Totals need no retry: the next export contains everything, even after a crash of the Collector."""
     for service in (HEALTHY, SICK):
         asked = faulty.seen["requests"][service]
         until(lambda: faulty.total("poolscope_requests_total", service) >= asked, 30, "the last metrics")
@@ -117,13 +117,13 @@ def test_cumulative_metrics_come_through_to_the_unit(faulty):
 
 
 def test_traces_that_died_with_the_collector_are_counted(faulty):
-    """They are the difference of what was answered and what Jaeger has: one batch of the service at most."""
+    """They are the difference between the answers and Jaeger's traces: at most one batch of the service."""
     for lost in faulty.lost.values():
         assert 0 <= lost <= RATE * (HANDED_OVER_AT_ONCE + 1)
 
 
 def test_absent_backends_cost_nothing(faulty):
-    """Prometheus and Jaeger were away; the Collector's queues kept everything, and its counts say so."""
+    """Prometheus and Jaeger were down; the Collector's queues kept everything, as its counts show."""
     assert faulty.refused_by_backends == 0
 
 

@@ -1,4 +1,4 @@
-"""No cluster here: manifests are held to Kubernetes' own schemas, and what they promise is run in processes."""
+"""No cluster here: manifests are checked by Kubernetes' own schemas, and their promises by real processes."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ server.server_close()
 
 
 @pytest.mark.parametrize("document", BUILT_IN)
-def test_a_manifest_is_one(document):
+def test_a_manifest_is_valid(document):
     kubernetes_validate.validate(document, kubernetes_validate.latest_version(), strict=True)
 
 
@@ -75,8 +75,8 @@ def document(name: str, kind: str) -> dict:
 
 
 @pytest.mark.parametrize("manifest", [each for each in BUILT_IN if document_of(each)["kind"] == "Deployment"])
-def test_a_variable_is_there_before_it_is_used(manifest):
-    """Kubernetes puts in only what stands above; the rest stays as `$(NAME)`."""
+def test_a_variable_is_defined_before_it_is_used(manifest):
+    """Kubernetes fills in only variables defined above; any other stays as `$(NAME)`."""
     for container in manifest["spec"]["template"]["spec"]["containers"]:
         known: set[str] = set()
         for variable in container.get("env", ()):
@@ -84,7 +84,7 @@ def test_a_variable_is_there_before_it_is_used(manifest):
             known.add(variable["name"])
 
 
-def test_the_collectors_settings_are_ones_that_its_configuration_reads():
+def test_the_collectors_configuration_reads_its_settings():
     (container,) = document("collector.yaml", "Deployment")["spec"]["template"]["spec"]["containers"]
     read = set(re.findall(r"\$\{env:(\w+)", (ROOT / "otel-collector.yaml").read_text(encoding="utf-8")))
     assert {variable["name"] for variable in container["env"]} <= read
@@ -110,17 +110,17 @@ def test_the_annotation_names_the_instrumentation():
 
 
 def operators_folder(folder: Path) -> Path:
-    """What the image of operator/Dockerfile has in /autoinstrumentation: OpenTelemetry, and poolscope added."""
+    """The folder /autoinstrumentation in the image of operator/Dockerfile: OpenTelemetry, with poolscope added."""
     added = folder / "autoinstrumentation"
     added.mkdir()
     for path in Path(sysconfig.get_paths()["purelib"]).iterdir():
         if path.name.startswith("opentelemetry"):
             (added / path.name).symlink_to(path)
-    # What `pip install --no-deps --target` puts there: the package, and its entry points.
+    # The result of `pip install --no-deps --target`: the package, and its entry points.
     shutil.copytree(ROOT / "src" / "poolscope", added / "poolscope")
     output = next(f for f in importlib.metadata.files("poolscope") or () if f.name == "entry_points.txt")
     shutil.copytree(Path(output.locate()).parent, added / "poolscope-0.1.0.dist-info")
-    # Not in the folder, whatever this environment has.
+    # Not in the folder, even if it is in this environment.
     for name in ("click", "rich"):
         (added / f"{name}.py").write_text("raise ImportError('not with --no-deps')\n", encoding="utf-8")
     return added
@@ -128,7 +128,7 @@ def operators_folder(folder: Path) -> Path:
 
 @pytest.mark.processes
 def test_the_operators_folder_is_enough(tmp_path):
-    """A program that knows nothing of OpenTelemetry, started as the Operator starts it: by PYTHONPATH alone."""
+    """A program without OpenTelemetry, started as the Operator starts it: by PYTHONPATH alone."""
     added = operators_folder(tmp_path)
     program = tmp_path / "shop.py"
     program.write_text(PROGRAM, encoding="utf-8")
@@ -146,7 +146,7 @@ def test_the_operators_folder_is_enough(tmp_path):
     assert ran.returncode == 0, ran.stderr
     assert '"name": "GET"' in ran.stdout
     assert '"name": "HTTP connection_setup"' in ran.stdout
-    # Ours of this folder, not the one that this environment has anyway.
+    # Our package from this folder, not from this environment.
     asked = [sys.executable, "-c", "import poolscope; print(poolscope.__file__)"]
     where = subprocess.run(asked, env=environment, capture_output=True, text=True, timeout=100).stdout
     assert str(added) in where
@@ -154,7 +154,7 @@ def test_the_operators_folder_is_enough(tmp_path):
 
 @pytest.mark.root
 def test_two_pods_share_a_volume(tmp_path):
-    """Each is process 1 of its own world; the pod's name keeps their files apart."""
+    """Each is process 1 in its own namespace; the pod's name keeps their files apart."""
     deployment = document("volume.yaml", "Deployment")
     (container,) = deployment["spec"]["template"]["spec"]["containers"]
     (value,) = [each["value"] for each in container["env"] if each["name"] == "POOLSCOPE"]

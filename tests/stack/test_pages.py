@@ -1,4 +1,4 @@
-"""The pages, looked at with a browser: lines over time, and from the sick service to its line of code."""
+"""The pages in a browser: lines over time, and the way from the sick service to its line of code."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.stack
 @pytest.fixture(scope="module")
 def page(ran: Ran) -> str:
     until(lambda: ran.events("_time:1h poolscope.finding.code:*"), 30, "the finding's event")
-    # As it was at the end of the load, whenever this test has its turn.
+    # As at the end of the load, whenever this test runs.
     return screenshots.seen(f"{ran.prometheus}/consoles/poolscope.html?export=2&minutes=5&at={ran.ended}")
 
 
@@ -40,7 +40,7 @@ def test_a_panel_is_drawn(page, panel):
     if panel.kind in ("lines", "stacked"):
         lines = re.findall(r'<path class="line"[^>]* d="([^"]+)"', drawn)
         assert lines
-        # A line and not a dot: it goes on over several exports.
+        # A line, not a dot: it covers several exports.
         assert max(line.count("L") for line in lines) > 5
     assert "<td" in drawn
     for service in re.findall(r"<td>(?:<span[^>]*></span>)?(\w+) ", drawn):
@@ -48,7 +48,7 @@ def test_a_panel_is_drawn(page, panel):
 
 
 def test_the_sick_service_is_distinguished_from_the_healthy(page):
-    """The reuse ratio, as it was at its last export under load."""
+    """The reuse ratio at its last export under load."""
     drawn = section(page, "Reuse ratio")
     output = {
         service: float(value)
@@ -57,7 +57,7 @@ def test_the_sick_service_is_distinguished_from_the_healthy(page):
     assert output[SICK] < 60 < 90 < output[HEALTHY]
 
 
-def test_a_finding_stands_there_with_its_file_and_line(page, ran):
+def test_a_finding_is_shown_with_its_file_and_line(page, ran):
     drawn = section(page, "Findings")
     places = {html.unescape(place) for place in re.findall(r'<td class="place">([^<]+)</td>', drawn)}
     assert places
@@ -73,7 +73,7 @@ def test_links_lead_to_this_stacks_jaeger(page, ran):
 
 
 def test_from_the_board_to_the_line_of_code_in_one_click(ran):
-    """What Grafana puts into the link of a row of Top findings, opened in VictoriaLogs's own page."""
+    """The link that Grafana makes for a row of Top findings, opened in VictoriaLogs's own page."""
     (panel,) = [panel for panel in BOARDS[0].panels if panel.title == "Top findings"]
     (question,) = panel.questions
     output = at_once(ran.prometheus, question, Asking(export=2.0, range=3600.0), ran.ended)
@@ -91,7 +91,7 @@ def test_from_the_board_to_the_line_of_code_in_one_click(ran):
 
 
 def test_an_address_that_does_not_answer_is_named_on_the_page(ran, tmp_path):
-    """Without the log store the rest of the page is drawn, and says what is missing."""
+    """Without the log store, the rest of the page is drawn, and the page says what is missing."""
     written = (ran.stack.folder / "consoles" / "poolscope.html").read_text(encoding="utf-8")
     alone = ran.stack.folder / "consoles" / "alone.html"
     alone.write_text(written.replace(ran.logs, "http://127.0.0.1:9"), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Every panel shows what is known of a program, exported every 60 s as the SDK does it, and every 5 s."""
+"""Every panel shows what is known of a program that exports every 60 s, as the SDK does, or every 5 s."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.stack
 
 INTERVALS = (60.0, 5.0)
 SHOWN = 6
-"""Exports that are looked at: far enough from the first, in which everything begins."""
+"""The exports to look at: not near the first one, at which everything begins."""
 BEFORE = 1.3
 """Seconds from an export to the next step of the panels."""
 JOB, INSTANCE = "known", "one"
@@ -34,7 +34,7 @@ JOB, INSTANCE = "known", "one"
 
 @dataclass(frozen=True)
 class Within:
-    """Any number between two: what a histogram can say of a known duration on a busy machine."""
+    """Any number between two: all that a histogram can say of a known duration on a busy machine."""
 
     low: float
     high: float
@@ -47,11 +47,11 @@ class Within:
 
 FAST = Within(0.0, 0.25)
 WAITED, GAVE_UP = Within(0.1, 1.0), Within(0.01, 0.1)
-"""The buckets in which a turn of the shared connection falls, and the patience of a request that gives up."""
+"""The buckets of a turn of the shared connection, and of the patience of a request that gives up."""
 
 
 def about(seconds: float) -> Within:
-    """What a server saw of a rest: from its side of the connection, and over all rounds."""
+    """A pause as the server saw it, on its side of the connection and over all rounds."""
     return Within(seconds * 0.6 - 0.02, seconds * 1.5 + 0.02)
 
 
@@ -61,12 +61,12 @@ def environment(interval: float) -> str:
 
 @dataclass
 class Known:
-    """The program's own truth, and a Prometheus that got its exports, once at each interval."""
+    """The program's own truth, and a Prometheus that got its exports once at each interval."""
 
     prometheus: str
     truth: dict
     ended: float
-    """When the last export was, of every interval."""
+    """The time of the last export, for every interval."""
 
     def asking(self, interval: float) -> Asking:
         return Asking(
@@ -79,7 +79,7 @@ class Known:
         )
 
     def shown(self, panel, interval: float) -> dict[str, list[float]]:
-        """The values of each line, without the lines that are 0 all the time."""
+        """The values of each line, without lines that are always 0."""
         found = series(self.prometheus, panel, self.asking(interval), self.ended + BEFORE)
         values = {each.name: [value for _, value in each.points] for each in found}
         return {name: output for name, output in values.items() if any(output)}
@@ -90,7 +90,7 @@ class Known:
         return {name: after[name][number] - before[name][number] for name in after}
 
     def rest(self) -> dict[str, float]:
-        """Seconds of rest in a round before all reuses of a server's connections, on average."""
+        """Average seconds of pause in a round before all reuses of a server's connections."""
         first, last = self.truth["seen"][0], self.truth["seen"][-1]
         return {name: (last[name]["rest"] - first[name]["rest"]) / (ROUNDS - 1) for name in last}
 
@@ -100,7 +100,7 @@ class Known:
 
 
 def sent(request: ExportMetricsServiceRequest, at: float, began: float, interval: float) -> bytes:
-    """The same export as if it had happened at another time, in an environment of its own."""
+    """The same export as if it had happened at another time, in its own environment."""
     for resource in request.resource_metrics:
         del resource.resource.attributes[:]
         for name, value in (
@@ -128,7 +128,7 @@ def known(component, tmp_path_factory):
     stack = Stack(folder, Ports.any(), may_build=False)
     prometheus = stack.ports.url("prometheus")
     stack.start_component(stack.prometheus)
-    # A moment before a step of both intervals: as ever, nobody looks exactly when something is exported.
+    # Shortly before a step of both intervals, because in practice nobody looks exactly at an export.
     ended = math.floor(time.time() / INTERVALS[0]) * INTERVALS[0] - BEFORE
     try:
         for interval in INTERVALS:
@@ -150,7 +150,7 @@ def known(component, tmp_path_factory):
 
 
 def by_server(known: Known, interval: float) -> dict[str, dict[str, object]]:
-    """What each panel shows of each server: the name of the line after the server's, and its value."""
+    """What each panel shows of each server: the rest of the line's name, and its value."""
     requests, opened, rest = known.a_round("requests"), known.a_round("connections"), known.rest()
     return {
         "Reuse ratio": {"kept": 1.0, "shared": 1.0, "two each": 0.5},
@@ -297,8 +297,8 @@ def test_a_panel_shows_what_is_known(known, board, panel, interval):
             assert each == (value if isinstance(value, Within) else pytest.approx(value, rel=1e-6)), name
 
 
-def test_every_round_was_like_the_one_before(known):
-    """What is expected of the panels is one round's; this is what makes it so."""
+def test_all_rounds_were_alike(known):
+    """The expectations for the panels are those of one round; this makes that valid."""
     seen = known.truth["seen"]
     rounds = [
         {

@@ -1,4 +1,4 @@
-"""Every panel can be drawn for the docs, from what the real Prometheus answers."""
+"""Every panel can be drawn for the docs, from the real Prometheus's answers."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def drawn(ran, tmp_path_factory):
     return folder
 
 
-def test_there_is_a_picture_of_every_panel_and_a_page_with_all_of_them(drawn):
+def test_every_panel_has_a_picture_and_a_page_has_all_of_them(drawn):
     pages = {ACROSS.uid: ACROSS, f"{ONE.uid}-{HEALTHY}": ONE, f"{ONE.uid}-{SICK}": ONE}
     assert {path.stem for path in drawn.glob("*.md")} == set(pages)
     for name, board in pages.items():
@@ -46,7 +46,7 @@ def test_the_pictures_have_lines_of_both_services(drawn):
     assert f"<!-- {SICK} local PS101 -->" in found
 
 
-def test_nobody_to_ask_and_a_range_that_is_too_short(monkeypatch, capsys):
+def test_a_prometheus_that_is_down_and_a_range_that_is_too_short(monkeypatch, capsys):
     url = f"http://127.0.0.1:{free_port()}"
     monkeypatch.setattr(sys, "argv", ["stack.pictures", url])
     assert pictures.main() == 2

@@ -29,11 +29,11 @@ def test_jaeger_has_a_setup_span_for_every_connection(ran):
                 and "error.type" not in tags(span)
             ]
         assert len(opened) == ran.seen["connections"][service]
-        # An id is one connection of one process.
+        # An id is unique within one process.
         assert len(set(opened)) == len(opened)
 
 
-def test_setups_have_their_phases_below_them(ran):
+def test_setups_have_their_phases_as_children(ran):
     spans = ran.spans(SICK)
     below: Counter[str] = Counter()
     names = {span["spanID"]: span["operationName"] for span in spans}
@@ -76,8 +76,8 @@ def test_every_saved_search_finds_spans(ran, search):
     assert search.found(ran.jaeger)
 
 
-def test_statistics_by_connection_tell_the_sick_one(ran):
-    """Few connections with many requests, against one with one request each."""
+def test_statistics_by_connection_show_the_sick_service(ran):
+    """Few connections with many requests, against connections with one request each."""
     healthy = by_connection(ran.spans(HEALTHY))
     assert sum(healthy.values()) == ran.seen["requests"][HEALTHY]
     assert len(healthy) == ran.seen["connections"][HEALTHY]
@@ -141,7 +141,7 @@ provider.shutdown()
 
 
 def test_spans_come_through_over_grpc_as_well(ran):
-    """In a process of its own: gRPC keeps threads that later tests would fork with."""
+    """In its own process, as gRPC keeps threads that later tests would fork with."""
     endpoint = f"127.0.0.1:{ran.stack.ports.otlp_grpc}"
     ended = subprocess.run([sys.executable, "-c", OVER_GRPC, endpoint], capture_output=True, timeout=60)
     assert ended.returncode == 0, ended.stderr.decode()

@@ -32,7 +32,7 @@ pytestmark = pytest.mark.stack
 
 @pytest.fixture
 def stacked(component, tmp_path):
-    """A function that makes a stack with overlays; whatever it started is ended afterwards."""
+    """A function that starts a stack with overlays, and ends what it started afterwards."""
     for name in COMPONENTS:
         component(name)
     stacks = []
@@ -70,7 +70,7 @@ def served(stacked, monkeypatch):
 
 
 def ways(stack: Stack, service: str) -> Counter[str]:
-    """How many traces Jaeger has of each way of a service."""
+    """How many traces of each way of a service are in Jaeger."""
     names = [span["operationName"] for span in Asking(stack).spans(service)]
     return Counter(name for name in names if name.startswith("GET /"))
 
@@ -106,7 +106,7 @@ def test_tail_sampling_keeps_the_traces_that_links_point_into(served, only):
 
     found = until(setups, 30, "the sampled traces")
     assert sum(found) == counted["connections"][HEALTHY]
-    # Nothing failed, so nothing without a setup was worth keeping; and most traces have none.
+    # Nothing failed, so only traces with a setup were worth keeping, and most traces have none.
     assert all(found)
     assert len(found) < counted["requests"][HEALTHY] / 4
 
@@ -120,11 +120,11 @@ def test_tail_sampling_keeps_errors_whatever_the_limit(served, only):
         30,
         "the failed traces",
     )
-    # Every other way opens a connection with three spans or more at a time: over this limit, all of them.
+    # Every other way opens a connection, with three spans or more at a time: all of these are over the limit.
     assert set(found) == {"GET /nobody-there"}
 
 
-def test_tail_sampling_keeps_what_waited(served, only):
+def test_tail_sampling_keeps_traces_that_waited(served, only):
     only(WAIT_SPANS_PER_SECOND="1000")
     stack = served("tail-sampling", name="sick")
     waited = 40 // 6
@@ -136,29 +136,29 @@ def test_tail_sampling_keeps_what_waited(served, only):
     assert set(found) == {"GET /one-connection-for-all", "GET /nobody-there"}
 
 
-def test_tail_sampling_keeps_what_was_slow(served, only):
+def test_tail_sampling_keeps_slow_traces(served, only):
     only(SLOW_MILLISECONDS="20")
     stack = served("tail-sampling")
-    # Each second request asks for an answer that takes 20 ms.
+    # Every other request asks for an answer that takes 20 ms.
     until(lambda: ways(stack, HEALTHY)["GET /stock"] >= 20, 30, "the slow traces")
     assert ways(stack, HEALTHY)["GET /stock"] == 20
 
 
-def test_tail_sampling_keeps_a_baseline_of_what_is_usual(served, only):
+def test_tail_sampling_keeps_a_share_of_the_usual_traces(served, only):
     only(BASELINE_PERCENT="50")
     stack = served("tail-sampling")
     until(lambda: Asking(stack).traces(HEALTHY), 30, "the baseline")
-    # Decided together, two seconds after the last span; what is there after another export is all.
+    # The decision comes two seconds after the last span; after another export, everything has arrived.
     time.sleep(3)
     found = ways(stack, HEALTHY)
-    # 40 coins: fewer than 8 or more than 32 come once in 20,000 runs.
+    # 40 coins: fewer than 8 or more than 32 happen once in 20,000 runs.
     assert 8 <= sum(found.values()) <= 32
     reused = [span for span in Asking(stack).spans(HEALTHY) if tags_of(span).get(names.REUSED) is True]
     assert reused
 
 
 def test_a_killed_collector_delivers_from_its_queue_on_disk(stacked):
-    """Jaeger and the log store are away all the time, and the Collector dies before they come."""
+    """Jaeger and the log store are down all the time, and the Collector dies before they come up."""
     stack = stacked("persistent")
     asking = Asking(stack)
     stack.start_component(stack.collector)
@@ -178,7 +178,7 @@ def test_a_killed_collector_delivers_from_its_queue_on_disk(stacked):
     assert until(lambda: asking.events("_time:1h poolscope.finding.code:*"), 60, "the finding")
 
 
-def test_tls_and_a_token_let_in_who_has_both(served, tmp_path):
+def test_tls_and_a_token_admit_only_senders_with_both(served, tmp_path):
     stack = served("tls", "auth", "persistent", name="sick")
     asking = Asking(stack)
     until(lambda: len(asking.traces(SICK)) >= 40, 60, "the traces over TLS")
@@ -226,7 +226,7 @@ def test_scraped_metrics_have_the_same_names(served):
         names.REUSE_IDLE_TIME,
     ):
         assert metric(name) in output
-    # What identifies a service is on every series; what a cluster adds to its resource is on none of them.
+    # Every series has what identifies its service; none has what a cluster adds to the resource.
     series = [line for line in text.splitlines() if line.startswith("poolscope_")]
     assert series
     for line in series:
@@ -243,7 +243,7 @@ def is_setup(name: str) -> bool:
 
 
 class VendorServer(ThreadingHTTPServer):
-    """What came, and with which keys."""
+    """The requests that came, and their keys."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Vendor)
@@ -254,7 +254,7 @@ class VendorServer(ThreadingHTTPServer):
 
 
 class Vendor(BaseHTTPRequestHandler):
-    """An OTLP backend as vendors run them: one address, a key, three paths."""
+    """An OTLP backend as vendors run it: one address, a key, three paths."""
 
     server: VendorServer  # pyright: ignore[reportIncompatibleVariableOverride] - BaseServer says less
 
@@ -282,7 +282,7 @@ class Vendor(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, format: str, *args: Any):
-        """What came is kept in the server."""
+        """Log nothing: the server keeps what came."""
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
-"""A world of requests and connections that keeps its own count, beside what the story says of them.
+"""A world of requests and connections with its own counts, compared with what the story says of them.
 
-`World` takes moves in any order that a program could make them in, also twice and too late. What it expects it
-derives from its own few sets; `check` holds that against the queue and the registry.
+`World` accepts moves in any order that a program could make them, even twice or too late. It derives its
+expectations from its own few sets; `check` compares them with the queue and the registry.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class World:
         self.said.append((moment, sheet))
 
     def play(self, choices: Iterable[tuple[int, int]]) -> None:
-        """Make a move for each choice, the second number picking whom it concerns; then check."""
+        """Make a move for each choice (its second number picks the object), then check."""
         FACTS.add_consumer(self.hear)
         try:
             for move, whom in choices:
@@ -193,7 +193,7 @@ class World:
     # What must hold
 
     def check_live(self) -> None:
-        """The registry has what is in progress, and nothing else."""
+        """The registry holds what is in progress, and nothing else."""
         live = {exchange.id for exchange in self.waiting if not exchange.silent}
         live |= {exchange.id for exchange, _ in self.running if not exchange.silent}
         assert set(LIVE.exchanges) == live
@@ -211,10 +211,10 @@ class World:
                 assert mark.sheet.idle_since is not None or mark.silent
 
     def check(self) -> None:
-        """Everything was reported once, and nothing of what is suppressed."""
+        """Everything was reported once; of suppressed exchanges, nothing was."""
         FACTS.settle()
-        told = Counter(sheet.id for moment, sheet in self.said if isinstance(sheet, Exchange))
-        assert told == self.ended
+        ends = Counter(sheet.id for moment, sheet in self.said if isinstance(sheet, Exchange))
+        assert ends == self.ended
         connections = [(moment, s.id) for moment, s in self.said if isinstance(s, Connection)]
         assert Counter(number for moment, number in connections if moment == OPENED) == Counter(self.opened)
         assert Counter(number for moment, number in connections if moment == ENDED) == Counter(self.shut)

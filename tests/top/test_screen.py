@@ -1,4 +1,4 @@
-"""The screen by Textual's own pilot, over looks that are written here: sorting, filtering, pausing, odd names."""
+"""The screen, driven by Textual's own pilot over made-up looks: sorting, filtering, pausing, odd names."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def look(pid: int = 7, **changed: Any) -> Look:
     return Look(**whole | changed)
 
 
-def test_of_several_processes_a_saving_is_one_process_s_and_an_age_that_is_unknown_stays_so() -> None:
+def test_several_processes_show_the_saving_of_one_and_an_unknown_age_stays_unknown() -> None:
     findings = [
         replace(look().findings[0], saving=saving, seen=seen) for saving, seen in ((0.5, 5.0), (0.2, None))
     ]
@@ -63,7 +63,7 @@ def test_of_several_processes_a_saving_is_one_process_s_and_an_age_that_is_unkno
 
 
 class Fed:
-    """In place of `Watch`: the looks that a test hands over."""
+    """Replaces `Watch`: returns the looks that a test provides."""
 
     over = False
 
@@ -83,12 +83,12 @@ class Fed:
 
 
 def on_screen(fed: Fed, story: Callable[[Pilot[None]], Coroutine[Any, Any, None]]) -> None:
-    async def told() -> None:
+    async def played() -> None:
         async with Top(fed).run_test(size=(120, 40)) as pilot:  # type: ignore[arg-type]
             await pilot.pause()
             await story(pilot)
 
-    asyncio.run(told())
+    asyncio.run(played())
 
 
 def cells(pilot: Pilot[None], table: str) -> list[list[str]]:
@@ -100,7 +100,7 @@ def said(pilot: Pilot[None], place: str) -> str:
     return str(pilot.app.query_one(f"#{place}", Static).content)
 
 
-def test_who_waits_comes_before_who_holds() -> None:
+def test_waiting_requests_come_before_holders() -> None:
     async def story(pilot: Pilot[None]) -> None:
         assert [row[1] for row in cells(pilot, "requests")] == [
             "waits for a connection",
@@ -114,7 +114,7 @@ def test_who_waits_comes_before_who_holds() -> None:
     on_screen(Fed(look()), story)
 
 
-def test_several_processes_are_one() -> None:
+def test_several_processes_are_shown_as_one() -> None:
     async def story(pilot: Pilot[None]) -> None:
         assert said(pilot, "heading").startswith("2 processes · 2 open: 2 busy")
         assert [row[5] for row in cells(pilot, "origins")] == ["18"]
@@ -150,7 +150,7 @@ def test_sorting_goes_from_column_to_column_of_the_table_in_focus() -> None:
     on_screen(fed, story)
 
 
-def test_a_pause_keeps_what_is_shown_and_going_on_shows_the_newest() -> None:
+def test_a_pause_keeps_the_screen_and_resuming_shows_the_newest() -> None:
     fed = Fed(look())
 
     async def story(pilot: Pilot[None]) -> None:
@@ -203,7 +203,7 @@ def test_a_look_comes_back_as_it_was_sent() -> None:
     ],
     ids=str,
 )
-def test_what_no_poolscope_sends_is_refused(changed: dict[str, Any]) -> None:
+def test_data_that_no_poolscope_sends_is_refused(changed: dict[str, Any]) -> None:
     import json
 
     data = json.loads(to_json(look())) | changed

@@ -1,1 +1,1 @@
-"""Our facts against a server's: joined by port and number, they may not differ once."""
+"""Our facts against a server's, joined by port and request number: not one may differ."""

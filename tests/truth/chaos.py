@@ -1,4 +1,4 @@
-"""Programs in which everything goes wrong, for each library: the same moves, and what became of each of them."""
+"""Programs in which everything goes wrong: the same moves for each library, and the outcome of each move."""
 
 from __future__ import annotations
 
@@ -25,27 +25,27 @@ class UploadFailed(Exception):
 
 
 class Play:
-    """A client, the server it goes to, and what became of each move."""
+    """A client, its server, and the outcome of each move."""
 
     def __init__(self, probe: Probe, server: Running) -> None:
         self.probe = probe
         self.server = server
-        self.told: list[Any] = []
+        self.outcomes: list[Any] = []
         self._before = server.log().accepts
         self._numbers = itertools.count()
 
     def url(self, behaviour: str) -> str:
-        """A path that was never used before: ``slow/20`` becomes ``/slow/20/7``."""
+        """A path that was not used before: ``slow/20`` becomes ``/slow/20/7``."""
         return self.server.url(f"/{behaviour}/{next(self._numbers)}")
 
     def get(self, behaviour: str, **options: Any) -> None:
         self.note(self.probe.getting(self.url(behaviour), **options))
 
     def note(self, move: Callable[[], Any]) -> None:
-        self.told.append(outcome_of(lambda: plain(self.probe.run(move))))
+        self.outcomes.append(outcome_of(lambda: plain(self.probe.run(move))))
 
     def result_of(self, begun: Future[Any]) -> None:
-        self.told.append(outcome_of(lambda: plain(begun.result(PATIENCE))))
+        self.outcomes.append(outcome_of(lambda: plain(begun.result(PATIENCE))))
 
     def log(self) -> ServerLog:
         """What the server has seen of this play."""
@@ -55,12 +55,12 @@ class Play:
         return since(self._before, self.server.settled(lambda log: condition(since(self._before, log))))
 
     def lets_its_loop_look(self) -> None:
-        """Give an event loop the time to see what its sockets have; nothing says that it has."""
+        """Give an event loop time to notice what arrived on its sockets; there is no condition to wait for."""
         if "async" in self.probe.tags:
             self.probe.run(lambda: anyio.sleep(0.02))
 
     def closes_while_in_use(self) -> None:
-        """Close the client and keep it, as a program does that uses it afterwards."""
+        """Close the client but keep it, like a program that uses it afterwards."""
         client = self.probe.client
         self.probe.close()
         self.probe.client = client
@@ -71,17 +71,17 @@ def since(accepts: int, log: ServerLog) -> ServerLog:
 
 
 def plain(result: Any) -> Any:
-    """What stays of a result when its objects are left out."""
+    """A result as plain values, without its objects."""
     if isinstance(result, bytes):
         return len(result)
     return getattr(result, "status_code", getattr(result, "status", None))
 
 
-# The server does what it should not
+# The server misbehaves
 
 
 def each_twice(*behaviours: str) -> Callable[[Play], None]:
-    """By one client: each of these, the same again, and then something ordinary."""
+    """With one client: each of these paths, all of them again, and then an ordinary one."""
 
     def program(play: Play) -> None:
         for behaviour in behaviours:
@@ -99,7 +99,7 @@ def garbage_while_idle(play: Play) -> None:
     play.get("fixed")
 
 
-# The program does what it should not
+# The program misbehaves
 
 
 def parts_that_fail_at(count: int) -> Iterator[bytes]:
@@ -117,7 +117,7 @@ def uploads_that_raise(play: Play) -> None:
 def answer_closed_by_another_thread(play: Play) -> None:
     for behaviour in ("size/200000", "chunked", "stall", "empty"):
         answer = play.probe.open(play.url(behaviour))
-        play.told.append(plain(answer))
+        play.outcomes.append(plain(answer))
         play.probe._threads.submit(play.probe.leave, answer).result(PATIENCE)
         play.note(play.probe.reading(answer))
         play.probe.leave(answer)
@@ -134,7 +134,7 @@ def answer_read_by_another_thread(play: Play) -> None:
 
 def answers_dropped(play: Play) -> None:
     for behaviour in ("size/200000", "chunked", "empty"):
-        play.told.append(plain(play.probe.open(play.url(behaviour))))
+        play.outcomes.append(plain(play.probe.open(play.url(behaviour))))
         gc.collect()
         play.get("fixed")
 
@@ -148,7 +148,7 @@ def client_closed_with_an_answer_open(play: Play) -> None:
 
 
 def client_closed_under_a_request(play: Play) -> None:
-    # What a thread waits for, a close does not end; it needs an answer.
+    # A close does not wake a thread that is waiting; it needs an answer.
     behaviour = "silence" if "async" in play.probe.tags else "slow/150"
     asking = play.probe.begin(play.probe.getting(play.url(behaviour)))
     play.settled(lambda log: len(log.requests) == 1)
@@ -160,7 +160,7 @@ def client_closed_under_a_request(play: Play) -> None:
 PROGRAMS: dict[str, Callable[[Play], None]] = {
     "unusual answers": each_twice(*UNUSUAL),
     "broken answers": each_twice(*BROKEN),
-    "more answers than requests": each_twice("unasked", "hints"),  # what 103 is to http.client
+    "more answers than requests": each_twice("unasked", "hints"),  # what http.client makes of 103
     "garbage while idle": garbage_while_idle,
     "uploads that raise": uploads_that_raise,
     "an answer closed by another thread": answer_closed_by_another_thread,
@@ -175,7 +175,7 @@ PROGRAMS: dict[str, Callable[[Play], None]] = {
 
 
 def among_others(behaviour: str) -> Callable[[Play], None]:
-    """Two streams are under way on the connection while this happens on a third: who reads of it first may vary."""
+    """Two streams are in progress while this happens on a third; which of them reads first may vary."""
 
     def program(play: Play) -> None:
         play.get("fixed")
@@ -197,7 +197,7 @@ def uploads_that_raise_on_streams(play: Play) -> None:
 
 PROGRAMS_HTTP2: dict[str, Callable[[Play], None]] = {
     "unusual answers": each_twice("hints", "trailers"),
-    "broken answers": each_twice("rst", "half", "goaway", "refuse"),  # a close may arrive as a reset, or not
+    "broken answers": each_twice("rst", "half", "goaway", "refuse"),  # a close may arrive as a reset or not
     "uploads that raise": uploads_that_raise_on_streams,
     "an answer closed by another thread": answer_closed_by_another_thread,
     "a client closed with an answer open": client_closed_with_an_answer_open,
@@ -208,7 +208,7 @@ PROGRAMS_HTTP2: dict[str, Callable[[Play], None]] = {
 
 
 class Stepped:
-    """Await something, and cancel it where it suspends for the ``last``-th time."""
+    """Await something, and cancel it the ``last``-th time it suspends."""
 
     def __init__(self, awaited: Awaitable[Any], last: int, cancel: Callable[[], object]) -> None:
         self.awaited, self.last, self.cancel = awaited, last, cancel
@@ -233,7 +233,7 @@ class Stepped:
 
 
 async def cancelled_at(last: int, move: Callable[[], Awaitable[Any]]) -> tuple[int, Any]:
-    """How often ``move`` suspended, and what became of it: where it suspends depends on when bytes arrive."""
+    """How often ``move`` suspended, and its outcome; where it suspends depends on when bytes arrive."""
     outcome: Any = None
     scope = anyio.CancelScope()
     stepped = Stepped(move(), last, scope.cancel)
@@ -253,7 +253,7 @@ def cancelled_at_every_await(play: Play, path: str, **options: Any) -> None:
     for last in range(1, MOST_AWAITS):
         move = play.probe.getting(play.url(path), **options)
         count, outcome = portal.call(cancelled_at, last, move)
-        play.told.append(outcome)
+        play.outcomes.append(outcome)
         play.get("fixed")
         if count < last:
             return

@@ -1,4 +1,4 @@
-"""What every test of the truth may ask for."""
+"""Fixtures for the tests of the truth."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def no_socket_is_left() -> Iterator[None]:
-    """A socket that this test left open is reported now: the next one to collect garbage would fail for it."""
+    """Report a socket that this test left open now; otherwise the next test to collect garbage would fail for it."""
     yield
     gc.collect()

@@ -1,6 +1,6 @@
-"""Every library and concurrency style under one roof: given jobs, keep so many of them in flight.
+"""Every library and concurrency style behind one interface: each gets jobs and keeps some of them in flight.
 
-Failures that the server caused are part of the load; anything else a client raises fails the test.
+Failures that the server caused are part of the load; any other exception of a client fails the test.
 """
 
 from __future__ import annotations
@@ -24,30 +24,30 @@ from urllib3.contrib.socks import SOCKSProxyManager
 from tests.truth.workload import Job
 
 PATIENCE = 8.0
-"""Seconds that a request may take which nobody meant to fail."""
+"""Seconds that a request may take if it is not meant to fail."""
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What a driver gets: where to, what, and how much at a time."""
+    """What a driver gets: the address, the jobs, and how many at a time."""
 
     origin: str
     jobs: Iterable[Job]
     in_flight: int
     small_pool: bool = False
-    """A pool smaller than ``in_flight`` that makes requests wait; else one that lets them all through."""
+    """Whether the pool is smaller than ``in_flight``, so that requests wait."""
     authority: str | None = None
-    """File of the authority that is trusted; None where nothing speaks TLS."""
+    """The authority to trust; None where nothing uses TLS."""
     proxy: str | None = None
     http2: bool = False
 
 
 _NOBODY = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-"""Trusts nobody, and is made once: loading certificates for every client would be most of the load."""
+"""Trusts no authority, and is made once: loading certificates for every client would be most of the load."""
 
 
 def _httpx_settings(module: Any, load: Load) -> dict[str, Any]:
-    # httpcore counts every connection against the idle limit, so a low one leaves hardly any reuse to check.
+    # httpcore counts every connection against the idle limit, so a low limit leaves hardly any reuse to check.
     most, idle = (8, 8) if load.small_pool else (load.in_flight, load.in_flight - 8)
     trust = ssl.create_default_context(cafile=load.authority) if load.authority else _NOBODY
     return {

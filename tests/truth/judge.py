@@ -1,8 +1,8 @@
-"""Joins our records with a server's log and lists every disagreement.
+"""Joins our records with a server's log, and lists every disagreement.
 
-Our connection and the server's are the same when the port is (and, where the kernel used a port twice,
-when it is the same one in order); our exchange and the server's request when its number on that
-connection is. The path, which is unique per job, then shows whether the number was right.
+Connections are joined by port (and by their order, where the kernel used a port twice), an exchange and the
+server's request by their number on the connection. The path, which is unique per job, then shows whether the
+number was right.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ QUIET_CLOSES = {
     "pool_closed",
     "evicted_max_connections",
 }
-"""Closes by the client of a connection that nothing was wrong with."""
+"""The client's closes of connections that were in order."""
 NOT_FOUND_OUT = {"server_closed_no_response", "reset"}
-"""How a connection ends if the server had left before the request came."""
+"""How a connection ends if the server had closed it before the request came."""
 FOUND_BY_SSL = {"server_closed_mid_body", "server_closed_no_response"}
-"""What a reset may look like through TLS: Python's ``ssl`` hands many of them on as the end of the stream."""
+"""What a reset may look like over TLS: Python's ``ssl`` reports many of them as the end of the stream."""
 RACE = "closed_under_request"
 """httpcore 1 in threads, with or without us: https://github.com/encode/httpcore/issues/1110."""
 
@@ -42,19 +42,19 @@ CAUSED: dict[str, set[str]] = {
     "silence": {"timeout"},
     "stall": {"timeout"},
 }
-"""Last path on a connection → the reasons that its behaviour can cause."""
+"""Last path on a connection → the close reasons that its behaviour can cause."""
 
 
 @dataclass
 class Verdict:
-    """What was compared, and what did not agree."""
+    """What was compared, and the disagreements."""
 
     opens: int = 0
     exchanges: int = 0
     never_sent: int = 0
-    """Exchanges that failed or were cancelled before they wrote: a class of its own."""
+    """Exchanges that failed or were cancelled before they wrote anything."""
     unanswered: int = 0
-    """Sent, but the server had left before it came."""
+    """Sent, but the server had closed the connection before."""
     reasons: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
 
@@ -78,7 +78,7 @@ def path_of(exchange: records.Exchange) -> str:
 def judge(
     connections: Iterable[records.Connection], exchanges: Iterable[records.Exchange], log: ServerLog
 ) -> Verdict:
-    """Compare everything; `Verdict.wrong` is empty when all of it agrees."""
+    """Compare everything; `Verdict.wrong` is empty if all of it agrees."""
     verdict = Verdict()
     of_connection: defaultdict[int | None, list[records.Exchange]] = defaultdict(list)
     for exchange in exchanges:
@@ -127,7 +127,7 @@ def pairs(
     for port in ours.keys() | theirs.keys():
         mine, yours = ours[port], theirs[port]
         if len(mine) < len(yours):
-            # The kernel had connected; the client gave up before it knew (its setup failed) and sent nothing.
+            # The kernel had connected, but the client gave up before it knew (its setup failed) and sent nothing.
             unseen += [seen for seen in yours if not seen.requests]
             yours = [seen for seen in yours if seen.requests]
         verdict.check(len(mine) == len(yours), "opens differ from accepts", port, len(mine), len(yours))
@@ -162,10 +162,10 @@ def _reasons(newest: records.Exchange, reason: str, theirs: SeenConnection, unan
     path = path_of(newest)
     behaviour = path.split("/")[1]
     if newest.error is not None and "ancel" in newest.error:
-        # The cancellation may come while a connection is being closed that the server had left before.
+        # The cancellation may come while the client closes a connection that the server had closed before.
         ended = theirs.ended or ""
         left = unanswered and ended.startswith("server")
-        # Or httpcore leaves it open when a second cancellation comes; its client's close then finds what the server did.
+        # Or httpcore leaves it open after a second cancellation; when its client closes, it finds what the server did.
         found_late = {"server_closed_idle"} if ended == "server: closed while idle" else set()
         return {"cancelled", *NOT_FOUND_OUT, *found_late} if left else {"cancelled"}
     if reason == RACE and (newest.error is not None or theirs.ended == "client" or "/last/" in path):

@@ -15,7 +15,7 @@ ENDINGS = {"client_close", "max_keepalive_surplus", "evicted_max_connections", "
 def judge(
     connections: Iterable[records.Connection], exchanges: Iterable[records.Exchange], log: ServerLog
 ) -> Verdict:
-    """Compare everything; `Verdict.wrong` is empty when all of it agrees."""
+    """Compare everything; `Verdict.wrong` is empty if all of it agrees."""
     verdict = Verdict()
     of_connection: defaultdict[int | None, list[records.Exchange]] = defaultdict(list)
     for exchange in exchanges:
@@ -42,7 +42,7 @@ def _connection(
     verdict.check(ours.requests == len(mine), "count of requests", ours.requests, len(mine))
     streams = [exchange.stream_id or 0 for exchange in mine]
     verdict.check(len(set(streams)) == len(streams), "stream used twice", streams, ours)
-    # What a server that goes away refuses is asked anew, on another connection.
+    # A request refused by GOAWAY is repeated on another connection.
     verdict.check(gone or streams == list(range(1, 2 * len(mine), 2)), "streams", streams, ours)
     arrived = {request.stream_id: request for request in theirs.requests}
     refused = arrived.keys() - set(streams)

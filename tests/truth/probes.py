@@ -1,4 +1,4 @@
-"""One client at a time, the same few moves for every library and style: the hands of the reason tests.
+"""One client at a time, with the same few moves for every library and style; used by the tests of close reasons.
 
 Asynchronous clients run on a loop in a thread (anyio's portal), so that a test can stop between two moves
 while their connections stay open.
@@ -30,7 +30,7 @@ PATIENCE = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How the client is to be built; what a library has no word for, it ignores."""
+    """How to build the client; a library ignores what it has no option for."""
 
     max_connections: int = 10
     max_idle: int = 10
@@ -42,7 +42,7 @@ class Options:
 
 
 class Probe:
-    """A client and what one does with it. Moves that the library refuses return the error's class name."""
+    """A client and its moves. A move that the library refuses returns the error's class name."""
 
     tags: frozenset[str] = frozenset()
 
@@ -72,7 +72,7 @@ class Probe:
         return move()
 
     def get(self, url: str, **options: Any) -> str | None:
-        """Request and read everything; the class name of what was raised, or None."""
+        """Request and read everything; the class name of the exception, or None."""
         try:
             self.run(self.getting(url, **options))
         except Exception as error:
@@ -86,15 +86,15 @@ class Probe:
         headers: dict[str, str] | None = None,
         body: Iterable[bytes] | None = None,
     ) -> Callable[[], Any]:
-        """The move that `get` makes, to be begun by the test."""
+        """The move that `get` makes, for the test to start."""
         raise NotImplementedError
 
     def open(self, url: str, headers: dict[str, str] | None = None) -> Any:
-        """Request and stop after the headers; give the response to `read` or `leave`."""
+        """Request and stop after the headers; the response is for `read` or `leave`."""
         raise NotImplementedError
 
     def read(self, response: Any) -> str | None:
-        """Read the rest; the class name of what was raised, or None."""
+        """Read the rest; the class name of the exception, or None."""
         try:
             self.run(self.reading(response))
         except Exception as error:
@@ -118,13 +118,13 @@ class Probe:
 
 
 def _word_for_proxy(library: str) -> str:
-    """httpx 0.25 knows the plural only."""
+    """httpx 0.25 has only the plural."""
     parameters = inspect.signature(importlib.import_module(library).Client).parameters
     return "proxy" if "proxy" in parameters else "proxies"
 
 
 _WORDS = {library: _word_for_proxy(library) for library in ("httpx", "httpx2") if find_spec(library)}
-"""Asked before a test puts something in the constructor's place."""
+"""Looked up before a test replaces the constructor."""
 
 
 class Httpx(Probe):
@@ -240,7 +240,7 @@ class _TrustingAdapter(requests.adapters.HTTPAdapter):
         return super().proxy_manager_for(*args, **kwargs, ssl_context=self.trust)
 
     def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
-        """The context says whom to trust."""
+        """The context decides which authorities are trusted."""
 
 
 class Urllib3(Probe):
@@ -353,7 +353,7 @@ class Aiohttp(Probe):
 
 
 async def _abort_the_rest() -> None:
-    """End what a closed session leaves: a connection given up while it sends waits until it has sent the rest."""
+    """End what a closed session leaves: an abandoned connection first sends the rest of its data."""
     loop = asyncio.get_running_loop()
     for transport in list(getattr(loop, "_transports").values()):
         if transport.get_extra_info("socket").fileno() >= 0:

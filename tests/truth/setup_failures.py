@@ -1,7 +1,7 @@
-"""Ways in which a connection's setup fails, each one caused on loopback.
+"""Ways in which a connection's setup fails, each caused on loopback.
 
-A failure is a context manager that makes the world fail and yields where to ask, and how the client is to
-be built. Names under ``.test`` are this machine's; some of them cannot be resolved.
+A failure is a context manager that breaks something, and yields the address to use and how to build the
+client. Names under ``.test`` resolve to this machine; some of them cannot be resolved.
 """
 
 from __future__ import annotations
@@ -20,41 +20,41 @@ from tests.servers import Certificates, Peer, Scripted, ServerConfig, in_thread,
 HERE = "here.test"
 NOWHERE = "nowhere.test"
 PONDERED = "pondered.test"
-"""A name with a lookup that does not end before the test does."""
+"""A name with a lookup that ends only with the test."""
 REFUSED = "refused.test"
-"""A name to which the truth servers' proxies refuse to connect."""
+"""A name that the truth servers' proxies refuse to connect to."""
 
 
 @dataclass(slots=True)
 class Cause:
-    """Where to ask, and how to build the client."""
+    """The address, and how to build the client."""
 
     url: str
     options: dict[str, Any] = field(default_factory=dict)
     stuck: threading.Event | None = None
-    """Set once setup hangs, where the other side can tell."""
+    """Set once setup hangs, where the other side can see that."""
 
 
 Failure = Callable[[Certificates], AbstractContextManager[Cause]]
 
 
 class Names:
-    """What ``*.test`` means here, without asking any server: every library resolves by ``socket``."""
+    """Resolves ``*.test`` names without any server: every library resolves by ``socket``."""
 
     def __init__(self) -> None:
         self.original = socket.getaddrinfo
         self.pondering = threading.Event()
-        """Somebody has asked for `PONDERED`."""
-        self.told = threading.Event()
+        """Set when `PONDERED` is looked up."""
+        self.released = threading.Event()
         """Lets that lookup end."""
 
     def getaddrinfo(self, host: Any, *args: Any, **kwargs: Any) -> Any:
         name = host.decode() if isinstance(host, bytes) else host
-        # trio looks first whether it is an address, in its own thread: that must not wait.
+        # trio first asks, in its own thread, whether it is an address: that must not wait.
         address_only = (*args, 0, 0, 0, 0, 0)[4] & socket.AI_NUMERICHOST
         if name == PONDERED and not address_only:
             self.pondering.set()
-            assert self.told.wait(30)
+            assert self.released.wait(30)
         if name in (NOWHERE, PONDERED):
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
         return self.original("127.0.0.1" if name.endswith(".test") else host, *args, **kwargs)
@@ -68,7 +68,7 @@ def names_of_our_own(monkeypatch: pytest.MonkeyPatch) -> Iterator[Names]:
     try:
         yield names
     finally:
-        names.told.set()
+        names.released.set()
 
 
 @contextmanager
@@ -83,14 +83,14 @@ def lookup_unanswered(_: Certificates) -> Iterator[Cause]:
 
 @contextmanager
 def refused(_: Certificates) -> Iterator[Cause]:
-    with socket.socket() as unheard:  # bound, so that nobody else gets the port, but it does not listen
+    with socket.socket() as unheard:  # bound, so that nobody else gets the port, but not listening
         unheard.bind(("127.0.0.1", 0))
         yield Cause(f"http://{HERE}:{unheard.getsockname()[1]}/")
 
 
 @contextmanager
 def connect_unanswered(_: Certificates) -> Iterator[Cause]:
-    """Linux lets one connection into a queue of no length and drops every SYN from then on."""
+    """With a backlog of zero, Linux accepts one connection and drops every later SYN."""
     with ExitStack() as stack:
         listener = stack.enter_context(socket.socket())
         listener.bind(("127.0.0.1", 0))
@@ -103,13 +103,13 @@ def connect_unanswered(_: Certificates) -> Iterator[Cause]:
 @contextmanager
 def untrusted(certificates: Certificates) -> Iterator[Cause]:
     with in_thread(ServerConfig(certificate=certificates.server)) as server:
-        yield Cause(f"https://{HERE}:{server.port}/")  # a client trusts only given authorities
+        yield Cause(f"https://{HERE}:{server.port}/")  # a client that trusts only given authorities
 
 
 def _scripted(
     play: Callable[[Scripted, Peer, threading.Event], None], scheme: str, **options: Any
 ) -> Failure:
-    """A server that ``play`` answers for on the first connection; a proxy if ``scheme`` is one's."""
+    """A server where ``play`` handles the first connection; a proxy if ``scheme`` is a proxy's."""
 
     @contextmanager
     def failure(certificates: Certificates) -> Iterator[Cause]:
@@ -201,7 +201,7 @@ def untrusted_proxy(certificates: Certificates) -> Iterator[Cause]:
 
 @contextmanager
 def tls_behind_a_tunnel(certificates: Certificates) -> Iterator[Cause]:
-    """The proxy lets us through to a server that we do not trust."""
+    """The proxy connects us to a server that we do not trust."""
     with in_thread(ServerConfig(certificate=certificates.server)) as server:
         with in_thread(ServerConfig("proxy")) as proxy:
             yield Cause(f"https://localhost:{server.port}/", {"proxy": proxy.origin})

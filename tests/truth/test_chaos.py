@@ -1,4 +1,4 @@
-"""Whatever servers, uploads, threads and cancellations do: the program ends as without us, and our facts are true."""
+"""Whatever servers, uploads, threads and cancellations do: programs end as without us, and our facts are true."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.truth.chaos import (
 from tests.truth.probes import ALL, ASYNC, HTTPX, HTTPX_ASYNC, PROBES, Options
 
 TWINS = ("httpx2-sync", "httpx2-trio")
-"""The same hooks as httpx's; one style of httpx2 shows that they are there."""
+"""It has the same hooks as httpx; one style of httpx2 shows that they are installed."""
 
 pytestmark = [
     pytest.mark.load,
@@ -44,7 +44,7 @@ def without_twins(names: list[str]) -> list[str]:
 
 @pytest.fixture(autouse=True)
 def no_log() -> Iterator[None]:
-    """pytest keeps the exceptions that urllib3 logs, and with them its pools and their connections."""
+    """pytest keeps the exceptions that urllib3 logs, and with them its pools and connections."""
     logging.disable()
     yield
     logging.disable(logging.NOTSET)
@@ -57,7 +57,7 @@ def failures() -> dict[str, int]:
 def played(
     name: str, server: Running, program: Callable[[Play], Any], **options: Any
 ) -> tuple[list[Any], ServerLog]:
-    """What became of each move of ``program``, and what the server saw of it."""
+    """The outcome of each move of ``program``, and what the server saw."""
     with PROBES[name]() as probe:
         probe.build(Options(**options))
         play = Play(probe, server)
@@ -65,26 +65,26 @@ def played(
         if probe.client is not None:
             probe.close()
         gc.collect()
-        return play.told, play.settled(lambda log: log.open == 0)
+        return play.outcomes, play.settled(lambda log: log.open == 0)
 
 
 def unexplained(watched: list[Any], bare: list[list[Any]]) -> list[tuple[int, Any]]:
-    """(step, outcome) wherever no play without us ended that step in the same way.
+    """(step, outcome) wherever that step never ended so without us.
 
-    What arrives first, the next bytes or the end of another stream, is not the program's to say: steps that depend on
-    it differ between two plays without us.
+    The program does not decide what arrives first, the next bytes or the end of another stream: steps that depend on
+    it differ between two plays even without us.
     """
     return [
         (step, outcome)
         for step, outcome in enumerate(watched)
-        if not any(outcome in told[step : step + 1] for told in bare)
+        if not any(outcome in outcomes[step : step + 1] for outcomes in bare)
     ]
 
 
 def alike(
     name: str, server: Running, program: Callable[[Play], Any], **options: Any
 ) -> tuple[Capture, ServerLog]:
-    """Hold that ``program`` ends the same way with us."""
+    """Assert that ``program`` ends the same way with us."""
     bare = [played(name, server, program, **options)[0]]
     watched, seen, log = captured(name, server, program, **options)
     while unexplained(watched, bare) and len(bare) < MOST_PLAYS:
@@ -93,15 +93,15 @@ def alike(
     return seen, log
 
 
-def kinds(told: list[Any]) -> set[tuple[str, Any]]:
+def kinds(outcomes: list[Any]) -> set[tuple[str, Any]]:
     """How its steps ended, without where."""
-    return {(how, what[0] if how != "returned" else what) for how, what, *_ in told}
+    return {(how, what[0] if how != "returned" else what) for how, what, *_ in outcomes}
 
 
 def untouched(
     name: str, server: Running, program: Callable[[Play], Any], **options: Any
 ) -> tuple[Capture, ServerLog]:
-    """Hold that ``program``, no two plays of which are the same, ends in the same ways, by no frame of ours."""
+    """Assert that a ``program`` that ends differently each time ends in the same ways, by no frame of ours."""
     bare, _ = played(name, server, program, **options)
     watched, seen, log = captured(name, server, program, **options)
     assert kinds(watched) <= kinds(bare)
@@ -112,10 +112,10 @@ def untouched(
 def captured(
     name: str, server: Running, program: Callable[[Play], Any], **options: Any
 ) -> tuple[list[Any], Capture, ServerLog]:
-    """Play it with us; hold that no hook fails, and that nothing stays live."""
+    """Play it with us; assert that no hook fails and that nothing stays live."""
     failed_before = failures()
     with capture() as seen:
-        told, log = played(name, server, program, **options)
+        outcomes, log = played(name, server, program, **options)
         seen.settle()
         left = [
             *LIVE.clients.values(),
@@ -126,11 +126,11 @@ def captured(
     assert failures() == failed_before
     assert left == []
     assert not any(LIVE.peers.values())
-    return told, seen, log
+    return outcomes, seen, log
 
 
 def hold(verdict: judge.Verdict, seen: Capture, *unless: str) -> None:
-    """Check all that a judge checks, except close reasons, which other tests check by behaviour."""
+    """Check everything the judge checks, except close reasons, which other tests check by behaviour."""
     wrong = [said for said in verdict.wrong if not said.startswith(("reason:", *unless))]
     assert wrong == [], str(verdict)
     assert verdict.exchanges > 0
@@ -161,9 +161,9 @@ def test_over_http2(name: str, program: str, http2: Running) -> None:
 @pytest.mark.parametrize("behaviour", BROKEN_HTTP2)
 @pytest.mark.parametrize("name", without_twins(HTTPX))
 def test_over_http2_among_others(name: str, behaviour: str, http2: Running) -> None:
-    """Which of them is hurt, and by what, depends on who reads first: here it is not compared."""
-    told, seen, log = captured(name, http2, among_others(behaviour), http2=True)
-    assert [outcome for outcome in told if PACKAGE in str(outcome)] == []
+    """Which stream fails, and how, depends on which reads first, so that is not compared here."""
+    outcomes, seen, log = captured(name, http2, among_others(behaviour), http2=True)
+    assert [outcome for outcome in outcomes if PACKAGE in str(outcome)] == []
     hold(judge_http2.judge(seen.connections, seen.exchanges, log), seen)
 
 

@@ -24,7 +24,7 @@ on_all = pytest.mark.parametrize("name", ALL)
 on_httpx = pytest.mark.parametrize("name", HTTPX)
 on_async = pytest.mark.parametrize("name", ASYNC)
 on_ours = pytest.mark.parametrize("name", [*HTTPX, "aiohttp"])
-"""Those that close what is in use when their client is closed, and know upgrades and keep-alive times."""
+"""Libraries that close connections in use when their client is closed, and support upgrades and keep-alive times."""
 on_urllib3 = pytest.mark.parametrize("name", URLLIB3)
 
 
@@ -98,7 +98,7 @@ def test_evicted_max_connections(name: str) -> None:
 
 
 def test_closed_under_request(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What httpcore's race comes to, decided here: https://github.com/encode/httpcore/issues/1110."""
+    """How httpcore's race ends is decided here: https://github.com/encode/httpcore/issues/1110."""
 
     def script(server: Scripted) -> None:
         with server.accept() as peer:
@@ -107,7 +107,7 @@ def test_closed_under_request(monkeypatch: pytest.MonkeyPatch) -> None:
             peer.wait_for_close()
 
     with in_thread() as other, scripted(script) as server, watch("httpx-sync") as (probe, captured):
-        # A thread in recv() is not woken by a close in another one, so this one gives up by itself.
+        # A close in another thread does not wake recv(), so this thread ends by its timeout.
         asked = probe.begin(probe.getting(server.url(), timeout=0.3))
         server.wait_for_script()
         (running,) = probe.client._transport._pool.connections
@@ -166,7 +166,7 @@ def test_connection_close_header(name: str, by: str) -> None:
     if by == "server":
         assert found == [("connection_close_header", "server")]
     else:
-        # With http.client, which looks at the answer only, the server ends it: because the request asked it to.
+        # http.client looks only at the answer, so the server closes, because the request asked it to.
         assert found == [("connection_close_header", "client")] * 2
 
 
@@ -227,7 +227,7 @@ def test_server_closed_no_response(name: str, reused: bool) -> None:
 def test_server_closed_mid_body(name: str) -> None:
     with in_thread() as server, watch(name) as (probe, captured):
         failed = probe.get(server.url("/cut/1"))
-    # Over urllib3 1.26 requests takes what came for the whole body.
+    # With urllib3 1.26, requests takes the bytes that came for the whole body.
     assert (failed is None) is (name == "requests" and version("urllib3").startswith("1."))
     assert ends(captured) == [("server_closed_mid_body", "server")]
 
@@ -392,7 +392,7 @@ def test_gc(name: str) -> None:
 def test_gc_active(name: str) -> None:
     with in_thread() as server, watch(name) as (probe, captured):
         response = probe.open(server.url("/size/4000000/1"))
-        if name == "aiohttp":  # while it reads ahead, its event loop keeps everything
+        if name == "aiohttp":  # while it reads ahead, its event loop keeps all objects alive
             until(partial(getattr, response.connection.protocol, "_reading_paused"))
         assert response is not None
         del response

@@ -1,4 +1,4 @@
-"""When a connection was closed, and for how long: the same moments in every library."""
+"""When a connection was closed, and how long that took: the same moments in every library."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Closes = dict[int, tuple[float, float]]
 
 @pytest.fixture
 def closes(monkeypatch: pytest.MonkeyPatch) -> Closes:
-    """What happened to sockets that were connected: every library ends in ``socket.socket.close``."""
+    """Times the closes of connected sockets: every library ends at ``socket.socket.close``."""
     seen: Closes = {}
     original: Callable[[Any], None] = socket.socket.close
 
@@ -54,7 +54,7 @@ def test_a_close_is_dated_by_its_beginning(
             asked_at = now()
             probe.leave(response)
         else:
-            asked_at = now()  # httpcore may find out as soon as it has read the answer
+            asked_at = now()  # httpcore may notice as soon as it has read the answer
             probe.get(server.url("/last/1"))
             server.settled(lambda log: log.open == 0)
             probe.get(server.url("/fixed/2"))
@@ -62,7 +62,9 @@ def test_a_close_is_dated_by_its_beginning(
     assert first.closed_at is not None
     began, ended = closes[first.local_port or 0]
     assert asked_at <= first.closed_at <= began
-    if name == "aiohttp":  # its event loop closes the socket later, and by itself where the server has gone
+    if (
+        name == "aiohttp"
+    ):  # its event loop closes the socket later, and without being asked if the server has closed
         assert (first.close_time is None) is (by == "server")
         return
     assert first.close_time is not None

@@ -1,7 +1,7 @@
-"""docs/facts.md is true: what it says is known of a library has a value there, and what it says is not has none.
+"""docs/facts.md is true: a fact that it calls known has a value, and a fact that it calls unknown has none.
 
-Each fact is looked at where it must be known: "null everywhere" passes nothing. The page names the tests that prove the
-values right; for the others these tests do.
+Each fact is looked at where it must be known, so null everywhere passes nothing. The page names the tests that prove
+the values right; these tests prove the others.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ Capture = poolscope.testing.Capture
 DEAD, ALIVE, NAME = "127.0.0.2", "127.0.0.1", "several.test"
 
 
-# What is done to learn them
+# Scenarios
 
 
 def two_requests(name: str, _trusted: ssl.SSLContext, _patch: pytest.MonkeyPatch) -> Capture:
@@ -137,7 +137,7 @@ Scenario = Callable[[str, ssl.SSLContext, pytest.MonkeyPatch], Capture]
 
 @dataclass(frozen=True)
 class Fact:
-    """Where a fact must be known, and what it is there."""
+    """Where a fact must be known, and its value there."""
 
     scenario: Scenario
     of: Callable[[Capture], list[Any]]
@@ -251,7 +251,7 @@ def _with_certificates(certificates: Certificates) -> None:
 
 
 def learned(fact: Fact, name: str, patch: pytest.MonkeyPatch) -> list[Any]:
-    """What is known of the fact after its scenario, which runs once for each library."""
+    """The values of the fact after its scenario, which runs once for each library."""
     key = fact.scenario, name
     if key not in _CAPTURED:
         _CAPTURED[key] = fact.scenario(name, _CERTIFICATES[0].trusting(), patch)
@@ -266,7 +266,7 @@ def test_what_the_page_says_is_known_is_known(name: str, monkeypatch: pytest.Mon
         if cells[name] == YES:
             right = known and all(value is not None and FACTS[fact].right(value) for value in known)
         else:
-            right = all(value is None for value in known)  # what was not seen is absent, never 0
+            right = all(value is None for value in known)  # what was not observed is absent, never 0
         if not right:
             wrong[fact] = cells[name], known
     assert wrong == {}
@@ -295,7 +295,7 @@ BOOKKEEPING = {
         "state", "open_at_exit", "span",
     },
 }  # fmt: skip
-"""Fields that name, count or belong to a fact in the page."""
+"""Fields of the page that are names, counts or references."""
 OF_SOME_REQUESTS = {
     "connection": {"alpn", "max_streams"},
     "exchange": {"joined", "stream_id", "holders", "route", "served", "served_call"},
@@ -306,10 +306,10 @@ OF_SOME_REQUESTS = {
 @pytest.mark.parametrize("record", [records.Client, records.Pool, records.Connection, records.Exchange])
 def test_no_field_of_a_record_is_forgotten(record: Any) -> None:
     kind = record.type
-    told = {fact.split(".")[1].split(" ")[0] for fact in FACTS if fact.startswith(f"{kind}.")}
+    documented = {fact.split(".")[1].split(" ")[0] for fact in FACTS if fact.startswith(f"{kind}.")}
     left = (
         {field.name for field in fields(record)}
-        - told
+        - documented
         - BOOKKEEPING[kind]
         - OF_SOME_REQUESTS.get(kind, set())
     )

@@ -1,4 +1,4 @@
-"""Every way in which setup fails, on every library and style: the phase that failed, and nothing left over."""
+"""Every way in which setup fails, in every library and style: the phase that failed, and nothing left over."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from tests.truth.watching import LEAVES_SOCKETS, until, watch
 pytestmark = pytest.mark.load
 
 PATIENCE = 0.3
-"""Seconds until the client gives up where nobody answers."""
+"""Seconds until the client gives up on a server that does not answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A failure and what is to be said about it; errors as urllib3 and as httpcore call them."""
+    """A failure and its expected facts; errors by urllib3's and by httpcore's name."""
 
     way: Failure
     phases: tuple[str, ...]
-    """Those that ran, in order; the last one failed."""
+    """Those that ran, in order; the last of them failed."""
     urllib3: str
     httpcore: str
     exchange: str | None = None
-    """Where urllib3 gives the exchange's end a name other than its cause's."""
+    """urllib3's name for the exchange's error, where it differs from its cause."""
     aiohttp: tuple[str, str] = ("", "")
-    """What aiohttp says of the connection, and of the exchange."""
+    """aiohttp's errors of the connection and of the exchange."""
     names: tuple[str, ...] = tuple(ALL)
 
 
@@ -49,7 +49,7 @@ TLS = (*CONNECT, "tls")
 TUNNEL = ("connect", "proxy_tunnel")
 
 SOCKS = tuple(name for name in ALL if name != "aiohttp")
-"""aiohttp knows no SOCKS proxies, and tries again where a proxy hangs up: see below."""
+"""aiohttp does not support SOCKS proxies, and retries when a proxy hangs up: see below."""
 
 CASES = {
     "name not resolved": Case(
@@ -190,7 +190,7 @@ def names(monkeypatch: pytest.MonkeyPatch) -> Iterator[Names]:
 def _each() -> Iterator[Any]:
     for case, expected in CASES.items():
         for name in expected.names:
-            # After a SOCKS proxy's refusal httpcore leaves the socket to the collector, with and without us.
+            # After a SOCKS proxy refuses, httpcore leaves the socket to the garbage collector, with and without us.
             leaves = LEAVES_SOCKETS if case.startswith("socks") and name in HTTPX else ()
             yield pytest.param(case, name, marks=leaves)
 
@@ -245,9 +245,9 @@ def test_a_setup_that_is_cancelled(name: str, when: str, names: Names, certifica
         until(lambda: _connecting(captured))
         asked.cancel()
         until(lambda: _over(captured))
-        names.told.set()
+        names.released.set()
         probe.drop()
-        # A cancelled task may hold its client for a moment more.
+        # A cancelled task may keep its client alive for a moment.
         until(lambda: gc.collect() >= 0 and not captured.ledger.snapshot().clients)
     connection, exchange = _failed(captured)
     error = "trio.Cancelled" if name.endswith("trio") else "asyncio.exceptions.CancelledError"
@@ -257,13 +257,13 @@ def test_a_setup_that_is_cancelled(name: str, when: str, names: Names, certifica
 
 @pytest.mark.parametrize("name", HTTPX)
 def test_a_lookup_that_takes_too_long(name: str, names: Names, certificates: Certificates) -> None:
-    """Only asynchronous clients have a say in how long a lookup may take."""
+    """Only asynchronous clients can limit how long a lookup may take."""
     with ways.lookup_unanswered(certificates) as cause, watch(name) as (probe, captured):
         asked = probe.begin(probe.getting(cause.url, timeout=PATIENCE))
         assert names.pondering.wait(10)
         if name in ASYNC:
             assert type(asked.exception(10)).__name__ == "ConnectTimeout"
-        names.told.set()
+        names.released.set()
         assert asked.exception(10) is not None
     connection, _ = _failed(captured)
     assert connection.error == ("ConnectTimeout" if name in ASYNC else "ConnectError")
@@ -281,7 +281,7 @@ def _over(captured: poolscope.testing.Capture) -> bool:
 
 
 def _failed(captured: poolscope.testing.Capture) -> tuple[Connection, Exchange]:
-    """The one connection and the one exchange of a failed setup, once everything they have in common is checked."""
+    """The one connection and the one exchange of a failed setup, after checking what all failures have in common."""
     (connection,), (exchange,) = captured.connections, captured.exchanges
     assert captured.ledger.connections == 0, "none was ever open"
     assert (connection.opened_at, connection.requests) == (None, 0)
@@ -310,8 +310,8 @@ def _assert_phases(name: str, connection: Connection, expected: tuple[str, ...])
             *expected[:at],
             "tls_context",
             *expected[at:],
-        )  # it checks and completes what it was given
-    if name == "aiohttp":  # it has made its contexts when it was imported
+        )  # it checks and completes its argument
+    if name == "aiohttp":  # its contexts were made when it was imported
         expected = tuple(phase for phase in expected if phase != "tls_context")
     phases = {phase: span for phase, span in connection.setup.items() if phase != "total"}
     assert tuple(phases) == expected
@@ -327,6 +327,4 @@ def _assert_phases(name: str, connection: Connection, expected: tuple[str, ...])
         at_last = span.start + span.duration
     assert at_last <= total.start + total.duration + 1e-9
     if connection.error in ("TimeoutError", "ConnectTimeout", "ReadTimeout"):
-        assert phases[expected[-1]].duration >= 0.9 * PATIENCE, (
-            "the phase that waited is the one that took long"
-        )
+        assert phases[expected[-1]].duration >= 0.9 * PATIENCE, "the phase that waited took long"

@@ -1,4 +1,4 @@
-"""Requests that are given up once their connection stands: in which phase, by what, and nothing left over."""
+"""Requests that are given up after their connection is set up: in which phase, why, and nothing left over."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from tests.truth.probes import ALL, ASYNC, URLLIB3
 from tests.truth.watching import ends, until, watch
 
 PHASES = {"writing": "sending", "waiting": "waiting", "reading": "reading"}
-"""What the exchange is at, and the snapshot's word for it."""
+"""The phase that the exchange is in, and the snapshot's word for it."""
 TIMEOUTS = {"writing": "WriteTimeout", "waiting": "ReadTimeout", "reading": "ReadTimeout"}
 PATIENCE = 0.2
 PART = b"x" * 65_536
 PARTS = 1_000
-"""So many are more than the sockets on both sides will hold."""
+"""More bytes than the socket buffers of both sides hold."""
 
 on_all = pytest.mark.parametrize("name", ALL)
 on_async = pytest.mark.parametrize("name", ASYNC)
 in_phases = pytest.mark.parametrize("phase", PHASES)
-# httpx leaves a request's body that it gave up to the garbage collector, which trio remarks upon.
+# httpx leaves the body of an abandoned request to the garbage collector, and trio warns about it.
 LEAVES = pytest.mark.filterwarnings(
     "ignore:.*async_generator object:pytest.PytestUnraisableExceptionWarning",
     "ignore:Async generator:ResourceWarning",
@@ -38,7 +38,7 @@ def body() -> Iterator[bytes]:
 
 
 def stopping_in(phase: str) -> AbstractContextManager[Scripted]:
-    """A server that goes on up to a phase and then does nothing until the client has gone."""
+    """A server that plays up to a phase and then does nothing until the client closes."""
 
     def script(server: Scripted) -> None:
         with server.accept() as peer:
@@ -46,7 +46,7 @@ def stopping_in(phase: str) -> AbstractContextManager[Scripted]:
             if phase == "reading":
                 peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\npart")
             if phase == "writing":
-                server.wait_for_test()  # what it does not read, the client cannot go on writing
+                server.wait_for_test()  # the client cannot go on writing what the server does not read
             else:
                 server.reached.set()
             peer.wait_for_close()
@@ -113,7 +113,7 @@ def _states(captured: poolscope.testing.Capture) -> list[str]:
 
 
 def _given_up(captured: poolscope.testing.Capture, phase: str) -> Exchange:
-    """The one exchange, once what does not depend on the library is checked."""
+    """The one exchange, after checking what does not depend on the library."""
     (connection,), (exchange,) = captured.connections, captured.exchanges
     assert connection.failed_phase is None
     assert (exchange.connection, exchange.request_number, exchange.reused) == (connection.id, 1, False)

@@ -1,4 +1,4 @@
-"""The judge is judged: true records pass, and every kind of falsified one is found."""
+"""The judge is judged: true records pass, and every kind of false record is found."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def evidence() -> Evidence:
 
 
 def _after(evidence: Evidence, **changes: object) -> Verdict:
-    """The verdict when the second exchange is falsified."""
+    """The verdict with the second exchange falsified."""
     connections, exchanges, log = evidence
     first, second, third = exchanges
     return judge(connections, [first, replace(second, **changes), third], log)  # type: ignore[arg-type]

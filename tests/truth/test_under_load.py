@@ -1,6 +1,6 @@
 """Truth under load: 16 to 40 exchanges in flight, and not one wrong fact about any of them.
 
-``POOLSCOPE_TRUTH=full`` runs 10,000 exchanges and more per library, and thousands through one client,
+``POOLSCOPE_TRUTH=full`` runs at least 10,000 exchanges per library, and thousands through one client,
 TLS and each kind of proxy; the default is a small part of that.
 """
 
@@ -26,7 +26,7 @@ from tests.truth.workload import NO_RESETS, STREAMS, WHOLE_ANSWERS, jobs
 FULL = os.environ.get("POOLSCOPE_TRUTH") == "full"
 PER_LIBRARY = 10_000 if FULL else 1_500
 WAVE = 500
-"""Jobs per client: httpcore loses a slot to some cancellations (encode/httpcore#1093), so none lives long."""
+"""Jobs per client: httpcore loses a slot to some cancellations (encode/httpcore#1093), so no client lives long."""
 LONG = 4_000 if FULL else 700
 SECURE = 3_000 if FULL else 200
 PROXIED = 2_000 if FULL else 150
@@ -77,7 +77,7 @@ def test_no_fact_is_wrong(driver: Driver, small_pool: bool) -> None:
 
 @on_all
 def test_one_client_that_lives_long(driver: Driver) -> None:
-    """httpx's goes without cancellations, to each of which it may lose a slot for good."""
+    """Without cancellations for httpx, which may lose a slot to each for good."""
     cancellable = driver.cancellable and driver.library != "httpx"
     with in_process() as server, poolscope.testing.capture() as captured:
         driver.run(replace(_load(driver, server.origin), jobs=jobs(LONG, cancellable, 1)))
@@ -115,7 +115,7 @@ def test_through_a_forward_proxy(driver: Driver) -> None:
     assert {connection.via for connection in captured.connections} == {"forward"}
 
 
-# aiohttp knows no SOCKS proxies.
+# aiohttp does not support SOCKS proxies.
 TUNNELS = [
     pytest.param(driver, kind, id=f"{kind}-{driver}")
     for driver in DRIVERS
@@ -146,9 +146,9 @@ def test_through_a_tunnel(driver: Driver, kind: str, certificates: Certificates)
 @pytest.mark.parametrize(
     "driver", [driver for driver in DRIVERS if driver.cancellable and driver.library != "aiohttp"], ids=str
 )
-@pytest.mark.parametrize("goes_away", [False, True], ids=["stays", "goes away"])
-def test_over_http2(driver: Driver, goes_away: bool, certificates: Certificates) -> None:
-    config = ServerConfig("http2", certificate=certificates.server, close_after=100 if goes_away else None)
+@pytest.mark.parametrize("sends_goaway", [False, True], ids=["stays", "sends goaway"])
+def test_over_http2(driver: Driver, sends_goaway: bool, certificates: Certificates) -> None:
+    config = ServerConfig("http2", certificate=certificates.server, close_after=100 if sends_goaway else None)
     with in_process(config) as server, poolscope.testing.capture() as captured:
         load = replace(_load(driver, server.origin), authority=certificates.authority, http2=True)
         driver.run(replace(load, jobs=jobs(STREAMED, False, 1, STREAMS)))
@@ -156,5 +156,5 @@ def test_over_http2(driver: Driver, goes_away: bool, certificates: Certificates)
     verdict = judge_http2.judge(captured.connections, captured.exchanges, log)
     assert not verdict.wrong, str(verdict)
     assert verdict.exchanges >= STREAMED, str(verdict)
-    assert bool(verdict.reasons["http2_goaway"]) == goes_away
+    assert bool(verdict.reasons["http2_goaway"]) == sends_goaway
     assert max(connection.requests for connection in captured.connections) >= 90

@@ -1,4 +1,4 @@
-"""Another tool has wrapped a library's close after us: the caller of a close is still seen, past the wrapper."""
+"""Another tool has wrapped a library's close after us: we still see the caller, past the wrapper."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ CALLED: list[object] = []
 
 
 def nameless(method: Any) -> Any:
-    """A closure that looks like nothing."""
+    """A closure that hides what it wraps."""
     if inspect.iscoroutinefunction(method):
 
         async def await_it(*args: Any) -> Any:
@@ -47,7 +47,7 @@ def nameless(method: Any) -> Any:
 
 
 def twice(method: Any) -> Any:
-    """Two decorators that say what they wrap, as is the habit."""
+    """Two decorators that name what they wrap, as is usual."""
     inner = functools.wraps(method)(nameless(method))
     return functools.wraps(inner)(nameless(inner))
 

@@ -1,4 +1,4 @@
-"""A probe inside a capture, and the short question the reason tests ask: how did each connection end?"""
+"""A probe inside a capture, and the question that the tests of close reasons ask: how did each connection end?"""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from tests.truth.probes import PROBES, Options, Probe
 LEAVES_SOCKETS = pytest.mark.filterwarnings(
     "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
 )
-"""httpcore leaves the socket of some setups that failed or were cancelled to the garbage collector, with and without us."""
+"""httpcore leaves the socket of some failed or cancelled setups to the garbage collector, with and without us."""
 
 End = tuple[str | None, str | None]
 
 
 @contextmanager
 def watch(name: str, **options: Any) -> Iterator[tuple[Probe, poolscope.testing.Capture]]:
-    """Build the probe's client inside a capture; it is closed at the end if the test did not."""
+    """Build the probe's client inside a capture; close it at the end if the test did not."""
     with PROBES[name]() as probe, poolscope.testing.capture() as captured:
         probe.build(Options(**options))
         yield probe, captured
@@ -31,16 +31,16 @@ def watch(name: str, **options: Any) -> Iterator[tuple[Probe, poolscope.testing.
 
 
 def ends(captured: poolscope.testing.Capture) -> list[End]:
-    """(close reason, closed by) of every connection that was open once, in the order of their opening."""
+    """(close reason, closed by) of every connection that was opened, in order of opening."""
     opened = [connection for connection in captured.connections if connection.opened_at is not None]
     return [(connection.close_reason, connection.closed_by) for connection in opened]
 
 
 def until(condition: Callable[[], Any]) -> None:
-    """Wait for another thread's move; a library has nothing to wait on."""
+    """Wait for another thread's move; a library offers no condition to wait on."""
     patience = threading.Event()
     for _ in range(1_000):
         if condition():
             return
         patience.wait(0.01)
-    raise AssertionError("it never came so far")
+    raise AssertionError("it never got this far")

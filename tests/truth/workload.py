@@ -1,4 +1,4 @@
-"""What the clients under load are asked to do: a shuffled mix of jobs, each with a path of its own."""
+"""What the clients under load do: a shuffled mix of jobs, each with its own path."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ MIX: Mix = {
 WHOLE_ANSWERS = {
     kind: share for kind, share in MIX.items() if kind[0].split("/")[1] in ("fixed", "size", "slow")
 }
-"""What comes through a forward proxy as it was sent."""
+"""Jobs that a forward proxy passes on unchanged."""
 NO_RESETS = {kind: share for kind, share in MIX.items() if kind[0] != "/reset"}
-"""What comes through a tunnel as it was sent: a reset arrives as an end."""
+"""Jobs that a tunnel passes on unchanged: a reset arrives as an end."""
 STREAMS: Mix = {
     ("/fixed", "read"): 50,
     ("/slow/4", "read"): 20,
@@ -62,11 +62,11 @@ STREAMS: Mix = {
 """What an HTTP/2 server is asked for."""
 
 CANCELLATIONS: Mix = {("/slow/20", "cancel"): 6, ("/fixed", "cancel"): 4}
-"""On top of it where tasks can be cancelled."""
+"""Added where tasks can be cancelled."""
 
 
 def jobs(count: int, cancellable: bool, seed: int, mix: Mix = MIX) -> Iterator[Job]:
-    """``count`` jobs of the mix, in an order that ``seed`` decides."""
+    """``count`` jobs of the mix, in an order that depends on ``seed``."""
     mix = mix | (CANCELLATIONS if cancellable else {})
     chance = random.Random(seed)
     kinds = chance.choices(list(mix), list(mix.values()), k=count)

@@ -1,4 +1,4 @@
-"""Small projects with tests of their own, run by a pytest of their own."""
+"""Small projects with their own tests, run by their own pytest."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ ASYNC_PLUGINS = ("pytest_asyncio.plugin", "anyio.pytest_plugin", "pytest_trio.pl
 
 
 class Outcome:
-    """What a pytest said, and how it ended."""
+    """A pytest's output, and how it ended."""
 
     def __init__(self, done: subprocess.CompletedProcess[str]) -> None:
         self.status = done.returncode
@@ -59,13 +59,13 @@ class Outcome:
 
     @property
     def section(self) -> str:
-        """What poolscope said at the end."""
+        """What poolscope printed at the end."""
         section = self.output.partition("= poolscope =")[2].partition("= short test summary info =")[0]
-        return section.replace(" (info)", "")  # what costs little beside all else that the machine does
+        return section.replace(" (info)", "")  # small beside the other load of the machine
 
 
 class Project:
-    """A folder with ``shop.py``, which builds a client for each request, and tests."""
+    """A folder with tests and ``shop.py``, which builds a client for each request."""
 
     def __init__(self, root: Path, server: Running) -> None:
         self.root = root
@@ -77,7 +77,7 @@ class Project:
         return self
 
     def pytest(self, *options: str, plugins: tuple[str, ...] = ()) -> Outcome:
-        """Run its tests with our plugin and those that it names; all that are installed here take seconds to load."""
+        """Run its tests with our plugin and the named ones; loading all plugins installed here would take seconds."""
         plain = {
             name: value for name, value in os.environ.items() if not name.startswith(("POOLSCOPE", "PYTEST"))
         }

@@ -1,4 +1,4 @@
-"""Budgets of a test: a marker for all of it, a fixture for a part of it."""
+"""Budgets of a test: a marker for the whole test, a fixture for a part of it."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_a_budget_fails_its_test_with_the_lines_and_whole_lanes(project: Project
     assert not outcome.section, "nobody asked for the session's findings"
 
 
-def test_a_budget_that_is_none_is_an_error_with_its_place(project: Project) -> None:
+def test_an_invalid_budget_is_an_error_with_its_place(project: Project) -> None:
     text = "import pytest\n\n@pytest.mark.poolscope_budget(max_connections='one')\ndef test_x():\n    pass\n"
     outcome = project.write("test_x.py", text).pytest()
     assert outcome.status == 4
@@ -76,7 +76,7 @@ def test_a_budget_that_is_none_is_an_error_with_its_place(project: Project) -> N
     assert "Traceback" not in outcome.errors + outcome.output
 
 
-def test_a_budget_of_what_cannot_be_watched_says_so(project: Project) -> None:
+def test_a_budget_says_what_cannot_be_watched(project: Project) -> None:
     text = """
 import pycurl, pytest
 
@@ -114,7 +114,7 @@ def test_nothing_is_loaded():
 """
 
 
-def test_nothing_is_loaded_for_who_does_not_ask(project: Project) -> None:
+def test_nothing_is_loaded_without_an_option(project: Project) -> None:
     outcome = project.write("test_x.py", UNASKED).pytest()
     assert (outcome.status, outcome.counts) == (0, {"passed": 1}), outcome
 

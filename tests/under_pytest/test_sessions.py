@@ -92,7 +92,7 @@ def test_tests_that_reuse_their_connections_have_no_findings(project: Project) -
     assert "no findings" in outcome.section
 
 
-def test_what_only_several_tests_together_show_fails_only_if_asked(project: Project) -> None:
+def test_findings_of_several_tests_together_fail_only_on_request(project: Project) -> None:
     project.write("test_one.py", SINGLE)
     apart = project.pytest("--poolscope-fail-on=PS101")
     assert apart.status == 0, apart
@@ -198,7 +198,7 @@ def test_ignores_and_a_baseline(project: Project, tmp_path: Path) -> None:
      ("\n\ndef test_z():\n    assert False\n", ["-x"]), ("", ["-k", "nothing_of_that_name"])],
     ids=["listed", "interrupted", "stopped", "none chosen"],
 )  # fmt: skip
-def test_a_baseline_is_not_replaced_by_a_part_of_the_tests(
+def test_a_part_of_the_tests_does_not_replace_a_baseline(
     project: Project, tmp_path: Path, more: str, options: list[str]
 ) -> None:
     kept = '{"version": 1, "accepted": []}'
@@ -218,13 +218,13 @@ def test_a_baseline_is_not_replaced_by_a_part_of_the_tests(
         "--poolscope-baseline= ",
     ],
 )
-def test_an_option_with_nothing_in_it_does_not_switch_the_gate_off(project: Project, option: str) -> None:
+def test_an_empty_option_does_not_switch_the_gate_off(project: Project, option: str) -> None:
     outcome = project.write("test_shop.py", SICK).pytest(option)
     assert outcome.status == 4
     assert f"poolscope: {option.partition('=')[0]}: " in outcome.errors
 
 
-def test_comments_of_which_one_is_not_needed(project: Project, tmp_path: Path) -> None:
+def test_comments_that_are_no_longer_needed(project: Project, tmp_path: Path) -> None:
     shop = (tmp_path / "shop.py").read_text()
     project.write("shop.py", shop.replace("timeout=10).text", "timeout=10).text  # poolscope: ignore[PS101]"))
     project.write("test_shop.py", SICK)
@@ -235,7 +235,7 @@ def test_comments_of_which_one_is_not_needed(project: Project, tmp_path: Path) -
     assert "shop.py:9: # poolscope: ignore[PS103] is no longer needed" in unneeded.section
 
 
-def test_for_the_review(project: Project, tmp_path: Path) -> None:
+def test_reports_for_the_review(project: Project, tmp_path: Path) -> None:
     project.write("test_shop.py", SICK)
     outcome = project.pytest("--poolscope-report=github", "--poolscope-report=sarif:found.sarif")
     assert outcome.status == 0, outcome
@@ -255,7 +255,7 @@ def test_for_the_review(project: Project, tmp_path: Path) -> None:
         ("--poolscope-report=pdf", "--poolscope-report: there is no report 'pdf'"),
     ],
 )
-def test_an_option_that_cannot_be_read_is_one_line(project: Project, option: str, says: str) -> None:
+def test_an_invalid_option_is_one_line(project: Project, option: str, says: str) -> None:
     outcome = project.write("test_shop.py", SICK).pytest(option)
     assert outcome.status == 4
     assert says in outcome.errors

@@ -1,7 +1,7 @@
 """`python -m tests.upstream httpx httpcore …`: each suite bare three times, then watched, then compared.
 
-Runs in a network namespace of its own: nothing leaves the machine, and the addresses that some tests
-use as a tarpit lead to one.
+Runs in its own network namespace: nothing leaves the machine, and the addresses that some tests
+use as a tarpit really lead nowhere.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ PLUGIN = Path(__file__).resolve().parent / "plugin"
 TIME_LIMIT = 1200.0
 BARE_RUNS = 3
 AT_ONCE = 2
-"""Runs side by side, each in a network of its own: the slow suites mostly wait."""
+"""Runs side by side, each in its own network: the slow suites mostly wait."""
 RECHECKS = 5
-"""How often a test that changed is run again by itself, bare and watched."""
+"""How often a changed test is repeated on its own, bare and watched."""
 
 ALONE = ("unshare", "--map-root-user", "--net")
 NETWORK = """
@@ -37,13 +37,13 @@ ip link add tarpit type veth peer name void && ip link set void up
 ip addr add 10.0.0.1/8 dev tarpit && ip link set tarpit arp off up && ip route add 240.0.0.0/4 dev tarpit
 exec "$@"
 """
-# These choose certificates, proxies and plugins, and would make the runs differ from machine to machine.
+# These choose certificates, proxies and plugins, so the runs would differ from machine to machine.
 NOT_INHERITED = ("SSL_", "REQUESTS_", "CURL_", "HTTP", "NO_PROXY", "ALL_PROXY", "PYTEST", "PYTHON", "COLUMNS")
 
 
 @dataclass
 class Run:
-    """What one run of a suite left behind."""
+    """The results of one run of a suite."""
 
     outcomes: dict[str, str]
     seen: dict[str, int]
@@ -52,7 +52,7 @@ class Run:
 
 
 def run(suite: Suite, *, watched: bool, only: tuple[str, ...] = ()) -> Run:
-    """Run the suite, or ``only`` some of its tests; RuntimeError when it could not be run at all."""
+    """Run the suite, or ``only`` some of its tests; RuntimeError if it could not run at all."""
     python, folder = environment(suite), sources(suite)
     inherited = {key: value for key, value in os.environ.items() if not key.upper().startswith(NOT_INHERITED)}
     with tempfile.TemporaryDirectory() as scratch:
@@ -98,14 +98,14 @@ def run(suite: Suite, *, watched: bool, only: tuple[str, ...] = ()) -> Run:
 
 
 def start(suite: Suite, pool: Executor) -> list[Future[Run]]:
-    """Have every run of the suite begin when ``pool`` has room for it: the watched one last."""
+    """Start every run of the suite when ``pool`` has room for it: the watched run last."""
     sources(suite)
     environment(suite)
     return [pool.submit(run, suite, watched=number == BARE_RUNS) for number in range(BARE_RUNS + 1)]
 
 
 def compare(suite: Suite, runs: list[Future[Run]]) -> bool:
-    """Print what came out of it all; False if poolscope changed anything or too little could be compared."""
+    """Print the results; False if poolscope changed anything or too little could be compared."""
     title = f"{suite.name} {suite.version}"
     *bare, watched = (future.result() for future in runs)
     for number, one in enumerate(bare, 1):
@@ -119,7 +119,7 @@ def compare(suite: Suite, runs: list[Future[Run]]) -> bool:
 def recheck(suite: Suite, verdict: Verdict) -> None:
     """Run each changed test again, bare and watched.
 
-    One that changes bare, too, was unstable and not caught at it; so was one whose change cannot be repeated.
+    A test that changes bare as well was unstable but not noticed as such; so was a test that does not change again.
     """
     for test, (before, after) in list(verdict.changed.items()):
         if ABSENT in (before, after):

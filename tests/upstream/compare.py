@@ -1,4 +1,4 @@
-"""What three bare runs and a watched one say about each other."""
+"""Compares three bare runs with a watched one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Outcomes = Mapping[str, str]
 
 ABSENT = "not run"
 UNSTABLE_ALLOWED = 0.005
-"""Above this share the comparison says too little to pass."""
+"""Above this share of unstable tests the comparison says too little to pass."""
 
 
 @dataclass
@@ -32,14 +32,14 @@ class Verdict:
         return bool(self.stable) and not self.changed and self.unstable_share <= UNSTABLE_ALLOWED
 
     def acquit(self, test: str, outcomes: Sequence[str]) -> None:
-        """Move a changed test to the unstable ones: run bare again, it changed on its own."""
+        """Move a changed test to the unstable ones: when repeated bare, it changed on its own."""
         before, watched = self.changed.pop(test)
         self.stable.pop(test, None)
         self.unstable[test] = (before, watched, *outcomes)
 
 
 def judge(bare: Sequence[Outcomes], watched: Outcomes) -> Verdict:
-    """Compare ``watched`` with every test that ended alike in all of ``bare``."""
+    """Compare ``watched`` with every test that ended the same way in all of ``bare``."""
     names = sorted({name for run in bare for name in run} | set(watched))
     verdict = Verdict(len(names), {}, {})
     for name in names:

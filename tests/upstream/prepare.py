@@ -1,4 +1,4 @@
-"""A suite's sources, and environments of their own, made once and kept outside the checkout."""
+"""A suite's sources and its environments, made once and kept outside the checkout."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CACHE = HOME / "upstream"
 
 
 def sources(suite: Suite) -> Path:
-    """The unpacked sdist, downloaded with pip if it is not there yet."""
+    """The unpacked sdist; pip downloads it if it is not there yet."""
     home = CACHE / "sources"
     folder = home / f"{suite.name}-{suite.version}"
     if not folder.is_dir():
@@ -30,7 +30,7 @@ def sources(suite: Suite) -> Path:
 
 
 def environment(suite: Suite) -> Path:
-    """The Python of a virtual environment with the suite's pinned requirements and nothing of poolscope's."""
+    """The Python of a virtual environment with the suite's pinned requirements, without poolscope."""
     return python_with(suite.requirements, CACHE / f"{suite.name}-{suite.version}")
 
 

@@ -1,6 +1,6 @@
-"""Which suites, at which version, with which test dependencies.
+"""The suites, with their versions and test dependencies.
 
-The versions of the test tools are pinned to what each suite passed with when it was released: a newer
+The versions of the test tools are pinned to those that each suite passed with when it was released: a newer
 click or trio makes some of these tests fail on their own.
 """
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Suite:
-    """One library's own tests, as its sdist has them."""
+    """One library's own tests, from its sdist."""
 
     name: str
     version: str
@@ -19,7 +19,7 @@ class Suite:
     tools: tuple[str, ...]
     arguments: tuple[str, ...] = ()
     interpreter: tuple[str, ...] = ()
-    """Options of Python's own."""
+    """Options of the Python interpreter."""
     note: str = ""
     """What a reader of the result must know."""
 

@@ -1,4 +1,4 @@
-"""The comparison itself: it must notice what changed, and not blame what was unstable before."""
+"""The comparison itself must notice what changed, and not blame tests that were unstable before."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_too_many_unstable_tests_are_not_good() -> None:
     assert not flaky(5)  # 5 of 999 is just above 0.5 %
 
 
-def test_a_test_that_changes_bare_as_well_is_acquitted() -> None:
+def test_a_test_that_changes_bare_as_well_is_not_blamed() -> None:
     verdict = judge([with_outcome("passed")] * 3, with_outcome("failed"))
     verdict.acquit("test_it", ("passed", "failed"))
     assert verdict.good

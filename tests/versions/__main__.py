@@ -16,7 +16,7 @@ PLUGIN = Path(__file__).resolve().parent / "plugin"
 
 
 def run(pins: Pins) -> bool:
-    """Run the tests in the environment of ``pins``, made first if it is not there; False if one failed."""
+    """Run the tests in the environment of ``pins``, made first if needed; False if a test failed."""
     print(f"{pins.name}: {', '.join(pins.libraries)}", flush=True)
     python = python_with((*pins.libraries, *TOOLS), HOME / "versions" / pins.name)
     began = time.monotonic()

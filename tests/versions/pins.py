@@ -1,6 +1,6 @@
-"""The oldest libraries that poolscope knows, and some between those and the newest, which `make test` takes.
+"""The oldest libraries that poolscope supports, and some between those and the newest, which `make test` uses.
 
-Each set is one environment: the libraries do not care for each other's age.
+Each set is one environment; the libraries do not depend on each other.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ TOOLS = (
     "opentelemetry-instrumentation-requests>=0.59b0",
     "opentelemetry-instrumentation-urllib3>=0.59b0",
 )
-"""What the tests themselves need."""
+"""The requirements of the tests themselves."""
 
 SETS = {
     pins.name: pins
@@ -97,4 +97,4 @@ OPENTELEMETRY = (
     _opentelemetry("1.38", "==1.38.0", "==0.59b0"),
     _opentelemetry("newest"),
 )
-"""Versions of OpenTelemetry beside which the official packages must go on as without us."""
+"""Versions of OpenTelemetry too old for us; the official packages must work as without us."""

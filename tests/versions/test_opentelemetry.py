@@ -1,6 +1,6 @@
 """``opentelemetry-instrument`` with requests, httpx and poolscope, over older and newer versions of OpenTelemetry.
 
-Each version is an environment of its own, made from the registry once and kept outside of the checkout.
+Each version has its own environment, made from the registry once and kept outside the checkout.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ with requests.Session() as session:
 
 
 class Output(NamedTuple):
-    """What a run wrote, by the console exporters and on stderr."""
+    """The output of a run, by the console exporters and on stderr."""
 
     spans: list[dict[str, Any]]
     signals: str
     errors: str
 
     def official(self) -> list[tuple[str, str, Any]]:
-        """Name, method and URL of every request's span, as the official packages' attributes have it."""
+        """Name, method and URL of every request's span, from the official packages' attributes."""
         return sorted(
             (span["name"], span["attributes"]["http.method"], span["attributes"]["http.url"])
             for span in self.spans
@@ -56,7 +56,7 @@ class Output(NamedTuple):
         )
 
     def of_poolscope(self) -> list[dict[str, Any]]:
-        """The requests' spans that have the connection's facts."""
+        """The requests' spans that have facts about the connection."""
         return [
             span
             for span in self.spans
@@ -72,7 +72,7 @@ def server() -> Iterator[Running]:
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """poolscope as a wheel has it, with its entry points and extras; for PYTHONPATH."""
+    """poolscope as in a wheel, with its entry points and extras; for PYTHONPATH."""
     folder = tmp_path_factory.mktemp("wheel")
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "install", "--no-deps"]
     subprocess.run([*pip, "--target", folder, HOUSE], check=True)
@@ -93,7 +93,7 @@ def python(request: pytest.FixtureRequest) -> Path:
 
 @pytest.fixture
 def works(request: pytest.FixtureRequest) -> bool:
-    """Whether this version is one of those that signals need."""
+    """Whether our signals support this version."""
     return request.node.callspec.params["python"].name not in TOO_OLD
 
 
@@ -111,7 +111,7 @@ def run(python: Path, wheel: str, code: str, url: str, *starter: str, **env: str
 
 
 def objects(text: str) -> Iterator[dict[str, Any]]:
-    """The spans among the JSON objects that the console exporters print one behind the other."""
+    """The spans among the JSON objects that the console exporters print one after the other."""
     decoder, place = json.JSONDecoder(), 0
     while place < len(text):
         found, place = decoder.raw_decode(text, place)
@@ -120,20 +120,20 @@ def objects(text: str) -> Iterator[dict[str, Any]]:
         place += len(text[place:]) - len(text[place:].lstrip())
 
 
-def test_the_official_spans_are_all_there(python: Path, wheel: str, server: Running, works: bool) -> None:
+def test_all_official_spans_are_there(python: Path, wheel: str, server: Running, works: bool) -> None:
     instrument = str(python.parent / "opentelemetry-instrument")
     url = server.url("/fixed/")
     without = run(python, wheel, PROGRAM, url, instrument, OTEL_PYTHON_DISABLED_INSTRUMENTATIONS="poolscope")
     assert len(without.official()) == 4
-    told = run(python, wheel, PROGRAM, url, instrument)
-    assert told.official() == without.official()
-    assert len(told.of_poolscope()) == (4 if works else 0)
-    assert ("poolscope.connections.opened" in told.signals) == works
-    assert ("poolscope.connection.closed" in told.signals) == works, "an event"
+    observed = run(python, wheel, PROGRAM, url, instrument)
+    assert observed.official() == without.official()
+    assert len(observed.of_poolscope()) == (4 if works else 0)
+    assert ("poolscope.connections.opened" in observed.signals) == works
+    assert ("poolscope.connection.closed" in observed.signals) == works, "an event"
     if works:
-        assert told.errors == without.errors
+        assert observed.errors == without.errors
     else:
-        new = set(told.errors.splitlines()) - set(without.errors.splitlines())
+        new = set(observed.errors.splitlines()) - set(without.errors.splitlines())
         assert [line.startswith("poolscope: no OpenTelemetry signals: ") for line in new] == [True]
 
 
@@ -148,6 +148,6 @@ def test_doctor_says_what_fits(python: Path, wheel: str, works: bool) -> None:
     done = subprocess.run(
         command, env={**os.environ, "PYTHONPATH": wheel}, capture_output=True, text=True, check=False
     )
-    told = json.loads(done.stdout)["opentelemetry"]
-    assert told["api"] == told["sdk"]
-    assert (told["note"] is None) == works
+    versions = json.loads(done.stdout)["opentelemetry"]
+    assert versions["api"] == versions["sdk"]
+    assert (versions["note"] is None) == works

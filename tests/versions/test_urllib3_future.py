@@ -1,6 +1,6 @@
-"""urllib3-future in urllib3's place, as `pip install niquests` puts it there: programs run as before, and one line says so.
+"""urllib3-future replaces urllib3, as after `pip install niquests`: programs run as before, and one line says so.
 
-The environment is made from the registry once and kept outside of the checkout.
+The environment is made from the registry once and kept outside the checkout.
 """
 
 from __future__ import annotations
@@ -84,9 +84,7 @@ def test_a_program_runs_as_before(python: Path, server: Running, tmp_path: Path)
     assert sum(record["type"] == "exchange" for record in kept) == 1
 
 
-def test_a_process_in_which_nothing_else_runs_says_why_it_is_empty(
-    python: Path, server: Running, tmp_path: Path
-) -> None:
+def test_an_empty_report_says_why_it_is_empty(python: Path, server: Running, tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     program.write_text("import sys, requests\nrequests.get(sys.argv[1])")
     run = finish(python, "-m", "poolscope", "run", program, server.url("/fixed/1"))

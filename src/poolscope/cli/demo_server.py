@@ -51,7 +51,7 @@ class Server:
                 while (path := _read_request(lines)) is not None:
                     if not self._answer(connection, path):
                         return
-        except OSError:  # a client that goes away is what some examples are about
+        except OSError:  # some examples are about clients that disconnect
             return
 
     def _answer(self, connection: socket.socket, path: str) -> bool:

@@ -88,7 +88,7 @@ class Prometheus:
         except Empty:
             raise PrometheusError(f"no answer from {self.url} within {self._patience:g} s in total") from None
         if isinstance(answer, Exception):
-            raise self._told(answer) from None
+            raise self._in_words(answer) from None
         if len(answer) > LARGEST_ANSWER:
             raise PrometheusError(f"{self.url} answered with more than {LARGEST_ANSWER:,} bytes")
         return answer
@@ -101,7 +101,7 @@ class Prometheus:
         except Exception as error:
             done.put(error)
 
-    def _told(self, error: Exception) -> Exception:
+    def _in_words(self, error: Exception) -> Exception:
         if isinstance(error, urllib.error.HTTPError):
             error.close()
             return PrometheusError(

@@ -1,4 +1,4 @@
-"""Since when things are ours to tell of."""
+"""Which things began after us, so that we report them."""
 
 from __future__ import annotations
 

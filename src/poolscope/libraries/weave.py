@@ -118,7 +118,7 @@ def _ending(call: str, point: Point, at: Original, once: bool) -> Iterator[str]:
 
 
 def _called(at: Original) -> Iterator[str]:
-    """The original call, of which nothing is to be seen."""
+    """The original call, unobserved."""
     yield "try:"
     yield f"    return {'await ' if at.mode == 'async' else ''}{at.call}"
     yield "except BaseException as _ps_error:"

@@ -27,7 +27,7 @@ class Watch:
     """Examines snapshots, and remembers which pools it has reported."""
 
     def __init__(self) -> None:
-        self._told: set[int | None] = set()
+        self._reported: set[int | None] = set()
 
     def look(self, snapshot: Snapshot) -> str | None:
         """The text about a long wait that has not been reported yet."""
@@ -35,13 +35,13 @@ class Watch:
         connecting = {c.opened_by for c in snapshot.connections if c.state == "connecting"}
         for waiter in snapshot.waiters:
             if (
-                waiter.pool in self._told
+                waiter.pool in self._reported
                 or waiter.exchange in connecting
                 or not _is_full(waiter.pool, snapshot)
             ):
                 continue
             if waiter.waited > LONG:
-                self._told.add(waiter.pool)
+                self._reported.add(waiter.pool)
                 return describe(waiter, snapshot)
         return None
 

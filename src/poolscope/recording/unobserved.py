@@ -8,7 +8,7 @@ from typing import Final
 from poolscope.libraries import urllib3_future
 
 NOT_OBSERVED: Final = ("pycurl", "niquests", "curl_cffi", "grpc")
-"""Those that have pools of their own."""
+"""Clients with their own pools."""
 _EXPORTERS: Final = "opentelemetry.exporter."
 
 

@@ -115,7 +115,7 @@ class Signals:
         self.tell_progress: Callable[[float, float], None] | None = None
         """Makes the ledger report requests in progress, given the time and how many seconds they must have taken."""
         self._finding_traces = FindingTraces()
-        self._told: dict[tuple[Any, ...], int] = {}
+        self._reported: dict[tuple[Any, ...], int] = {}
         self._unasked = 0
         self._logger_provider = logger_provider
         self._exit_registered = False
@@ -203,10 +203,10 @@ class Signals:
 
     def _tell(self, finding: records.Finding) -> None:
         key = (finding.code, finding.origin, finding.call_site, finding.sdk_call_site)
-        before = self._told.get(key)
+        before = self._reported.get(key)
         # Once when it is recognised, then each time it has doubled: a finding is a habit, not an occurrence.
         if before is None or finding.count >= 2 * before:
-            self._told[key] = finding.count
+            self._reported[key] = finding.count
             self.totals.found(finding, first=before is None, span=self._finding_traces.of(finding))
 
     def settle(self) -> None:
@@ -244,7 +244,7 @@ class Signals:
     def _after_fork(self) -> None:
         self.totals.reset()
         self.metrics.after_fork()
-        self._told.clear()
+        self._reported.clear()
         self._finding_traces.forget()
 
 

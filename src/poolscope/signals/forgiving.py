@@ -13,7 +13,7 @@ GIVEN_UP_AT: Final = 3
 
 
 class Patience:
-    """Three failures within a minute, and it is not tried again until the first of them is a minute ago."""
+    """After three failures within a minute, it is left alone until a minute after the first of them."""
 
     __slots__ = ("name", "recent")
 

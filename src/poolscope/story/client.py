@@ -54,7 +54,7 @@ class ClientFacts:
         return self.sheet
 
     def observed_by_itself(self) -> None:
-        """It was chosen to be observed: instrumenting everything, or no longer, does not change that."""
+        """It was chosen to be observed, which `instrument()` and `uninstrument()` do not change."""
         if self.era != SIGHT.own:
             unbroken = self.era.goes_on
             self.era = SIGHT.own

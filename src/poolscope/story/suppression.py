@@ -1,7 +1,7 @@
 """Whether OpenTelemetry suppresses instrumentation here, as exporters do around their own requests.
 
-Asked in the sense of ``opentelemetry.instrumentation.utils.is_instrumentation_enabled()``. Suppression of
-Suppressed HTTP instrumentation alone only decides who owns the request's span, never whether to observe.
+Asked in the sense of ``opentelemetry.instrumentation.utils.is_instrumentation_enabled()``. Suppressed
+HTTP instrumentation alone only decides who owns the request's span, never whether to observe.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""Whole programs, written without sight of the rules: what people run in production, and sick ones with a twist.
+"""Whole programs, written without looking at the rules: what people run in production, and sick ones with a twist.
 
 Each is a script that finds its servers in the environment (`tests/findings/test_programs.py` starts them):
 
-- ``healthy``: no warning, and nothing untrue as information
-- ``sick``: the line that a reader of the program would expect to be named ends with ``# here``; any of several with
+- ``healthy``: no warning, and no untrue information
+- ``sick``: the line that a reader would expect to be named ends with ``# here``; if there are several, each ends with
   ``# or here``
 
-Where a rule and a program disagreed, either the rule was mended, or the program says in a comment what is not so healthy
+Where a rule and a program disagreed, either the rule was fixed, or a comment in the program says what is not so healthy
 about it.
 """

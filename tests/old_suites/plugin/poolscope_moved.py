@@ -1,4 +1,4 @@
-"""A pytest plugin for old tests: what they import by its old name is there, under the name that README.md has for it."""
+"""A pytest plugin for old tests: makes each old name importable, as the name that README.md gives for it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ROW = re.compile(r"^\| `(poolscope[\w.]+)` \| `(poolscope[\w.]+|–)` \|$", re.M
 
 
 def _named(name: str) -> Any:
-    """The module of that name, or what a module has under it; None for a dash."""
+    """The module of that name, or the object in a module; None for a dash."""
     if name == "–":
         return None
     try:
@@ -25,7 +25,7 @@ def _named(name: str) -> Any:
 
 
 def _module(name: str) -> ModuleType:
-    """The module of that name, made if it has gone, and the packages around it as well."""
+    """The module of that name, created if it no longer exists, with the packages around it."""
     if name not in sys.modules:
         try:
             return importlib.import_module(name)

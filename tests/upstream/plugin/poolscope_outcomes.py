@@ -1,6 +1,6 @@
-"""A pytest plugin for the suites' own environments: keeps each test's outcome, with or without poolscope.
+"""A pytest plugin for the suites' own environments: records each test's outcome, with or without poolscope.
 
-Loaded with ``-p`` before any conftest, so that the hooks are in before a suite imports its library.
+Loaded with ``-p`` before any conftest, so that the hooks are installed before a suite imports its library.
 """
 
 from __future__ import annotations

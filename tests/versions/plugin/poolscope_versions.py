@@ -1,6 +1,6 @@
 """A pytest plugin for the environments with old libraries: what those cannot do, and why.
 
-Every entry must match a test, so that none of them outlives what it was made for.
+Every entry must match a test, so that no entry outlives its reason.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import pytest
 
 
 class Cannot(NamedTuple):
-    """Tests that say nothing about a library before a version."""
+    """Tests of something that a library cannot do before a version."""
 
     tests: str
-    """A regular expression that is searched for in the test's id."""
+    """A regular expression to search for in the test's id."""
     library: str
     before: tuple[int, ...]
     because: str
@@ -46,7 +46,7 @@ CANNOT = (
         r"test_aiohttp\.py::test_a_wait_that_is_given_up",
         "aiohttp",
         (3, 11),
-        "the time limit of a wait lies around the connector, which is only cancelled",
+        "the time limit of a wait is outside the connector, which is only cancelled",
     ),
     Cannot(
         r"test_aiohttp\.py::test_an_answer_that_comes_before_the_request_was_written",
@@ -56,7 +56,7 @@ CANNOT = (
     ),
 )
 UNCLOSED_BEFORE = (1, 26, 16)
-"""Up to here urllib3 leaves the sockets of a forgotten pool to the garbage collector, which warns of them."""
+"""Before this version urllib3 leaves the sockets of a forgotten pool to the garbage collector, which warns of them."""
 
 
 def installed(library: str) -> tuple[int, ...]:

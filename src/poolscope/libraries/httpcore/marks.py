@@ -132,7 +132,7 @@ class StreamLeash:
         return type(None), ()
 
     def holds_nothing(self) -> None:
-        """Nothing is to be said when it goes."""
+        """Empty it, so that nothing is reported when it is collected."""
         self.wire = self.sheet = None
 
     @property
@@ -169,7 +169,7 @@ class AnswerLeash:
         return type(None), ()
 
     def holds_nothing(self) -> None:
-        """Nothing is to be said when it goes."""
+        """Empty it, so that nothing is reported when it is collected."""
         self.exchange = self.inner = None
 
     def __del__(self) -> None:

@@ -1,4 +1,4 @@
-// The payload: unpacked, its columns laid out as typed arrays, times counted from the start of the run.
+// The payload: unpacked, its columns as typed arrays, with times from the start of the run.
 
 const NONE = 0xffffffff;
 const FLAG = { reused: 1, joined: 2, fresh: 4, cut: 8, inProgress: 16 };
@@ -41,7 +41,7 @@ function fromZero(times, zero) {
   for (let row = 0; row < times.length; row++) times[row] -= zero;
 }
 
-/** What several parts of the page need: where each bar begins and ends, the run's end, and what is trouble. */
+/** What several parts of the page need: where each bar begins and ends, the end of the run, and what is trouble. */
 function finished(data) {
   const { connections, exchanges, facts } = data;
   data.lanes = connections.lane.length;
@@ -65,7 +65,7 @@ function finished(data) {
   return data;
 }
 
-/** When something was seen first: a long start-up without connections is left out of the first view. */
+/** When something was first seen, so that the first view leaves out a long start-up without connections. */
 function beginning(data) {
   let first = data.end;
   for (let lane = 0; lane < data.lanes; lane++) if (laneStart(data, lane) < first) first = laneStart(data, lane);
@@ -73,7 +73,7 @@ function beginning(data) {
   return first;
 }
 
-/** A bar begins when its connection was there: after the wait and, for the first, after the setup. */
+/** A bar begins when its request had a connection: after the wait and, on a new connection, after the setup. */
 function setBar(data, row) {
   const { connections, exchanges } = data;
   const lane = data.rowOf.get(exchanges.lane[row]);
@@ -94,7 +94,7 @@ function setBar(data, row) {
   data.bad[row] = exchanges.error[row] !== NONE || badStatus(exchanges.status[row]) ? 1 : 0;
 }
 
-/** Without streams a connection serves one request at a time, and its records come in that order: until it was free, the next one was waiting. */
+/** Without streams a connection serves one request at a time, in the order of its records: the next one waits until it is free. */
 function oneByOne(data, row, free) {
   const lane = data.laneOf[row];
   if (lane < 0 || data.exchanges.stream[row] !== NONE || data.exchanges.number[row] === NONE) return;
@@ -115,7 +115,7 @@ function laneName(data, lane) {
 
 const laneTrouble = (data, lane) => data.connections.troubled[lane] === 1;
 
-/** Where a lane is seen first: client, setup, or when it was found open. */
+/** The start of a lane: building its client, its setup, or when the connection was found open. */
 function laneStart(data, lane) {
   const { built_at, setup_at, opened_at } = data.connections;
   for (const column of [built_at, setup_at, opened_at]) if (!Number.isNaN(column[lane])) return column[lane];

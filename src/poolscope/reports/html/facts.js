@@ -1,4 +1,4 @@
-// The facts in words: of the run, of a finding, of one connection, of one request.
+// The facts in words: about the run, a finding, a connection, a request.
 
 function tiles(facts) {
   const sums = facts.totals;
@@ -42,7 +42,7 @@ function partsOf(finding) {
 
 const pair = (name, value, className) => [h("dt", { className }, name), h("dd", { className }, value)];
 
-/** The fix with its file names shortened as everywhere. */
+/** The fix, with file names shortened as everywhere. */
 function fixText(finding, base) {
   let words = finding.fix;
   for (const site of [finding.site, finding.sdk]) if (site) words = words.replaceAll(site[0], short(site[0], base));
@@ -57,7 +57,7 @@ function source(facts, site) {
     lines.map((line, at) => h(first + at === site[1] ? "mark" : "span", {}, `${String(first + at).padStart(5)}  ${line}\n`)));
 }
 
-/** A group's heading on the lanes. */
+/** The heading of a group of lanes. */
 function heading(data, entry, findings, go, unfold) {
   const { facts } = data;
   const { group } = entry;

@@ -1,4 +1,4 @@
-// Which lanes are shown, in what order and how high; which bars lie on which track of a lane.
+// Which lanes are shown, in what order and how high, and which bars are on which track of a lane.
 
 const HEADING = 54;
 const LANE = 20;
@@ -6,7 +6,7 @@ const TRACK = 12;
 const DEEPEST = 8;
 const FOLDED = 12;
 
-/** What the filters ask for; empty strings ask for nothing. */
+/** The values of the filters; an empty string filters nothing. */
 const everything = () => ({ origin: "", line: "", reason: "", text: "", trouble: false, finding: null });
 
 /** Bars of one height on one lane, by start. */
@@ -24,12 +24,12 @@ class Track {
     this.ends = null;
   }
 
-  /** Those that pass a test, kept for the next frame under a name. */
+  /** The bars that pass a test, kept for the next frame under a name. */
   only(name, test) {
     return (this.sorts[name] ??= this.rows.filter(test));
   }
 
-  /** The place of the first of `rows` that may end after a time. */
+  /** The index of the first of `rows` that may end after a time. */
   firstAfter(time, rows = this.rows) {
     if (this.crowded && rows === this.rows) return search(this.reach(), time);
     return search(rows, time, this.data.to);
@@ -45,7 +45,7 @@ class Track {
   }
 }
 
-/** The first place with a value (or a value in its row) not before `time`. */
+/** The index of the first value (or first row's value) that is not before `time`. */
 function search(list, time, values = null) {
   let low = 0;
   let high = list.length;
@@ -66,7 +66,7 @@ class Layout {
     this.setTracks();
   }
 
-  /** Requests sorted by lane, track and start: `order[first[t]] … order[first[t + 1] - 1]` lie on track t. */
+  /** Requests sorted by lane, track and start: `order[first[t]] … order[first[t + 1] - 1]` are on track t. */
   setTracks() {
     const { data } = this;
     const lanes = data.lanes + data.facts.groups.length;
@@ -81,7 +81,7 @@ class Layout {
     this.tracks = tracks;
   }
 
-  /** Requests sorted by lane: counted first, then each put into its place. */
+  /** Requests sorted by lane: counted first, then each put in its place. */
   byLane(lanes) {
     const { data } = this;
     const { group } = data.exchanges;
@@ -95,7 +95,7 @@ class Layout {
     return { order, first };
   }
 
-  /** Bars that overlap lie below each other: streams of HTTP/2, requests that got no connection. */
+  /** Bars that overlap are drawn below each other: streams of HTTP/2, requests that got no connection. */
   stacked(rows) {
     const { from, to } = this.data;
     if (rows.length > 1) rows.sort((a, b) => from[a] - from[b]);
@@ -173,7 +173,7 @@ class Layout {
     return !filter.trouble || used || laneTrouble(data, lane);
   }
 
-  /** Groups by what they lost, those with a finding first; then lanes by their start, each at its height. */
+  /** Groups by the time they lost, those with a finding first; in a group, lanes by their start, with their heights. */
   place(groups) {
     const { data } = this;
     const start = (lane) => laneStart(data, lane) || 0;
@@ -200,7 +200,7 @@ class Layout {
     this.connections = groups.flatMap((group) => group.lanes);
   }
 
-  /** Of many lanes the first, the last, and some that are in trouble. */
+  /** If there are many lanes: the first, the last, and some in trouble. */
   folded(lanes) {
     if (lanes.length <= FOLDED) return lanes;
     const bad = lanes.filter((lane) => laneTrouble(this.data, lane)).slice(0, FOLDED / 3);
@@ -229,7 +229,7 @@ const lineOf = (group) => (group.site ?? group.sdk ?? [group.kind, ""]).slice(0,
 const reasonOf = (data, lane) => text(data, data.connections.close_reason[lane]) ?? (data.connections.failed_phase[lane] === NONE ? "still_open" : "setup_failed");
 const lost = (group) => (group.sums ? group.sums.setup + group.sums.construction + group.sums.wait_time : 0);
 
-/** The groups that a finding is about: of clients built at its line, else with requests sent by it, else of its server. */
+/** The groups of a finding: those with clients built at its line, else with requests sent by it, else of its server. */
 function concerned(data, finding) {
   const { groups } = data.facts;
   const all = groups.map((_, at) => at).filter((at) => finding.origin === null || groups[at].origin === finding.origin);

@@ -1,4 +1,4 @@
-// The page comes together.
+// Puts the page together.
 
 const LEGEND = [
   ["build", "building the client"], ["setup", "setup"], ["await", "awaiting the answer"], ["read", "reading it"],
@@ -34,7 +34,7 @@ class Pages {
     this.tell(null);
   }
 
-  /** The first findings as cards; the others when asked for. */
+  /** The first findings as cards; the others on request. */
   cards(most) {
     const { facts } = this.data;
     const all = facts.findings.map((finding, at) => card(facts, finding, at, () => this.showFinding(at)));
@@ -174,7 +174,7 @@ function choices(select, all, options) {
   select.replaceChildren(h("option", { value: "" }, all), ...options.map(([value, name]) => h("option", { value }, name)));
 }
 
-/** Light, dark, or what the system says. */
+/** Light, dark, or the system's choice. */
 function theme(repaint) {
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const root = document.documentElement;

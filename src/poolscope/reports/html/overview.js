@@ -1,4 +1,4 @@
-// The whole run in one strip, stacked: what was being built and set up, what was in flight, what lay idle.
+// The whole run in one strip, stacked: connections being built and set up, in use, and idle.
 
 class Overview {
   constructor(canvas, axis, show) {
@@ -27,7 +27,7 @@ class Overview {
     return ((x - GUTTER) / (this.painter.width - GUTTER)) * this.data.end;
   }
 
-  /** The strip is drawn once for a width, a theme and a choice of lanes; the window over it each time. */
+  /** The strip is drawn once per width, theme and choice of lanes; the window over it each time. */
   prepare(layout, width) {
     this.data = layout.data;
     this.painter.fit(width, 46);

@@ -1,4 +1,4 @@
-// Lanes on a canvas. Only what is in view is drawn, and of bars that share a pixel only one.
+// Lanes on a canvas. Only what is in view is drawn, and only one of several bars that share a pixel.
 
 const GUTTER = 112;
 const BAR = 12;
@@ -18,7 +18,7 @@ class Painter {
     this.hatch = hatched(this.colors.wait);
   }
 
-  /** Make the canvas as large as it is shown, in the screen's own pixels. */
+  /** Make the canvas as large as it is displayed, in the screen's own pixels. */
   fit(width, height) {
     const ratio = window.devicePixelRatio || 1;
     const [w, h] = [Math.round(width * ratio), Math.round(height * ratio)];
@@ -89,7 +89,7 @@ class Painter {
     if (chosen && chosen.lane === lane && chosen.request >= 0) this.outline(tracks, chosen.request, y);
   }
 
-  /** Its life as a line, and what it cost before it could be used. */
+  /** A connection's life as a line, and its cost before it could be used. */
   connection(lane, y) {
     const { connections, end } = this.data;
     const opened = connections.opened_at[lane];
@@ -107,7 +107,7 @@ class Painter {
     }
   }
 
-  /** Bars of one track. What failed is drawn again on top: a shared pixel must show it. */
+  /** The bars of one track. Failures are drawn again on top, because a shared pixel must show them. */
   track(track, y, alone, lane) {
     const { exchanges } = this.data;
     const waits = track.only("waits", (row) => exchanges.waited[row] >= WAITED);
@@ -118,7 +118,7 @@ class Painter {
     if (alone && lane < this.data.lanes) this.gaps(track, y);
   }
 
-  /** Call `draw` for the bars in view, one for each pixel. */
+  /** Call `draw` for the bars in view, one per pixel. */
   each(track, rows, starts, draw) {
     const { view, data } = this;
     const pixel = 1 / this.scale;
@@ -168,7 +168,7 @@ class Painter {
     return width > 90 ? `${label} · ${duration(this.data.to[row] - this.data.from[row])}` : label;
   }
 
-  /** How long nothing happened, where there is room to say so. */
+  /** The length of an idle time, if there is room for it. */
   gaps(track, y) {
     const { data, view } = this;
     const { rows } = track;
@@ -194,7 +194,7 @@ class Painter {
     context.fillText(label, (left + right - width) / 2, y + LANE / 2);
   }
 
-  /** How it ended. */
+  /** How a connection ended. */
   end(lane, y) {
     const { connections, end } = this.data;
     const { context, colors } = this;
@@ -254,7 +254,7 @@ function hatched(color) {
   return context.createPattern(tile, "repeat");
 }
 
-/** Round times in view, about one for each hundred pixels. */
+/** Round times in view, about one per hundred pixels. */
 function ticks(view, width) {
   const rough = ((view.to - view.from) * 110) / Math.max(110, width);
   const power = 10 ** Math.floor(Math.log10(rough));

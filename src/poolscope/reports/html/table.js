@@ -2,7 +2,7 @@
 
 const PAGE = 100;
 
-/** Title, how a cell reads, what it is sorted by, and whether it is a number. */
+/** Title, text of a cell, sort key, and whether it is a number. */
 function requestColumns(data) {
   const { exchanges: e, connections: c } = data;
   const time = (title, of) => [title, (row) => exact(of(row)), of, true];

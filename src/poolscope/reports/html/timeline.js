@@ -1,4 +1,4 @@
-// The lanes under the pointer and the keys: moving, zooming, choosing.
+// Moving, zooming and choosing on the lanes, by pointer and keys.
 
 class Timeline {
   constructor(data, layout, texts) {
@@ -29,7 +29,7 @@ class Timeline {
     $("zoom-all").onclick = () => this.all();
   }
 
-  /** New lanes after a filter: their headings, their room. */
+  /** Show the lanes that a filter leaves: their headings, their room. */
   lay(headings) {
     $("headings").replaceChildren(...headings);
     this.layout.groups.forEach((group, at) => (headings[at].style.top = `${group.y}px`));
@@ -81,7 +81,7 @@ class Timeline {
     this.draw();
   }
 
-  /** All that happened, with room for the last reason. */
+  /** The whole run, with room for the last close reason. */
   whole() {
     const { begin, end } = this.data;
     const span = Math.max(1, end - begin);
@@ -134,7 +134,7 @@ class Timeline {
     this.choose(this.at(event.offsetX, event.offsetY));
   }
 
-  /** The lane under a point, and the request on it if there is one. */
+  /** The lane at a point, and the request on it if there is one. */
   at(x, y) {
     const deep = y + $("scroller").scrollTop;
     const found = this.layout.rows[this.layout.rowAt(deep)];

@@ -1,5 +1,5 @@
 "use strict";
-// How the page writes numbers, and how it makes elements: text is only ever text.
+// How the page writes numbers and makes elements: text stays text and is never parsed as HTML.
 
 const $ = (id) => document.getElementById(id);
 
@@ -27,7 +27,7 @@ function duration(micros) {
   return `${number(Math.round(micros / 1e6))} s`;
 }
 
-/** Seconds as the records have them. */
+/** Seconds, as in the records. */
 const seconds = (value) => (value === null || value === undefined ? DASH : duration(value * 1e6));
 
 /** Milliseconds to the microsecond, for tables. */
@@ -47,7 +47,7 @@ function share(part, whole) {
 
 const INSTALLED = /.*\/(?:site-packages|dist-packages|lib\/python\d+\.\d+(?!\/site-|\/dist-))\//;
 
-/** A file's name without what all of them share. */
+/** A file's name without the folders that all of them share. */
 function short(file, base) {
   const found = INSTALLED.exec(file.replaceAll("\\", "/"));
   if (found) return file.slice(found[0].length);

@@ -1,4 +1,4 @@
-"""A monitor that must see each certificate and each accept anew: requests.get with Connection: close, on a list of hosts."""
+"""A monitor that needs a new connection each time, to see each certificate: requests.get with Connection: close."""
 
 import os
 import time

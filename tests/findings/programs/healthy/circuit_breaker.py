@@ -1,4 +1,4 @@
-"""A circuit breaker in front of a server that says 503: it stops asking for a while."""
+"""A circuit breaker in front of a server that answers 503: it stops calling for a while."""
 
 import os
 import time

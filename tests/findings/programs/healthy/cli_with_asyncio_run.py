@@ -1,4 +1,4 @@
-"""A command-line tool: each command is one asyncio.run with a client of its own; the user ran two."""
+"""A command-line tool: each command is one asyncio.run with its own client; the user ran two."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""A worker that gets SIGTERM: it finishes what is under way, closes its client, and leaves with 0."""
+"""A worker that gets SIGTERM: it finishes its requests, closes its client, and exits with 0."""
 
 import asyncio
 import os

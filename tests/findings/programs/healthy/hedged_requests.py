@@ -1,4 +1,4 @@
-"""Hedging: where an answer is late, the same request is sent a second time; the slower of the two is cancelled."""
+"""Hedging: if an answer is late, the same request is sent again, and the slower of the two is cancelled."""
 
 import asyncio
 import os

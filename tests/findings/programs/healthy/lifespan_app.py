@@ -38,7 +38,7 @@ async def order(number: int, client: Client) -> dict[str, int]:
 
 
 async def main() -> None:
-    """What an ASGI server and its visitors do."""
+    """What an ASGI server and its clients do."""
     async with app.router.lifespan_context(app) as state:
 
         async def with_state(scope, receive, send):

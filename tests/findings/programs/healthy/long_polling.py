@@ -1,4 +1,4 @@
-"""Long polling with aiohttp: the server answers late, or the client's own time is up and it asks again."""
+"""Long polling with aiohttp: the server answers late, or the client times out and asks again."""
 
 import asyncio
 import os
@@ -9,7 +9,7 @@ URL = os.environ["URL"]
 
 
 class Updates:
-    """An async iterator over what the server has to say."""
+    """An async iterator over the server's messages."""
 
     def __init__(self, session: aiohttp.ClientSession, polls: int) -> None:
         self.session, self.left, self.offset = session, polls, 0

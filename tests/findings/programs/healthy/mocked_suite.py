@@ -1,4 +1,4 @@
-"""A test suite with a client per test: MockTransport, respx, responses and requests-mock, nothing on a socket."""
+"""A test suite with a client per test: MockTransport, respx, responses and requests-mock, without any socket."""
 
 import httpx
 import requests

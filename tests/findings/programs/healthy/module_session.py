@@ -1,4 +1,4 @@
-"""A module-level session that nobody closes: it lives as long as the process."""
+"""A module-level session that is never closed: it lives as long as the process."""
 
 import os
 from functools import partial

@@ -1,4 +1,4 @@
-"""A deadline that is missed now and then: one slow answer in twenty; the call falls back to a default."""
+"""A deadline that is missed now and then: one answer in twenty is slow, and the call falls back to a default."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""A partner whose server ends each connection: HTTP/1.0 or `Connection: close`. The client cannot help it."""
+"""A partner's server closes each connection: HTTP/1.0 or `Connection: close`. The client cannot change that."""
 
 import os
 

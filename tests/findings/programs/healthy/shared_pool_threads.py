@@ -1,4 +1,4 @@
-"""A thread pool over one session whose adapter's pool is as big as the thread pool."""
+"""A thread pool over one session; the pool of its adapter is as big as the thread pool."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor, as_completed

@@ -1,4 +1,4 @@
-"""An event stream read as an async generator, closed when the listener has seen enough."""
+"""An event stream, read as an async generator and closed when the listener has seen enough."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""Downloads files in pieces to disk, each read to its end, over one session."""
+"""Downloads files to disk in pieces, each read to its end, over one session."""
 
 import hashlib
 import os

@@ -1,4 +1,4 @@
-"""A thread pool whose threads have one session each (sessions are not promised to be thread-safe)."""
+"""A thread pool with one session per thread (sessions are not promised to be thread-safe)."""
 
 import os
 import threading

@@ -1,4 +1,4 @@
-"""A script that asks for a token and then for a report: two calls of the module's functions."""
+"""A script that requests a token and then a report: two calls of the module's functions."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""A load test: every simulated user has a session of its own with its own cookies, as real users have."""
+"""A load test: every simulated user has its own session with its own cookies, as real users have."""
 
 import os
 import random

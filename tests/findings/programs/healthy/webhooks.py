@@ -1,4 +1,4 @@
-"""Delivers webhooks to many hosts, each host seldom, with one AsyncClient and a bounded number in flight."""
+"""Delivers webhooks to many hosts, to each of them rarely, with one AsyncClient and a bounded number in flight."""
 
 import asyncio
 import os

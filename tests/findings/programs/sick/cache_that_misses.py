@@ -1,4 +1,4 @@
-"""A client cache whose key has the request's number in it: it never hits, and it keeps every client open."""
+"""A client cache with the request's number in its key: it never hits, and keeps every client open."""
 
 import os
 from functools import cache

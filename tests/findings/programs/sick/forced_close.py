@@ -1,4 +1,4 @@
-"""A shared aiohttp session, and force_close=True that somebody copied from an answer on the web."""
+"""A shared aiohttp session with force_close=True, copied from an answer on the web."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""asyncio.gather over coroutines that each open a client: the same host, at once, again and again."""
+"""asyncio.gather over coroutines that each open a client: the same host, at the same time, again and again."""
 
 import asyncio
 import os

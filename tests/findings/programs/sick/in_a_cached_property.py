@@ -1,4 +1,4 @@
-"""A cached_property, on an object that lives for one request only: cached once, used once."""
+"""A cached_property of an object that lives for one request: cached once, used once."""
 
 import os
 from functools import cached_property

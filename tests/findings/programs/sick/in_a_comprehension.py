@@ -1,4 +1,4 @@
-"""A comprehension whose element builds a client."""
+"""A comprehension that builds a client for each element."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""A decorator that hands each call a client: the client of each call dies with it."""
+"""A decorator that passes a client to each call: the client ends with the call."""
 
 import functools
 import os

@@ -1,4 +1,4 @@
-"""A FastAPI dependency that builds a client for each visitor's request."""
+"""A FastAPI dependency that builds a client for each incoming request."""
 
 import asyncio
 import os

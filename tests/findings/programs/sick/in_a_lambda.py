@@ -1,4 +1,4 @@
-"""An aiohttp session from a lambda, for each call."""
+"""A lambda that builds an aiohttp session for each call."""
 
 import asyncio
 import os

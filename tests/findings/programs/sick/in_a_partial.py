@@ -1,4 +1,4 @@
-"""functools.partial over requests.request: the name `get` hides that each call is a session."""
+"""functools.partial over requests.request: the name `get` hides that each call builds a session."""
 
 import os
 from functools import partial

@@ -1,4 +1,4 @@
-"""Our own SDK is right to keep a client per object; its user builds an object per call."""
+"""Our own SDK keeps a client per object, which is right; its user builds an object per call."""
 
 import os
 

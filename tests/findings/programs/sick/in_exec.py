@@ -1,4 +1,4 @@
-"""A rule engine that executes its rules' source, and a rule calls requests.get."""
+"""A rule engine that executes its rules' source; one of the rules calls requests.get."""
 
 import os
 

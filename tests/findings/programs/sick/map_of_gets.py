@@ -1,4 +1,4 @@
-"""A thread pool that maps requests.get itself: no line of our own between the pool and the library."""
+"""A thread pool that maps requests.get itself: no line of ours is between the pool and the library."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor

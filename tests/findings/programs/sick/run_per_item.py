@@ -1,4 +1,4 @@
-"""A synchronous wrapper around async code: each item has an event loop and a client of its own."""
+"""A synchronous wrapper around async code: each item has its own event loop and client."""
 
 import asyncio
 import os

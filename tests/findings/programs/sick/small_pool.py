@@ -1,4 +1,4 @@
-"""Sixteen threads over a session with room for two idle connections: the others are thrown away."""
+"""Sixteen threads share a session with room for two idle connections: the others are thrown away."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor

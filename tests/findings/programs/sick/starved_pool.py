@@ -1,4 +1,4 @@
-"""Forty coroutines at a time behind a client limited to two connections."""
+"""Forty coroutines at a time share a client that is limited to two connections."""
 
 import asyncio
 import os

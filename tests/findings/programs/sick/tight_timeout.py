@@ -1,4 +1,4 @@
-"""A read timeout below what the server usually takes: most calls fail, and each takes its connection along."""
+"""A read timeout below the server's usual time: most calls fail, and each costs its connection."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Looks at the status of streamed answers and leaves their bodies unread: no connection is ever used again."""
+"""Checks the status of streamed answers and leaves the bodies unread: no connection is ever reused."""
 
 import os
 
