@@ -50,6 +50,11 @@ class Place(NamedTuple):
     sdk_call_site: CallSite | None
     kind: str | None
 
+    @classmethod
+    def of_client(cls, record: Client, origin: str = "") -> Place:
+        """The line that builds a client, whatever it talks to unless there is an ``origin``."""
+        return cls(record.pid, origin, record.call_site, record.sdk_call_site, record.kind)
+
 
 def of_package(site: CallSite | None) -> bool:
     """Whether a line is an installed package's, not the program's own."""
@@ -104,7 +109,7 @@ class Known:
             return Place(record.pid, record.origin, record.call_site, None, kind)
         if client is None:
             return Place(record.pid, record.origin, None, None, None)
-        return Place(record.pid, record.origin, client.call_site, client.sdk_call_site, kind)
+        return Place.of_client(client, record.origin)
 
 
 def _note(record: _R, over: bool, live: Bounded[Key, _R], past: Bounded[Key, _R]) -> None:
@@ -114,6 +119,13 @@ def _note(record: _R, over: bool, live: Bounded[Key, _R], past: Bounded[Key, _R]
         past.put(key, record)
     else:
         live.put(key, record)
+
+
+def idle_at_close(connection: Connection) -> float | None:
+    """Seconds that a connection had been idle when it was closed."""
+    if connection.idle_since is None or connection.closed_at is None:
+        return None
+    return connection.closed_at - connection.idle_since
 
 
 def setup_time(connection: Connection | None) -> float:
