@@ -12,6 +12,7 @@ OVER: Final = 1_024
 """Closed clients and connections still known when a straggler names them."""
 
 Key = tuple[int, int]
+"""(pid, id)"""
 _K = TypeVar("_K")
 _V = TypeVar("_V")
 _R = TypeVar("_R", Client, Connection)
