@@ -12,7 +12,7 @@ from typing import Final
 from poolscope import records
 from poolscope.recording.own_file import is_live
 from poolscope.recording.reader import Reading
-from poolscope.recording.spools import beside, is_held, open_spools
+from poolscope.recording.spools import beside, is_written, open_spools
 from poolscope.reports.overview import Overview
 from poolscope.reports.renderer import Renderer
 from poolscope.reports.words import count
@@ -205,7 +205,7 @@ class _Children:
         # A first process that only forks says nothing until its end; its children do.
         for spool in open_spools(beside(self._path), notes, owner=status.st_uid):
             reading = Reading(os.path.basename(spool.name), source=spool)
-            goes_on = is_held(spool)
+            goes_on = is_written(spool)
             for record in reading.records():
                 yield record
                 if goes_on:
