@@ -5,7 +5,7 @@ To add a format: a file of its name with a function ``renderer(write, look)``, a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias, get_args
@@ -86,3 +86,10 @@ def renderer(format: Format, write: Write, look: Look) -> Renderer:  # noqa: A00
     module = import_module(f"poolscope.reports.{'json_report' if format == 'json' else format}")
     fresh: Renderer = module.renderer(write, look)
     return fresh
+
+
+def render(records: Iterable[Record], rendering: Renderer) -> None:
+    """Render a whole stream."""
+    for record in records:
+        rendering.add(record)
+    rendering.finish()
