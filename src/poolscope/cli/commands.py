@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from poolscope import __version__
-from poolscope.cli.duration import Duration, Seconds
+from poolscope.cli.duration import Duration
 from poolscope.cli.gated import gate_options, options_of
 from poolscope.cli.lint import lint
 from poolscope.cli.notes import say_note
@@ -194,7 +194,7 @@ def demo(delay: float, count: int, only_list: bool, names: tuple[str, ...]) -> N
 @click.option("--json", "as_json", is_flag=True, help="Print one look as a line of JSON; needs no terminal.")
 @click.option(
     "--every",
-    type=Seconds(),
+    type=Duration(),
     metavar="SECONDS",
     help="With --json: a line every SECONDS, until the processes end.",
 )
@@ -264,7 +264,7 @@ def attach(
 )
 @click.option(
     "--timeout",
-    type=Seconds(),
+    type=Duration(),
     default=60.0,
     show_default=True,
     metavar="SECONDS",
