@@ -26,7 +26,7 @@ from poolscope.queue import FACTS
 from poolscope.recording.replaced import replaced
 from poolscope.recording.stream import Stream
 from poolscope.records import Finding, Record, Summary, from_json, to_json
-from poolscope.reports.renderer import Format, Look, renderer
+from poolscope.reports.renderer import Format, Look, render, renderer
 
 IN_MEMORY: Final = 4_000_000
 """Bytes of records kept in memory; beyond that they go to a temporary file without a name."""
@@ -99,10 +99,7 @@ class Recording:
     def to(self, format: Format, path: str | os.PathLike[str], *, source: bool = False) -> None:  # noqa: A002
         """Write any of the formats: text, json, html, perfetto, har."""
         with replaced(os.fspath(path), print) as write:
-            rendering = renderer(format, write, Look(source=source))
-            for record in self.records():
-                rendering.add(record)
-            rendering.finish()
+            render(self.records(), renderer(format, write, Look(source=source)))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the records as ``poolscope run --save`` does, for ``view`` and ``diff``."""
@@ -112,10 +109,7 @@ class Recording:
 
     def _rendered(self, format: Format, look: Look) -> str:  # noqa: A002
         pieces: list[str] = []
-        rendering = renderer(format, pieces.append, look)
-        for record in self.records():
-            rendering.add(record)
-        rendering.finish()
+        render(self.records(), renderer(format, pieces.append, look))
         return "".join(pieces)
 
     def _repr_html_(self) -> str:

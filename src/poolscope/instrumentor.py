@@ -176,23 +176,8 @@ def instrument(
     out. Only a wrong option raises. If signals are impossible for another reason, a line on stderr says so, and
     the connections are watched without them.
     """
-    named = {
-        "tracer_provider": tracer_provider,
-        "meter_provider": meter_provider,
-        "logger_provider": logger_provider,
-        "excluded_urls": excluded_urls,
-        "request_hook": request_hook,
-        "response_hook": response_hook,
-        "setup_spans": setup_spans,
-        "span_facts": span_facts,
-        "span_links": span_links,
-        "span_names": span_names,
-        "events": events,
-        "metric_buckets": metric_buckets,
-        "max_servers": max_servers,
-        "excluded_servers": excluded_servers,
-    }
-    options = {name: value for name, value in named.items() if value is not None}
+    given = dict(locals())
+    options = {name: value for name, value in given.items() if name != "signals" and value is not None}
     if _refused():
         return
     started = _signals_for(options, wanted=signals)

@@ -324,14 +324,11 @@ def from_json(line: str | bytes) -> Record:
     cls = _TYPES.get(data.get("type", ""))
     if cls is None:
         raise ValueError(f"unknown record type {data.get('type')!r}")
-    known = {name: data[name] for name in _FIELDS[cls] if name in data}
-    for name in ("call_site", "sdk_call_site"):
-        if isinstance(known.get(name), dict):
-            known[name] = CallSite(**known[name])
+    known = _known(cls, data)
     if cls is Connection:
         known["setup"] = {phase: Phase(**value) for phase, value in (known.get("setup") or {}).items()}
     if cls is Exchange and known.get("holders"):
-        known["holders"] = [_holder(value) for value in known["holders"]]
+        known["holders"] = [Holder(**_known(Holder, value)) for value in known["holders"]]
     try:
         record: Record = cls(**known)
     except TypeError as error:
@@ -339,8 +336,9 @@ def from_json(line: str | bytes) -> Record:
     return record
 
 
-def _holder(data: dict[str, Any]) -> Holder:
-    known = {name: data[name] for name in _FIELDS[Holder] if name in data}
-    if isinstance(known.get("call_site"), dict):
-        known["call_site"] = CallSite(**known["call_site"])
-    return Holder(**known)
+def _known(cls: type[Any], data: dict[str, Any]) -> dict[str, Any]:
+    known = {name: data[name] for name in _FIELDS[cls] if name in data}
+    for name in ("call_site", "sdk_call_site"):
+        if isinstance(known.get(name), dict):
+            known[name] = CallSite(**known[name])
+    return known

@@ -153,21 +153,18 @@ class Capture:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        from poolscope.findings import find
+
         self.settle()
         FACTS.remove_consumer(self.ledger.consume)
         self.ledger.close()
         INSTRUMENTOR.release(self)
-        self._find()
+        self.findings = find(self._stream)
 
     def settle(self) -> None:
         """Bring the lists up to date in the middle of the block; collects garbage for dropped responses."""
         gc.collect()
         FACTS.settle()
-
-    def _find(self) -> None:
-        from poolscope.findings import find
-
-        self.findings = find(self._stream)
 
 
 def capture(keep_query: bool = False, keep_path: bool = False) -> Capture:

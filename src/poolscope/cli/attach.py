@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -11,8 +10,8 @@ from typing import Final
 from poolscope.attach.outside import Visit
 from poolscope.look.client import CannotLookError, Watch
 from poolscope.recording.own_file import OwnFile, claim
-from poolscope.recording.stderr import colored, say, width
-from poolscope.records import Finding, Record, Summary, to_json
+from poolscope.recording.stderr import say, width
+from poolscope.records import Record, Summary, to_json
 from poolscope.reports.overview import Overview
 from poolscope.reports.renderer import Format, Look, renderer
 
@@ -80,8 +79,7 @@ def _with_findings(stream: Iterator[Record]) -> Iterator[Record]:
     for record in stream:
         overview.add(record)
         if isinstance(record, Summary):
-            found: list[Finding] = overview.findings()
-            yield from found
+            yield from overview.findings()
         yield record
 
 
@@ -110,8 +108,3 @@ def _watch(pid: int) -> Watch:
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.1)
-
-
-def wants_color(wanted: bool) -> bool:
-    """Whether stdout takes colours."""
-    return colored(wanted, sys.stdout)

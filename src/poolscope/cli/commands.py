@@ -3,27 +3,34 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any
 
 import click
 
 from poolscope import __version__
-from poolscope.cli.duration import Duration, Seconds
+from poolscope.cli.duration import Duration
 from poolscope.cli.gated import gate_options, options_of
 from poolscope.cli.lint import lint
-from poolscope.cli.notes import say_notes as _say
-from poolscope.recording.errors import UsageError
+from poolscope.cli.notes import say_note
+from poolscope.recording.errors import CommandError
 from poolscope.recording.gate import FAILED
 from poolscope.recording.options import OPTIONS
 from poolscope.recording.outputs import STDOUT
 from poolscope.recording.stderr import say
 from poolscope.reports.renderer import FORMAT_HELP, FORMATS, Format, Look, renderer
 
-if TYPE_CHECKING:
-    from poolscope.cli.view import UnreadableError
+
+class _Commands(click.Group):
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; what it cannot do is one line on stderr."""
+        try:
+            return super().invoke(ctx)
+        except CommandError as error:
+            say_note(str(error))
+            raise SystemExit(error.status) from None
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="poolscope")
 def commands() -> None:
     """See every connection that a Python program's HTTP clients open, reuse and close."""
@@ -81,25 +88,20 @@ def view(
     """
     from poolscope.cli import view as viewing
     from poolscope.gate.verdict import gate_for, judged
-    from poolscope.recording.replaced import CannotWriteError, replaced
+    from poolscope.recording.replaced import replaced
     from poolscope.recording.stderr import colored, width
 
     format_ = "json" if as_json else format_
     output = None if output == STDOUT else output
     color = format_ == "text" and output is None and colored(not no_color, sys.stdout)
-    try:
-        gate = gate_for(options_of(given))
-        look = Look(columns=width(), color=color, source=source, shows=gate.shows, root=gate.root)
-        with replaced(output, lambda text: say(text, nl=False, color=color)) as write:
-            findings = viewing.GatedRenderer(renderer(format_, write, look), gated=any(given.values()))
-            notes = viewing.render(files, findings)
-    except viewing.UnreadableError as error:
-        _fail(error)
-    except (CannotWriteError, UsageError) as error:
-        _say([str(error)])
-        raise SystemExit(2) from None
+    gate = gate_for(options_of(given))
+    look = Look(columns=width(), color=color, source=source, shows=gate.shows, root=gate.root)
+    with replaced(output, lambda text: say(text, nl=False, color=color)) as write:
+        findings = viewing.GatedRenderer(renderer(format_, write, look), gated=any(given.values()))
+        notes = viewing.render(files, findings)
     verdict, words = judged(gate, findings.found(), findings.lines)
-    _say([*notes, *words])
+    for text in (*notes, *words):
+        say_note(text)
     if verdict.errors:
         raise SystemExit(2)
     if viewing.has_trouble(notes):
@@ -119,11 +121,9 @@ def diff(before: str, after: str, as_json: bool) -> None:
     from poolscope.reports import overview
 
     notes: list[str] = []
-    try:
-        was, now = (differing.Recording(overview.of(viewing.stream(path, notes))) for path in (before, after))
-    except viewing.UnreadableError as error:
-        _fail(error)
-    _say(notes)
+    was, now = (differing.Recording(overview.of(viewing.stream(path, notes))) for path in (before, after))
+    for text in notes:
+        say_note(text)
     if as_json:
         say(differing.as_json(was, now), nl=False)
     else:
@@ -139,14 +139,10 @@ def explain(code: str | None, no_color: bool) -> None:
     """Print what a finding means, how poolscope knows, and how to fix it; without CODE, list them all."""
     from poolscope.cli import explain as explaining
 
-    try:
-        if code is None:
-            say(explaining.listing(), nl=False)
-        else:
-            explaining.show(code, color=not no_color)
-    except UsageError as error:
-        _say([str(error)])
-        raise SystemExit(2) from None
+    if code is None:
+        say(explaining.listing(), nl=False)
+    else:
+        explaining.show(code, color=not no_color)
 
 
 commands.add_command(lint)
@@ -189,12 +185,8 @@ def demo(delay: float, count: int, only_list: bool, names: tuple[str, ...]) -> N
 
     if only_list:
         say(showing.listing(), nl=False)
-        return
-    try:
+    else:
         showing.show(names, delay / 1000, count)
-    except showing.NotPossibleError as error:
-        _say([str(error)])
-        raise SystemExit(2) from None
 
 
 @commands.command(short_help="Look into running processes, live.")
@@ -202,7 +194,7 @@ def demo(delay: float, count: int, only_list: bool, names: tuple[str, ...]) -> N
 @click.option("--json", "as_json", is_flag=True, help="Print one look as a line of JSON; needs no terminal.")
 @click.option(
     "--every",
-    type=Seconds(),
+    type=Duration(),
     metavar="SECONDS",
     help="With --json: a line every SECONDS, until the processes end.",
 )
@@ -213,18 +205,13 @@ def top(pids: tuple[int, ...], as_json: bool, every: float | None) -> None:
     processes are shown together; with PID only that process and its children.
     """
     from poolscope.cli import top as showing
-    from poolscope.look.client import CannotLookError
 
     if every is not None and not as_json:
         raise click.UsageError("--every goes with --json: the screen follows by itself")
-    try:
-        if as_json:
-            showing.lines(pids, every, say, lambda text: _say([text]))
-        else:
-            showing.show(pids, lambda text: _say([text]))
-    except CannotLookError as error:
-        _say([str(error)])
-        raise SystemExit(2) from None
+    if as_json:
+        showing.lines(pids, every, say, say_note)
+    else:
+        showing.show(pids, say_note)
 
 
 @commands.command(short_help="Record a running process for a while.")
@@ -261,18 +248,13 @@ def attach(
     were open before are observed, but their past is not known.
     """
     from poolscope.cli import attach as attaching
-    from poolscope.look.client import CannotLookError
+    from poolscope.recording.stderr import colored
 
-    note = lambda text: _say([text])  # noqa: E731
-    try:
-        if on_screen:
-            attaching.screen(pid, seconds, wait, note)
-        else:
-            color = not as_json and attaching.wants_color(not no_color)
-            attaching.report(pid, seconds, wait, save, "json" if as_json else "text", color, note)
-    except CannotLookError as error:
-        _say([str(error)])
-        raise SystemExit(2) from None
+    if on_screen:
+        attaching.screen(pid, seconds, wait, say_note)
+    else:
+        color = not as_json and colored(not no_color, sys.stdout)
+        attaching.report(pid, seconds, wait, save, "json" if as_json else "text", color, say_note)
 
 
 @commands.command(short_help="Rank the services of a fleet, as Prometheus knows them.")
@@ -282,7 +264,7 @@ def attach(
 )
 @click.option(
     "--timeout",
-    type=Seconds(),
+    type=Duration(),
     default=60.0,
     show_default=True,
     metavar="SECONDS",
@@ -293,20 +275,10 @@ def attach(
 def report(prometheus: str | None, since: str, timeout: float, as_json: bool, files: tuple[str, ...]) -> None:
     """Rank the services that send their metrics to a Prometheus by the seconds they spend on setup."""
     from poolscope.cli import fleet
-    from poolscope.cli.prometheus import PrometheusError
 
     if files:
         raise click.UsageError(f"report asks a Prometheus; for saved files: poolscope view {' '.join(files)}")
     if prometheus is None:
         raise click.UsageError("Missing option '--prometheus'. (For a saved file: poolscope view FILE.)")
-    try:
-        services = fleet.read(prometheus, since, timeout)
-    except PrometheusError as error:
-        _say([str(error)])
-        raise SystemExit(2) from None
+    services = fleet.read(prometheus, since, timeout)
     say(fleet.as_json(services, since) if as_json else fleet.text(services, since), nl=False)
-
-
-def _fail(error: UnreadableError) -> NoReturn:
-    _say([str(error)])
-    raise SystemExit(error.status)

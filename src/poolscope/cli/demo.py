@@ -17,13 +17,14 @@ from typing import Final, Self
 
 import click
 
+from poolscope.recording.errors import CommandError
 from poolscope.recording.stderr import say
 
 INSTALL: Final = "pip install 'poolscope[demo]'"
 
 
-class NotPossibleError(Exception):
-    """The demo cannot run here; the text is one clear line."""
+class NotPossibleError(CommandError):
+    """The demo cannot run here."""
 
 
 @dataclass(slots=True, frozen=True)

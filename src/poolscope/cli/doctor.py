@@ -142,13 +142,8 @@ def _numbers(version: str) -> list[int]:
 
 def others() -> list[str]:
     """HTTP clients that are installed here and that poolscope does not observe."""
-    found = []
-    for name in NOT_OBSERVED:
-        try:
-            found.append(f"{name} {importlib.metadata.version({'grpc': 'grpcio'}.get(name, name))}")
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
+    versions = {name: _version({"grpc": "grpcio"}.get(name, name)) for name in NOT_OBSERVED}
+    return [f"{name} {version}" for name, version in versions.items() if version is not None]
 
 
 def opentelemetry() -> dict[str, str | None]:

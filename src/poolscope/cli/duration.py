@@ -2,24 +2,7 @@
 
 from __future__ import annotations
 
-from math import isnan
-from typing import Any
-
 import click
-
-
-class Seconds(click.FloatRange):
-    """A number of seconds up to a day, without ``nan``, which every range lets through."""
-
-    def __init__(self) -> None:
-        super().__init__(0.1, 86_400)
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Seconds."""
-        seconds: float = super().convert(value, param, ctx)
-        if isnan(seconds):
-            self.fail(f"{value!r} is not a number of seconds", param, ctx)
-        return seconds
 
 
 class Duration(click.ParamType[float]):

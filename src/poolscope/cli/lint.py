@@ -7,9 +7,8 @@ from typing import Any, get_args
 import click
 
 from poolscope.cli.gated import gate_options, options_of
-from poolscope.cli.notes import say_notes
+from poolscope.cli.notes import say_note
 from poolscope.lint.formats import HintFormat
-from poolscope.recording.errors import UsageError
 from poolscope.recording.gate import FAILED
 from poolscope.recording.stderr import say
 
@@ -41,16 +40,13 @@ def lint(paths: tuple[str, ...], format_: HintFormat, **given: Any) -> None:
     from poolscope.gate.verdict import gate_for, judged
     from poolscope.lint import findings, output
 
-    try:
-        gate = gate_for(options_of(given))
-        found = findings.lint(paths, gate.root)
-    except UsageError as error:
-        say_notes([str(error)])
-        raise SystemExit(2) from None
+    gate = gate_for(options_of(given))
+    found = findings.lint(paths, gate.root)
     shown = [finding for finding in found.findings if gate.shows(finding)]
     say(output.render(format_, shown, found.files, found.unread, gate.root), nl=False)
     verdict, words = judged(gate, found.findings, ())
-    say_notes([*found.unread, *words])
+    for text in (*found.unread, *words):
+        say_note(text)
     if verdict.errors:
         raise SystemExit(2)
     if found.unread:

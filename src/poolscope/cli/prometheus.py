@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 
 from poolscope.facts import now
 from poolscope.ledger.urls import shown_url
+from poolscope.recording.errors import CommandError
 
 TOTAL_TIME: Final = 60.0
 """Seconds for all queries together, by default."""
@@ -24,8 +25,8 @@ LARGEST_NUMBER: Final = 1e15
 LONGEST_NAME: Final = 256
 
 
-class PrometheusError(Exception):
-    """Prometheus could not be queried, or its answer is useless; the text says in one line what to do."""
+class PrometheusError(CommandError):
+    """Prometheus could not be queried, or its answer is useless; the text says what to do."""
 
 
 class Series(NamedTuple):

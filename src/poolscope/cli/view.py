@@ -10,9 +10,10 @@ from dataclasses import replace
 from typing import Final
 
 from poolscope import records
+from poolscope.recording.errors import CommandError
 from poolscope.recording.own_file import is_live
 from poolscope.recording.reader import Reading
-from poolscope.recording.spools import beside, is_held, open_spools
+from poolscope.recording.spools import beside, is_written, open_spools
 from poolscope.reports.overview import Overview
 from poolscope.reports.renderer import Renderer
 from poolscope.reports.words import count
@@ -23,13 +24,14 @@ _BEYOND_PIDS: Final = 10_000_000
 """Larger than any process id."""
 
 
-class UnreadableError(Exception):
-    """A file that cannot be read as a recording at all; the text is one clear line."""
+class UnreadableError(CommandError):
+    """There is no such file."""
 
-    def __init__(self, text: str, status: int) -> None:
-        super().__init__(text)
-        self.status = status
-        """The command's exit status: 2 for a missing file, 1 for a file that is not a recording."""
+
+class NoRecordingError(CommandError):
+    """A file that is not a recording at all."""
+
+    status = 1
 
 
 class GatedRenderer:
@@ -68,7 +70,7 @@ class GatedRenderer:
 def render(paths: Sequence[str], renderer: Renderer) -> list[str]:
     """Show saved files, and return notes about what is odd.
 
-    `UnreadableError` if one is not there or nothing in it is ours.
+    `CommandError` if one is not there or nothing in it is ours.
     """
     notes: list[str] = []
     files = _files(paths)
@@ -92,7 +94,7 @@ def _files(paths: Sequence[str]) -> list[str]:
             continue
         inside = [entry.path for entry in sorted(os.scandir(path), key=lambda e: e.name) if _is_saved(entry)]
         if not inside:
-            raise UnreadableError(f"no file in {path} is a poolscope recording", 2)
+            raise UnreadableError(f"no file in {path} is a poolscope recording")
         found += inside
     return found
 
@@ -154,18 +156,18 @@ def stream(path: str, notes: list[str], running: set[int] | None = None) -> Iter
             first, last = first or record, record
             yield record
     except OSError as error:
-        raise UnreadableError(f"can't read {path!r}: {error.strerror}", 2) from None
+        raise UnreadableError(f"can't read {path!r}: {error.strerror}") from None
     children = _Children(path)
     if reading.trouble is not None:
         if not reading.read:
-            raise UnreadableError(reading.trouble, 1)
+            raise NoRecordingError(reading.trouble)
         notes.append(f"{reading.trouble}; the {reading.read} records before it are shown")
         return
     if reading.cut:
         notes.append(f"the last line of {reading.path} is cut off and was left out")
     yield from children.records(notes, running)
     if not reading.read and not children.read:
-        raise UnreadableError(f"{reading.path} is empty: nothing was recorded{_yet(path)}", 1)
+        raise NoRecordingError(f"{reading.path} is empty: nothing was recorded{_yet(path)}")
     if not isinstance(last, records.Summary):
         live = None if path == STDIN else is_live(path)
         notes.append(f"{reading.path} has no end: {_WHY[live]}")
@@ -205,7 +207,7 @@ class _Children:
         # A first process that only forks says nothing until its end; its children do.
         for spool in open_spools(beside(self._path), notes, owner=status.st_uid):
             reading = Reading(os.path.basename(spool.name), source=spool)
-            goes_on = is_held(spool)
+            goes_on = is_written(spool)
             for record in reading.records():
                 yield record
                 if goes_on:

@@ -68,7 +68,7 @@ class Rule:
             title=self.title,
             severity=self.severity,
             kind=place.kind,
-            origin=place.origin,
+            origin=place.origin or None,
             call_site=place.call_site,
             sdk_call_site=place.sdk_call_site,
             count=count,

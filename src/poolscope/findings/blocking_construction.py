@@ -47,7 +47,7 @@ class BlockingConstruction(Rule):
             return
         if record.construction_time < MIN_BLOCKED:
             return
-        place = Place(record.pid, "", record.call_site, record.sdk_call_site, record.kind)
+        place = Place.of_client(record)
         blocked = self._places.get_or_put(place, _Blocked)
         blocked.count += 1
         blocked.cost += record.construction_time
@@ -63,7 +63,7 @@ class BlockingConstruction(Rule):
 
     def _finding(self, place: Place, blocked: _Blocked) -> Finding:
         times = "once" if blocked.count == 1 else f"{blocked.count:,} times"
-        found = self.finding(
+        return self.finding(
             place,
             blocked.count,
             f"{place.kind} was built inside a running event loop {times} and blocked it for up to "
@@ -72,8 +72,6 @@ class BlockingConstruction(Rule):
             blocked.cost,
             "construction",
         )
-        found.origin = None
-        return found
 
 
 def _fix(blocked: _Blocked) -> str:

@@ -52,7 +52,7 @@ class CaLoads(Rule):
     def client(self, record: Client) -> None:
         """Count the loads for it, once it is built."""
         if record.close_kind is None and record.ca_time is not None and record.ca_time >= MIN_LOAD:
-            place = Place(record.pid, "", record.call_site, record.sdk_call_site, record.kind)
+            place = Place.of_client(record)
             loads = self._loads.get_or_put(place, _Loads)
             loads.clients += 1
             loads.cost += record.ca_time
@@ -75,7 +75,7 @@ class CaLoads(Rule):
     def _finding(self, place: Place, loads: _Loads) -> Finding:
         library = (place.kind or "").partition(".")[0]
         for_each = "connections" if loads.connections > loads.clients else "clients"
-        found = self.finding(
+        return self.finding(
             place,
             loads.count,
             f"CA certificates were loaded {loads.count:,} times, for {for_each} of one line ({place.kind}), "
@@ -87,5 +87,3 @@ class CaLoads(Rule):
             loads.cost,
             "ca_certificates",
         )
-        found.origin = None
-        return found

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Iterator
-from copy import deepcopy
+from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
 from poolscope.findings.intervals import CAPACITY, BusyTime, Moments
 
 ONE_BY_ONE: Final = 0.98
 """If elapsed over summed busy time is at least this, nothing ran side by side."""
+
+
+def added(tables: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    """One table with the sums of several."""
+    sums: dict[str, float] = {}
+    for table in tables:
+        for name, number in table.items():
+            sums[name] = sums.get(name, 0.0) + number
+    return sums
 
 
 class ShortLife(NamedTuple):
@@ -44,12 +52,12 @@ class ShortLife(NamedTuple):
         """Seconds of its exchanges, less the setup within them."""
         return max(0.0, sum(end - start for start, end in self.spans) - self.setup)
 
-    def cost_by_part(self) -> Iterator[tuple[str, float]]:
+    def cost_by_part(self) -> dict[str, float]:
         """The parts of the cost."""
-        yield "construction", self.construction
-        yield from self.parts.items()
-        yield "other_setup", max(0.0, self.setup - sum(self.parts.values()))
-        yield "close", self.closing
+        other = max(0.0, self.setup - sum(self.parts.values()))
+        return added(
+            ({"construction": self.construction}, self.parts, {"other_setup": other, "close": self.closing})
+        )
 
 
 class Churn:
@@ -58,26 +66,6 @@ class Churn:
     Lives come in the order in which clients were closed, not built, so the newest `CAPACITY` wait, sorted by
     start, until it is settled whether another request ended shortly before them.
     """
-
-    __slots__ = (
-        "_ends",
-        "_followed",
-        "_followed_cost",
-        "_waiting",
-        "built",
-        "busy",
-        "calls",
-        "clients",
-        "cost",
-        "failing",
-        "large",
-        "long_lived",
-        "parts",
-        "peak",
-        "refused",
-        "silent",
-        "working",
-    )
 
     def __init__(self) -> None:
         self.built = 0
@@ -110,10 +98,6 @@ class Churn:
     def __repr__(self) -> str:
         return f"<Churn {self.clients} short, {self.long_lived} long, {self.refused} refused, cost={self.cost:.6f}>"
 
-    def copy(self) -> Churn:
-        """A copy, which can be changed without changing this one."""
-        return deepcopy(self)
-
     def saw_in_flight(self, number: int | None) -> None:
         """Take a client's peak in flight into account."""
         if self.peak is not None:
@@ -125,8 +109,7 @@ class Churn:
         self.calls += len(life.spans)
         self.cost += life.cost
         self.working += life.working
-        for part, seconds in life.cost_by_part():
-            self.parts[part] = self.parts.get(part, 0.0) + seconds
+        self.parts = added((self.parts, life.cost_by_part()))
         # All parts of the cost are busy time too, so that parallel construction is not counted in full.
         self.busy.add(life.built_at, life.built_at + life.construction)
         for start, end in (*life.closes, *life.spans):

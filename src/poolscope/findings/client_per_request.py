@@ -24,9 +24,10 @@ from typing import ClassVar, Final
 
 from poolscope.findings.advice import fix, sentence
 from poolscope.findings.base import Rule
-from poolscope.findings.churn import Churn, ShortLife
+from poolscope.findings.churn import Churn, ShortLife, added
 from poolscope.findings.habits import Habit, Habits
 from poolscope.findings.harmless import more_to_be_had, why_harmless
+from poolscope.findings.known import idle_at_close
 from poolscope.findings.lives import MAX_NOTES, MAX_ORIGINS, MOST_CALLS, Life, short_life
 from poolscope.records import Client, Connection, Exchange, Finding, Pool
 
@@ -110,13 +111,10 @@ class ClientPerRequest(Rule):
             self._left(key)
 
     def _watch_patience(self, record: Connection) -> None:
-        if (
-            record.close_reason == "server_closed_idle"
-            and record.idle_since is not None
-            and record.closed_at is not None
-            and (record.origin in self._patience or len(self._patience) < MAX_PATIENCE)
-        ):
-            idle = record.closed_at - record.idle_since
+        idle = idle_at_close(record)
+        if record.close_reason != "server_closed_idle" or idle is None:
+            return
+        if record.origin in self._patience or len(self._patience) < MAX_PATIENCE:
             self._patience[record.origin] = min(idle, self._patience.get(record.origin, idle))
 
     def exchange(self, record: Exchange) -> None:
@@ -176,7 +174,7 @@ class ClientPerRequest(Rule):
             sdk_call_site=habit.sdk_call_site,
             count=count,
             cost=sum(churn.cost for churn in churns),
-            parts=_parts(churns),
+            parts={part: cost for part, cost in added(churn.parts for churn in churns).items() if cost},
             saving=_saving(churns),
             fix=fix(habit.kind, habit.sdk_call_site, peak),
             sentence=sentence(habit.kind, count, sum(churn.calls for churn in churns), habit.origin),
@@ -196,15 +194,6 @@ def _other_lines(found: list[tuple[Habit, Churn]]) -> list[str]:
         return []
     lines = ", ".join(str(line) for line in sorted({site.line for site in sites[1:]}))
     return [f"Also at line {lines} of the same file."]
-
-
-def _parts(churns: list[Churn]) -> dict[str, float]:
-    summed: dict[str, float] = {}
-    for churn in churns:
-        for part, seconds in churn.parts.items():
-            if seconds:
-                summed[part] = summed.get(part, 0.0) + seconds
-    return summed
 
 
 def _counts(client: Client) -> bool:

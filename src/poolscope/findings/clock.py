@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from poolscope.records import Client, Connection, Exchange, Header, Record, Summary
+
+_MOMENTS: Final[dict[type, tuple[str, ...]]] = {
+    Header: ("started_at",),
+    Client: ("created_at", "closed_at"),
+    Connection: ("setup_started_at", "closed_at"),
+    Exchange: ("finished_at",),
+    Summary: ("ended_at",),
+}
 
 
 class Clock:
@@ -23,19 +33,8 @@ class Clock:
 
     def consume(self, record: Record) -> None:
         """Take in the next record of the stream."""
-        kind = type(record)
-        if kind is Exchange:
-            self._saw(record.pid, record.finished_at)  # type: ignore[union-attr]
-        elif kind is Connection:
-            self._saw(record.pid, record.setup_started_at)  # type: ignore[union-attr]
-            self._saw(record.pid, record.closed_at)  # type: ignore[union-attr]
-        elif kind is Client:
-            self._saw(record.pid, record.created_at)  # type: ignore[union-attr]
-            self._saw(record.pid, record.closed_at)  # type: ignore[union-attr]
-        elif kind is Header:
-            self._saw(record.pid, record.started_at)  # type: ignore[union-attr]
-        elif kind is Summary:
-            self._saw(record.pid, record.ended_at)  # type: ignore[union-attr]
+        for name in _MOMENTS.get(type(record), ()):
+            self._saw(record.pid, getattr(record, name))
 
     def _saw(self, pid: int, moment: float | None) -> None:
         if moment is None:

@@ -68,7 +68,7 @@ class DyingClients(Rule):
             return
         if record.created_at is None or record.closed_at is None:
             return
-        place = Place(record.pid, setup[0], record.call_site, record.sdk_call_site, record.kind)
+        place = Place.of_client(record, setup[0])
         dead = self._dead.get_or_put((place, record.settings), _Dead)
         if dead.ended is not None and 0 <= record.created_at - dead.ended <= SOON:
             dead.followed += 1

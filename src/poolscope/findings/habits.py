@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from itertools import islice
 from typing import Final, NamedTuple
 
@@ -49,7 +50,7 @@ class Habits:
             churn = self._churns[habit] = Churn()
         elif habit in self._borrowed:
             self._borrowed.discard(habit)
-            churn = self._churns[habit] = churn.copy()
+            churn = self._churns[habit] = deepcopy(churn)
         return churn
 
     def _forget_one(self) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import ClassVar, Final
 
 from poolscope.findings.base import Rule
-from poolscope.findings.known import Bounded, Place, setup_time
+from poolscope.findings.known import Bounded, Place, idle_at_close, setup_time
 from poolscope.records import Connection, Finding, Severity
 
 MIN_EXPIRED: Final = 3
@@ -47,7 +47,7 @@ class KeepAliveClash(Rule):
         pool = self.known.pool(record.pid, record.pool)
         expiry = None if pool is None else pool.keepalive_expiry
         seen = self._expired.get_or_put(self.known.place_of(record), _Expired)
-        idle = None if record.idle_since is None else record.closed_at - record.idle_since
+        idle = idle_at_close(record)
         if record.close_reason != "keepalive_expired" or not expiry or idle is None or idle > TIMES * expiry:
             seen.others += 1
             return

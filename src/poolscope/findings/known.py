@@ -12,6 +12,7 @@ OVER: Final = 1_024
 """Closed clients and connections still known when a straggler names them."""
 
 Key = tuple[int, int]
+"""(pid, id)"""
 _K = TypeVar("_K")
 _V = TypeVar("_V")
 _R = TypeVar("_R", Client, Connection)
@@ -49,6 +50,11 @@ class Place(NamedTuple):
     call_site: CallSite | None
     sdk_call_site: CallSite | None
     kind: str | None
+
+    @classmethod
+    def of_client(cls, record: Client, origin: str = "") -> Place:
+        """The line that builds a client, whatever it talks to unless there is an ``origin``."""
+        return cls(record.pid, origin, record.call_site, record.sdk_call_site, record.kind)
 
 
 def of_package(site: CallSite | None) -> bool:
@@ -104,7 +110,7 @@ class Known:
             return Place(record.pid, record.origin, record.call_site, None, kind)
         if client is None:
             return Place(record.pid, record.origin, None, None, None)
-        return Place(record.pid, record.origin, client.call_site, client.sdk_call_site, kind)
+        return Place.of_client(client, record.origin)
 
 
 def _note(record: _R, over: bool, live: Bounded[Key, _R], past: Bounded[Key, _R]) -> None:
@@ -114,6 +120,13 @@ def _note(record: _R, over: bool, live: Bounded[Key, _R], past: Bounded[Key, _R]
         past.put(key, record)
     else:
         live.put(key, record)
+
+
+def idle_at_close(connection: Connection) -> float | None:
+    """Seconds that a connection had been idle when it was closed."""
+    if connection.idle_since is None or connection.closed_at is None:
+        return None
+    return connection.closed_at - connection.idle_since
 
 
 def setup_time(connection: Connection | None) -> float:

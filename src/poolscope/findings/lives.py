@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from poolscope.findings.churn import ShortLife
+from poolscope.findings.churn import ShortLife, added
+from poolscope.findings.known import idle_at_close
 from poolscope.records import Client, CloseReason, Connection, Exchange
 
 MOST_CALLS: Final = 20
@@ -88,14 +89,6 @@ class Use:
             self.spans.append((record.started_at, record.finished_at))
             self.failing = self.failing or record.status == 429 or (record.status or 0) >= 500
 
-    def all_parts(self) -> dict[str, float]:
-        """Setup by phase, over all its connections."""
-        summed: dict[str, float] = {}
-        for parts in self.parts.values():
-            for name, seconds in parts.items():
-                summed[name] = summed.get(name, 0.0) + seconds
-        return summed
-
 
 class Life:
     """One client between its first record and its last."""
@@ -126,9 +119,8 @@ class Life:
 
 def closed_at_once(record: Connection) -> bool:
     """Whether the server closed it within `AT_ONCE` of an answer, without saying so."""
-    if record.close_reason != "server_closed_idle" or record.idle_since is None or record.closed_at is None:
-        return False
-    return record.closed_at - record.idle_since <= AT_ONCE
+    idle = idle_at_close(record)
+    return record.close_reason == "server_closed_idle" and idle is not None and idle <= AT_ONCE
 
 
 def short_life(
@@ -142,7 +134,7 @@ def short_life(
         built_at=(client.created_at or 0.0) - max(construction - (client.construction_time or 0.0), 0.0),
         construction=construction,
         setup=sum(use.setup.values()),
-        parts=use.all_parts(),
+        parts=added(use.parts.values()),
         closes=tuple(use.closes.values()),
     )
 

@@ -40,7 +40,7 @@ class NeverClosed(Rule):
         """Count a used client that was open at the end."""
         if record.close_kind != "open_at_exit" or not record.requests or record.settings is None:
             return
-        place = Place(record.pid, "", record.call_site, record.sdk_call_site, record.kind)
+        place = Place.of_client(record)
         seen = self._open.get_or_put((place, record.settings), _Open)
         seen.count += 1
         seen.cost += record.construction_time or 0.0
@@ -52,7 +52,7 @@ class NeverClosed(Rule):
         ]
 
     def _finding(self, place: Place, seen: _Open) -> Finding:
-        found = self.finding(
+        return self.finding(
             place,
             seen.count,
             f"{seen.count:,} clients ({place.kind}) with equal settings, built at one line, were all still open at the end.",
@@ -60,5 +60,3 @@ class NeverClosed(Rule):
             seen.cost,
             "construction",
         )
-        found.origin = None
-        return found

@@ -131,7 +131,7 @@ class PinnedSockets(Rule):
         self._used.pop((client.pid, client.id), None)
         if not used.connections or len(self._pinned) >= MAX_CLIENTS:
             return
-        place = Place(client.pid, "", client.call_site, client.sdk_call_site, client.kind)
+        place = Place.of_client(client)
         pinned = self._places.get_or_put(place, _Pinned)
         key, pool = next(iter(used.connections.items()))  # any of them will do to count the client
         pinned.add(pool, at)
@@ -146,7 +146,7 @@ class PinnedSockets(Rule):
         ]
 
     def _finding(self, place: Place, pinned: _Pinned) -> Finding:
-        found = self.finding(
+        return self.finding(
             place,
             pinned.peak,
             f"{pinned.peak:,} connections of clients ({place.kind}) that were gone stayed open, with all answers read: "
@@ -154,5 +154,3 @@ class PinnedSockets(Rule):
             "Keep what you need of an answer (response.content, response.json()), not the response; or share one client, "
             "which reuses its connections.",
         )
-        found.origin = None
-        return found

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import ClassVar, Final
 
 from poolscope.findings.base import Rule
-from poolscope.findings.known import Bounded, Place, setup_time
+from poolscope.findings.known import Bounded, Place, idle_at_close, setup_time
 from poolscope.findings.lives import closed_at_once
 from poolscope.records import Connection, Finding
 
@@ -74,7 +74,7 @@ class RefusedKeepAlive(Rule):
         else:
             seen.refused += 1
             seen.peer = f"{record.peer_address}:{record.peer_port}"
-            seen.idle = max(seen.idle, _idle(record) or 0.0)
+            seen.idle = max(seen.idle, idle_at_close(record) or 0.0)
             seen.cost += setup_time(record) + (record.close_time or 0.0)
             seen.ways[way] = seen.ways.get(way, 0) + 1
 
@@ -104,13 +104,7 @@ def _refusal(record: Connection) -> str | None:
 
 def _was_kept(record: Connection) -> bool:
     """Whether the server did not end it after an answer, although it had the time."""
-    return record.requests > 1 or (_idle(record) or 0.0) > SETTLED
-
-
-def _idle(record: Connection) -> float | None:
-    if record.idle_since is None or record.closed_at is None:
-        return None
-    return record.closed_at - record.idle_since
+    return record.requests > 1 or (idle_at_close(record) or 0.0) > SETTLED
 
 
 def _fires(seen: _Seen) -> bool:

@@ -68,7 +68,8 @@ class Ledger:
         self.hook_failures = 0
         self.clients = self.connections = self.requests = 0
         """Sums: clients built, connections opened, exchanges over."""
-        self._since = Since.now()
+        self.since = Since.now()
+        """The newest ids when we began: we report what has higher ones."""
         self._pools_of: dict[int, list[int]] = {}
         self._older: set[int] = set()
         """Connections that were open before poolscope began, and were reported at their first use."""
@@ -150,7 +151,7 @@ class Ledger:
         connection = sheet.connection
         if connection is not None:
             connection.unsettled.discard(sheet.id)
-            if connection.id not in LIVE.connections or connection.id <= self._since.connection:
+            if connection.id not in LIVE.connections or connection.id <= self.since.connection:
                 self._tell_older(connection)
         if self._yield is not None and (self.needs is None or self.needs(self.pid, sheet)):
             self._yield(convert.exchange(sheet, self.pid, self.keep_query, keep_path=self.keep_path))
@@ -186,7 +187,7 @@ class Ledger:
         if self._yield is None:
             return
         for sheet in list(LIVE.exchanges.values()):
-            if sheet.id <= self._since.exchange or at - sheet.started_at < longer_than:
+            if sheet.id <= self.since.exchange or at - sheet.started_at < longer_than:
                 continue
             state = state_of(sheet)
             if last or self._in_progress.get(sheet.id) != state:
@@ -205,21 +206,16 @@ class Ledger:
         for connection in list(self._closing.values()):
             self._connection_ended(connection)
         for connection in list(LIVE.connections.values()):
-            if connection.id > self._since.connection and connection.failed_phase is None:
+            if connection.id > self.since.connection and connection.failed_phase is None:
                 self._tell(connection, over=False)
         for client in list(LIVE.clients.values()):
-            if client.id > self._since.client:
+            if client.id > self.since.client:
                 record = convert.client(client, self.pid)
                 record.close_kind = "open_at_exit"
                 self._yield(record)
-
-    @property
-    def since(self) -> Since:
-        """The newest ids when we began: we report what has higher ones."""
-        return self._since
 
     def snapshot(self) -> Snapshot:
         """What is live right now. Call it with the queue drained and no drain under way."""
         from poolscope.ledger.snapshot import Snapshot
 
-        return Snapshot.of(self.pid, self._since)
+        return Snapshot.of(self.pid, self.since)

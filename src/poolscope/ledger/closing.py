@@ -65,6 +65,16 @@ COLLECTOR: Final = "gc"
 
 _WHILE_IDLE: Final = frozenset(("checkout", "client", "gc", "manager_eviction"))
 """Triggers that close a connection which http.client had kept, although its request had asked to close it."""
+_BY_TRIGGER: Final[dict[str | None, tuple[CloseReason, ClosedBy]]] = {
+    "manager_eviction": ("pool_evicted", CLIENT),
+    "program": ("program_close", CLIENT),
+    "checkout": ("server_closed_idle", SERVER),
+    "checkin": ("pool_full", CLIENT),
+    "checkin_closed": ("pool_closed", CLIENT),
+    "eviction": ("evicted_max_connections", CLIENT),
+    "mistake": ("closed_under_request", CLIENT),  # a race in httpcore's pool: encode/httpcore#1110
+}
+"""Triggers that say it all."""
 _RESETS: Final = ("ConnectionResetError", "BrokenPipeError", "ConnectionAbortedError")
 _PROTOCOL: Final = ("RemoteProtocolError", "LocalProtocolError", "BadStatusLine", "InvalidChunkLength",
                     "LineTooLong", "InvalidHeader", "HTTPException", "UnknownProtocol", "BadHttpMessage",
@@ -82,20 +92,8 @@ def classify(connection: Connection) -> tuple[CloseReason, ClosedBy | None]:
         if connection.readable_at is not None:  # nothing had checked it before
             return "server_closed_idle", SERVER
         return ("client_close_active" if connection.active_at_close else "client_close"), CLIENT
-    if trigger == "manager_eviction":
-        return "pool_evicted", CLIENT
-    if trigger == "program":
-        return "program_close", CLIENT
-    if trigger == "checkout":
-        return "server_closed_idle", SERVER
-    if trigger == "checkin":
-        return "pool_full", CLIENT
-    if trigger == "checkin_closed":
-        return "pool_closed", CLIENT
-    if trigger == "eviction":
-        return "evicted_max_connections", CLIENT
-    if trigger == "mistake":  # a race in httpcore's pool: encode/httpcore#1110
-        return "closed_under_request", CLIENT
+    if trigger in _BY_TRIGGER:
+        return _BY_TRIGGER[trigger]
     if connection.goaway:
         return "http2_goaway", SERVER
     if trigger == "maintenance":

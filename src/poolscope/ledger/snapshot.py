@@ -135,21 +135,21 @@ def _waiter(sheet: facts.Exchange, at: float) -> Waiter:
     )
 
 
+def holding(sheet: facts.Exchange) -> HoldingState:
+    """What a request does with the connection that it holds."""
+    if sheet.headers_at is not None:
+        return "reading"
+    return "sending" if sheet.sent_at is None else "waiting"
+
+
 def _holder(sheet: facts.Exchange, connection: facts.Connection, at: float) -> Holder:
-    state: HoldingState = "sending"
-    if sheet.finished_at is not None:
-        state = "not_given_back"
-    elif sheet.headers_at is not None:
-        state = "reading"
-    elif sheet.sent_at is not None:
-        state = "waiting"
     return Holder(
         exchange=sheet.id,
         connection=connection.id,
         origin=format_origin(sheet.origin),
         method=text(sheet.method),
         held=at - sheet.started_at,
-        state=state,
+        state=holding(sheet) if sheet.finished_at is None else "not_given_back",
         client=sheet.client,
         pool=sheet.pool,
         call_site=convert.call_site(sheet.call_site),

@@ -16,7 +16,7 @@ from poolscope.facts import RawOrigin, now
 from poolscope.genuine import wall
 from poolscope.ledger import convert
 from poolscope.ledger.since import Since
-from poolscope.ledger.snapshot import ConnectionState, HoldingState
+from poolscope.ledger.snapshot import ConnectionState, holding
 from poolscope.ledger.urls import format_origin, text
 from poolscope.look.frame import (
     SCHEMA,
@@ -252,14 +252,9 @@ def _shared(sheet: facts.Exchange) -> dict[str, Any]:
 
 
 def _holder(sheet: facts.Exchange, at: float) -> Holder:
-    state: HoldingState = "sending"
-    if sheet.headers_at is not None:
-        state = "reading"
-    elif sheet.sent_at is not None:
-        state = "waiting"
     connection = sheet.connection
     number = 0 if connection is None else connection.id
-    return Holder(connection=number, state=state, held=at - sheet.started_at, **_shared(sheet))
+    return Holder(connection=number, state=holding(sheet), held=at - sheet.started_at, **_shared(sheet))
 
 
 def _waiter(sheet: facts.Exchange, at: float) -> Waiter:

@@ -14,6 +14,7 @@ from typing import Final
 
 from poolscope.look.frame import LONGEST, Look, from_json
 from poolscope.look.sockets import Place, is_stale, sockets
+from poolscope.recording.errors import CommandError
 
 PATIENCE: Final = 5.0
 """Seconds in which a process should have answered."""
@@ -21,8 +22,8 @@ LOOK_FOR_NEW: Final = 2.0
 """Seconds between two searches for new processes."""
 
 
-class CannotLookError(Exception):
-    """Nothing can be looked into; the text is one clear line."""
+class CannotLookError(CommandError):
+    """Nothing can be looked into."""
 
 
 class Process:

@@ -12,7 +12,7 @@ from poolscope.instrumentor import snapshot
 from poolscope.ledger.snapshot import Snapshot
 from poolscope.records import Client, Connection, Exchange, Pool, Record
 from poolscope.reports.printable import page
-from poolscope.reports.renderer import Look, renderer
+from poolscope.reports.renderer import Look, render, renderer
 from poolscope.reports.words import count, seconds
 from poolscope.story.served import Served
 
@@ -65,10 +65,8 @@ class Watched:
     def report(self) -> str:
         """The report of that one request."""
         pieces: list[str] = []
-        rendering = renderer("text", pieces.append, Look(columns=COLUMNS))
-        for each in self._own(list(self._recording.records())):
-            rendering.add(each)
-        rendering.finish()
+        own = self._own(list(self._recording.records()))
+        render(own, renderer("text", pieces.append, Look(columns=COLUMNS)))
         return "".join(pieces)
 
     def _own(self, everything: list[Record]) -> Iterator[Record]:

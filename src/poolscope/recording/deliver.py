@@ -13,7 +13,7 @@ from poolscope.recording.outputs import STDOUT
 from poolscope.recording.own_file import OwnFile
 from poolscope.recording.stderr import colored, note, print_text, width
 from poolscope.records import Record
-from poolscope.reports.renderer import Look, Write, renderer
+from poolscope.reports.renderer import Look, Write, render, renderer
 
 if TYPE_CHECKING:
     from poolscope.reports.overview import Overview
@@ -79,10 +79,7 @@ def _render(
 
             write(json_report.render(overview))
             return
-        rendering = renderer(options.format, write, look)
-        for record in stream():
-            rendering.add(record)
-        rendering.finish()
+        render(stream(), renderer(options.format, write, look))
 
 
 class _Pieces:

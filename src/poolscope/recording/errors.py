@@ -1,5 +1,12 @@
 """Errors that a command reports to the user."""
 
 
-class UsageError(Exception):
-    """The user asked for something impossible; the text is one clear line."""
+class CommandError(Exception):
+    """A command cannot do what was asked for; the text is one clear line."""
+
+    status = 2
+    """The exit status of the command."""
+
+
+class UsageError(CommandError):
+    """The user asked for something impossible."""

@@ -19,6 +19,8 @@ from typing import Final
 
 from poolscope.recording.stderr import write_patiently
 
+_READABLE: Final = 0o666
+"""As the user's umask has it."""
 _HIGH: Final = 64
 """Our descriptors begin here, so that the program's get the same numbers as without us."""
 _MOST: Final = 10_000
@@ -65,12 +67,7 @@ class OwnFile:
     def empty(self) -> None:
         """Start again: what follows replaces what was written. OSError if that is impossible."""
         if self.regular:
-            descriptor = self._private()
-            try:
-                os.ftruncate(descriptor, 0)
-            finally:
-                if descriptor != self._kept:
-                    os.close(descriptor)
+            self.cut(0)
 
     def release(self) -> None:
         """Let others replace the file: it is complete."""
@@ -147,33 +144,33 @@ def expanded(asked: str) -> str:
     return asked.replace("%p", str(os.getpid()))
 
 
-def claim(asked: str, *, wait_for_reader: bool = False, mode: int = 0o666) -> OwnFile:
+def claim(asked: str, *, wait_for_reader: bool = False) -> OwnFile:
     """The file ``asked`` for, emptied, or a file beside it if another process is writing it. ``%p`` is our process
     id. OSError if it cannot be written.
     """
     path = expanded(asked)
     if path == asked:
-        own = _claim(path, mode, wait_for_reader=wait_for_reader)
+        own = _claim(path, wait_for_reader=wait_for_reader)
         if own is not None:
             return own
     else:
         # A process number repeats between containers: here nothing is replaced, whatever wrote it.
         with suppress(FileExistsError):
-            return create(path, mode)
+            return create(path, _READABLE)
     root, ending = os.path.splitext(path)
     for number in itertools.count(2):
         with suppress(FileExistsError):
-            return create(f"{root}.{number}{ending}", mode)
+            return create(f"{root}.{number}{ending}", _READABLE)
         if number >= _MOST:
             break
     raise OSError(errno.EEXIST, f"there are {_MOST:,} such files already")
 
 
-def _claim(path: str, mode: int, *, wait_for_reader: bool) -> OwnFile | None:
+def _claim(path: str, *, wait_for_reader: bool) -> OwnFile | None:
     """The file of exactly that name, emptied; None if another process is writing it."""
     for _ in range(_TRIES):
         with suppress(FileExistsError):
-            return create(path, mode)
+            return create(path, _READABLE)
         descriptor = _open(path, wait_for_reader=wait_for_reader)
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             return OwnFile(path, descriptor)
@@ -229,15 +226,20 @@ def is_live(path: str) -> bool | None:
     except OSError:
         return None
     try:
+        return is_held(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def is_held(descriptor: int) -> bool | None:
+    """Whether another process holds the lock; None if the file system has no locks."""
+    try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
     except OSError:
         return None
-    else:
-        return False
-    finally:
-        os.close(descriptor)
+    return False
 
 
 def has_end(path: str) -> bool:

@@ -80,18 +80,29 @@ def executes() -> None:
 
 
 def spawned(path: Any, argv: Sequence[Any], env: Any) -> None:
-    """A program was started."""
+    """`os` started a program."""
     # From 3.13 on None is the environment of this process.
     names = None if env is None else [f"{os.fsdecode(name)}=" for name in env]
-    _tell_child([path], argv, names)
+    started([path], argv, names)
 
 
-def started(argv: Sequence[Any], executables: Sequence[Any], env: Any) -> None:
-    """The standard library started a program, by the order of arguments since Python 3.2."""
-    _tell_child(executables, argv, env)
+def started(executables: Sequence[Any], argv: Sequence[Any], env: Sequence[Any] | None) -> None:
+    """A program was started, perhaps a Python that will not be followed."""
+    if _recording is None or not _runs_python(executables):
+        return
+    words = [os.fsdecode(word) for word in argv]
+    if any(helper in word for word in words for helper in _HELPERS):
+        return
+    if env is None:
+        reached = FOLLOW in os.environ
+    else:
+        reached = any(os.fsdecode(entry).startswith(f"{FOLLOW}=") for entry in env)
+    if not reached or _is_isolated(words[1:]):
+        _recording.child_not_followed()
 
 
 def _started_by(module: ModuleType, name: str) -> Point:
+    # The order of arguments since Python 3.2.
     order = ("argv", "executables", "close_fds", "pass_fds", "cwd", "env")
     return Point(module, name, after=started, takes=order)
 
@@ -106,20 +117,6 @@ _POINTS: Final = (
         for name in ("posix_spawn", "posix_spawnp")
     ),
 )
-
-
-def _tell_child(executables: Sequence[Any], argv: Sequence[Any], environment: Sequence[Any] | None) -> None:
-    if _recording is None or not _runs_python(executables):
-        return
-    words = [os.fsdecode(word) for word in argv]
-    if any(helper in word for word in words for helper in _HELPERS):
-        return
-    if environment is None:
-        reached = FOLLOW in os.environ
-    else:
-        reached = any(os.fsdecode(entry).startswith(f"{FOLLOW}=") for entry in environment)
-    if not reached or _is_isolated(words[1:]):
-        _recording.child_not_followed()
 
 
 def _is_isolated(words: Sequence[str]) -> bool:

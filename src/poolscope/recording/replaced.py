@@ -7,14 +7,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Final
 
+from poolscope.recording.errors import CommandError
 from poolscope.reports.renderer import Write
 
 READABLE: Final = 0o666
 """As the user's umask has it."""
 
 
-class CannotWriteError(Exception):
-    """The requested file cannot be written; the text is one clear line."""
+class CannotWriteError(CommandError):
+    """The requested file cannot be written."""
 
 
 @contextmanager

@@ -7,7 +7,6 @@ children that have become another user can write into root's folder.
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import stat
 import tempfile
@@ -17,7 +16,7 @@ from typing import IO, TYPE_CHECKING, Final
 
 from poolscope import records
 from poolscope.recording.line_file import LineFile
-from poolscope.recording.own_file import OwnFile, create
+from poolscope.recording.own_file import OwnFile, create, is_held
 from poolscope.recording.reader import lines_in, parse
 
 if TYPE_CHECKING:
@@ -88,7 +87,7 @@ class Spools:
     def read(self, overview: Overview) -> None:
         """Read every spool as far as it is written; an incomplete or foreign line ends that spool."""
         for spool in open_spools(self._home, [], only=self._run):
-            for _ in self._drawn(spool, overview, goes_on=is_held(spool)):
+            for _ in self._drawn(spool, overview, goes_on=is_written(spool)):
                 pass
 
     def merge(self, overview: Overview, into: LineFile | None) -> list[str]:
@@ -97,7 +96,7 @@ class Spools:
         """
         failures: list[str] = []
         for spool in open_spools(self._home, failures, only=self._run):
-            goes_on = is_held(spool)
+            goes_on = is_written(spool)
             lines = self._drawn(spool, overview, goes_on=goes_on)
             if into is None or goes_on:
                 for _ in lines:
@@ -125,15 +124,9 @@ class Spools:
         remove(self._home, self._merged, only=self._run)
 
 
-def is_held(spool: IO[bytes]) -> bool:
-    """Whether its writer is still alive."""
-    try:
-        fcntl.flock(spool, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    return False
+def is_written(spool: IO[bytes]) -> bool:
+    """Whether its writer is known to be alive."""
+    return is_held(spool.fileno()) is True
 
 
 def make(directory: str) -> None:

@@ -122,50 +122,39 @@ def _call_site(value: Any) -> CallSite:
     return CallSite(_kept(value.file), _count(value.line), _kept(value.function))
 
 
-def _phases(value: Any) -> dict[str, Phase]:
-    if len(value) > MOST_PHASES:
-        raise ValueError
-    return {_kept(name): Phase(_time(part.start), _time(part.duration)) for name, part in value.items()}
+def _phase(value: Any) -> Phase:
+    return Phase(_time(value.start), _time(value.duration))
 
 
-def _list(value: Any) -> list[str]:
-    if type(value) is not list or len(value) > MOST_ITEMS:
-        raise ValueError
-    return [_kept(item) for item in value]
+def _list_of(check_item: _Check) -> _Check:
+    def checked_list(value: Any) -> list[Any]:
+        if type(value) is not list or len(value) > MOST_ITEMS:
+            raise ValueError
+        return [check_item(item) for item in value]
+
+    return checked_list
 
 
-def _table(value: Any) -> dict[str, str]:
-    if len(value) > MOST_ITEMS:
-        raise ValueError
-    return {_kept(name): _kept(item) for name, item in value.items()}
+def _table_of(check_item: _Check, most: int) -> _Check:
+    def checked_table(value: Any) -> dict[str, Any]:
+        if len(value) > most:
+            raise ValueError
+        return {_kept(name): check_item(item) for name, item in value.items()}
+
+    return checked_table
 
 
-def _severity(value: Any) -> str:
-    if value not in get_args(Severity):
-        raise ValueError
-    return str(value)
+def _one_of(words: Collection[str]) -> _Check:
+    def checked_word(value: Any) -> str:
+        if value not in words:
+            raise ValueError
+        return str(value)
 
-
-def _error_type(value: Any) -> str:
-    if value not in ERROR_TYPES:
-        raise ValueError
-    return str(value)
+    return checked_word
 
 
 def _refuse(_: Any) -> Any:
     raise ValueError
-
-
-def _seconds(value: Any) -> dict[str, float]:
-    if len(value) > MOST_PHASES:
-        raise ValueError
-    return {_kept(name): _time(item) for name, item in value.items()}
-
-
-def _holders(value: Any) -> list[Holder]:
-    if type(value) is not list or len(value) > MOST_ITEMS:
-        raise ValueError
-    return [_holder(item) for item in value]
 
 
 def _holder(value: Any) -> Holder:
@@ -186,13 +175,13 @@ _CHECKS: Final[dict[str, _Check]] = {
     "bool": _flag,
     "str": _kept,
     "CallSite": _call_site,
-    "dict[str, Phase]": _phases,
-    "list[str]": _list,
-    "dict[str, str]": _table,
-    "dict[str, float]": _seconds,
-    "Severity": _severity,
-    "ErrorType": _error_type,
-    "list[Holder]": _holders,
+    "dict[str, Phase]": _table_of(_phase, MOST_PHASES),
+    "list[str]": _list_of(_kept),
+    "dict[str, str]": _table_of(_kept, MOST_ITEMS),
+    "dict[str, float]": _table_of(_time, MOST_PHASES),
+    "Severity": _one_of(get_args(Severity)),
+    "ErrorType": _one_of(ERROR_TYPES),
+    "list[Holder]": _list_of(_holder),
     **dict.fromkeys(
         ("CloseKind", "ClosedBy", "CloseReason", "HolderState", "PhaseName", "Relation", "State", "Via"),
         _word,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from poolscope.records import CallSite, Finding
 from poolscope.reports.merge import merged
 from poolscope.reports.overview import Overview
 from poolscope.reports.printable import printable
+from poolscope.reports.renderer import Look, Renderer, SummaryRenderer, Write
 
 COLUMNS: Final = 100
 
@@ -39,6 +40,11 @@ def annotations_of(overview: Overview) -> list[Annotation]:
     return [
         Annotation(one.finding, lanes(overview, one.finding, COLUMNS)) for one in merged(overview.findings())
     ]
+
+
+def annotating(write: Write, look: Look, render: Callable[[Sequence[Annotation], str], str]) -> Renderer:
+    """A format that is made of the annotations, with paths from the project's root."""
+    return SummaryRenderer(write, look, lambda overview: render(annotations_of(overview), look.root))
 
 
 def placed(annotations: Sequence[Annotation]) -> list[Annotation]:

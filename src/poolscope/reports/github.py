@@ -10,10 +10,9 @@ from typing import Final
 
 from poolscope.findings.fingerprint import path_from
 from poolscope.records import Severity
-from poolscope.reports.annotations import Annotation, annotations_of
-from poolscope.reports.overview import Overview
+from poolscope.reports.annotations import Annotation, annotating
 from poolscope.reports.printable import printable
-from poolscope.reports.renderer import Look, Renderer, SummaryRenderer, Write
+from poolscope.reports.renderer import Look, Renderer, Write
 
 COMMANDS: Final[dict[Severity, str]] = {"warning": "warning", "info": "notice"}
 _DATA: Final = str.maketrans({"%": "%25", "\r": "%0D", "\n": "%0A"})
@@ -22,11 +21,7 @@ _PROPERTY: Final = str.maketrans({"%": "%25", "\r": "%0D", "\n": "%0A", ":": "%3
 
 def renderer(write: Write, look: Look) -> Renderer:
     """Annotations, as one of the formats."""
-
-    def whole(overview: Overview) -> str:
-        return render(annotations_of(overview), look.root)
-
-    return SummaryRenderer(write, look, whole)
+    return annotating(write, look, render)
 
 
 def render(annotations: Sequence[Annotation], root: str) -> str:

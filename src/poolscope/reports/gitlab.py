@@ -11,21 +11,16 @@ from typing import Any, Final
 
 from poolscope.findings.fingerprint import Fingerprint, path_from
 from poolscope.records import Severity
-from poolscope.reports.annotations import Annotation, annotations_of, placed
-from poolscope.reports.overview import Overview
+from poolscope.reports.annotations import Annotation, annotating, placed
 from poolscope.reports.printable import printable_json
-from poolscope.reports.renderer import Look, Renderer, SummaryRenderer, Write
+from poolscope.reports.renderer import Look, Renderer, Write
 
 SEVERITIES: Final[dict[Severity, str]] = {"warning": "major", "info": "info"}
 
 
 def renderer(write: Write, look: Look) -> Renderer:
     """The report, as one of the formats."""
-
-    def whole(overview: Overview) -> str:
-        return render(annotations_of(overview), look.root)
-
-    return SummaryRenderer(write, look, whole)
+    return annotating(write, look, render)
 
 
 def render(annotations: Sequence[Annotation], root: str) -> str:

@@ -7,7 +7,7 @@ import json
 from typing import Any, Final
 
 from poolscope.records import CallSite, Exchange, Finding
-from poolscope.reports.lanes import Bar, Lane, LaneSample
+from poolscope.reports.lanes import Lane, LaneSample
 from poolscope.reports.merge import merged
 from poolscope.reports.overview import Overview
 from poolscope.reports.printable import printable_json
@@ -159,16 +159,12 @@ def _lane(lane: Lane) -> dict[str, Any]:
         "setup": {phase: dataclasses.asdict(part) for phase, part in connection.setup.items()},
         "failed_phase": connection.failed_phase,
         "requests": lane.seen,
-        "first_requests": [_bar(bar) for bar in lane.bars],
-        "last_requests": [_bar(bar) for bar in lane.newest or ()],
+        "first_requests": [bar._asdict() for bar in lane.bars],
+        "last_requests": [bar._asdict() for bar in lane.newest or ()],
         "closed_at": connection.closed_at,
         "close_reason": connection.close_reason,
         "closed_by": connection.closed_by,
     }
-
-
-def _bar(bar: Bar) -> dict[str, Any]:
-    return bar._asdict()
 
 
 def _finding(finding: Finding, processes: int) -> dict[str, Any]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
-from typing import Final, NamedTuple
+from itertools import zip_longest
+from typing import Final, NamedTuple, get_args
 
-from poolscope.records import CloseReason, Connection, Exchange
+from poolscope.records import CloseReason, Connection, Exchange, PhaseName
 
 SAMPLED: Final = 5
 """Connections kept of each sort: first, last, slowest to set up, failed."""
@@ -31,6 +31,7 @@ TROUBLE: Final[frozenset[CloseReason]] = frozenset(
     }
 )
 
+PHASES: Final[tuple[PhaseName, ...]] = get_args(PhaseName)
 Segment = tuple[str, str]
 """A style's name (setup, request, failed, idle, end, label) and its text."""
 Shape = tuple[object, ...]
@@ -177,7 +178,7 @@ class LaneSample:
     def chosen(self, number: int) -> list[Lane]:
         """At most ``number`` of them, some of every sort, in order."""
         picked: dict[tuple[int, int], Lane] = {}
-        for lanes in zip(*(self._endless(sort) for sort in self._sorts()), strict=False):
+        for lanes in zip_longest(self.first, self.failed, reversed(self.last), self.slowest):
             for lane in lanes:
                 if lane is not None and len(picked) < number:
                     picked.setdefault(lane.key, lane)
@@ -201,12 +202,3 @@ class LaneSample:
         like = self.shapes.get(lane.shape)
         usual = None if like is None or like.lane is lane else like.lane.setup_time
         return usual is not None and lane.setup_time >= max(LONG, SLOW * usual)
-
-    def _sorts(self) -> tuple[list[Lane], ...]:
-        return self.first, self.failed, list(reversed(self.last)), self.slowest
-
-    @staticmethod
-    def _endless(lanes: list[Lane]) -> Iterator[Lane | None]:
-        yield from lanes
-        for _ in range(SAMPLED - len(lanes)):
-            yield None

@@ -6,19 +6,14 @@ import re
 from collections.abc import Sequence
 
 from poolscope.findings.fingerprint import path_from
-from poolscope.reports.annotations import Annotation, annotations_of
-from poolscope.reports.overview import Overview
+from poolscope.reports.annotations import Annotation, annotating
 from poolscope.reports.printable import page, printable
-from poolscope.reports.renderer import Look, Renderer, SummaryRenderer, Write
+from poolscope.reports.renderer import Look, Renderer, Write
 
 
 def renderer(write: Write, look: Look) -> Renderer:
     """The summary, as one of the formats."""
-
-    def whole(overview: Overview) -> str:
-        return render(annotations_of(overview), look.root)
-
-    return SummaryRenderer(write, look, whole)
+    return annotating(write, look, render)
 
 
 def render(annotations: Sequence[Annotation], root: str) -> str:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import replace
 from typing import NamedTuple
 
+from poolscope.findings.churn import added
 from poolscope.records import CallSite, Finding
 
 
@@ -45,17 +45,9 @@ def _together(findings: list[Finding]) -> Merged:
         saving=max(savings) if savings else None,
         severity="warning" if any(finding.severity == "warning" for finding in findings) else "info",
         at_least=any(finding.at_least for finding in findings),
-        parts=_added(finding.parts for finding in findings),
+        parts=added(finding.parts for finding in findings),
         notes=list(dict.fromkeys(note for finding in findings for note in finding.notes)),
         fix=max((finding.fix for finding in findings), key=len),
         sentence=f"{sentence.removesuffix('.')}, in {processes:,} processes.",
     )
     return Merged(finding, processes)
-
-
-def _added(parts: Iterable[dict[str, float]]) -> dict[str, float]:
-    total: dict[str, float] = {}
-    for each in parts:
-        for name, took in each.items():
-            total[name] = total.get(name, 0.0) + took
-    return total

@@ -7,7 +7,7 @@ from array import array
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from poolscope.reports.tracker import Key
+from poolscope.findings.known import Key
 
 POINTS: Final = 50_000
 """Most values of a series; if there are more changes, those of the same moment are added up."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from typing import Final, TypeVar
+from typing import Final
 
 from poolscope.findings import new_findings
+from poolscope.findings.known import Bounded, Key
 from poolscope.records import (
     CallSite,
     Client,
@@ -32,10 +33,8 @@ LINES: Final = 10_000
 ROWS_OF_A_CLIENT: Final = 64
 """How many origins of one client are distinguished when clients are counted."""
 
-Key = tuple[int, int]
 Runner = tuple[int, int | None, str | None]
 """Process, thread and task that sent requests."""
-_Value = TypeVar("_Value")
 
 
 class Overview:
@@ -58,9 +57,9 @@ class Overview:
         self.routes = Routes()
         self._places = Places()
         self._clients: dict[Key, KnownClient] = {}
-        self._past_clients: dict[Key, KnownClient] = {}
+        self._past_clients: Bounded[Key, KnownClient] = Bounded(RECENT)
         self._open: dict[Key, OpenConnection] = {}
-        self._past_connections: dict[Key, Row] = {}
+        self._past_connections: Bounded[Key, Row] = Bounded(RECENT)
         self._in_progress: dict[Key, tuple[Row, Exchange]] = {}
         self._newest: dict[int, float] = {}
         self._runners: set[Runner] = set()
@@ -222,11 +221,11 @@ class Overview:
         for row in known.rows.values():
             row.credentials.add(record)
         del self._clients[key]
-        _remember(self._past_clients, key, known)
+        self._past_clients.put(key, known)
 
     def _leave_oldest_client(self) -> None:
         key = next(iter(self._clients))
-        _remember(self._past_clients, key, self._clients.pop(key))
+        self._past_clients.put(key, self._clients.pop(key))
         self._clients_left += 1
 
     def _pool(self, record: Pool) -> None:
@@ -265,7 +264,7 @@ class Overview:
     def _finish(self, key: Key, entry: OpenConnection) -> None:
         entry.row.finished.add(entry.lane.connection)
         entry.row.lanes.add(entry.lane)
-        _remember(self._past_connections, key, entry.row)
+        self._past_connections.put(key, entry.row)
 
     def _exchange(self, record: Exchange) -> None:
         self._reached(record.call_site)
@@ -341,9 +340,3 @@ def of(records: Iterable[Record]) -> Overview:
     for record in records:
         overview.add(record)
     return overview
-
-
-def _remember(past: dict[Key, _Value], key: Key, value: _Value) -> None:
-    past[key] = value
-    if len(past) > RECENT:
-        del past[next(iter(past))]

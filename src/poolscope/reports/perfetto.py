@@ -11,14 +11,13 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from poolscope.records import Client, Connection, Exchange, Header, Record
-from poolscope.reports.lanes import Bar
+from poolscope.reports.lanes import PHASES, Bar
 from poolscope.reports.occupancy import Occupancy
 from poolscope.reports.renderer import Look, Renderer, Write
 from poolscope.reports.tally import WAITED
 from poolscope.reports.tracker import InProgress, Tracker, is_over
 from poolscope.reports.words import plain
 
-PHASES: Final = ("dns", "connect", "proxy_tunnel", "tls_context", "tls")
 ALL: Final = 1
 """The process that has the counters of the whole run."""
 Event = dict[str, Any]

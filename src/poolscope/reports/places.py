@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, TypeVar
 
 from poolscope.records import CallSite
 from poolscope.reports.tally import Row, Site
@@ -12,6 +12,7 @@ CAP: Final = 1_000
 OTHER: Final = "other"
 UNSEEN: Final = Site("client not seen", None, None)
 OTHER_SITE: Final = Site("other clients", None, None)
+_Value = TypeVar("_Value")
 
 
 class Places:
@@ -19,8 +20,8 @@ class Places:
 
     def __init__(self) -> None:
         self.rows: dict[tuple[str, Site], Row] = {}
-        self._origins: dict[str, None] = {}
-        self._sites: dict[Site, None] = {}
+        self._origins: set[str] = set()
+        self._sites: set[Site] = set()
 
     def __repr__(self) -> str:
         return f"<Places: {len(self.rows)} rows>"
@@ -33,19 +34,11 @@ class Places:
     def site(self, kind: str, call_site: CallSite | None, sdk: CallSite | None) -> Site:
         """Where clients of this kind are built."""
         site = Site(kind, call_site, sdk)
-        if site not in self._sites:
-            if len(self._sites) >= CAP:
-                return OTHER_SITE
-            self._sites[site] = None
-        return site
+        return site if _is_distinguished(site, self._sites) else OTHER_SITE
 
     def origin(self, origin: str) -> str:
         """The origin itself, or ``other``."""
-        if origin not in self._origins:
-            if len(self._origins) >= CAP:
-                return OTHER
-            self._origins[origin] = None
-        return origin
+        return origin if _is_distinguished(origin, self._origins) else OTHER
 
     def row(self, origin: str, site: Site) -> Row:
         """The row of an origin and a line."""
@@ -55,3 +48,10 @@ class Places:
                 return self.row(OTHER, OTHER_SITE)
             row = self.rows[origin, site] = Row(origin, site)
         return row
+
+
+def _is_distinguished(value: _Value, known: set[_Value]) -> bool:
+    """Whether it is one of the first `CAP`; it counts as known from now on."""
+    if value not in known and len(known) < CAP:
+        known.add(value)
+    return value in known

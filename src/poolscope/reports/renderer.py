@@ -1,11 +1,11 @@
 """The interface of all formats: a renderer takes the records of a stream one by one, and writes its text.
 
-To add a format: a file with a function ``renderer(write, look)``, a name in `Format`, a line in `MODULES`.
+To add a format: a file of its name with a function ``renderer(write, look)``, and the name in `Format`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias, get_args
@@ -24,17 +24,6 @@ FORMAT_HELP: Final = (
     " Chrome's trace viewers; har, an HTTP archive; sarif, for code scanning;"
     " github and gitlab, for comments beside a line in reviews; markdown, for the summary of a job."
 )
-MODULES: Final[dict[Format, str]] = {
-    "text": "text",
-    "json": "json_report",
-    "html": "html",
-    "perfetto": "perfetto",
-    "har": "har",
-    "sarif": "sarif",
-    "github": "github",
-    "gitlab": "gitlab",
-    "markdown": "markdown",
-}
 Write: TypeAlias = Callable[[str], object]
 
 
@@ -94,6 +83,13 @@ class SummaryRenderer:
 
 def renderer(format: Format, write: Write, look: Look) -> Renderer:  # noqa: A002  (the option's name)
     """A new rendering that sends its text, in pieces, to ``write``."""
-    module = import_module(f"poolscope.reports.{MODULES[format]}")
+    module = import_module(f"poolscope.reports.{'json_report' if format == 'json' else format}")
     fresh: Renderer = module.renderer(write, look)
     return fresh
+
+
+def render(records: Iterable[Record], rendering: Renderer) -> None:
+    """Render a whole stream."""
+    for record in records:
+        rendering.add(record)
+    rendering.finish()

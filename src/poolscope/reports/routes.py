@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
+from poolscope.findings.known import Bounded, Key
 from poolscope.records import Connection, Exchange
 
 ROUTES: Final = 1_000
 PENDING: Final = 10_000
 """Setups that are remembered until their request is over."""
 OTHER: Final = "other"
-
-Key = tuple[int, int]
 
 
 class RouteSums:
@@ -54,7 +53,7 @@ class Routes:
 
     def __init__(self) -> None:
         self._sums: dict[str, RouteSums] = {}
-        self._setups: dict[Key, float] = {}
+        self._setups: Bounded[Key, float] = Bounded(PENDING)
 
     def __repr__(self) -> str:
         return f"<Routes {list(self._sums)}>"
@@ -64,9 +63,7 @@ class Routes:
         total = record.setup.get("total")
         if record.opened_by is None or total is None or (record.closed_at and record.failed_phase is None):
             return
-        self._setups[record.pid, record.opened_by] = total.duration
-        if len(self._setups) > PENDING:
-            del self._setups[next(iter(self._setups))]
+        self._setups.put((record.pid, record.opened_by), total.duration)
 
     def exchange(self, record: Exchange) -> None:
         """A request is over."""

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from poolscope.records import CallSite, CloseReason
 from poolscope.reports.axis import Axis, in_words
-from poolscope.reports.lanes import Lane, LaneSample, Segment
+from poolscope.reports.lanes import PHASES, Lane, LaneSample, Segment
 from poolscope.reports.overview import Overview
 from poolscope.reports.printable import printable
 from poolscope.reports.sites import Sites
@@ -26,7 +26,6 @@ TROUBLES: Final = 4
 WORTH: Final = 0.001
 """Building and closing are named if they took at least this many seconds."""
 OTHER: Final = "other"
-PHASES: Final = ("dns", "connect", "proxy_tunnel", "tls_context", "tls")
 SURPLUS: Final[frozenset[CloseReason]] = frozenset({"max_keepalive_surplus", "pool_full"})
 """Close reasons that the pool's limit of idle connections explains."""
 Line = list[Segment]

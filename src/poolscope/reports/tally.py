@@ -72,19 +72,6 @@ class Limits(NamedTuple):
 class Tally:
     """Plain sums over connections; `Row` adds open ones on demand."""
 
-    __slots__ = (
-        "closed_by",
-        "closes",
-        "closing",
-        "failed",
-        "failed_phases",
-        "inherited",
-        "opened",
-        "setup",
-        "setup_total",
-        "unseen",
-    )
-
     def __init__(self) -> None:
         self.opened = 0
         """Connections that became usable."""
@@ -162,30 +149,6 @@ class Tally:
 
 class Row:
     """One line of the report. Exchanges are counted when first seen, connections once they are closed."""
-
-    __slots__ = (
-        "clients",
-        "construction",
-        "credentials",
-        "errors",
-        "finished",
-        "joined",
-        "kept",
-        "lanes",
-        "limits",
-        "lost",
-        "origin",
-        "requests",
-        "retries",
-        "reused",
-        "site",
-        "slowest_wait",
-        "statuses",
-        "troubles",
-        "unconnected",
-        "wait_time",
-        "waited",
-    )
 
     def __init__(self, origin: str, site: Site) -> None:
         self.origin = origin

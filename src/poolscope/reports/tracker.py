@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final, Generic, TypeVar
 
+from poolscope.findings.known import Bounded, Key
 from poolscope.records import Client, Connection, Exchange
 
 RECENT: Final = 1_024
 """Closed things that are still recognised."""
-Key = tuple[int, int]
-"""(pid, id)"""
 
 _Value = TypeVar("_Value")
 
@@ -20,7 +19,7 @@ class Tracker(Generic[_Value]):
 
     def __init__(self) -> None:
         self._open: dict[Key, _Value] = {}
-        self._past: dict[Key, _Value] = {}
+        self._past: Bounded[Key, _Value] = Bounded(RECENT)
 
     def __repr__(self) -> str:
         return f"<Tracker {len(self._open)} open, {len(self._past)} past>"
@@ -42,9 +41,7 @@ class Tracker(Generic[_Value]):
         """It is over; None if it was not open."""
         value = self._open.pop(key, None)
         if value is not None:
-            self._past[key] = value
-            if len(self._past) > RECENT:
-                del self._past[next(iter(self._past))]
+            self._past.put(key, value)
         return value
 
     def open(self) -> Iterator[_Value]:

@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from poolscope import facts, records
-from poolscope.records import CloseReason
+from poolscope.records import ClosedBy, CloseReason
 
-EVERYDAY: Final[tuple[CloseReason, ...]] = (
-    "client_close",
-    "connection_close_header",
-    "gc",
-    "pool_full",
-    "server_closed_idle",
-)
-"""Close reasons with counters that are reported, as 0, as soon as a server is known."""
+EVERYDAY: Final[dict[CloseReason, ClosedBy]] = {
+    "client_close": "client",
+    "connection_close_header": "server",
+    "gc": "gc",
+    "pool_full": "client",
+    "server_closed_idle": "server",
+}
+"""Closes with counters that are reported, as 0, as soon as a server is known."""
 
 Attributes = dict[str, Any]
 
@@ -122,7 +122,7 @@ class Server:
         self.opened = 0
         self.failed: dict[tuple[str, facts.ErrorType | None], int] = {("connect", None): 0}
         """By phase and error; the first is reported, as 0, as soon as a server is known."""
-        self.closed: dict[tuple[str, str | None], int] = {(reason, _BY[reason]): 0 for reason in EVERYDAY}
+        self.closed: dict[tuple[str, str | None], int] = dict.fromkeys(EVERYDAY.items(), 0)
         self.durations: dict[tuple[Any, ...], Series] = {}
         """Series of its requests' duration, by what tells them apart on a sheet."""
         self.broken: dict[facts.ErrorType, int] = {}
@@ -143,12 +143,3 @@ class Server:
 
     def __repr__(self) -> str:
         return f"<Server {self.attributes} opened={self.opened} reused={self.reused} fresh={self.fresh}>"
-
-
-_BY: Final[dict[str, str]] = {
-    "client_close": "client",
-    "connection_close_header": "server",
-    "gc": "gc",
-    "pool_full": "client",
-    "server_closed_idle": "server",
-}

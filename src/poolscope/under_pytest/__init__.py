@@ -6,13 +6,11 @@ is reported: with pytest-xdist that is another process.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 import pytest
 
 from poolscope.recording.errors import UsageError
-
-OPTION: Final = "--poolscope-"
 
 
 def start(config: pytest.Config) -> None:

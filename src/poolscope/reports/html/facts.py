@@ -47,7 +47,7 @@ def verdict(overview: Overview) -> str:
 
 def facts(overview: Overview, sample: Sample, source: bool) -> dict[str, Any]:
     """Everything but the lanes and bars themselves."""
-    tallies = overview.all_connections()
+    run, tallies = process(overview), overview.all_connections()
     by_key = {(row.origin, row.site): row for row in overview.rows()}
     findings = _findings(overview)
     sites = {site for _, site in sample.groups}
@@ -55,12 +55,12 @@ def facts(overview: Overview, sample: Sample, source: bool) -> dict[str, Any]:
     lines |= {where for found in findings for where in (found.call_site, found.sdk_call_site) if where}
     first = next(iter(overview.headers.values()), None)
     return {
-        "words": process(overview).words,
+        "words": run.words,
         "base": Paths(line.file for line in lines).base,
         "zero": (first.started_at if first else 0.0) * 1e6,
         "wall_zero": first.wall_at_zero + first.started_at if first else None,
         "processes": {header.pid: header.program for header in overview.headers.values()},
-        "wall_time": _wall_time(overview),
+        "wall_time": run.wall_time,
         "totals": _totals(overview, tallies),
         "notes": notes(overview),
         "groups": [
@@ -74,33 +74,10 @@ def facts(overview: Overview, sample: Sample, source: bool) -> dict[str, Any]:
     }
 
 
-def _wall_time(overview: Overview) -> float | None:
-    first = next(iter(overview.headers), None)
-    summary = None if first is None else overview.summaries.get(first)
-    return None if summary is None else summary.wall_time
-
-
 def _totals(overview: Overview, tallies: dict[Row, Tally]) -> dict[str, Any]:
-    sums = [_sums(row, tally) for row, tally in tallies.items()]
-    together = {name: sum(each[name] for each in sums) for name in (sums[0] if sums else ())}
-    together |= {"clients": overview.clients, "construction": overview.construction}
-    return {**together, "still_open": overview.still_open}
-
-
-def _sums(row: Row, tally: Tally) -> dict[str, Any]:
-    return {
-        "clients": row.clients,
-        "construction": row.construction,
-        "requests": row.requests,
-        "kept": row.kept,
-        "reused": row.reused,
-        "connections": tally.opened + tally.unseen + tally.inherited,
-        "failed": tally.failed,
-        "setup": tally.setup_total,
-        "waited": row.waited,
-        "wait_time": row.wait_time,
-        "errors": sum(row.errors.values()),
-    }
+    sums = Sums.over(tallies, tallies)
+    clients = {"clients": overview.clients, "construction": overview.construction}
+    return {**sums._asdict(), **clients, "still_open": overview.still_open}
 
 
 def _group(origin: str, site: Site, row: Row | None, tallies: dict[Row, Tally]) -> dict[str, Any]:
@@ -109,7 +86,7 @@ def _group(origin: str, site: Site, row: Row | None, tallies: dict[Row, Tally]) 
         "kind": site.kind,
         "site": _site(site.call_site),
         "sdk": _site(site.sdk_call_site),
-        "sums": None if row is None else _sums(row, tallies[row]),
+        "sums": None if row is None else Sums.over([row], tallies)._asdict(),
     }
 
 

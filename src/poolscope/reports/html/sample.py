@@ -9,16 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
+from poolscope.findings.known import Key
 from poolscope.records import Client, Connection, Exchange, Record
 from poolscope.reports.html.columns import NONE, Columns, Texts, micros, whole
-from poolscope.reports.lanes import TROUBLE
+from poolscope.reports.lanes import PHASES, TROUBLE
 from poolscope.reports.places import OTHER_SITE, UNSEEN
 from poolscope.reports.tally import WAITED, Site
-from poolscope.reports.tracker import InProgress, Key, Tracker, is_in_progress, is_over
+from poolscope.reports.tracker import InProgress, Tracker, is_in_progress, is_over
 
 LIMIT: Final = 120_000
 """Requests, and connections, that the page holds at most."""
-PHASES: Final = ("dns", "connect", "proxy_tunnel", "tls_context", "tls")
 
 REUSED, JOINED, FRESH, CUT, IN_PROGRESS = 1, 2, 4, 8, 16
 """Flags of a request: how it got its connection, its body not read to the end, no end yet."""
