@@ -308,7 +308,7 @@ def test_the_network_is_out_of_reach(show: Open) -> None:
 
 def test_a_finding_is_beside_its_lanes(show: Open) -> None:
     page = show(sick())
-    assert "1 line to change" in page.inner_text("h1")
+    assert "1 place to change" in page.inner_text("h1")
     card = page.inner_text("#cards article")
     assert "PS101" in card
     assert "load.py:12" in card
