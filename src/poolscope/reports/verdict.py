@@ -32,6 +32,8 @@ TOO_MANY: Final = 429
 """Statuses that mean trouble, unlike 404 or 304, which many programs expect."""
 THROWN: Final = "went into clients and connections thrown away"
 BUILT: Final = "went into building clients"
+KEPT: Final = {"PS102": "went into clients that were never closed"}
+"""The words for what is not thrown away, by code."""
 
 
 class Run(NamedTuple):
@@ -57,10 +59,16 @@ def _reuse(run: Run) -> Segment:
     if not sums.kept:
         return "bad", _unconnected(sums)
     joined = f", {sums.joined:,} joined one that was being set up" if sums.joined else ""
-    reused = f"{share(sums.reused, sums.kept)} of {count(sums.kept, 'request')} reused a connection{joined}"
+    reused = f"{share(sums.reused, sums.kept)} of {_with_a_connection(sums)}{joined}"
     if sums.reused or joined:
         return "good" if sums.reused else "title", reused
-    return "title", "1 request, on a new connection" if sums.kept == 1 else f"{reused}{_one_each(run)}"
+    return "title", "1 request, on a new connection" if sums.requests == 1 else f"{reused}{_one_each(run)}"
+
+
+def _with_a_connection(sums: Sums) -> str:
+    if sums.kept == sums.requests:
+        return f"{count(sums.kept, 'request')} reused a connection"
+    return f"the {count(sums.kept, 'request')} that got a connection reused one"
 
 
 def _unconnected(sums: Sums) -> str:
@@ -106,9 +114,13 @@ def _lost(findings: Iterable[Finding]) -> dict[str, float]:
     for finding in findings:
         if finding.severity == "warning":
             for part, cost in finding.parts.items():
-                what = SPENT.get(part, BUILT if set(finding.parts) == {"construction"} else THROWN)
+                what = SPENT.get(part) or KEPT.get(finding.code) or _clients(finding)
                 lost[what] = lost.get(what, 0.0) + cost
     return lost
+
+
+def _clients(finding: Finding) -> str:
+    return BUILT if set(finding.parts) == {"construction"} else THROWN
 
 
 def _of(run: Run) -> str:
@@ -187,7 +199,7 @@ def _named(lines: Iterable[object]) -> str:
 
 
 def _short(site: CallSite) -> str:
-    return f"{os.path.basename(site.file)}:{site.line}"
+    return site.at(os.path.basename(site.file))
 
 
 def _change(run: Run) -> Segment:
