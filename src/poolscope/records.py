@@ -12,8 +12,9 @@ import dataclasses
 import json
 from dataclasses import dataclass, field
 from operator import attrgetter
-from typing import Any, ClassVar, Final, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias
 
+from poolscope.call_site import CallSite
 from poolscope.facts import CloseKind, ErrorType, HolderState, PhaseName, Relation, State, Via
 
 __all__ = [
@@ -34,34 +35,6 @@ CloseReason: TypeAlias = Literal[
     "gc", "gc_active", "unknown",
 ]  # fmt: skip
 """`ledger/closing.py` has a sentence for each."""
-
-
-COMMAND: Final = "<python -c>"
-"""The file of the code that was given to Python on its command line."""
-_NO_FILE: Final = {"<string>": "exec()", "<stdin>": "standard input"}
-
-
-@dataclass(slots=True, frozen=True)
-class CallSite:
-    """A line of code."""
-
-    file: str
-    line: int
-    function: str
-
-    def __str__(self) -> str:
-        return f"{self.at()} {self.function}"
-
-    @property
-    def has_file(self) -> bool:
-        """Whether there is a file: code of ``python -c`` and ``exec()`` is in none."""
-        return not self.file.startswith("<")
-
-    def at(self, file: str | None = None) -> str:
-        """``load.py:12``, with ``file`` as the file's shorter name; ``exec(), line 12`` where there is none."""
-        if self.has_file:
-            return f"{file or self.file}:{self.line}"
-        return f"{_NO_FILE.get(self.file) or self.file.strip('<>')}, line {self.line}"
 
 
 @dataclass(slots=True, frozen=True)

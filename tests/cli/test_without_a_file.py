@@ -10,11 +10,12 @@ import jsonschema
 import pytest
 
 from poolscope import records
+from poolscope.call_site import COMMAND
 from tests.cli.conftest import Program
 
 pytestmark = pytest.mark.processes
 
-CODE = "import requests\nfor _ in range(5): requests.get('{url}')  # poolscope: ignore[PS101]\n"
+CODE = "import requests\nfor _ in range(60): requests.get('{url}')  # poolscope: ignore[PS101]\n"
 SARIF = json.loads((Path(__file__).parents[1] / "reports" / "sarif.schema.json").read_text("utf-8"))
 
 
@@ -89,14 +90,14 @@ def test_reviews_get_no_address_that_does_not_exist(which: str, request: pytest.
 
 def test_pictures_name_it_without_an_address(of_a_command: Program) -> None:
     entries = json.loads(view(of_a_command, "har"))["log"]["entries"]
-    assert len(entries) == 5
+    assert len(entries) == 60
     assert not any("_initiator" in entry for entry in entries)
     assert "requests.get python -c, line 2 #" in view(of_a_command, "perfetto")
 
 
 def test_the_record_says_that_there_is_no_file(of_a_command: Program) -> None:
     (built, *_) = of_a_command.of(records.Client)
-    assert built.call_site == records.CallSite(records.COMMAND, 2, "<module>")
+    assert built.call_site == records.CallSite(COMMAND, 2, "<module>")
 
 
 def test_a_file_of_that_name_is_not_read_for_comments(of_exec: Program) -> None:
@@ -108,7 +109,7 @@ def test_a_file_of_that_name_is_not_read_for_comments(of_exec: Program) -> None:
 
 def test_an_argument_ignores_it(of_a_command: Program) -> None:
     done = of_a_command.poolscope(
-        "view", str(of_a_command.saved), "--fail-on", "PS101", "--ignore", f"PS101:{records.COMMAND}"
+        "view", str(of_a_command.saved), "--fail-on", "PS101", "--ignore", f"PS101:{COMMAND}"
     )
     assert done.returncode == 0
     assert "1 finding ignored" in done.stderr

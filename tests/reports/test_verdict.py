@@ -121,7 +121,7 @@ def test_streams_that_joined_do_not_lower_the_reuse() -> None:
     connection = story.connect(client)
     for _ in range(4):
         story.exchange(client, connection, reused=False, joined=connection.requests > 0)
-    assert "0 % of 4 requests reused a connection, 3 joined one that was being set up;" in verdict(
+    assert "0 % of 4 requests reused a connection, 3 joined a connection during its setup;" in verdict(
         story.records
     )
 
@@ -201,6 +201,14 @@ def test_clients_and_connections_of_one_request_each() -> None:
     for _ in range(5):
         connections.exchange(client, connections.connect(client))
     assert "reused a connection: 5 connections, one request each;" in verdict(connections.records)
+
+
+def test_an_ignored_finding_is_no_all_clear() -> None:
+    story = Story()
+    throwaways(story, 5)
+    seen = overview.of(story.records)
+    seen.shows = lambda finding: finding.code != "PS101"
+    assert "; no finding, but 1 ignored or accepted." in " ".join(text.render(seen, width=300).split())
 
 
 def test_a_single_request_has_no_share() -> None:

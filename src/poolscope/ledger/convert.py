@@ -8,6 +8,7 @@ from types import CodeType
 from typing import Any
 
 from poolscope import facts, records
+from poolscope.call_site import COMMAND
 from poolscope.ledger.closing import classify
 from poolscope.ledger.urls import format_origin, format_url, text
 
@@ -34,7 +35,7 @@ def call_site(raw: facts.RawCallSite | None) -> records.CallSite | None:
 
 def _file(code: CodeType) -> str:
     is_command = code.co_filename == "<string>" and sys.argv[:1] == ["-c"]
-    return records.COMMAND if is_command else code.co_filename
+    return COMMAND if is_command else code.co_filename
 
 
 def client(sheet: facts.Client, pid: int, over: bool = True) -> records.Client:

@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 
 from poolscope.records import CallSite, Exchange, Finding
 from poolscope.reports.lanes import Segment
+from poolscope.reports.merge import merged
 from poolscope.reports.overview import Overview
 from poolscope.reports.rows import Sums
 from poolscope.reports.words import count, seconds, share
@@ -58,7 +59,7 @@ def _reuse(run: Run) -> Segment:
         return "", "No request was made"
     if not sums.kept:
         return "bad", _unconnected(sums)
-    joined = f", {sums.joined:,} joined one that was being set up" if sums.joined else ""
+    joined = f", {sums.joined:,} joined a connection during its setup" if sums.joined else ""
     reused = f"{share(sums.reused, sums.kept)} of {_with_a_connection(sums)}{joined}"
     if sums.reused or joined:
         return "good" if sums.reused else "title", reused
@@ -213,4 +214,5 @@ def _change(run: Run) -> Segment:
     if run.findings:
         codes = ", ".join(sorted({finding.code for finding in run.findings}))
         return "", f"{count(len(run.findings), 'finding')}, for information: {codes}"
-    return "", "no finding"
+    hidden = len(merged(run.overview.found()))
+    return "", f"no finding, but {hidden:,} ignored or accepted" if hidden else "no finding"

@@ -66,7 +66,7 @@ class Reporter:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
-        """A worker of pytest-xdist is done; one that was killed has said nothing."""
+        """A worker of pytest-xdist is done; a killed one has said nothing."""
         output = getattr(node, "workeroutput", {}).get(ATTRIBUTE)
         if output is None:
             self._lost.append(node.gateway.id)
