@@ -109,4 +109,4 @@ def _lines(seen: Capture, opened: list[records.Connection]) -> Iterator[str]:
         is not None
     )
     for site, number in sites.most_common(LINES):
-        yield f"{path_from(os.getcwd(), site.file)}:{site.line} in {site.function} opened {number:,}"
+        yield f"{site.at(path_from(os.getcwd(), site.file))} in {site.function} opened {number:,}"

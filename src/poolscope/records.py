@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any, ClassVar, Literal, TypeAlias
 
+from poolscope.call_site import CallSite
 from poolscope.facts import CloseKind, ErrorType, HolderState, PhaseName, Relation, State, Via
 
 __all__ = [
@@ -34,18 +35,6 @@ CloseReason: TypeAlias = Literal[
     "gc", "gc_active", "unknown",
 ]  # fmt: skip
 """`ledger/closing.py` has a sentence for each."""
-
-
-@dataclass(slots=True, frozen=True)
-class CallSite:
-    """A line of code."""
-
-    file: str
-    line: int
-    function: str
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line} {self.function}"
 
 
 @dataclass(slots=True, frozen=True)

@@ -133,7 +133,7 @@ def test_the_report_goes_to_stdout(program: Program, quiet: bool) -> None:
     program.write("print('before')\n" + OTHER)
     options = ["--quiet"] if quiet else []
     run = program.poolscope("run", *options, "-o", "-", str(program.path))
-    assert run.stdout.startswith("before\npoolscope  0 % of 1 request")
+    assert run.stdout.startswith("before\npoolscope  1 request, on a new connection;")
     assert " program.py · Python" in run.stdout
     assert run.stderr == ""
     assert not (program.directory / "-").exists()

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from poolscope.findings.never_closed import MIN_OPEN
+from poolscope.reports import overview, text
 from tests.findings.rule import count, found
 from tests.reports.stories import LINE, Story
 
@@ -45,3 +48,30 @@ def test_clients_without_a_request_or_with_unknown_settings() -> None:
 def test_its_line() -> None:
     (finding,) = found("PS102", kept(20))
     assert (finding.call_site, finding.origin, finding.severity) == (LINE, None, "warning")
+
+
+def test_it_costs_what_the_cost_column_shows_of_its_line() -> None:
+    story = kept(20)
+    (finding,) = found("PS102", story)
+    (row,) = overview.of(story.records).rows()
+    tallies = overview.of(story.records).all_connections()
+    (tally,) = tallies.values()
+    assert finding.cost == pytest.approx(row.construction + tally.setup_total + tally.closing)
+    assert finding.cost == pytest.approx(20 * (0.01 + 0.01))
+    shown = text.render(overview.of(story.records), width=200)
+    assert "400 ms, 20 ms of each request, went into clients that were never closed;" in shown
+    assert "cost    400 ms of building, setup and closing" in shown
+
+
+def test_connections_that_a_fault_closes_are_another_findings() -> None:
+    story = Story()
+    clients = [story.client() for _ in range(MIN_OPEN)]
+    for client in clients:
+        refused = story.connect(client, connect=0.5)
+        story.exchange(client, refused)
+        story.disconnect(refused, "connection_close_header", closed_by="server")
+        story.exchange(client, story.connect(client))
+    for client in clients:
+        story.close(client, 2, closed_at=None, close_kind="open_at_exit")
+    (finding,) = found("PS102", story)
+    assert finding.cost == pytest.approx(MIN_OPEN * (0.01 + 0.01))

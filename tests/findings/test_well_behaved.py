@@ -289,8 +289,9 @@ def test_no_warning(server: Running, program: Program) -> None:
     with testing.capture() as captured:
         program(server.url("/"))
     assert captured.exchanges
-    # On a slow machine a client that is built in a loop does block it: true, and information only.
-    assert [finding for finding in captured.findings if finding.code != "PS126"] == []
+    # A loop for each batch is right about its clients; that they are built again and again is information.
+    known = {("PS126", "info")} if program is a_client_per_event_loop else set()
+    assert {(finding.code, finding.severity) for finding in captured.findings} <= known
 
 
 @contextmanager

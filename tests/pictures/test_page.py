@@ -14,8 +14,11 @@ from playwright.sync_api import Browser, Page, expect
 
 import poolscope
 from poolscope.records import CallSite, Connection, Exchange, Phase, Record
+from poolscope.reports import overview
 from poolscope.reports.html import own_script
 from poolscope.reports.renderer import Look
+from poolscope.reports.rows import Sums
+from poolscope.reports.words import seconds
 from tests.pictures.conftest import Open, settle
 from tests.reports.stories import Story
 
@@ -308,7 +311,7 @@ def test_the_network_is_out_of_reach(show: Open) -> None:
 
 def test_a_finding_is_beside_its_lanes(show: Open) -> None:
     page = show(sick())
-    assert "1 line to change" in page.inner_text("h1")
+    assert "1 place to change" in page.inner_text("h1")
     card = page.inner_text("#cards article")
     assert "PS101" in card
     assert "load.py:12" in card
@@ -478,3 +481,25 @@ def test_a_notebook_shows_it_in_its_own_frame(browser: Browser, tmp_path: Path) 
 
 def test_the_script_is_small() -> None:
     assert 10_000 < len(own_script().encode()) <= 64_000
+
+
+def test_the_cost_is_that_of_the_text_report(show: Open) -> None:
+    page = show(sick())
+    seen = overview.of(sick())
+    cost = Sums.over(seen.rows(), seen.all_connections()).cost
+    tile = page.locator("dt", has_text="building, setup and closing").locator("xpath=..")
+    assert seconds(cost) in tile.inner_text()
+    (finding,) = [found for found in seen.findings() if found.code == "PS101"]
+    heading = page.inner_text(".heading.found")
+    assert heading.count(seconds(finding.cost)) == 2, "of the line, and of its finding"
+
+
+def test_code_without_a_file_has_a_name_and_no_address(show: Open) -> None:
+    story = Story()
+    for _ in range(5):
+        story.throwaway(call_site=CallSite("<python -c>", 2, "<module>"), kind="requests.get")
+    page = show(story.records)
+    assert "python -c, line 2." in page.inner_text("h1")
+    assert page.inner_text("#cards article code") == "python -c, line 2"
+    assert "python -c, line 2" in page.inner_text(".heading.found")
+    assert "<python" not in page.inner_text("body")

@@ -308,7 +308,7 @@ def test_what_was_not_seen() -> None:
 def test_lines_of_one_file_only() -> None:
     story = Story()
     story.throwaway(call_site=replace(LINE, file="<string>", function="<module>"))
-    assert "    <string>:12 in <module>" in report(story.records)
+    assert "    exec(), line 12 in <module>" in report(story.records)
 
 
 def test_an_origin_of_one_request_shows_its_clients_cost() -> None:

@@ -260,3 +260,71 @@ def test_an_invalid_option_is_one_line(project: Project, option: str, says: str)
     assert outcome.status == 4
     assert says in outcome.errors
     assert "Traceback" not in outcome.errors + outcome.output
+
+
+@pytest.mark.parametrize("name", ["sarif", "gitlab", "markdown"])
+def test_a_report_that_cannot_be_written_is_one_line_and_a_status(project: Project, name: str) -> None:
+    outcome = project.write("test_fine.py", FINE).pytest(f"--poolscope-report={name}:nowhere/findings")
+    assert outcome.status == 4, outcome
+    assert outcome.counts == {"passed": 1}
+    said = [line for line in outcome.section.splitlines() if "nowhere/findings" in line]
+    assert said == [f"--poolscope-report={name}: can't write 'nowhere/findings': No such file or directory"]
+    assert "Traceback" not in outcome.output + outcome.errors
+
+
+def test_a_failed_test_keeps_its_status_where_a_report_cannot_be_written(project: Project) -> None:
+    outcome = project.write("test_bad.py", "def test_bad():\n    assert 0\n").pytest(
+        "--poolscope-report=sarif:nowhere/findings"
+    )
+    assert outcome.status == 1, outcome
+    assert "can't write" in outcome.section
+
+
+KILLED = """
+import os, signal
+from shop import total
+
+
+def test_that_is_killed():
+    total(range(5))
+    {end}
+"""
+LEAVES = """
+import os
+
+
+def pytest_sessionfinish(session):
+    if hasattr(session.config, "workerinput"):
+        os._exit(0)
+"""
+
+
+def on_workers(project: Project, number: int, *options: str) -> Outcome:
+    return project.pytest(*options, "-n", str(number), "--max-worker-restart=0", plugins=("xdist",))
+
+
+@pytest.mark.parametrize("end", ["os._exit(0)", "os.kill(os.getpid(), signal.SIGKILL)"])
+def test_what_a_killed_worker_saw_is_missing_and_the_controller_says_so(project: Project, end: str) -> None:
+    project.write("test_killed.py", KILLED.format(end=end))
+    outcome = on_workers(project, 2, "--poolscope")
+    assert outcome.status != 0, outcome
+    assert "no findings in what was seen\n" in outcome.section
+    assert re.search(r"not seen: what the worker gw\d saw, because it ended before it", outcome.section)
+
+
+def test_a_gate_does_not_pass_for_workers_that_leave_without_a_word(project: Project) -> None:
+    project.write("conftest.py", LEAVES).write("test_fine.py", FINE)
+    watched = on_workers(project, 1, "--poolscope")
+    assert watched.status == 0, watched
+    assert "not seen: what the worker gw0 saw, because it ended before it could report it" in watched.section
+    gate = on_workers(project, 2, "--poolscope-fail-on=PS101")
+    assert gate.status == 4, gate
+    assert gate.counts == {"passed": 1}
+    assert "--poolscope-fail-on cannot pass without what 2 workers saw" in gate.section
+
+
+def test_a_killed_worker_leaves_the_baseline_alone(project: Project) -> None:
+    project.write("baseline.json", "{}").write("conftest.py", LEAVES).write("test_fine.py", FINE)
+    outcome = on_workers(project, 1, "--poolscope-write-baseline=baseline.json")
+    assert outcome.status == 4, outcome
+    assert (project.root / "baseline.json").read_text() == "{}"

@@ -53,6 +53,8 @@ def _run_help() -> click.Command:
         params=options,
         help="Run a program unchanged and print what happened to its connections.\n\n"
         "Options come before SCRIPT, -m MODULE or -c CODE; everything after that belongs to the program.\n\n"
+        "It ends with the program's own status, or by the same signal. Only if the program ends with 0 does --fail-on"
+        " make it 4. It ends with 2, and runs nothing, if an option cannot be read or a file cannot be written.\n\n"
         "The variable POOLSCOPE does the same for a program that is started in another way: POOLSCOPE=1, or"
         " options as in POOLSCOPE='--save calls.jsonl --every 60'.",
         short_help="Run a program and report its connections.",
@@ -70,7 +72,9 @@ commands.add_command(_run_help())
 )
 @click.option("-o", "--output", type=click.Path(), help="Write to this file instead of stdout (-).")
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
-@click.option("--source", is_flag=True, help="HTML: show the lines of code around each call site.")
+@click.option(
+    "--source", is_flag=True, help="With --format html: show the lines of code around each call site."
+)
 @click.option("--no-color", is_flag=True, help="No colours; the NO_COLOR variable does the same.")
 @gate_options
 def view(
@@ -84,7 +88,10 @@ def view(
 ) -> None:
     """Show FILES that `run --save` wrote, or is still writing, as one report.
 
-    A folder means all files in it; - is standard input.
+    A folder means all recordings in it; - is standard input.
+
+    Exits with 4 if --fail-on finds something, with 1 if a file holds something else than records, with 2 if a file
+    does not exist, cannot be written, or an option cannot be read.
     """
     from poolscope.cli import view as viewing
     from poolscope.gate.verdict import gate_for, judged

@@ -261,7 +261,7 @@ def _promise(found: Merged, still_there: bool) -> str:
 
 def _at(found: Merged) -> str:
     site = found.finding.call_site
-    return "" if site is None else f"  {_short(site.file)}:{site.line} in {site.function}"
+    return "" if site is None else f"  {site.at(_short(site.file))} in {site.function}"
 
 
 def _alike(was: int, now: int) -> bool:

@@ -13,7 +13,7 @@ from poolscope.recording.gate import FAILED
 from poolscope.recording.stderr import say
 
 
-@click.command(short_help="Find in the source what PS101 would find in a run.")
+@click.command(short_help="Hint at clients that the source builds for one request each.")
 @click.argument("paths", type=click.Path(), nargs=-1, required=True, metavar="PATH...")
 @click.option(
     "--format",
@@ -27,15 +27,16 @@ from poolscope.recording.stderr import say
 def lint(paths: tuple[str, ...], format_: HintFormat, **given: Any) -> None:
     """Read Python files, and those of folders, for clients that are built for one request each.
 
-    Nothing is imported or run. It hints at requests.get() and its like in a loop, and at a client (requests.Session,
-    httpx.Client, aiohttp.ClientSession, urllib3.PoolManager, ...) that a loop or a function builds for one request to
-    a server that is always the same. A hint is not a finding: poolscope run and pytest --poolscope prove it, and say
-    what it costs.
+    Nothing is imported or run. It hints at requests.get() and its like in a loop, and at a client that a loop or a
+    function builds for one request: requests.Session, httpx.Client and AsyncClient, aiohttp.ClientSession,
+    urllib3.PoolManager. Each request must go to the same server. Doubtful cases and tests are left out, and so are
+    environments, node_modules and folders with a name that begins with a dot.
 
-    Hints are information: --fail-on PS101 or any fails on them, warning does not. Doubtful cases and tests are
-    left out.
+    A hint is not a finding: poolscope run and pytest --poolscope prove it, and say what it costs. All hints are PS101,
+    and information: --fail-on PS101 and any fail on them, warning and other codes do not.
 
-    Exits with 4 if --fail-on finds something, with 1 if a file could not be read, with 2 if a path does not exist.
+    Exits with 4 if --fail-on finds something, with 1 if a file cannot be read, with 2 if a path does not exist or an
+    option cannot be read. A file that names none of these libraries is not parsed.
     """
     from poolscope.gate.verdict import gate_for, judged
     from poolscope.lint import findings, output

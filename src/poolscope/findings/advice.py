@@ -48,7 +48,7 @@ def _split(kind: str) -> tuple[str, str]:
 def _what(kind: str, library: str, name: str, sdk: CallSite | None) -> str:
     if sdk is not None:
         return (
-            f"Create the object that builds the {kind} (at {sdk.file}:{sdk.line}) once, where it outlives the "
+            f"Create the object that builds the {kind} (at {sdk.at()}) once, where it outlives the "
             "calls, and use it for all of them."
         )
     if name == "AsyncClient":

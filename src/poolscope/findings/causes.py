@@ -10,7 +10,7 @@ from poolscope.records import Finding
 
 EXPLAINS: Final[dict[str, tuple[str, ...]]] = {
     "PS101": ("PS102", "PS114", "PS115", "PS122", "PS124", "PS126"),
-    "PS102": ("PS115",),
+    "PS102": ("PS115", "PS126"),
     "PS115": ("PS126",),
     "PS122": ("PS114", "PS115", "PS124"),
     "PS104": ("PS124",),

@@ -7,23 +7,25 @@ from __future__ import annotations
 
 from typing import ClassVar, Final
 
+from poolscope.findings.accounts import Account, Accounts
 from poolscope.findings.base import Rule
 from poolscope.findings.known import Bounded, Place
-from poolscope.records import Client, Finding
+from poolscope.records import Client, Connection, Finding
 
 MIN_OPEN: Final = 10
 
 
 class _Open:
-    __slots__ = ("cost", "count")
+    __slots__ = ("account", "construction", "count")
 
     def __init__(self) -> None:
         self.count = 0
-        self.cost = 0.0
+        self.construction = 0.0
+        self.account = Account()
 
 
 class NeverClosed(Rule):
-    """The rule. State: two numbers per line and settings."""
+    """The rule. State: a few numbers per line and settings, and per live client."""
 
     code: ClassVar[str] = "PS102"
     title: ClassVar[str] = "clients never closed"
@@ -34,7 +36,12 @@ class NeverClosed(Rule):
     )
 
     def __init__(self) -> None:
+        self._accounts = Accounts()
         self._open: Bounded[tuple[Place, int | None], _Open] = Bounded()
+
+    def connection(self, record: Connection) -> None:
+        """Charge it to its client."""
+        self._accounts.connection(record)
 
     def client(self, record: Client) -> None:
         """Count a used client that was open at the end."""
@@ -43,7 +50,8 @@ class NeverClosed(Rule):
         place = Place.of_client(record)
         seen = self._open.get_or_put((place, record.settings), _Open)
         seen.count += 1
-        seen.cost += record.construction_time or 0.0
+        seen.construction += record.construction_time or 0.0
+        self._accounts.move(record, seen.account)
 
     def findings(self) -> list[Finding]:
         """One per process and line."""
@@ -52,11 +60,12 @@ class NeverClosed(Rule):
         ]
 
     def _finding(self, place: Place, seen: _Open) -> Finding:
-        return self.finding(
+        found = self.finding(
             place,
             seen.count,
             f"{seen.count:,} clients ({place.kind}) with equal settings, built at one line, were all still open at the end.",
             f"Build one {place.kind} and share it, or close each one when its work is done.",
-            seen.cost,
-            "construction",
+            seen.construction + seen.account.seconds,
         )
+        found.parts = {"construction": seen.construction, "setup": seen.account.seconds}
+        return found

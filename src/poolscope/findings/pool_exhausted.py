@@ -204,12 +204,12 @@ def _what_happened(starved: _Starved) -> str:
     if starved.failed:
         number, got = starved.failed, "got no connection"
     elif starved.waited:
-        number, got = starved.waited, "waited for a connection"
+        number, got = starved.waited, f"waited {LONG:.0f} s or longer for a connection"
     else:
         return f"A request to {origin} is waiting for a connection:"
     requests = "request" if number == 1 else "requests"
-    until = "within" if starved.failed else "for up to"
-    return f"{number:,} {requests} to {origin} {got} {until} {waited}:"
+    until = "within" if starved.failed else "at most"
+    return f"{number:,} {requests} to {origin} {got}{' ' if starved.failed else ', '}{until} {waited}:"
 
 
 def _limit(starved: _Starved, kind: str, most: int | None) -> str:

@@ -53,7 +53,7 @@ class Comments:
 
     def at(self, site: CallSite | None) -> Iterator[Comment]:
         """The comments on the statement of a line."""
-        if site is not None:
+        if site is not None and site.has_file:
             yield from (comment for comment in self._of(site.file) if comment.is_for(site))
 
     def reached(self, lines: Iterable[CallSite]) -> list[Comment]:

@@ -164,6 +164,6 @@ def named(finding: Finding, root: str) -> str:
     where = (
         f"to {finding.origin}"
         if site is None
-        else f"at {path_from(root, site.file)}:{site.line} in {site.function}"
+        else f"at {site.at(path_from(root, site.file))} in {site.function}"
     )
     return f"{finding.code} {finding.title} {where}"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from itertools import takewhile
 from types import CodeType
 from typing import Any
 
 from poolscope import facts, records
+from poolscope.call_site import COMMAND
 from poolscope.ledger.closing import classify
 from poolscope.ledger.urls import format_origin, format_url, text
 
@@ -26,9 +28,14 @@ def call_site(raw: facts.RawCallSite | None) -> records.CallSite | None:
     if known is None:
         if len(_sites) >= SITES_KEPT:
             _sites.clear()
-        known = code, records.CallSite(code.co_filename, line, code.co_qualname)
+        known = code, records.CallSite(_file(code), line, code.co_qualname)
         _sites[id(code), line] = known
     return known[1]
+
+
+def _file(code: CodeType) -> str:
+    is_command = code.co_filename == "<string>" and sys.argv[:1] == ["-c"]
+    return COMMAND if is_command else code.co_filename
 
 
 def client(sheet: facts.Client, pid: int, over: bool = True) -> records.Client:

@@ -90,9 +90,14 @@ OPTIONS: Final = (
     Option(
         ("-o", "--output"), "output", "FILE", "Write the report to FILE, or - for stdout, instead of stderr."
     ),
-    Option(("--format",), "format", "FORMAT", f"What -o FILE becomes: {FORMAT_HELP}"),
-    Option(("--json",), "format", None, "The same as --format json.", value="json"),
-    Option(("--quiet",), "quiet", None, "Print no report."),
+    Option(("--format",), "format", "FORMAT", f"What -o FILE becomes (all but text need -o): {FORMAT_HELP}"),
+    Option(("--json",), "format", None, "The same as --format json; needs -o, too.", value="json"),
+    Option(
+        ("--quiet",),
+        "quiet",
+        None,
+        "Print nothing of poolscope's on stderr; -o and --save write their files.",
+    ),
     Option(
         ("--origin",), "origin", "PATTERN", "Only origins that match, as in '*.example.com'; may be repeated."
     ),

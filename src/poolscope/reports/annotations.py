@@ -23,14 +23,24 @@ class Annotation(NamedTuple):
     @property
     def site(self) -> CallSite | None:
         """The line to put it beside; None where there is no file, as for ``python -c``."""
-        site = self.finding.call_site or self.finding.sdk_call_site
-        return None if site is None or site.file.startswith("<") else site
+        return self.line if self.line is not None and self.line.has_file else None
+
+    @property
+    def line(self) -> CallSite | None:
+        """The line, in a file or not."""
+        return self.finding.call_site or self.finding.sdk_call_site
 
     def lines(self) -> list[str]:
         """What happened and what to change first: some places show only the beginning."""
         finding = self.finding
-        beginning = [printable(text) for text in (finding.sentence, f"Fix: {finding.fix}")]
+        beginning = [printable(text) for text in (*self._where(), finding.sentence, f"Fix: {finding.fix}")]
         return [*beginning, "", *(printable(line) for line in self.lanes.splitlines())]
+
+    def _where(self) -> list[str]:
+        """The line in words, where no file can be named."""
+        if self.line is None or self.site is not None:
+            return []
+        return [f"{self.line.at()} in {self.line.function}:"]
 
 
 def annotations_of(overview: Overview) -> list[Annotation]:

@@ -103,7 +103,7 @@ def entry(record: Exchange, connection: Connection | None, header: Header) -> di
         made["connection"] = made["_connectionId"] = f"{record.pid}#{record.connection}"
     if connection is not None and connection.peer_address is not None:
         made["serverIPAddress"] = connection.peer_address
-    if record.call_site is not None:
+    if record.call_site is not None and record.call_site.has_file:
         made["_initiator"] = {
             "type": "script",
             "url": record.call_site.file,

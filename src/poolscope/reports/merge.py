@@ -19,13 +19,13 @@ class Merged(NamedTuple):
 
 
 def merged(findings: list[Finding]) -> list[Merged]:
-    """One finding per code, origin and line, the most expensive first."""
+    """One finding per code, origin and line: warnings first, and of each kind the most expensive first."""
     together: dict[tuple[str, str | None, CallSite | None, CallSite | None], list[Finding]] = {}
     for finding in findings:
         key = (finding.code, finding.origin, finding.call_site, finding.sdk_call_site)
         together.setdefault(key, []).append(finding)
     found = [_together(same) for same in together.values()]
-    return sorted(found, key=lambda one: -(one.finding.cost or 0.0))
+    return sorted(found, key=lambda one: (one.finding.severity == "info", -(one.finding.cost or 0.0)))
 
 
 def _together(findings: list[Finding]) -> Merged:

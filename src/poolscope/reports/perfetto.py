@@ -109,7 +109,7 @@ class Trace:
             return
         number = self._processes[key] = self._number()
         site = record.call_site or record.sdk_call_site
-        where = f" {site.file.rpartition('/')[2]}:{site.line}" if site else ""
+        where = f" {site.at(site.file.rpartition('/')[2])}" if site else ""
         yield from _named("process", number, number, f"{record.kind}{where} #{record.id}")
         yield from _named("thread", number, number, "the client itself")
         if record.created_at is not None and record.construction_time:

@@ -16,7 +16,7 @@ from poolscope.reports.lanes import PHASES, Lane, LaneSample, Segment
 from poolscope.reports.overview import Overview
 from poolscope.reports.printable import printable
 from poolscope.reports.sites import Sites
-from poolscope.reports.tally import Row, Tally
+from poolscope.reports.tally import Row, Tally, is_cancellation
 from poolscope.reports.words import NOTHING, count, most, plain, seconds, share
 
 LANES: Final = 4
@@ -25,6 +25,8 @@ TROUBLES: Final = 4
 """Lines that sent failing requests, listed per row."""
 WORTH: Final = 0.001
 """Building and closing are named if they took at least this many seconds."""
+SHOWN: Final = 0.000001
+"""Less is no number to show per request."""
 OTHER: Final = "other"
 SURPLUS: Final[frozenset[CloseReason]] = frozenset({"max_keepalive_surplus", "pool_full"})
 """Close reasons that the pool's limit of idle connections explains."""
@@ -72,6 +74,9 @@ class Sums(NamedTuple):
     wait_time: float
     joined: int
     errors: int
+    cancelled: int
+    unconnected: int
+    slowest_wait: float
 
     @classmethod
     def over(cls, rows: Iterable[Row], of: Mapping[Row, Tally]) -> Sums:
@@ -92,6 +97,9 @@ class Sums(NamedTuple):
             wait_time=sum(row.wait_time for row in rows),
             joined=sum(row.joined for row in rows),
             errors=sum(row.errors.total() for row in rows),
+            cancelled=sum(row.cancelled for row in rows),
+            unconnected=sum(row.unconnected for row in rows),
+            slowest_wait=max((row.slowest_wait for row in rows), default=0.0),
         )
 
     @property
@@ -205,6 +213,7 @@ class Rows:
                 ("cost", self._cost(row, tally)),
                 ("waiting", self._waiting(row, tally)),
                 ("failed", self._failed(row, tally)),
+                ("gave up", self._gave_up(row)),
                 ("answers", self._answers(row)),
                 *(("sent by", line) for line in self._troubles(row)),
                 ("closed", self._closed(row, tally)),
@@ -225,7 +234,8 @@ class Rows:
         if not parts:
             return []
         cost = self.sums([row]).cost
-        each = f", {seconds(cost / row.requests)} per request" if row.requests > 1 else ""
+        shared = row.requests > 1 and cost / row.requests >= SHOWN
+        each = f", {seconds(cost / row.requests)} per request" if shared else ""
         return [("setup", " · ".join(parts)), ("", each)]
 
     def _waiting(self, row: Row, tally: Tally) -> Line:
@@ -241,7 +251,11 @@ class Rows:
 
     def _failed(self, row: Row, tally: Tally) -> Line:
         parts = [f"{number:,} × setup in {plain(phase)}" for phase, number in most(tally.failed_phases)]
-        parts += [f"{number:,} × {name.rpartition('.')[2]}" for name, number in most(row.errors)]
+        parts += _names({name: n for name, n in row.errors.items() if not is_cancellation(name)})
+        return [("failed", " · ".join(parts))] if parts else []
+
+    def _gave_up(self, row: Row) -> Line:
+        parts = _names({name: n for name, n in row.errors.items() if is_cancellation(name)})
         return [("failed", " · ".join(parts))] if parts else []
 
     def _answers(self, row: Row) -> Line:
@@ -306,6 +320,10 @@ class Rows:
             return f"#{lane.connection.id}"
         self.named = self.named or lane
         return f"{lane.connection.pid}#{lane.connection.id}"
+
+
+def _names(errors: Mapping[str, int]) -> list[str]:
+    return [f"{number:,} × {name.rpartition('.')[2]}" for name, number in most(errors)]
 
 
 def named(text: str, style: str = "") -> Text:

@@ -95,7 +95,7 @@ def _rule(rule: type[Rule]) -> dict[str, Any]:
 
 def _result(one: Annotation, root: str) -> dict[str, Any]:
     finding = one.finding
-    sites = [site for site in (one.site, finding.sdk_call_site) if site is not None]
+    sites = [site for site in (one.site, finding.sdk_call_site) if site is not None and site.has_file]
     return {
         "ruleId": finding.code,
         "ruleIndex": [rule.code for rule in RULES].index(finding.code),

@@ -35,13 +35,13 @@ class Sites:
         """``load.py:12 in fetch``, beside so many characters that are ``taken``."""
         tail = f":{site.line} in {site.function}"
         short = self._paths.short(site.file, max(SHORTEST, self._width - len(tail) - taken))
-        self._remember(f"{short}:{site.line}", site)
-        return short + tail
+        self._remember(site.at(short), site)
+        return f"{site.at(short)} in {site.function}"
 
     def shortened(self, text: str, site: CallSite) -> str:
         """A sentence with the file of ``site`` named as everywhere else."""
         short = self._paths.short(site.file)
-        self._remember(f"{short}:{site.line}", site)
+        self._remember(site.at(short), site)
         return text.replace(site.file, short)
 
     def _remember(self, shown: str, site: CallSite) -> None:

@@ -15,6 +15,10 @@ WAITED: Final = 0.001
 """A request counts as having waited for a connection from this many seconds on."""
 BAD: Final = 400
 """Statuses from here on are counted."""
+_CANCELLATIONS: Final = frozenset(
+    ("CancelledError", "Cancelled", "GeneratorExit", "GreenletExit", "KeyboardInterrupt", "SystemExit")
+)
+"""Classes that end a request because nobody waits for it any more: no failure."""
 UNREAD: Final = "response not read"
 LONG_WAITED: Final = "waited long for a connection"
 LONG_WAIT: Final = 0.05
@@ -184,6 +188,11 @@ class Row:
     def __repr__(self) -> str:
         return f"<Row {self.origin} {self.site.kind} {self.requests} requests {self.finished!r}>"
 
+    @property
+    def cancelled(self) -> int:
+        """Requests that were given up: a part of `errors`."""
+        return sum(number for name, number in self.errors.items() if is_cancellation(name))
+
     def add_exchange(self, exchange: Exchange, times: int = 1) -> None:
         """Count a request, finished or in progress; minus one takes it out again."""
         self.requests += times
@@ -210,6 +219,11 @@ class Row:
             self.waited += times
             self.wait_time += times * wait
             self.slowest_wait = max(self.slowest_wait, wait)
+
+
+def is_cancellation(error: str) -> bool:
+    """Whether the class of an exception means that the request was given up, and did not fail."""
+    return error.rpartition(".")[2] in _CANCELLATIONS
 
 
 def bump(counter: Counter[str], name: str, number: int = 1) -> None:

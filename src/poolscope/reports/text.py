@@ -227,10 +227,14 @@ class _Report:
         at = "  at an unknown line" if where is None else f"  {self.sites.named(where, 2)}"
         level = " (info)" if finding.severity == "info" else ""
         title = f"{finding.code} {finding.title}"
-        self.page.folded(("", ""), ("finding", title), ("label", level), ("site", at))
+        if len(title + level + at) > self.page.width:
+            self.page.line(("finding", title), ("label", level))
+            self.page.line(("site", at))
+        else:
+            self.page.line(("finding", title), ("label", level), ("site", at))
         if finding.call_site is not None and finding.sdk_call_site is not None:
             self.page.line(("label", f"  through {self.sites.named(finding.sdk_call_site, 30)}"))
-        self.page.folded(("", "  "), ("", finding.sentence))
+        self.page.folded(("", "  "), ("", self._short(finding.sentence, finding)))
         if finding.cost is not None:
             self.page.line(
                 ("label", "  cost    "), ("bad", seconds(finding.cost)), ("", f" of {spent(finding.parts)}")
@@ -238,14 +242,17 @@ class _Report:
         if finding.saving is not None:
             self.page.line(("label", "  saving  "), ("good", f"at least {seconds(finding.saving)}"),
                            ("", self._of_wall_time()), ("", " in one process" if processes > 1 else ""))  # fmt: skip
-        fix = finding.fix
+        self.page.folded(("label", "  fix     "), ("fix", self._short(finding.fix, finding)))
+        for note in finding.notes:
+            self.page.folded(("label", "  note    "), ("", self._short(note, finding)))
+        self.page.line()
+
+    def _short(self, text: str, finding: Finding) -> str:
+        """A sentence with its files named as everywhere else."""
         for site in (finding.sdk_call_site, finding.call_site):
             if site is not None:
-                fix = self.sites.shortened(fix, site)
-        self.page.folded(("label", "  fix     "), ("fix", fix))
-        for note in finding.notes:
-            self.page.folded(("label", "  note    "), ("", note))
-        self.page.line()
+                text = self.sites.shortened(text, site)
+        return text
 
     def _of_wall_time(self) -> str:
         wall = self.process.wall_time

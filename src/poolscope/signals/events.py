@@ -126,7 +126,8 @@ class Events:
         site = finding.call_site or finding.sdk_call_site
         if site is not None:
             about[names.CODE_FUNCTION] = site.function
-            about[names.CODE_FILE] = site.file
+            if site.has_file:
+                about[names.CODE_FILE] = site.file
             about[names.CODE_LINE] = site.line
         severity = SeverityNumber.WARN if finding.severity == "warning" else SeverityNumber.INFO
         self._send(names.FINDING, now(), about, context, severity, finding.sentence or finding.title)

@@ -111,7 +111,8 @@ class Sites:
         if site is None:
             return NOTHING
         tail = f":{site.line} {site.function}"
-        return self._paths.short(site.file, max(SHORTEST_PATH, self._width - len(tail))) + tail
+        short = self._paths.short(site.file, max(SHORTEST_PATH, self._width - len(tail)))
+        return f"{site.at(short)} {site.function}"
 
 
 def rows(name: Name, shown: Together, sites: Sites, order: int, wanted: str) -> list[Shown]:

@@ -40,15 +40,19 @@ class Outputs:
     def __repr__(self) -> str:
         return f"<Outputs {self._asked}>"
 
-    def write(self, shown: Sequence[Shown], root: str) -> None:
-        """Write the files, and keep what goes to stdout until the tests' own output is over."""
+    def write(self, shown: Sequence[Shown], root: str) -> list[str]:
+        """Write the files, and keep what goes to stdout until the tests' own output is over; the result says which
+        files could not be written.
+        """
         annotations = [Annotation(one.finding, one.lanes) for one in shown]
+        failed = []
         for name, path in self._asked:
             try:
                 with replaced(path, self._waiting.append) as write:
                     write(RENDER[name](annotations, root))
             except CannotWriteError as error:
-                self._waiting.append(f"poolscope: {error}\n")
+                failed.append(f"--poolscope-report={name}: {error}")
+        return failed
 
     def announce(self, terminal: pytest.TerminalReporter) -> None:
         """Print what goes to stdout."""

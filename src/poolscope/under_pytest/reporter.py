@@ -51,6 +51,8 @@ class Reporter:
         """What only several tests showed."""
         self._lines: set[CallSite] = set()
         self._blind: dict[str, None] = {}
+        self._lost: list[str] = []
+        """Workers of pytest-xdist that ended without a word."""
         self._verdict = Verdict()
 
     def __repr__(self) -> str:
@@ -64,8 +66,11 @@ class Reporter:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
-        """A worker of pytest-xdist is done."""
-        self._take(getattr(node, "workeroutput", {}).get(ATTRIBUTE))
+        """A worker of pytest-xdist is done; a killed one has said nothing."""
+        output = getattr(node, "workeroutput", {}).get(ATTRIBUTE)
+        if output is None:
+            self._lost.append(node.gateway.id)
+        self._take(output)
 
     def _take(self, output: dict[str, Any] | None) -> None:
         if output is None:
@@ -84,8 +89,13 @@ class Reporter:
         self._take(session.config.stash.get(OUTPUT, None))
         judged = self._shown()
         found = [habit.largest.finding for habit in judged]
-        self._verdict = self._gate.judge(found, self._lines, whole=_is_whole(session))
-        self._outputs.write([habit.largest for habit in judged if self._shows(habit)], self._gate.root)
+        whole = _is_whole(session) and not self._lost
+        self._verdict = self._gate.judge(found, self._lines, whole=whole)
+        self._verdict.errors += self._outputs.write(
+            [habit.largest for habit in judged if self._shows(habit)], self._gate.root
+        )
+        if self._lost and self._gate.fail_on:
+            self._verdict.errors.append(f"{PREFIX}fail-on cannot pass without {self._missing()}")
         passed = (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
         if self._verdict.errors and session.exitstatus in passed:
             session.exitstatus = pytest.ExitCode.USAGE_ERROR
@@ -117,7 +127,9 @@ class Reporter:
             terminal.write(page([*shown.words.splitlines(), f"  tests   {_tests(habit.tests)}", ""]))
             terminal.write(page([*shown.lanes.splitlines(), ""]))
         if not habits:
-            terminal.write_line("no findings")
+            terminal.write_line(
+                "no findings in what was seen" if self._blind or self._lost else "no findings"
+            )
         for text in self._afterwords():
             terminal.write(page([text]))
         for text in sentences(self._verdict, self._gate.root):
@@ -130,6 +142,14 @@ class Reporter:
                 yield f"shown only by several tests together, so it does not fail (--poolscope-across-tests): {named(shown.finding, self._gate.root)}"
         for text in self._blind:
             yield f"not seen: {text}"
+        if self._lost:
+            yield f"not seen: {self._missing()}"
+
+    def _missing(self) -> str:
+        """The workers that were killed took what they had seen with them."""
+        if len(self._lost) == 1:
+            return f"what the worker {self._lost[0]} saw, because it ended before it could report it"
+        return f"what {len(self._lost)} workers saw, because they ended before they could report it"
 
 
 def _is_whole(session: pytest.Session) -> bool:

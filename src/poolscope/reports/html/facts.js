@@ -1,15 +1,19 @@
 // The facts in words: about the run, a finding, a connection, a request.
 
+/** What the text report's COST column shows. */
+const costOf = (sums) => (sums.construction || 0) + (sums.setup || 0) + (sums.closing || 0);
+
 function tiles(facts) {
   const sums = facts.totals;
   const tile = (value, name, more, bad = false) => h("div", { className: bad ? "tile bad" : "tile" }, h("dt", {}, name), h("dd", {}, value), h("dd", { className: "more" }, more));
-  const wasted = (sums.setup || 0) + (sums.construction || 0);
+  const wasted = costOf(sums);
+  const failed = [sums.errors > sums.cancelled ? `${number(sums.errors - sums.cancelled)} failed` : "none failed", sums.cancelled ? `${number(sums.cancelled)} cancelled` : null].filter(Boolean).join(" · ");
   return [
     tile(share(sums.reused || 0, sums.kept || 0), "reused", `${number(sums.reused || 0)} of ${count(sums.kept || 0, "request")}`, sums.kept > 1 && sums.reused / sums.kept < 0.5),
-    tile(number(sums.requests || 0), "requests", sums.errors ? `${number(sums.errors)} failed` : "none failed", sums.errors > 0),
+    tile(number(sums.requests || 0), "requests", failed, sums.errors > sums.cancelled),
     tile(number(sums.connections || 0), "connections", [sums.failed ? `${number(sums.failed)} more failed` : null, sums.still_open ? `${number(sums.still_open)} still open` : "all closed"].filter(Boolean).join(" · ")),
     tile(number(sums.clients || 0), "clients built", seconds(sums.construction || 0)),
-    tile(seconds(wasted), "building and setup", sums.requests ? `${seconds(wasted / sums.requests)} for each request` : "", facts.findings.length > 0),
+    tile(seconds(wasted), "building, setup and closing", sums.requests ? `${seconds(wasted / sums.requests)} for each request` : "", facts.findings.length > 0),
     tile(seconds(sums.wait_time || 0), "waiting for a connection", count(sums.waited || 0, "request"), sums.waited > 0),
   ];
 }
@@ -67,7 +71,7 @@ function heading(data, entry, findings, go, unfold) {
     count(sums.requests, "request"), count(sums.connections, "connection"),
     sums.failed ? `${number(sums.failed)} failed to connect` : null,
     sums.kept ? `${share(sums.reused, sums.kept)} reused` : null,
-    `${seconds(sums.setup)} setup`, sums.construction >= 0.001 ? `${seconds(sums.construction)} building ${count(sums.clients, "client")}` : null,
+    `${seconds(costOf(sums))} building, setup and closing`,
     sums.waited ? `${number(sums.waited)} waited ${seconds(sums.wait_time)}` : null,
   ].filter(Boolean).join(" · ") : "";
   return h("div", { className: findings.length ? "heading found" : "heading" },

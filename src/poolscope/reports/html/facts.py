@@ -25,8 +25,7 @@ GROUPS_WITH_SOURCE: Final = 200
 
 def _findings(overview: Overview) -> list[Finding]:
     """The findings of all processes, the most important first."""
-    found = [one.finding for one in merged(overview.findings())]
-    return sorted(found, key=lambda finding: finding.severity == "info")
+    return [one.finding for one in merged(overview.findings())]
 
 
 def title(overview: Overview) -> str:
@@ -114,7 +113,9 @@ def _thinned(sample: Sample) -> dict[str, Any]:
 def _source(lines: set[CallSite]) -> dict[str, list[Any]]:
     """The lines as they are in the files now, which may differ from the code that ran."""
     found = {}
-    for site in sorted(lines, key=lambda line: (line.file, line.line))[:GROUPS_WITH_SOURCE]:
+    for site in sorted({line for line in lines if line.has_file}, key=lambda line: (line.file, line.line))[
+        :GROUPS_WITH_SOURCE
+    ]:
         text = linecache.getlines(site.file)
         first = max(1, site.line - AROUND)
         part = [line.rstrip("\n")[:300] for line in text[first - 1 : site.line + AROUND]]

@@ -227,7 +227,7 @@ class Layout {
 
 const lineOf = (group) => (group.site ?? group.sdk ?? [group.kind, ""]).slice(0, 2).join(":");
 const reasonOf = (data, lane) => text(data, data.connections.close_reason[lane]) ?? (data.connections.failed_phase[lane] === NONE ? "still_open" : "setup_failed");
-const lost = (group) => (group.sums ? group.sums.setup + group.sums.construction + group.sums.wait_time : 0);
+const lost = (group) => (group.sums ? costOf(group.sums) + group.sums.wait_time : 0);
 
 /** The groups of a finding: those with clients built at its line, else with requests sent by it, else of its server. */
 function concerned(data, finding) {

@@ -54,5 +54,14 @@ function short(file, base) {
   return base && file.startsWith(`${base}/`) ? file.slice(base.length + 1) : file;
 }
 
-const place = (site, base) => (site ? `${short(site[0], base)}:${site[1]}` : null);
+const NO_FILE = { "<string>": "exec()", "<stdin>": "standard input" };
+
+/** A line of code; `python -c` and `exec()` run code that is in no file. */
+function place(site, base) {
+  if (!site) return null;
+  const [file, line] = site;
+  if (file.startsWith("<")) return `${NO_FILE[file] ?? file.replace(/^<|>$/g, "")}, line ${line}`;
+  return `${short(file, base)}:${line}`;
+}
+
 const sameSite = (one, other) => (one ? one.join("\n") : null) === (other ? other.join("\n") : null);
