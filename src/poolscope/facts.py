@@ -145,7 +145,7 @@ class Connection(_Sheet):
     """
 
     __slots__ = (
-        "active_at_close alpn answer_closes answers attempts body_complete ca_time cipher client close_time "
+        "active_at_close alpn answer_closes answers attempts body_complete busy ca_time cipher client close_time "
         "close_trigger closed_at dns_name eof epoch error failed_phase failure first_length goaway http_version id idle_left "
         "idle_since in_flight keepalive_expiry last_status live local loop lost_time max_streams opened_at opened_by origin peer "
         "phases pool readable_at request_closes requests resumed server_keepalive "
@@ -166,6 +166,8 @@ class Connection(_Sheet):
         """None for a connection that was open before `instrument()`."""
         self.phases: list[tuple[PhaseName, float, float]] = []
         """(phase, started_at, ended_at)."""
+        self.busy: dict[PhaseName, float] = {}
+        """Seconds of a phase, at least, that the program itself was busy; empty where that cannot be seen."""
         self.dns_name: bytes | str | None = None
         """The name that was looked up in the ``dns`` phase: the origin's, or behind a proxy the proxy's."""
         self.answers: tuple[str, ...] | None = None

@@ -43,6 +43,8 @@ class Phase:
 
     start: float
     duration: float
+    busy: float | None = None
+    """Seconds of it, at least, that the program itself was busy; None if that cannot be seen."""
 
 
 @dataclass(slots=True)
@@ -285,8 +287,6 @@ _FIELDS: dict[type[Any], tuple[str, ...]] = {
     cls: tuple(f.name for f in dataclasses.fields(cls) if f.metadata.get("saved", True))
     for cls in (*_TYPES.values(), CallSite, Phase, Holder)
 }
-
-
 _KEYS: dict[type[Any], tuple[str, ...]] = {cls: ("type", *_FIELDS[cls]) for cls in _TYPES.values()}
 _VALUES: dict[type[Any], attrgetter[Any]] = {cls: attrgetter(*keys) for cls, keys in _KEYS.items()}
 
@@ -315,7 +315,9 @@ def from_json(line: str | bytes) -> Record:
         raise ValueError(f"unknown record type {data.get('type')!r}")
     known = _known(cls, data)
     if cls is Connection:
-        known["setup"] = {phase: Phase(**value) for phase, value in (known.get("setup") or {}).items()}
+        known["setup"] = {
+            phase: Phase(**_known(Phase, value)) for phase, value in (known.get("setup") or {}).items()
+        }
     if cls is Exchange and known.get("holders"):
         known["holders"] = [Holder(**_known(Holder, value)) for value in known["holders"]]
     try:

@@ -326,6 +326,31 @@ def test_time_between_phases_is_explained_where_it_is_shown() -> None:
     assert "\nother  " not in report(seed(3).records)
 
 
+def busy_setup(connect: float | None, context: float) -> Story:
+    story = Story()
+    client = story.client()
+    setup = {
+        "dns": Phase(0.0, 0.5, None),
+        "connect": Phase(0.5, 0.2, connect),
+        "tls_context": Phase(0.7, 0.1, context),
+        "total": Phase(0.0, 0.8, connect),
+    }
+    story.exchange(client, story.connect(client, setup=setup))
+    return story
+
+
+def test_a_busy_program_is_not_the_network() -> None:
+    line = "busy     this program itself: 180 ms of 200 ms in connect"
+    assert line in report(busy_setup(0.18, 0.1).records)
+
+
+@pytest.mark.parametrize(
+    "connect", [None, 0.0, 0.009, 0.019], ids=["unknown", "none", "little", "a small share"]
+)
+def test_otherwise_nothing_is_said(connect: float | None) -> None:
+    assert "busy  " not in report(busy_setup(connect, 0.1).records)
+
+
 def test_connections_of_processes_are_explained() -> None:
     records: list[Record] = []
     for pid in (11, 12):

@@ -143,6 +143,7 @@ def _connections(tally: Tally) -> dict[str, Any]:
         "failed_phases": dict(sorted(tally.failed_phases.items())),
         "setup_time": tally.setup_total,
         "setup_phases": dict(sorted(tally.setup.items())),
+        "setup_busy": dict(sorted(tally.busy.items())),
         "closing_time": tally.closing,
         "close_reasons": dict(sorted(tally.closes.items())),
         "closed_by": dict(sorted(tally.closed_by.items())),

@@ -159,7 +159,9 @@ class Trace:
             part = record.setup.get(phase)
             if part is not None:
                 start, stop = max(total.start, part.start), min(end, part.start + part.duration)
-                yield self._slice(track.process, track.thread, plain(phase), start, max(start, stop), {})
+                yield self._slice(
+                    track.process, track.thread, plain(phase), start, max(start, stop), {"busy": part.busy}
+                )
         track.busy_until = end
 
     def _close(self, track: _Track, record: Connection) -> Iterator[Event]:

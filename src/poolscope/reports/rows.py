@@ -72,6 +72,7 @@ class Sums(NamedTuple):
     construction: float
     waited: int
     wait_time: float
+    busy: float
     joined: int
     errors: int
     cancelled: int
@@ -95,6 +96,7 @@ class Sums(NamedTuple):
             construction=sum(row.construction for row in rows),
             waited=sum(row.waited for row in rows),
             wait_time=sum(row.wait_time for row in rows),
+            busy=sum(busy for tally in tallies for _, busy, _ in tally.busy_phases()),
             joined=sum(row.joined for row in rows),
             errors=sum(row.errors.total() for row in rows),
             cancelled=sum(row.cancelled for row in rows),
@@ -211,6 +213,7 @@ class Rows:
             for title, words in (
                 ("clients", [("", row.credentials.words())] if row.credentials.words() else []),
                 ("cost", self._cost(row, tally)),
+                ("busy", _busy(tally)),
                 ("waiting", self._waiting(row, tally)),
                 ("failed", self._failed(row, tally)),
                 ("gave up", self._gave_up(row)),
@@ -324,6 +327,14 @@ class Rows:
 
 def _names(errors: Mapping[str, int]) -> list[str]:
     return [f"{number:,} × {name.rpartition('.')[2]}" for name, number in most(errors)]
+
+
+def _busy(tally: Tally) -> Line:
+    """How long the program itself kept slow setup waiting."""
+    parts = [
+        f"{seconds(busy)} of {seconds(took)} in {plain(phase)}" for phase, busy, took in tally.busy_phases()
+    ]
+    return [("", "this program itself: "), ("setup", " · ".join(parts))] if parts else []
 
 
 def named(text: str, style: str = "") -> Text:

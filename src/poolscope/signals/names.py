@@ -69,6 +69,7 @@ SEND_TIME: Final = "poolscope.request.send_time"
 ANSWER_TIME: Final = "poolscope.request.answer_time"
 EXCHANGES: Final = "poolscope.exchange.count"
 PHASE: Final = "poolscope.setup.phase"
+BUSY_TIME: Final = "poolscope.setup.busy_time"
 CLIENT_KIND: Final = "poolscope.client.kind"
 CLOSE_KIND: Final = "poolscope.client.close_kind"
 FINDING_CODE: Final = "poolscope.finding.code"
@@ -161,6 +162,11 @@ ATTRIBUTES: Final[dict[str, Attribute]] = {
         "poolscope",
         "dns, connect, proxy_tunnel, tls_context (loading CA certificates), tls or total.",
         ("dns", "tls"),
+    ),
+    BUSY_TIME: Attribute(
+        "double",
+        "poolscope",
+        "Seconds of it, at least, that the program itself was busy, so that it came late; only from 0.01 on, where that can be seen.",
     ),
     CLIENT_KIND: Attribute(
         "string",

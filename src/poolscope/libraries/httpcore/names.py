@@ -258,3 +258,13 @@ def note_addresses(stream: Any, connection: Connection) -> None:
             if is_the_hosts(error):
                 raise
             setattr(connection, slot, None)
+
+
+def socket_of(stream: Any) -> Any:
+    """The socket below ``stream``, if it shows one."""
+    try:
+        return stream.get_extra_info("socket")
+    except Exception as error:
+        if is_the_hosts(error):
+            raise
+        return None
