@@ -15,7 +15,7 @@ from operator import attrgetter
 from typing import Any, ClassVar, Literal, TypeAlias
 
 from poolscope.call_site import CallSite
-from poolscope.facts import CloseKind, ErrorType, HolderState, PhaseName, Relation, State, Via
+from poolscope.facts import CloseKind, ErrorType, HolderState, PhaseName, Relation, State, Via, WaitKind
 
 __all__ = [
     "SCHEMA_VERSION", "CallSite", "Client", "CloseReason", "ClosedBy", "Connection", "Exchange", "Finding", "Header",
@@ -24,8 +24,7 @@ __all__ = [
 
 SCHEMA_VERSION = 2
 
-Severity: TypeAlias = Literal["warning", "info"]
-"""``info``: true, but not urgent."""
+Severity: TypeAlias = Literal["warning", "info"]  # info: true, but not urgent
 ClosedBy: TypeAlias = Literal["client", "server", "network", "gc"]
 CloseReason: TypeAlias = Literal[
     "server_closed_idle", "keepalive_expired", "max_keepalive_surplus", "evicted_max_connections",
@@ -195,6 +194,7 @@ class Exchange:
     stream_id: int | None = None
     idle_time: float | None = None
     pool_wait: float | None = None
+    waited_for: WaitKind | None = None
     failed_attempts: int = 0
     started_at: float | None = None
     sent_at: float | None = None

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from poolscope.facts import WaitKind
 from poolscope.records import CallSite, Phase, Record, Summary
 from poolscope.reports import overview, text
 from tests.reports.stories import LINE, Story
@@ -164,6 +165,21 @@ def test_waiting_names_the_limit() -> None:
     assert line_with(r"^  httpx\.Client ", shown).endswith("2.00 s")
     assert "no end recorded" in shown
     assert "2 still open" in shown
+
+
+def test_waiting_for_a_stream_is_not_the_pools_limit() -> None:
+    def shown(*kinds: WaitKind) -> str:
+        story = Story()
+        client = story.client()
+        story.pool(client, most=1)
+        connection = story.connect(client)
+        for kind in kinds:
+            story.exchange(client, connection, pool_wait=0.5, waited_for=kind)
+        return report(story.records, 120)
+
+    assert "waiting  1 request for a stream of an HTTP/2 connection\n" in shown("stream")
+    both = "waiting  3 requests for a connection or, 1 of them, for a stream on it, at most 500 ms each; the pool allows 1"
+    assert both in shown("pool", "stream", "pool")
 
 
 def test_a_limit_that_was_not_reached_is_not_what_they_waited_for() -> None:

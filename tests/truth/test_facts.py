@@ -310,7 +310,7 @@ BOOKKEEPING = {
 """Fields of the page that are names, counts or references."""
 OF_SOME_REQUESTS = {
     "connection": {"alpn", "max_streams"},
-    "exchange": {"joined", "stream_id", "holders", "route", "served", "served_call"},
+    "exchange": {"joined", "stream_id", "waited_for", "holders", "route", "served", "served_call"},
 }
 """Facts about HTTP/2, full pools and requests to the program's own server."""
 

@@ -171,6 +171,7 @@ def exchange(
         stream_id=sheet.stream_id,
         idle_time=sheet.idle_time,
         pool_wait=sheet.pool_wait,
+        waited_for=waited_for(sheet),
         failed_attempts=sheet.failed_attempts,
         started_at=sheet.started_at,
         sent_at=sheet.sent_at,
@@ -194,6 +195,13 @@ def exchange(
         served=sheet.served,
         served_call=sheet.served_call,
     )
+
+
+def waited_for(sheet: facts.Exchange) -> facts.WaitKind | None:
+    """What an exchange waited for, most of the time; None if it did not wait."""
+    if not sheet.pool_wait:
+        return None
+    return "stream" if 2 * (sheet.stream_wait or 0.0) > sheet.pool_wait else "pool"
 
 
 def _holders(

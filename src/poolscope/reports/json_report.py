@@ -125,7 +125,12 @@ def _row(row: Row, tally: Tally, lanes: LaneSample) -> dict[str, Any]:
             {"trouble": trouble.what, "call_site": _call_site(trouble.call_site), "requests": number}
             for trouble, number in row.troubles.most_common()
         ],
-        "waited": {"requests": row.waited, "time": row.wait_time, "longest": row.slowest_wait},
+        "waited": {
+            "requests": row.waited,
+            "for_stream": row.waited_for_stream,
+            "time": row.wait_time,
+            "longest": row.slowest_wait,
+        },
         "assignments_lost": row.lost,
         **_connections(tally),
         "lanes": {"of": lanes.seen, "shown": [_lane(lane) for lane in lanes.chosen(LANES)]},

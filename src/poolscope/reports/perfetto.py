@@ -218,7 +218,8 @@ class Trace:
         if start is None or wait < WAITED:
             return
         self._occupancy.waited(start, start + wait)
-        yield from self._async(process, "waiting for a connection", record, start, start + wait)
+        what = "stream" if record.waited_for == "stream" else "connection"
+        yield from self._async(process, f"waiting for a {what}", record, start, start + wait)
 
     def _slice(
         self, process: int, thread: int, name: str, start: float, end: float, facts: dict[str, Any]

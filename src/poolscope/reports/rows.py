@@ -247,10 +247,14 @@ class Rows:
         limit = row.limits.max_connections if row.limits else None
         # If there were never that many connections, they did not wait because of the limit.
         reached = limit and tally.connections + tally.failed >= limit
-        allowed = f"; the pool allows {count(limit, 'connection')}" if limit and reached else ""
+        for_pool = row.waited > row.waited_for_stream
+        allowed = f"; the pool allows {count(limit, 'connection')}" if limit and reached and for_pool else ""
         longest = f", at most {seconds(row.slowest_wait)} each" if row.waited > 1 else ""
         lost = f"; {row.lost:,} × the assigned one was taken already" if row.lost else ""
-        return [("failed", f"{count(row.waited, 'request')} for a connection{longest}"), ("", allowed + lost)]
+        return [
+            ("failed", f"{count(row.waited, 'request')} for {_waited_for(row)}{longest}"),
+            ("", allowed + lost),
+        ]
 
     def _failed(self, row: Row, tally: Tally) -> Line:
         parts = [f"{number:,} × setup in {plain(phase)}" for phase, number in most(tally.failed_phases)]
@@ -327,6 +331,14 @@ class Rows:
 
 def _names(errors: Mapping[str, int]) -> list[str]:
     return [f"{number:,} × {name.rpartition('.')[2]}" for name, number in most(errors)]
+
+
+def _waited_for(row: Row) -> str:
+    if not row.waited_for_stream:
+        return "a connection"
+    if row.waited_for_stream == row.waited:
+        return "a stream of an HTTP/2 connection"
+    return f"a connection or, {row.waited_for_stream:,} of them, for a stream on it"
 
 
 def _busy(tally: Tally) -> Line:

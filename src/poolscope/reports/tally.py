@@ -197,6 +197,8 @@ class Row:
         self.troubles: Counter[Trouble] = Counter()
         """What went wrong, by the line that sent the request."""
         self.waited = 0
+        self.waited_for_stream = 0
+        """Those of them that waited for a stream of an HTTP/2 connection."""
         self.wait_time = 0.0
         self.slowest_wait = 0.0
         self.lost = 0
@@ -236,6 +238,7 @@ class Row:
         wait = exchange.pool_wait
         if wait is not None and wait >= WAITED:
             self.waited += times
+            self.waited_for_stream += times * (exchange.waited_for == "stream")
             self.wait_time += times * wait
             self.slowest_wait = max(self.slowest_wait, wait)
 

@@ -64,6 +64,7 @@ REQUESTS: Final = "poolscope.connection.requests"
 CLOSE_REASON: Final = "poolscope.connection.close_reason"
 CLOSED_BY: Final = "poolscope.connection.closed_by"
 WAIT_TIME: Final = "poolscope.pool.wait_time"
+WAITED_FOR: Final = "poolscope.pool.waited_for"
 POOL_NAME: Final = "poolscope.pool.name"
 SEND_TIME: Final = "poolscope.request.send_time"
 ANSWER_TIME: Final = "poolscope.request.answer_time"
@@ -133,6 +134,12 @@ ATTRIBUTES: Final[dict[str, Attribute]] = {
         "int",
         "poolscope",
         "Requests in flight on this HTTP/2 connection when the headers came, this one included.",
+    ),
+    WAITED_FOR: Attribute(
+        "string",
+        "poolscope",
+        "stream, if a request waited for a stream of its HTTP/2 connection and not for the connection.",
+        ("stream",),
     ),
     MAX_STREAMS: Attribute(
         "int",

@@ -14,9 +14,8 @@ from poolscope.signals import errors, names, table
 from poolscope.signals.describe import Attributes, all_facts, call_site, peer, server_attributes
 from poolscope.signals.limit import Limit
 from poolscope.signals.options import Options
-from poolscope.signals.pools import called
+from poolscope.signals.pools import queue_of
 from poolscope.signals.redaction import server
-from poolscope.story.pool import name_of
 
 BUSY: Final = 0.01
 """Seconds from which on a span has the time in which the program itself was busy."""
@@ -89,10 +88,14 @@ class SetupSpans:
         """Make the span of a wait of ``pool_wait`` seconds in the pool's queue."""
         if not (self._successes if failure is None else self._failures):
             return
-        attributes = {**server_attributes(exchange.origin), **called(name_of(exchange.pool))}
+        attributes = {**server_attributes(exchange.origin), **queue_of(exchange)}
         if failure is not None:
             attributes[names.ERROR_TYPE] = failure.type
-        start = exchange.started_at
+        start, connection = exchange.started_at, exchange.connection
+        if exchange.joined and connection is not None and connection.opened_at is not None:
+            start = max(
+                start, connection.opened_at
+            )  # it asked for a stream after the setup of another request
         span = self._tracer.start_span(
             self._named("wait", errors.place(*server(exchange.origin))),
             context=set_span_in_context(parent),

@@ -148,7 +148,7 @@ function requestFacts(data, request) {
       row("error", text(data, e.error[request])),
       row("sent by", place && short(place, facts.base)),
       row("begun", at(e.started_at[request])),
-      row("waited for a connection", e.waited[request] > 0 ? duration(e.waited[request]) : null),
+      row(flags & FLAG.forStream ? "waited for a stream" : "waited for a connection", e.waited[request] > 0 ? duration(e.waited[request]) : null),
       row("until sent", took(data.from[request], e.sent_at[request])),
       row("until the answer's headers", took(Number.isNaN(e.sent_at[request]) ? data.from[request] : e.sent_at[request], e.headers_at[request])),
       row("reading the body", took(e.headers_at[request], e.finished_at[request])),

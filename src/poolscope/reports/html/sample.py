@@ -20,7 +20,7 @@ from poolscope.reports.tracker import InProgress, Tracker, is_in_progress, is_ov
 LIMIT: Final = 120_000
 """Requests, and connections, that the page holds at most."""
 
-REUSED, JOINED, FRESH, CUT, IN_PROGRESS = 1, 2, 4, 8, 16
+REUSED, JOINED, FRESH, CUT, IN_PROGRESS, FOR_STREAM = 1, 2, 4, 8, 16, 32
 """Flags of a request: how it got its connection, its body not read to the end, no end yet."""
 
 
@@ -298,6 +298,8 @@ def _flags(record: Exchange) -> int:
         flags |= CUT
     if is_in_progress(record):
         flags |= IN_PROGRESS
+    if record.waited_for == "stream":
+        flags |= FOR_STREAM
     return flags
 
 
