@@ -17,6 +17,7 @@ from poolscope.reports.overview import Overview
 from poolscope.reports.printable import printable
 from poolscope.reports.sites import Sites
 from poolscope.reports.tally import Row, Tally, is_cancellation
+from poolscope.reports.waiting import busy, waiting
 from poolscope.reports.words import NOTHING, count, most, plain, seconds, share
 
 LANES: Final = 4
@@ -213,8 +214,8 @@ class Rows:
             for title, words in (
                 ("clients", [("", row.credentials.words())] if row.credentials.words() else []),
                 ("cost", self._cost(row, tally)),
-                ("busy", _busy(tally)),
-                ("waiting", self._waiting(row, tally)),
+                ("busy", busy(tally)),
+                ("waiting", waiting(row, tally)),
                 ("failed", self._failed(row, tally)),
                 ("gave up", self._gave_up(row)),
                 ("answers", self._answers(row)),
@@ -240,21 +241,6 @@ class Rows:
         shared = row.requests > 1 and cost / row.requests >= SHOWN
         each = f", {seconds(cost / row.requests)} per request" if shared else ""
         return [("setup", " · ".join(parts)), ("", each)]
-
-    def _waiting(self, row: Row, tally: Tally) -> Line:
-        if not row.waited:
-            return []
-        limit = row.limits.max_connections if row.limits else None
-        # If there were never that many connections, they did not wait because of the limit.
-        reached = limit and tally.connections + tally.failed >= limit
-        for_pool = row.waited > row.waited_for_stream
-        allowed = f"; the pool allows {count(limit, 'connection')}" if limit and reached and for_pool else ""
-        longest = f", at most {seconds(row.slowest_wait)} each" if row.waited > 1 else ""
-        lost = f"; {row.lost:,} × the assigned one was taken already" if row.lost else ""
-        return [
-            ("failed", f"{count(row.waited, 'request')} for {_waited_for(row)}{longest}"),
-            ("", allowed + lost),
-        ]
 
     def _failed(self, row: Row, tally: Tally) -> Line:
         parts = [f"{number:,} × setup in {plain(phase)}" for phase, number in most(tally.failed_phases)]
@@ -331,22 +317,6 @@ class Rows:
 
 def _names(errors: Mapping[str, int]) -> list[str]:
     return [f"{number:,} × {name.rpartition('.')[2]}" for name, number in most(errors)]
-
-
-def _waited_for(row: Row) -> str:
-    if not row.waited_for_stream:
-        return "a connection"
-    if row.waited_for_stream == row.waited:
-        return "a stream of an HTTP/2 connection"
-    return f"a connection or, {row.waited_for_stream:,} of them, for a stream on it"
-
-
-def _busy(tally: Tally) -> Line:
-    """How long the program itself kept slow setup waiting."""
-    parts = [
-        f"{seconds(busy)} of {seconds(took)} in {plain(phase)}" for phase, busy, took in tally.busy_phases()
-    ]
-    return [("", "this program itself: "), ("setup", " · ".join(parts))] if parts else []
 
 
 def named(text: str, style: str = "") -> Text:

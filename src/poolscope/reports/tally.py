@@ -23,7 +23,7 @@ BLAMED_ON_OTHERS: Final[tuple[PhaseName, ...]] = ("dns", "connect", "proxy_tunne
 """The phases that seem to be the network's or a server's time."""
 BUSY: Final = 0.01
 BUSY_SHARE: Final = 0.1
-"""That the program itself was busy is said if it was for so many seconds of a phase, and for this share of it."""
+"""The program itself counts as busy from so many seconds of a phase on, and from this share of it."""
 UNREAD: Final = "response not read"
 LONG_WAITED: Final = "waited long for a connection"
 LONG_WAIT: Final = 0.05
