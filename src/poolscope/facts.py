@@ -21,7 +21,7 @@ from poolscope.ids import IDS, Count
 
 __all__ = [
     "BEGUN", "ENDED", "ERROR_TYPES", "OPENED", "Client", "CloseKind", "Connection", "ErrorType", "Exchange",
-    "Failure", "HolderState", "HookFailure", "PhaseName", "Pool", "RawCallSite", "Relation", "State", "Via", "now",
+    "Failure", "HolderState", "HookFailure", "PhaseName", "Pool", "RawCallSite", "Relation", "State", "Via", "WaitKind", "now",
 ]  # fmt: skip
 
 BEGUN: Final = "begun"
@@ -49,6 +49,7 @@ State: TypeAlias = Literal["waiting", "connecting", "sending", "awaiting_headers
 """How far an exchange in progress is."""
 HolderState: TypeAlias = Literal["connecting", "sending", "awaiting_headers", "reading", "not_given_back"]
 """How far an exchange is that holds a slot of its pool; ``not_given_back``: it is over, but its pool never got the slot back."""
+WaitKind: TypeAlias = Literal["pool", "stream"]  # a connection of its pool, or a stream on one
 RawCallSite: TypeAlias = tuple[CodeType, int]
 RawOrigin: TypeAlias = "tuple[bytes | str, bytes | str, int | None]"
 """(scheme, host, port); port is None when the scheme's default applies."""
@@ -145,7 +146,7 @@ class Connection(_Sheet):
     """
 
     __slots__ = (
-        "active_at_close alpn answer_closes answers attempts body_complete ca_time cipher client close_time "
+        "active_at_close alpn answer_closes answers attempts body_complete busy ca_time cipher client close_time "
         "close_trigger closed_at dns_name eof epoch error failed_phase failure first_length goaway http_version id idle_left "
         "idle_since in_flight keepalive_expiry last_status live local loop lost_time max_streams opened_at opened_by origin peer "
         "phases pool readable_at request_closes requests resumed server_keepalive "
@@ -166,6 +167,8 @@ class Connection(_Sheet):
         """None for a connection that was open before `instrument()`."""
         self.phases: list[tuple[PhaseName, float, float]] = []
         """(phase, started_at, ended_at)."""
+        self.busy: dict[PhaseName, float] = {}
+        """Seconds of a phase, at least, that the program itself was busy; empty where that cannot be seen."""
         self.dns_name: bytes | str | None = None
         """The name that was looked up in the ``dns`` phase: the origin's, or behind a proxy the proxy's."""
         self.answers: tuple[str, ...] | None = None
@@ -246,8 +249,7 @@ class Exchange(_Sheet):
         "_mark _peers _pool assigned_at body_complete call_site client connecting connection epoch error "
         "failed_attempts failure finished_at headers_at holders id idle_time in_flight instead joined live loop method "
         "origin pool pool_wait previous queued relation request_number resends reused route sent_at served served_call "
-        "silent "
-        "span started_at status stream_id target task thread"
+        "silent span started_at status stream_asked_at stream_id stream_wait target task thread"
     ).split()
 
     def __init__(
@@ -276,6 +278,8 @@ class Exchange(_Sheet):
         self.idle_time: float | None = None
         self.pool_wait: float | None = None
         """Seconds from asking the pool to holding a usable connection, without setup."""
+        self.stream_wait: float | None = None  # the part of it that it waited for a stream
+        self.stream_asked_at: float | None = None  # when its wait for a stream of its HTTP/2 connection began
         self.sent_at: float | None = None
         """When the last byte of the request was written."""
         self.headers_at: float | None = None

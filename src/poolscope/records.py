@@ -15,7 +15,7 @@ from operator import attrgetter
 from typing import Any, ClassVar, Literal, TypeAlias
 
 from poolscope.call_site import CallSite
-from poolscope.facts import CloseKind, ErrorType, HolderState, PhaseName, Relation, State, Via
+from poolscope.facts import CloseKind, ErrorType, HolderState, PhaseName, Relation, State, Via, WaitKind
 
 __all__ = [
     "SCHEMA_VERSION", "CallSite", "Client", "CloseReason", "ClosedBy", "Connection", "Exchange", "Finding", "Header",
@@ -24,8 +24,7 @@ __all__ = [
 
 SCHEMA_VERSION = 2
 
-Severity: TypeAlias = Literal["warning", "info"]
-"""``info``: true, but not urgent."""
+Severity: TypeAlias = Literal["warning", "info"]  # info: true, but not urgent
 ClosedBy: TypeAlias = Literal["client", "server", "network", "gc"]
 CloseReason: TypeAlias = Literal[
     "server_closed_idle", "keepalive_expired", "max_keepalive_surplus", "evicted_max_connections",
@@ -43,6 +42,8 @@ class Phase:
 
     start: float
     duration: float
+    busy: float | None = None
+    """Seconds of it, at least, that the program itself was busy; None if that cannot be seen."""
 
 
 @dataclass(slots=True)
@@ -193,6 +194,7 @@ class Exchange:
     stream_id: int | None = None
     idle_time: float | None = None
     pool_wait: float | None = None
+    waited_for: WaitKind | None = None
     failed_attempts: int = 0
     started_at: float | None = None
     sent_at: float | None = None
@@ -285,8 +287,6 @@ _FIELDS: dict[type[Any], tuple[str, ...]] = {
     cls: tuple(f.name for f in dataclasses.fields(cls) if f.metadata.get("saved", True))
     for cls in (*_TYPES.values(), CallSite, Phase, Holder)
 }
-
-
 _KEYS: dict[type[Any], tuple[str, ...]] = {cls: ("type", *_FIELDS[cls]) for cls in _TYPES.values()}
 _VALUES: dict[type[Any], attrgetter[Any]] = {cls: attrgetter(*keys) for cls, keys in _KEYS.items()}
 
@@ -315,7 +315,9 @@ def from_json(line: str | bytes) -> Record:
         raise ValueError(f"unknown record type {data.get('type')!r}")
     known = _known(cls, data)
     if cls is Connection:
-        known["setup"] = {phase: Phase(**value) for phase, value in (known.get("setup") or {}).items()}
+        known["setup"] = {
+            phase: Phase(**_known(Phase, value)) for phase, value in (known.get("setup") or {}).items()
+        }
     if cls is Exchange and known.get("holders"):
         known["holders"] = [Holder(**_known(Holder, value)) for value in known["holders"]]
     try:

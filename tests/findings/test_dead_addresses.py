@@ -14,6 +14,7 @@ import requests
 
 from poolscope import testing
 from poolscope.findings.dead_addresses import MIN_CONNECTIONS, MIN_LOST
+from poolscope.records import Phase
 from tests.findings.rule import count, found
 from tests.reports.stories import LINE, ORIGIN, Story
 from tests.servers import in_thread
@@ -40,6 +41,20 @@ def test_it_says_what_was_lost() -> None:
     assert (finding.origin, finding.call_site, finding.severity) == (ORIGIN, LINE, "info")
     assert finding.cost == pytest.approx(6.0)
     assert "tried 3 addresses in vain, then 127.0.0.1 answered" in finding.sentence
+
+
+def test_a_busy_event_loop_is_no_dead_address() -> None:
+    def tried(busy: float) -> Story:
+        story = Story()
+        client = story.client("aiohttp.ClientSession")
+        for _ in range(3):
+            setup = {"connect": Phase(story.now, 1.0, busy), "total": Phase(story.now, 1.0, busy)}
+            story.connect(client, setup=setup, attempts=2, lost_time=0.3)
+        return story
+
+    assert count("PS116", tried(busy=0.9)) is None
+    (finding,) = found("PS116", tried(busy=0.1))
+    assert finding.cost == pytest.approx(0.6)
 
 
 def test_the_fix_is_the_library_s_own() -> None:

@@ -109,6 +109,12 @@ def test_streams_of_one_connection() -> None:
     assert "all 100 streams of the HTTP/2 connection were taken" in finding.sentence
 
 
+def test_waits_for_streams_are_not_the_pools_limit() -> None:
+    finding = the_finding(in_vain(6.0, error="asyncio.CancelledError", waited_for="stream"))
+    assert "all streams of its HTTP/2 connection were taken" in finding.sentence
+    assert "max_connections" not in finding.fix
+
+
 def test_a_wait_that_is_not_over() -> None:
     def story(state: HolderState) -> Story:
         return waiting(2.0, state="waiting", status=None, holders=[held(1, state)])

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from poolscope import testing
-from poolscope.findings.slow_lookups import MIN_LOOKUPS, MIN_MEAN, MIN_SECONDS, SHARE, TIMES_CONNECT
+from poolscope.findings.slow_lookups import BUSY, MIN_LOOKUPS, MIN_MEAN, MIN_SECONDS, SHARE, TIMES_CONNECT
 from poolscope.records import Phase
 from tests.findings.rule import count, found
 from tests.reports.stories import LINE, Story
@@ -25,6 +25,7 @@ def lookups(
     connect: float = 0.001,
     tls: float = 0.0,
     apart: float = 1.0,
+    busy: float | None = None,
     **changes: Any,
 ) -> Story:
     """Connections of one client, opened every ``apart`` seconds."""
@@ -34,7 +35,7 @@ def lookups(
         began = number * apart
         setup = {
             "dns": Phase(began, dns),
-            "connect": Phase(began + dns, connect),
+            "connect": Phase(began + dns, connect, busy),
             "total": Phase(began, dns + connect + tls),
         }
         connection = story.connect(client, setup=setup, **changes)
@@ -68,6 +69,11 @@ def test_lookups_at_the_same_time_may_be_one() -> None:
 
 def test_a_lookup_on_an_event_loop_may_wait_for_a_thread() -> None:
     assert count("PS124", lookups(100, loop=1)) is None
+
+
+def test_a_lookup_in_a_busy_program_may_wait_for_its_threads() -> None:
+    assert count("PS124", lookups(100, busy=0.9 * BUSY)) == 100
+    assert count("PS124", lookups(100, busy=BUSY)) is None
 
 
 def test_the_name_of_a_proxy_is_not_the_servers() -> None:

@@ -135,12 +135,44 @@ def test_waiting_for_a_stream_is_waiting(name: str, given_up: bool, certificates
     others = [x for x in captured.exchanges if x is not waited]
     assert waited.pool_wait is not None and waited.pool_wait > 0
     assert [x.pool_wait for x in others] == [0.0, 0.0]
+    assert [x.waited_for for x in (waited, *others)] == ["stream", None, None]
     if given_up:
         assert (waited.connection, waited.stream_id) == (None, None)
         assert waited.finished_at == pytest.approx(waited.started_at + waited.pool_wait, abs=0.1)  # type: ignore[operator]
     else:
         assert waited.stream_id == 5
         assert waited.started_at + waited.pool_wait >= others[1].finished_at - 0.01  # type: ignore[operator]
+
+
+@on_async
+def test_all_that_wait_for_a_stream_are_seen_to_wait(name: str, certificates: Certificates) -> None:
+    """They ask at the same time, when the connection still has streams."""
+    allowed, asked, slow = 2, 6, 0.1
+    with in_thread(ServerConfig("http2", certificate=certificates.server, streams=allowed)) as server:
+        with watch(name, http2=True, trust=certificates.trusting()) as (probe, captured):
+
+            async def ask_all_at_once() -> None:
+                async with anyio.create_task_group() as group:
+                    for number in range(asked):
+                        group.start_soon(probe.getting(server.url(f"/slow/{slow * 1000:.0f}/{number}")))
+
+            assert probe.get(server.url("/fixed/1")) is None
+            probe.run(ask_all_at_once)
+    waited = [x for x in captured.exchanges if x.waited_for is not None]
+    assert [x.waited_for for x in waited] == ["stream"] * (asked - allowed)
+    for exchange in waited:
+        assert exchange.pool_wait >= 0.9 * slow  # type: ignore[operator]
+
+
+@on_async
+def test_a_wait_for_a_connection_is_none_for_a_stream(name: str, server: Running) -> None:
+    with watch(name, max_connections=1) as (probe, captured):
+        held = probe.open(server.url("/size/400000/1"))
+        asked = probe.begin(probe.getting(server.url("/fixed/2")))
+        until(lambda: [x.queued for x in LIVE.exchanges.values()] == [False, True])
+        probe.read(held)
+        asked.result(10)
+    assert sorted(str(x.waited_for) for x in captured.exchanges) == ["None", "pool"]
 
 
 @on_all

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from poolscope.facts import WaitKind
 from poolscope.records import CallSite, Phase, Record, Summary
 from poolscope.reports import overview, text
 from tests.reports.stories import LINE, Story
@@ -164,6 +165,21 @@ def test_waiting_names_the_limit() -> None:
     assert line_with(r"^  httpx\.Client ", shown).endswith("2.00 s")
     assert "no end recorded" in shown
     assert "2 still open" in shown
+
+
+def test_waiting_for_a_stream_is_not_the_pools_limit() -> None:
+    def shown(*kinds: WaitKind) -> str:
+        story = Story()
+        client = story.client()
+        story.pool(client, most=1)
+        connection = story.connect(client)
+        for kind in kinds:
+            story.exchange(client, connection, pool_wait=0.5, waited_for=kind)
+        return report(story.records, 120)
+
+    assert "waiting  1 request for a stream of an HTTP/2 connection\n" in shown("stream")
+    both = "waiting  3 requests for a connection or, 1 of them, for a stream on it, at most 500 ms each; the pool allows 1"
+    assert both in shown("pool", "stream", "pool")
 
 
 def test_a_limit_that_was_not_reached_is_not_what_they_waited_for() -> None:
@@ -324,6 +340,31 @@ def test_time_between_phases_is_explained_where_it_is_shown() -> None:
     assert "connect 10 ms · other 30 ms" in report(story.records)
     assert line_with(r"^other  ", report(story.records)).startswith("other  is the time between the phases")
     assert "\nother  " not in report(seed(3).records)
+
+
+def busy_setup(connect: float | None, context: float) -> Story:
+    story = Story()
+    client = story.client()
+    setup = {
+        "dns": Phase(0.0, 0.5, None),
+        "connect": Phase(0.5, 0.2, connect),
+        "tls_context": Phase(0.7, 0.1, context),
+        "total": Phase(0.0, 0.8, connect),
+    }
+    story.exchange(client, story.connect(client, setup=setup))
+    return story
+
+
+def test_a_busy_program_is_not_the_network() -> None:
+    line = "busy     this program itself: 180 ms of 200 ms in connect"
+    assert line in report(busy_setup(0.18, 0.1).records)
+
+
+@pytest.mark.parametrize(
+    "connect", [None, 0.0, 0.009, 0.019], ids=["unknown", "none", "little", "a small share"]
+)
+def test_otherwise_nothing_is_said(connect: float | None) -> None:
+    assert "busy  " not in report(busy_setup(connect, 0.1).records)
 
 
 def test_connections_of_processes_are_explained() -> None:

@@ -104,6 +104,30 @@ def test_setup_and_its_phases_are_children_with_their_own_times(door, telemetry)
     }
 
 
+def test_a_slow_phase_says_how_long_the_program_itself_was_busy(door, telemetry) -> None:
+    at = now()
+    on = sheets.connection(
+        setup_started_at=at - 0.5, phases=[("dns", at - 0.5, at - 0.2), ("connect", at - 0.2, at)],
+        busy={"dns": 0.004, "connect": 0.18}, tried=[(("192.0.2.9", 80), at - 0.2, at - 0.19, None),
+                                                    (("192.0.2.1", 80), at - 0.19, at, None)],
+    )  # fmt: skip
+    run(door, sheets.exchange(started_at=at - 0.6), on)
+    (setup,) = telemetry.named("HTTP connection_setup")
+    assert setup.attributes["poolscope.setup.busy_time"] == pytest.approx(0.184)
+    busy = {
+        (span.name, span.attributes.get("network.peer.address")): span.attributes.get(
+            "poolscope.setup.busy_time"
+        )
+        for span in telemetry.spans
+        if span.parent == setup.context
+    }
+    assert busy == {
+        ("DNS lookup", None): None,
+        ("socket connect", "192.0.2.9"): None,
+        ("socket connect", "192.0.2.1"): 0.18,
+    }
+
+
 def test_behind_a_proxy_the_name_looked_up_is_the_proxys(door, telemetry) -> None:
     run(door, on=sheets.connection(via="tunnel", dns_name=b"proxy.example"))
     (dns,) = telemetry.named("DNS lookup")

@@ -169,6 +169,15 @@ def pool(name: str) -> Fact:
     return Fact(two_requests, lambda captured: [getattr(each, name) for each in captured.pools])
 
 
+def busy(name: str, scenario: Scenario = two_requests) -> Fact:
+    """How long the program itself was busy in a phase."""
+    return Fact(
+        scenario,
+        lambda captured: [each.setup[name].busy for each in captured.connections],
+        lambda busy: busy >= 0,
+    )
+
+
 def phase(name: str, scenario: Scenario = two_requests) -> Fact:
     return Fact(scenario, lambda captured: [each.setup.get(name) for each in captured.connections])
 
@@ -190,6 +199,9 @@ FACTS: dict[str, Fact] = {
     "connection.setup.dns": phase("dns"),
     "connection.setup.connect": phase("connect"),
     "connection.setup.tls": phase("tls", over_tls),
+    "connection.setup.dns.busy": busy("dns"),
+    "connection.setup.connect.busy": busy("connect"),
+    "connection.setup.tls.busy": busy("tls", over_tls),
     "connection.attempts": connection("attempts", a_dead_address),
     "connection.lost_time": connection("lost_time", a_dead_address, lambda lost: lost > 0),
     "connection.peer_address of a failed connect": connection(
@@ -298,7 +310,7 @@ BOOKKEEPING = {
 """Fields of the page that are names, counts or references."""
 OF_SOME_REQUESTS = {
     "connection": {"alpn", "max_streams"},
-    "exchange": {"joined", "stream_id", "holders", "route", "served", "served_call"},
+    "exchange": {"joined", "stream_id", "waited_for", "holders", "route", "served", "served_call"},
 }
 """Facts about HTTP/2, full pools and requests to the program's own server."""
 

@@ -1,7 +1,7 @@
 """PS116: a name has addresses that fail before one answers, and every new connection tries those first.
 
 It fires for an origin where at least `MIN_CONNECTIONS` connections tried an address in vain, and lost `MIN_LOST`
-seconds together.
+seconds together. What the program's own event loop was busy meanwhile is not lost on an address.
 """
 
 from __future__ import annotations
@@ -63,13 +63,15 @@ class DeadAddresses(Rule):
         """Count a connection that was opened after other addresses had failed; its record comes again at its close."""
         if record.opened_at is None or not record.lost_time or (record.pid, record.id) in self._counted:
             return
+        connect = record.setup.get("connect")
+        busy = 0.0 if connect is None else connect.busy or 0.0
         self._counted.put((record.pid, record.id), True)
         lost = self._origins.get_or_put(
             (record.pid, record.origin), lambda: _Lost(self.known.place_of(record))
         )
         lost.connections += 1
         lost.tried += (record.attempts or 1) - 1
-        lost.seconds += record.lost_time
+        lost.seconds += max(0.0, record.lost_time - busy)
         lost.peer = record.peer_address or ""
 
     def findings(self) -> list[Finding]:

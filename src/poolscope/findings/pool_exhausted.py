@@ -38,6 +38,7 @@ _FIXES: Final = {
         "which is what a with block does, is not enough on a pool that blocks."
     ),
 }
+_ALL_STREAMS: Final = "all streams of its HTTP/2 connection were taken"
 _LARGER: Final = {
     "requests": "mount HTTPAdapter(pool_maxsize=…) with a higher number",
     "urllib3": "pass a higher maxsize=…",
@@ -48,12 +49,25 @@ _LARGER: Final = {
 class _Starved:
     """What happened on one pool."""
 
-    __slots__ = ("at", "failed", "given_up", "holders", "longest", "place", "seconds", "timed_out", "waited")
+    __slots__ = (
+        "at",
+        "failed",
+        "given_up",
+        "holders",
+        "longest",
+        "place",
+        "seconds",
+        "streams",
+        "timed_out",
+        "waited",
+    )
 
     def __init__(self, place: Place) -> None:
         self.place = place
         """The line of the request that waited longest."""
         self.failed = self.given_up = self.waited = 0
+        self.streams = False
+        """The longest wait was for a stream of an HTTP/2 connection, not for the connection."""
         self.timed_out = False
         """The library itself raised a pool timeout."""
         self.seconds = self.longest = 0.0
@@ -125,6 +139,7 @@ class PoolExhausted(Rule):
         if wait >= starved.longest:
             starved.longest = wait
             starved.place = self.known.place_of(record)
+            starved.streams = record.waited_for == "stream"
         self._look(starved, record)
         return starved
 
@@ -149,7 +164,7 @@ class PoolExhausted(Rule):
 
     def _was_full(self, pid: int, pool: int, starved: _Starved) -> bool:
         """A request may wait for another reason: it lost its connection to others again and again."""
-        if starved.holders and all(holder.stream for holder in starved.holders):
+        if _for_streams(starved):
             return True
         limits, known = self.known.pool(pid, pool), self._open.get((pid, pool))
         most = None if limits is None else limits.max_connections
@@ -168,13 +183,17 @@ class PoolExhausted(Rule):
             place,
             max(starved.failed + starved.waited, 1),
             f"{_what_happened(starved)} {_limit(starved, kind, most)}{_held(main, starved)}.",
-            _fix(main, kind),
+            _fix(main, kind, _for_streams(starved)),
             starved.seconds,
             "pool_wait",
             [_slots(holder, starved.at) for holder in starved.holders[:5]],
         )
         found.severity = _severity(starved, main)
         return found
+
+
+def _for_streams(starved: _Starved) -> bool:
+    return starved.streams or (bool(starved.holders) and all(holder.stream for holder in starved.holders))
 
 
 def _counts(starved: _Starved) -> bool:
@@ -213,9 +232,9 @@ def _what_happened(starved: _Starved) -> str:
 
 
 def _limit(starved: _Starved, kind: str, most: int | None) -> str:
-    if starved.holders and all(holder.stream for holder in starved.holders):
-        number = sum(holder.slots for holder in starved.holders)
-        return f"all {number:,} streams of the HTTP/2 connection were taken"
+    if _for_streams(starved):
+        number = sum(holder.slots for holder in starved.holders if holder.stream)
+        return f"all {number:,} streams of the HTTP/2 connection were taken" if number else _ALL_STREAMS
     if most is None:
         return f"all connections of {kind} were in use"
     return (
@@ -246,11 +265,11 @@ def _slots(holder: Holder, at: float | None) -> str:
     )
 
 
-def _fix(main: Holder | None, kind: str) -> str:
+def _fix(main: Holder | None, kind: str, for_streams: bool) -> str:
     library = kind.partition(".")[0]
     if main is not None and main.state in _FIXES:
         return _FIXES[main.state]
-    if main is not None and main.stream:
+    if for_streams or (main is not None and main.stream):
         return "Run fewer requests at once, or use a second client for the slow ones."
     larger = _LARGER.get(library, f"pass limits={library}.Limits(max_connections=…) with a higher limit")
     long = "" if main is None else " Use a separate client for the slow requests."

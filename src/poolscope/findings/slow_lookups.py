@@ -2,8 +2,9 @@
 
 It fires for an origin where at least `MIN_LOOKUPS` lookups, one after the other, took `MIN_MEAN` seconds each on average
 and `MIN_SECONDS` together, at least `SHARE` of the setup, and `TIMES_CONNECT` times what connecting took. Only lookups
-of clients without an event loop count: on a loop, a lookup may have waited for a thread. Lookups at the same time
-count once: they may be one, while nothing has been cached yet.
+of clients without an event loop count: on a loop, a lookup may have waited for a thread. A lookup does not count either
+if the program's threads were so busy that the connect after it came late by `BUSY` seconds: the lookup probably did too.
+Lookups at the same time count once: they may be one, while nothing has been cached yet.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ MIN_MEAN: Final = 0.02
 MIN_SECONDS: Final = 0.25
 SHARE: Final = 0.5
 TIMES_CONNECT: Final = 3.0
+BUSY: Final = 0.01
 
 
 class _Lookups:
@@ -55,12 +57,14 @@ class SlowLookups(Rule):
         if record.via != "direct" or (record.pid, record.id) in self._counted:
             return
         self._counted.put((record.pid, record.id), True)
+        connect = record.setup.get("connect")
+        if connect is not None and (connect.busy or 0.0) >= BUSY:
+            return
         seen = self._origins.get_or_put(
             (record.pid, record.origin), lambda: _Lookups(self.known.place_of(record))
         )
         if dns.start < seen.until:
             return
-        connect = record.setup.get("connect")
         seen.until = dns.start + dns.duration
         seen.count += 1
         seen.seconds += dns.duration

@@ -135,16 +135,14 @@ def _setup(sheet: facts.Connection) -> dict[str, records.Phase]:
     setup: dict[str, records.Phase] = {}
     for name, start, end in sheet.phases:
         before = setup.get(name)  # a retried setup runs a phase again: first start, summed durations
-        setup[name] = (
-            records.Phase(start, end - start)
-            if before is None
-            else records.Phase(before.start, before.duration + end - start)
-        )
+        first, so_far = (start, 0.0) if before is None else (before.start, before.duration)
+        setup[name] = records.Phase(first, so_far + end - start, sheet.busy.get(name))
     began, ended = sheet.setup_started_at, sheet.opened_at
     if ended is None and sheet.failed_phase is not None:
         ended = sheet.closed_at
     if began is not None and ended is not None:
-        setup["total"] = records.Phase(began, ended - began)
+        busy = sum(sheet.busy.values()) if sheet.busy else None
+        setup["total"] = records.Phase(began, ended - began, busy)
     return setup
 
 
@@ -173,6 +171,7 @@ def exchange(
         stream_id=sheet.stream_id,
         idle_time=sheet.idle_time,
         pool_wait=sheet.pool_wait,
+        waited_for=waited_for(sheet),
         failed_attempts=sheet.failed_attempts,
         started_at=sheet.started_at,
         sent_at=sheet.sent_at,
@@ -196,6 +195,13 @@ def exchange(
         served=sheet.served,
         served_call=sheet.served_call,
     )
+
+
+def waited_for(sheet: facts.Exchange) -> facts.WaitKind | None:
+    """What an exchange waited for, most of the time; None if it did not wait."""
+    if not sheet.pool_wait:
+        return None
+    return "stream" if 2 * (sheet.stream_wait or 0.0) > sheet.pool_wait else "pool"
 
 
 def _holders(

@@ -123,7 +123,7 @@ def _call_site(value: Any) -> CallSite:
 
 
 def _phase(value: Any) -> Phase:
-    return Phase(_time(value.start), _time(value.duration))
+    return Phase(_time(value.start), _time(value.duration), None if value.busy is None else _time(value.busy))
 
 
 def _list_of(check_item: _Check) -> _Check:

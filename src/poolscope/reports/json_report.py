@@ -125,7 +125,12 @@ def _row(row: Row, tally: Tally, lanes: LaneSample) -> dict[str, Any]:
             {"trouble": trouble.what, "call_site": _call_site(trouble.call_site), "requests": number}
             for trouble, number in row.troubles.most_common()
         ],
-        "waited": {"requests": row.waited, "time": row.wait_time, "longest": row.slowest_wait},
+        "waited": {
+            "requests": row.waited,
+            "for_stream": row.waited_for_stream,
+            "time": row.wait_time,
+            "longest": row.slowest_wait,
+        },
         "assignments_lost": row.lost,
         **_connections(tally),
         "lanes": {"of": lanes.seen, "shown": [_lane(lane) for lane in lanes.chosen(LANES)]},
@@ -143,6 +148,7 @@ def _connections(tally: Tally) -> dict[str, Any]:
         "failed_phases": dict(sorted(tally.failed_phases.items())),
         "setup_time": tally.setup_total,
         "setup_phases": dict(sorted(tally.setup.items())),
+        "setup_busy": dict(sorted(tally.busy.items())),
         "closing_time": tally.closing,
         "close_reasons": dict(sorted(tally.closes.items())),
         "closed_by": dict(sorted(tally.closed_by.items())),

@@ -159,7 +159,9 @@ class Trace:
             part = record.setup.get(phase)
             if part is not None:
                 start, stop = max(total.start, part.start), min(end, part.start + part.duration)
-                yield self._slice(track.process, track.thread, plain(phase), start, max(start, stop), {})
+                yield self._slice(
+                    track.process, track.thread, plain(phase), start, max(start, stop), {"busy": part.busy}
+                )
         track.busy_until = end
 
     def _close(self, track: _Track, record: Connection) -> Iterator[Event]:
@@ -216,7 +218,8 @@ class Trace:
         if start is None or wait < WAITED:
             return
         self._occupancy.waited(start, start + wait)
-        yield from self._async(process, "waiting for a connection", record, start, start + wait)
+        what = "stream" if record.waited_for == "stream" else "connection"
+        yield from self._async(process, f"waiting for a {what}", record, start, start + wait)
 
     def _slice(
         self, process: int, thread: int, name: str, start: float, end: float, facts: dict[str, Any]

@@ -17,6 +17,7 @@ from poolscope.reports.overview import Overview
 from poolscope.reports.printable import printable
 from poolscope.reports.sites import Sites
 from poolscope.reports.tally import Row, Tally, is_cancellation
+from poolscope.reports.waiting import busy, waiting
 from poolscope.reports.words import NOTHING, count, most, plain, seconds, share
 
 LANES: Final = 4
@@ -72,6 +73,7 @@ class Sums(NamedTuple):
     construction: float
     waited: int
     wait_time: float
+    busy: float
     joined: int
     errors: int
     cancelled: int
@@ -95,6 +97,7 @@ class Sums(NamedTuple):
             construction=sum(row.construction for row in rows),
             waited=sum(row.waited for row in rows),
             wait_time=sum(row.wait_time for row in rows),
+            busy=sum(busy for tally in tallies for _, busy, _ in tally.busy_phases()),
             joined=sum(row.joined for row in rows),
             errors=sum(row.errors.total() for row in rows),
             cancelled=sum(row.cancelled for row in rows),
@@ -211,7 +214,8 @@ class Rows:
             for title, words in (
                 ("clients", [("", row.credentials.words())] if row.credentials.words() else []),
                 ("cost", self._cost(row, tally)),
-                ("waiting", self._waiting(row, tally)),
+                ("busy", busy(tally)),
+                ("waiting", waiting(row, tally)),
                 ("failed", self._failed(row, tally)),
                 ("gave up", self._gave_up(row)),
                 ("answers", self._answers(row)),
@@ -237,17 +241,6 @@ class Rows:
         shared = row.requests > 1 and cost / row.requests >= SHOWN
         each = f", {seconds(cost / row.requests)} per request" if shared else ""
         return [("setup", " · ".join(parts)), ("", each)]
-
-    def _waiting(self, row: Row, tally: Tally) -> Line:
-        if not row.waited:
-            return []
-        limit = row.limits.max_connections if row.limits else None
-        # If there were never that many connections, they did not wait because of the limit.
-        reached = limit and tally.connections + tally.failed >= limit
-        allowed = f"; the pool allows {count(limit, 'connection')}" if limit and reached else ""
-        longest = f", at most {seconds(row.slowest_wait)} each" if row.waited > 1 else ""
-        lost = f"; {row.lost:,} × the assigned one was taken already" if row.lost else ""
-        return [("failed", f"{count(row.waited, 'request')} for a connection{longest}"), ("", allowed + lost)]
 
     def _failed(self, row: Row, tally: Tally) -> Line:
         parts = [f"{number:,} × setup in {plain(phase)}" for phase, number in most(tally.failed_phases)]

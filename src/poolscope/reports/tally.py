@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Final, NamedTuple
 
-from poolscope.records import CallSite, Connection, Exchange, Pool
+from poolscope.records import CallSite, Connection, Exchange, PhaseName, Pool
 from poolscope.reports.credentials import Credentials
 from poolscope.reports.lanes import LaneSample
 
@@ -19,6 +19,11 @@ _CANCELLATIONS: Final = frozenset(
     ("CancelledError", "Cancelled", "GeneratorExit", "GreenletExit", "KeyboardInterrupt", "SystemExit")
 )
 """Classes that end a request because nobody waits for it any more: no failure."""
+BLAMED_ON_OTHERS: Final[tuple[PhaseName, ...]] = ("dns", "connect", "proxy_tunnel", "tls")
+"""The phases that seem to be the network's or a server's time."""
+BUSY: Final = 0.01
+BUSY_SHARE: Final = 0.1
+"""The program itself counts as busy from so many seconds of a phase on, and from this share of it."""
 UNREAD: Final = "response not read"
 LONG_WAITED: Final = "waited long for a connection"
 LONG_WAIT: Final = 0.05
@@ -73,6 +78,12 @@ class Limits(NamedTuple):
         return self._replace(**differing)
 
 
+def _add(sums: dict[str, float], phase: str, seconds: float) -> None:
+    if phase not in sums and len(sums) >= MAX_NAMES:
+        phase = "other"
+    sums[phase] = sums.get(phase, 0.0) + seconds
+
+
 class Tally:
     """Plain sums over connections; `Row` adds open ones on demand."""
 
@@ -88,6 +99,8 @@ class Tally:
         """Opened by the process this one was forked from."""
         self.setup: dict[str, float] = {}
         """Phase → seconds."""
+        self.busy: dict[str, float] = {}
+        """Phase → seconds of it, at least, that the program itself was busy; without phases of which that is unknown."""
         self.setup_total = 0.0
         self.closing = 0.0
         """Seconds that closing took."""
@@ -125,12 +138,17 @@ class Tally:
             if phase == "total":
                 self.setup_total += part.duration
             else:
-                self._add_phase(phase, part.duration)
+                _add(self.setup, phase, part.duration)
+                if part.busy is not None:
+                    _add(self.busy, phase, part.busy)
 
-    def _add_phase(self, phase: str, duration: float) -> None:
-        if phase not in self.setup and len(self.setup) >= MAX_NAMES:
-            phase = "other"
-        self.setup[phase] = self.setup.get(phase, 0.0) + duration
+    def busy_phases(self) -> list[tuple[PhaseName, float, float]]:
+        """Where the program itself kept setup waiting: (phase, seconds of that, seconds of the phase)."""
+        return [
+            (phase, min(self.busy[phase], took), took)
+            for phase in BLAMED_ON_OTHERS
+            if self.busy.get(phase, 0.0) >= max(BUSY, BUSY_SHARE * (took := self.setup.get(phase, 0.0)))
+        ]
 
     def merge(self, other: Tally) -> None:
         """Add another's sums to these."""
@@ -140,8 +158,9 @@ class Tally:
         self.inherited += other.inherited
         self.setup_total += other.setup_total
         self.closing += other.closing
-        for phase, duration in other.setup.items():
-            self._add_phase(phase, duration)
+        for sums, others in ((self.setup, other.setup), (self.busy, other.busy)):
+            for phase, duration in others.items():
+                _add(sums, phase, duration)
         for mine, theirs in (
             (self.failed_phases, other.failed_phases),
             (self.closes, other.closes),
@@ -178,6 +197,8 @@ class Row:
         self.troubles: Counter[Trouble] = Counter()
         """What went wrong, by the line that sent the request."""
         self.waited = 0
+        self.waited_for_stream = 0
+        """Those of them that waited for a stream of an HTTP/2 connection."""
         self.wait_time = 0.0
         self.slowest_wait = 0.0
         self.lost = 0
@@ -217,6 +238,7 @@ class Row:
         wait = exchange.pool_wait
         if wait is not None and wait >= WAITED:
             self.waited += times
+            self.waited_for_stream += times * (exchange.waited_for == "stream")
             self.wait_time += times * wait
             self.slowest_wait = max(self.slowest_wait, wait)
 

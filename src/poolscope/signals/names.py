@@ -64,11 +64,13 @@ REQUESTS: Final = "poolscope.connection.requests"
 CLOSE_REASON: Final = "poolscope.connection.close_reason"
 CLOSED_BY: Final = "poolscope.connection.closed_by"
 WAIT_TIME: Final = "poolscope.pool.wait_time"
+WAITED_FOR: Final = "poolscope.pool.waited_for"
 POOL_NAME: Final = "poolscope.pool.name"
 SEND_TIME: Final = "poolscope.request.send_time"
 ANSWER_TIME: Final = "poolscope.request.answer_time"
 EXCHANGES: Final = "poolscope.exchange.count"
 PHASE: Final = "poolscope.setup.phase"
+BUSY_TIME: Final = "poolscope.setup.busy_time"
 CLIENT_KIND: Final = "poolscope.client.kind"
 CLOSE_KIND: Final = "poolscope.client.close_kind"
 FINDING_CODE: Final = "poolscope.finding.code"
@@ -133,6 +135,12 @@ ATTRIBUTES: Final[dict[str, Attribute]] = {
         "poolscope",
         "Requests in flight on this HTTP/2 connection when the headers came, this one included.",
     ),
+    WAITED_FOR: Attribute(
+        "string",
+        "poolscope",
+        "stream, if a request waited for a stream of its HTTP/2 connection and not for the connection.",
+        ("stream",),
+    ),
     MAX_STREAMS: Attribute(
         "int",
         "poolscope",
@@ -161,6 +169,11 @@ ATTRIBUTES: Final[dict[str, Attribute]] = {
         "poolscope",
         "dns, connect, proxy_tunnel, tls_context (loading CA certificates), tls or total.",
         ("dns", "tls"),
+    ),
+    BUSY_TIME: Attribute(
+        "double",
+        "poolscope",
+        "Seconds of it, at least, that the program itself was busy, so that it came late; only from 0.01 on, where that can be seen.",
     ),
     CLIENT_KIND: Attribute(
         "string",

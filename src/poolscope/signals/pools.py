@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from poolscope.facts import Exchange
+from poolscope.ledger.convert import waited_for
 from poolscope.queue import FACTS
 from poolscope.signals import names
 from poolscope.story.live import LIVE
+from poolscope.story.pool import name_of
 
 Key = tuple[str, str | None]
 """The kind of client, and the name of its pools."""
@@ -63,6 +66,14 @@ _VALUES: Final[dict[str, Callable[[PoolSums], dict[str | None, int]]]] = {
     names.POOL_IDLE_MAX: lambda sums: {None: sums.most_idle},
     names.POOL_COUNT: lambda sums: {"active": sums.active, "idle": sums.idle},
 }
+
+
+def queue_of(exchange: Exchange) -> dict[str, Any]:
+    """The attributes of the queue that an exchange has waited in."""
+    about = called(name_of(exchange.pool))
+    if waited_for(exchange) == "stream":
+        about[names.WAITED_FOR] = "stream"
+    return about
 
 
 def called(name: str | None) -> dict[str, Any]:

@@ -8,15 +8,17 @@ from typing import Final, NamedTuple
 
 from opentelemetry.trace import Span, SpanContext, Status, StatusCode, Tracer, set_span_in_context
 
-from poolscope.facts import Connection, Exchange, Failure, RawOrigin, now
+from poolscope.facts import Connection, Exchange, Failure, PhaseName, RawOrigin, now
 from poolscope.ledger.urls import text
 from poolscope.signals import errors, names, table
 from poolscope.signals.describe import Attributes, all_facts, call_site, peer, server_attributes
 from poolscope.signals.limit import Limit
 from poolscope.signals.options import Options
-from poolscope.signals.pools import called
+from poolscope.signals.pools import queue_of
 from poolscope.signals.redaction import server
-from poolscope.story.pool import name_of
+
+BUSY: Final = 0.01
+"""Seconds from which on a span has the time in which the program itself was busy."""
 
 
 class SetupSpans:
@@ -47,6 +49,7 @@ class SetupSpans:
         attributes[names.URL_SCHEME] = text(origin[0]) or ""
         attributes.update(all_facts(connection))
         attributes.update(call_site(connection))
+        attributes.update(_busy(sum(connection.busy.values())))
         if failure is not None:
             attributes[names.ERROR_TYPE] = failure.type
         span = self._tracer.start_span(
@@ -85,10 +88,14 @@ class SetupSpans:
         """Make the span of a wait of ``pool_wait`` seconds in the pool's queue."""
         if not (self._successes if failure is None else self._failures):
             return
-        attributes = {**server_attributes(exchange.origin), **called(name_of(exchange.pool))}
+        attributes = {**server_attributes(exchange.origin), **queue_of(exchange)}
         if failure is not None:
             attributes[names.ERROR_TYPE] = failure.type
-        start = exchange.started_at
+        start, connection = exchange.started_at, exchange.connection
+        if exchange.joined and connection is not None and connection.opened_at is not None:
+            start = max(
+                start, connection.opened_at
+            )  # it asked for a stream after the setup of another request
         span = self._tracer.start_span(
             self._named("wait", errors.place(*server(exchange.origin))),
             context=set_span_in_context(parent),
@@ -129,6 +136,7 @@ def _parts(connection: Connection, failure: Failure | None) -> Iterator[_Part]:
         broke = failure if connection.failed_phase == phase and index == last else None
         if broke is not None:
             about[names.ERROR_TYPE] = errors.of_lookup(broke) if phase == "dns" else broke.type
+        about.update(_busy_in(connection, phase, over - begun))
         yield _Part(phase, begun, over, about, detail, broke)
 
 
@@ -140,7 +148,18 @@ def _attempts(connection: Connection, failure: Failure | None) -> Iterator[_Part
         broke = failure if what is None and index == last and connection.failed_phase == "connect" else what
         if broke is not None:
             about[names.ERROR_TYPE] = broke.type
+        if index == last:
+            about.update(_busy_in(connection, "connect", over - begun))
         yield _Part("connect", begun, over, about, detail, broke)
+
+
+def _busy_in(connection: Connection, phase: PhaseName, took: float) -> Attributes:
+    """How long the program itself was busy in a part of ``phase`` that took so many seconds."""
+    return {} if phase == "tls_context" else _busy(min(connection.busy.get(phase, 0.0), took))
+
+
+def _busy(seconds: float) -> Attributes:
+    return {names.BUSY_TIME: seconds} if seconds >= BUSY else {}
 
 
 def _place(about: Attributes) -> tuple[Attributes, str | None]:

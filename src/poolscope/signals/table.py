@@ -65,6 +65,7 @@ SOMETIMES: Final[dict[str, str | None]] = {
     names.CLOSED_BY: None,
     names.ROUTE: "If poolscope's middleware knows the route that is being served.",
     names.POOL_NAME: "If the program has given it a name.",
+    names.WAITED_FOR: "If it waited for a stream of an HTTP/2 connection.",
 }
 """Attributes that not every point has, and their conditions; None if the conventions merely recommend them."""
 
@@ -79,21 +80,21 @@ SPANS: Final[dict[str, Span]] = {
         "HTTP connection_setup", "internal", "dotnet",
         "Making a connection usable, by the request that waits for it.",
         names.SERVER,
-        (names.URL_SCHEME, *names.PEER, names.PROTOCOL_VERSION, *names.TLS, names.CONNECTION_ID, names.VIA, names.CODE_FUNCTION, names.CODE_FILE, names.CODE_LINE, names.ERROR_TYPE),
+        (names.URL_SCHEME, *names.PEER, names.PROTOCOL_VERSION, *names.TLS, names.CONNECTION_ID, names.VIA, names.CODE_FUNCTION, names.CODE_FILE, names.CODE_LINE, names.BUSY_TIME, names.ERROR_TYPE),
     ),
     "wait": Span(
         "HTTP wait_for_connection", "internal", "dotnet",
         "Waiting in the pool's queue; only if a request really waited.",
-        names.SERVER, (names.POOL_NAME, names.ERROR_TYPE),
+        names.SERVER, (names.POOL_NAME, names.WAITED_FOR, names.ERROR_TYPE),
     ),
-    "dns": Span("DNS lookup", "internal", "dotnet", "Resolving a name.", (), (names.DNS_NAME, names.DNS_ANSWERS, names.ERROR_TYPE)),
+    "dns": Span("DNS lookup", "internal", "dotnet", "Resolving a name.", (), (names.DNS_NAME, names.DNS_ANSWERS, names.BUSY_TIME, names.ERROR_TYPE)),
     "connect": Span(
         "socket connect", "internal", "dotnet",
-        "Connecting a socket to one address.", (), (*names.PEER, names.ERROR_TYPE),
+        "Connecting a socket to one address.", (), (*names.PEER, names.BUSY_TIME, names.ERROR_TYPE),
     ),
     "proxy_tunnel": Span(
         "HTTP proxy_tunnel", "internal", "poolscope",
-        "Asking a proxy for a tunnel.", names.SERVER, (names.ERROR_TYPE,),
+        "Asking a proxy for a tunnel.", names.SERVER, (names.BUSY_TIME, names.ERROR_TYPE),
     ),
     "tls_context": Span(
         "TLS context", "internal", "poolscope",
@@ -101,7 +102,7 @@ SPANS: Final[dict[str, Span]] = {
     ),
     "tls": Span(
         "TLS client handshake", "internal", "dotnet",
-        "The TLS handshake.", (names.SERVER_ADDRESS,), (names.TLS_PROTOCOL_NAME, names.TLS_PROTOCOL_VERSION, names.ERROR_TYPE),
+        "The TLS handshake.", (names.SERVER_ADDRESS,), (names.TLS_PROTOCOL_NAME, names.TLS_PROTOCOL_VERSION, names.BUSY_TIME, names.ERROR_TYPE),
     ),
 }  # fmt: skip
 
@@ -130,7 +131,7 @@ METRICS: Final[dict[str, Metric]] = {
     names.TIME_IN_QUEUE: Metric(
         "histogram", "s", "dotnet",
         "The amount of time requests spent on a queue waiting for an available connection.",
-        (names.METHOD, *names.SERVER, names.PROTOCOL_VERSION, names.POOL_NAME), _REQUEST_SECONDS, (0.01, 0.1, 1.0),
+        (names.METHOD, *names.SERVER, names.PROTOCOL_VERSION, names.POOL_NAME, names.WAITED_FOR), _REQUEST_SECONDS, (0.01, 0.1, 1.0),
     ),
     names.DNS_DURATION: Metric(
         "histogram", "s", "semconv-dev", "Measures the time taken to perform a DNS lookup.",

@@ -18,7 +18,7 @@ from poolscope.ledger.since import Since
 from poolscope.ledger.urls import raw_origin, text
 from poolscope.queue import FACTS
 from poolscope.signals import errors, names
-from poolscope.signals.pools import called
+from poolscope.signals.pools import queue_of
 from poolscope.signals.redaction import method, server
 from poolscope.signals.sums import (
     Attributes,
@@ -281,7 +281,7 @@ class Totals:
         series = _series(sheet, at)
         if sheet.pool_wait and sheet.queued:
             about = {key: value for key, value in series.attributes.items() if key not in _OF_ANSWERS}
-            about |= called(name_of(sheet.pool))
+            about |= queue_of(sheet)
             self.pending.append(Sample(names.TIME_IN_QUEUE, sheet.pool_wait, about, sheet.span))
         ended = sheet.finished_at if sheet.headers_at is None else sheet.headers_at
         if not recorded and ended is not None:

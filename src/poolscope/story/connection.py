@@ -25,6 +25,7 @@ from poolscope.facts import (
 )
 from poolscope.queue import FACTS
 from poolscope.story import failures
+from poolscope.story.busy import LoopWatch, watch_loop
 from poolscope.story.door import ENTRANCE
 from poolscope.story.live import LIVE
 
@@ -32,7 +33,7 @@ from poolscope.story.live import LIVE
 class Setup:
     """A connection's setup under way: the phase it is in, and since when."""
 
-    __slots__ = ("exchange", "phase", "sheet", "since")
+    __slots__ = ("exchange", "loop", "phase", "sheet", "since")
 
     def __init__(self, sheet: Connection, exchange: Exchange | None, at: float) -> None:
         self.sheet = sheet
@@ -41,6 +42,8 @@ class Setup:
         self.phase: PhaseName = "connect"
         """What a failure would now belong to."""
         self.since = at
+        self.loop: LoopWatch | None = None
+        """The watch over its event loop."""
 
     def __repr__(self) -> str:
         return f"<Setup {self.phase} of {self.sheet!r}>"
@@ -54,6 +57,18 @@ class Setup:
         at = now() if at is None else at
         self.sheet.phases.append((self.phase, self.since, at))
         self.phase, self.since = then, at
+
+    def answered(self, phase: PhaseName, unread: float | None) -> None:
+        """The answer that ended the newest phase, ``phase``, had been ``unread`` for so many seconds; None if unknown."""
+        phases, busy = self.sheet.phases, self.sheet.busy
+        if unread is not None and self.loop is None and phases and phases[-1][0] == phase:
+            busy[phase] = busy.get(phase, 0.0) + min(unread, phases[-1][2] - phases[-1][1])
+
+    def finishes(self) -> None:
+        """It is over: note how long its event loop was busy meanwhile."""
+        loop, self.loop = self.loop, None
+        if loop is not None:
+            self.sheet.busy = loop.ends(self.sheet.setup_started_at or 0.0, self.sheet.phases)
 
     def tried(self, address: object, began_at: float, what: failures.Seen | None) -> None:
         """One address was tried; if it answered, the addresses before it cost the time until then."""
@@ -105,6 +120,8 @@ class ConnectionMark:
         if exchange is not None:
             sheet.opened_by, sheet.client, sheet.pool = exchange.id, exchange.client, exchange.pool
             sheet.loop = exchange.loop
+            if exchange.loop is not None:
+                setup.loop = watch_loop(at)
             exchange.connecting = sheet
         if not silent:
             LIVE.connections[sheet.id] = sheet
@@ -117,6 +134,7 @@ class ConnectionMark:
         if setup is None:
             return
         sheet, exchange = setup.sheet, setup.exchange
+        setup.finishes()
         sheet.opened_at = sheet.idle_since = setup.since if at is None else at
         if exchange is not None:
             exchange.connecting = None
@@ -135,6 +153,7 @@ class ConnectionMark:
         sheet.failure = failures.of_setup(sheet, what or failures.by_name(error))
         if setup.phase != "dns" or not sheet.phases:
             sheet.phases.append((setup.phase, setup.since, at))
+        setup.finishes()
         if exchange is not None:
             exchange.connecting = None
             exchange.failure = sheet.failure

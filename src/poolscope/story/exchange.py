@@ -106,6 +106,21 @@ def waited(exchange: Exchange, until: float) -> None:
         exchange.pool_wait = 0.0
 
 
+def asks_for_stream(exchange: Exchange) -> None:
+    """Its HTTP/2 connection serves as many requests as it may: it waits for a stream."""
+    exchange.queued = True
+    exchange.stream_asked_at = now()
+
+
+def has_stream(exchange: Exchange) -> None:
+    """Its wait for a stream is over, if there was one: it has a stream, or gives up."""
+    asked_at, exchange.stream_asked_at = exchange.stream_asked_at, None
+    if asked_at is not None:
+        took = now() - asked_at
+        exchange.stream_wait = (exchange.stream_wait or 0.0) + took
+        exchange.pool_wait = (exchange.pool_wait or 0.0) + took
+
+
 def sent(exchange: Exchange) -> None:
     """The last byte of its request was written."""
     exchange.sent_at = now()

@@ -63,6 +63,9 @@ def _of_style(module: ModuleType, prefix: str, a: str) -> Iterator[Point]:
     yield Point(f"{home}.{waiting}", "wait_for_connection", before=pool.queued, after=pool.assigned)
     yield Point(f"{home}.{waiting}", lets_go, before=pool.lost)
     yield Point(f"{home}.{body}", f"{a}close", before=pool.releasing)
+    yield Point(
+        f"_synchronization.{prefix}Semaphore", "acquire", before=protocol.asks_for_stream, at_call=True
+    )
     for name in (f"{prefix}HTTP11Connection", f"{prefix}HTTP2Connection"):
         absent = "HTTP2" in name and "h2" not in sys.modules
         yield Point(name, "_send_request_headers", before=protocol.gets, failed=protocol.unsent,

@@ -80,11 +80,6 @@ class Wire(ConnectionMark):
         if self.sheet is not None and self.http2:
             self.sheet.http_version = "2"
 
-    def is_full(self) -> bool:
-        """Whether the next request has to wait for its stream."""
-        protocol = None if self.protocol is None else self.protocol()
-        return self.http2 and names.is_full(protocol)
-
     def heard_settings(self) -> None:
         """Note how many streams the server and httpcore allow: the server's settings come before any answer."""
         protocol = None if self.protocol is None else self.protocol()

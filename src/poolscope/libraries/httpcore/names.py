@@ -164,10 +164,13 @@ def max_streams(protocol: Any) -> int | None:
     return most
 
 
-def is_full(protocol: Any) -> bool:
-    """Whether an HTTP2Connection serves as many streams as it may."""
-    most = max_streams(protocol)
-    return most is not None and len(getattr(protocol, "_events", ())) >= most
+def is_taken(semaphore: Any) -> bool:
+    """Whether a semaphore of an HTTP2Connection has no stream left."""
+    for name in ("_semaphore", "_anyio_semaphore", "_trio_semaphore"):
+        real = getattr(semaphore, name, None)
+        if real is not None:
+            return getattr(real, "value", getattr(real, "_value", None)) == 0
+    return False
 
 
 def heard_goaway(protocol: Any) -> bool:
@@ -258,3 +261,13 @@ def note_addresses(stream: Any, connection: Connection) -> None:
             if is_the_hosts(error):
                 raise
             setattr(connection, slot, None)
+
+
+def socket_of(stream: Any) -> Any:
+    """The socket below ``stream``, if it shows one."""
+    try:
+        return stream.get_extra_info("socket")
+    except Exception as error:
+        if is_the_hosts(error):
+            raise
+        return None

@@ -151,8 +151,6 @@ def assigned(result: Any) -> None:
     if exchange is not None:
         wire: Wire | None = mark_on(result)
         story.assigned(exchange, _meet(result, exchange) if wire is None else wire)
-        if wire is not None and wire.http2 and wire.is_full():
-            exchange.queued = True  # for a stream; the wait ends when the stream begins
 
 
 def _meet(connection: Any, exchange: Exchange) -> Wire | None:
@@ -177,8 +175,9 @@ def failed(token: Exchange, error: BaseException) -> None:
     what = errors.seen(error)
     if wire is not None and wire.is_setting_up_for(token):
         wire.setup_failed(names.class_of(error).__name__, what)
-    if wire is None or (wire.http2 and token.queued and token.connection is None):
+    if wire is None:
         story.waited(token, now())
+    story.has_stream(token)
     story.failed(token, error, names.class_name(error), what=what)
 
 

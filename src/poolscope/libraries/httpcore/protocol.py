@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from poolscope.facts import Exchange, now
+from poolscope.facts import Exchange
 from poolscope.libraries.httpcore import names
 from poolscope.libraries.httpcore.adopt import found
 from poolscope.libraries.httpcore.marks import Wire
@@ -36,9 +36,15 @@ def gets(protocol: Any, request: Any, stream_id: int | None) -> None:
         wire.counted(exchange)
     else:
         exchange.stream_id = stream_id
-        if exchange.queued and not joined:
-            story.waited(exchange, now())
+        story.has_stream(exchange)
         wire.counted(exchange, (stream_id + 1) // 2)
+
+
+def asks_for_stream(semaphore: Any) -> None:
+    """The current request asks its HTTP/2 connection for a stream; the library calls it for other reasons too."""
+    exchange = CURRENT.get()
+    if exchange is not None and exchange.stream_id is None and names.is_taken(semaphore):
+        story.asks_for_stream(exchange)
 
 
 def _meets(protocol: Any, wire: Wire, exchange: Exchange, request: Any) -> bool:

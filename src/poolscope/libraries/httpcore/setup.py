@@ -16,6 +16,7 @@ from poolscope.libraries.httpcore.errors import seen
 from poolscope.libraries.httpcore.marks import Wire, leash_stream, let_go, wire_of
 from poolscope.libraries.point import Point
 from poolscope.libraries.resolver import LOOKUPS, Attempt, Lookups, hosts, in_order, is_literal
+from poolscope.libraries.unread import since_answer, since_handshake
 from poolscope.libraries.weaver import WEAVER
 from poolscope.story import failures
 from poolscope.story.connection import Setup
@@ -89,6 +90,8 @@ def connected(token: Connecting, result: Any) -> None:
     _note_lookups(token, at)
     began_at = setup.since
     wire.ends_phase(setup, at)
+    if setup.loop is None:
+        setup.answered("connect", since_answer(names.socket_of(result)))
     watch(result, wire)
     names.note_addresses(result, setup.sheet)
     _note_attempts(token, at, None, began_at)
@@ -195,6 +198,8 @@ def started_tls(stream: Any, token: Handshake, result: Any) -> None:
         watch(result, wire)
     names.note_tls(result, setup.sheet)
     wire.ends_phase(setup)
+    if setup.loop is None:
+        setup.answered("tls", since_handshake(names.socket_of(result), setup.sheet.tls_version))
     if wire.is_set_up():
         wire.is_usable()
 

@@ -15,6 +15,7 @@ from poolscope.facts import Connection, PhaseName, RawOrigin, Via, now
 from poolscope.libraries import resolver, tls
 from poolscope.libraries.point import Point
 from poolscope.libraries.resolver import LOOKUPS
+from poolscope.libraries.unread import since_answer, since_handshake
 from poolscope.libraries.urllib3.errors import has_ended, name_on_the_wire, on_the_wire, seen
 from poolscope.libraries.urllib3.state import exchange_on, fail, given_to, gone, held_by
 from poolscope.story.connection import Setup
@@ -160,6 +161,7 @@ def connected(connection: Any, token: Lookup, result: Any) -> None:
     then: PhaseName = "tls_context" if setup.sheet.origin[0] == "https" else "connect"
     if seen or getattr(result, "family", None) == getattr(socket, "AF_UNIX", -1):
         setup.over(then)
+        setup.answered("connect", since_answer(result))
     else:
         setup.enters(then)
 
@@ -188,9 +190,10 @@ def tunnel_begins(connection: Any) -> Setup | None:
     return setup
 
 
-def tunnel_made(token: Setup) -> None:
+def tunnel_made(connection: Any, token: Setup) -> None:
     """The proxy agreed."""
     token.over("tls_context" if token.sheet.origin[0] == "https" else "connect")
+    token.answered("proxy_tunnel", since_answer(connection.sock))
 
 
 def handshake_begins() -> Setup | None:
@@ -203,9 +206,10 @@ def handshake_begins() -> Setup | None:
     return setup
 
 
-def handshake_done(token: Setup) -> None:
+def handshake_done(token: Setup, result: Any) -> None:
     """It is over; what fails from here on is the check of the certificate."""
     token.over("tls")
+    token.answered("tls", since_handshake(result, _ask(result, "version")))
 
 
 def describe_socket(sheet: Connection, sock: Any) -> None:

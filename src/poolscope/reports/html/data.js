@@ -1,7 +1,7 @@
 // The payload: unpacked, its columns as typed arrays, with times from the start of the run.
 
 const NONE = 0xffffffff;
-const FLAG = { reused: 1, joined: 2, fresh: 4, cut: 8, inProgress: 16 };
+const FLAG = { reused: 1, joined: 2, fresh: 4, cut: 8, inProgress: 16, forStream: 32 };
 const PHASES = ["dns", "connect", "proxy_tunnel", "tls_context", "tls"];
 const TIMES = ["built_at", "setup_at", "opened_at", "closed_at", "started_at", "sent_at", "headers_at", "finished_at", ...PHASES.map((phase) => `${phase}_at`)];
 

@@ -72,6 +72,7 @@ function heading(data, entry, findings, go, unfold) {
     sums.failed ? `${number(sums.failed)} failed to connect` : null,
     sums.kept ? `${share(sums.reused, sums.kept)} reused` : null,
     `${seconds(costOf(sums))} building, setup and closing`,
+    sums.busy ? `this program itself was busy for ${seconds(sums.busy)} of it` : null,
     sums.waited ? `${number(sums.waited)} waited ${seconds(sums.wait_time)}` : null,
   ].filter(Boolean).join(" · ") : "";
   return h("div", { className: findings.length ? "heading found" : "heading" },
@@ -102,7 +103,7 @@ function connectionFacts(data, lane) {
       row("building the client", Number.isNaN(c.built_took[lane]) ? null : duration(c.built_took[lane])),
       row("begun", at(start)),
       row("setup", took(c.setup_at[lane], Number.isNaN(c.opened_at[lane]) ? c.closed_at[lane] : c.opened_at[lane])),
-      PHASES.map((phase) => row(`· ${plain(phase)}`, Number.isNaN(c[`${phase}_took`][lane]) ? null : duration(c[`${phase}_took`][lane]))),
+      PHASES.map((phase) => row(`· ${plain(phase)}`, Number.isNaN(c[`${phase}_took`][lane]) ? null : duration(c[`${phase}_took`][lane]) + busyFor(c, phase, lane))),
       row("failed in", failed && plain(failed)),
       row("error", text(data, c.error[lane])),
       row("protocol", [text(data, c.http_version[lane]), text(data, c.tls_version[lane])].filter(Boolean).join(" · ") || null),
@@ -115,6 +116,14 @@ function connectionFacts(data, lane) {
       failed ? [] : row("ended by", endOf(data, lane)),
       row("closing took", Number.isNaN(c.close_took[lane]) ? null : duration(c.close_took[lane]))),
   ];
+}
+
+const BUSY = 10_000;
+
+/** What of a phase was not the network's fault. */
+function busyFor(connections, phase, lane) {
+  const busy = connections[`${phase}_busy`][lane];
+  return phase === "tls_context" || !(busy >= BUSY) ? "" : `, of which this program itself was busy for ${duration(busy)}`;
 }
 
 function endOf(data, lane) {
@@ -139,7 +148,7 @@ function requestFacts(data, request) {
       row("error", text(data, e.error[request])),
       row("sent by", place && short(place, facts.base)),
       row("begun", at(e.started_at[request])),
-      row("waited for a connection", e.waited[request] > 0 ? duration(e.waited[request]) : null),
+      row(flags & FLAG.forStream ? "waited for a stream" : "waited for a connection", e.waited[request] > 0 ? duration(e.waited[request]) : null),
       row("until sent", took(data.from[request], e.sent_at[request])),
       row("until the answer's headers", took(Number.isNaN(e.sent_at[request]) ? data.from[request] : e.sent_at[request], e.headers_at[request])),
       row("reading the body", took(e.headers_at[request], e.finished_at[request])),

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from poolscope.findings.known import Key
-from poolscope.records import Client, Connection, Exchange, Record
+from poolscope.records import Client, Connection, Exchange, Phase, Record
 from poolscope.reports.html.columns import NONE, Columns, Texts, micros, whole
 from poolscope.reports.lanes import PHASES, TROUBLE
 from poolscope.reports.places import OTHER_SITE, UNSEEN
@@ -20,7 +20,7 @@ from poolscope.reports.tracker import InProgress, Tracker, is_in_progress, is_ov
 LIMIT: Final = 120_000
 """Requests, and connections, that the page holds at most."""
 
-REUSED, JOINED, FRESH, CUT, IN_PROGRESS = 1, 2, 4, 8, 16
+REUSED, JOINED, FRESH, CUT, IN_PROGRESS, FOR_STREAM = 1, 2, 4, 8, 16, 32
 """Flags of a request: how it got its connection, its body not read to the end, no end yet."""
 
 
@@ -79,7 +79,7 @@ class Sample:
         """(origin, where its clients are built) → number."""
         self.ordinary, self.remarkable = Thinning(), Thinning()
         self.lanes_seen = 0
-        phases = {f"{phase}_{what}": "d" for phase in PHASES for what in ("at", "took")}
+        phases = {f"{phase}_{what}": "d" for phase in PHASES for what in ("at", "took", "busy")}
         self.connections = Columns(
             **dict.fromkeys(("lane", "troubled", "seen", "group", "pid", "id", "client", "requests"), "I"),
             **dict.fromkeys(
@@ -298,12 +298,14 @@ def _flags(record: Exchange) -> int:
         flags |= CUT
     if is_in_progress(record):
         flags |= IN_PROGRESS
+    if record.waited_for == "stream":
+        flags |= FOR_STREAM
     return flags
 
 
-def _phase(part: object) -> tuple[float, float]:
-    start, duration = getattr(part, "start", None), getattr(part, "duration", None)
-    return micros(start), micros(duration)
+def _phase(part: Phase | None) -> tuple[float, float, float]:
+    start, duration, busy = (None, None, None) if part is None else (part.start, part.duration, part.busy)
+    return micros(start), micros(duration), micros(busy)
 
 
 def _address(host: str | None, port: int | None) -> str | None:

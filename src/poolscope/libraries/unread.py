@@ -1,0 +1,44 @@
+"""How long an answer that this thread was waiting for had been there before it looked: Linux dates the last data that a
+TCP socket received and sent. The rest of a phase may be the network's, the server's or the thread's own.
+"""
+
+from __future__ import annotations
+
+import socket
+from struct import Struct
+from typing import Any, Final
+
+TCP_INFO: Final[int | None] = getattr(socket, "TCP_INFO", None)
+_AGES: Final = Struct("=44xIxxxxI")
+"""Of Linux's ``tcp_info``: milliseconds since data was last sent, and last received; a SYN-ACK counts as received."""
+TICK: Final = 0.01
+"""Seconds by which Linux may overstate an age: the slowest of its clocks ticks so often."""
+
+
+def since_answer(sock: Any) -> float | None:
+    """Seconds, at least, since the last answer on ``sock`` arrived; None if that cannot be seen."""
+    ages = _ages(sock)
+    return None if ages is None else ages[1]
+
+
+def since_handshake(sock: Any, version: str | None) -> float | None:
+    """Seconds, at least, since a TLS handshake on ``sock`` needed nothing more from the server."""
+    ages = _ages(sock)
+    if ages is None:
+        return None
+    # In TLS 1.3 the client has the last word, and tickets that the server sends after it are no part of the handshake.
+    return max(ages) if version == "TLSv1.3" else ages[1]
+
+
+def _ages(sock: Any) -> tuple[float, float] | None:
+    ask = getattr(sock, "getsockopt", None)
+    if TCP_INFO is None or ask is None:
+        return None
+    try:
+        answer = ask(socket.IPPROTO_TCP, TCP_INFO, _AGES.size)
+    except (OSError, TypeError):  # not TCP, or not a real socket
+        return None
+    if type(answer) is not bytes or len(answer) != _AGES.size:  # a test's own object has any
+        return None
+    sent, received = _AGES.unpack(answer)
+    return max(0.0, sent / 1000 - TICK), max(0.0, received / 1000 - TICK)

@@ -1,0 +1,166 @@
+"""A phase of a setup was slow: was that the program itself, or the network and the server?
+
+Each library opens a connection while its program is busy, and again while the program waits for others. What is known
+must be right both times; what cannot be seen stays unknown.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import anyio
+import pytest
+
+import poolscope.testing
+from poolscope.records import Phase
+from tests.servers import Certificates, Scripted, ServerConfig, in_process, scripted
+from tests.truth.watching import watch
+
+pytestmark = pytest.mark.load
+
+ON_ASYNCIO = ("httpx-asyncio", "aiohttp")
+IN_THREADS = ("httpx-sync", "requests")
+LONG = 0.06
+"""Seconds that the loop is busy at a time."""
+SLOW = 0.4
+"""Seconds until the slow server answers: less is lost to a busy machine."""
+
+
+def over_tls(certificates: Certificates, delay: float = 0.0) -> Callable[[Scripted], None]:
+    """The server waits for ``delay`` seconds before the handshake."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificates.server)
+
+    def script(server: Scripted) -> None:
+        with server.accept() as peer:
+            time.sleep(delay)
+            peer.start_tls(context)
+            peer.read_head()
+            peer.answer()
+            peer.wait_for_close()
+
+    return script
+
+
+@contextmanager
+def busy_loop(probe: Any) -> Iterator[None]:
+    """The event loop does other work for `LONG` seconds, again and again."""
+    stop = threading.Event()
+
+    async def work() -> None:
+        while not stop.is_set():
+            time.sleep(LONG)
+            await anyio.sleep(0)
+
+    working = probe.portal.start_task_soon(work)
+    try:
+        yield
+    finally:
+        stop.set()
+        working.result()
+
+
+@contextmanager
+def busy_threads() -> Iterator[None]:
+    """Two threads compute, and each keeps the GIL for tenths of a second at a time."""
+    stop = threading.Event()
+    begun = threading.Barrier(3)
+
+    def work() -> None:
+        begun.wait()
+        while not stop.is_set():
+            sum(range(4_000_000))
+
+    with ExitStack() as stack:
+        for _ in range(2):
+            thread = threading.Thread(target=work)
+            thread.start()
+            stack.callback(thread.join)
+        stack.callback(stop.set)
+        begun.wait()
+        yield
+
+
+def setup_of(captured: poolscope.testing.Capture) -> dict[str, Phase]:
+    (connection,) = captured.connections
+    return connection.setup
+
+
+def busy_in(phase: Phase) -> float:
+    assert phase.busy is not None
+    assert 0 <= phase.busy <= phase.duration
+    return phase.busy
+
+
+@pytest.mark.parametrize("name", ON_ASYNCIO)
+def test_the_event_loop_was_busy(name: str, certificates: Certificates) -> None:
+    server_side, trust = over_tls(certificates), certificates.trusting()
+    with scripted(server_side) as server, watch(name, trust=trust) as (probe, captured), busy_loop(probe):
+        assert probe.get(server.url(scheme="https")) is None
+    setup = setup_of(captured)
+    assert setup["connect"].duration >= LONG
+    for phase in ("dns", "connect", "tls", "total"):
+        assert busy_in(setup[phase]) >= 0.7 * setup[phase].duration
+
+
+def test_trios_loop_was_busy(certificates: Certificates) -> None:
+    """For how long the last answer was not looked at is known."""
+    server_side, trust = over_tls(certificates), certificates.trusting()
+    trio = watch("httpx-trio", trust=trust)
+    with scripted(server_side) as server, trio as (probe, captured), busy_loop(probe):
+        assert probe.get(server.url(scheme="https")) is None
+    setup = setup_of(captured)
+    assert setup["dns"].busy is None
+    assert busy_in(setup["connect"]) >= LONG / 2
+    assert busy_in(setup["tls"]) >= LONG / 2
+
+
+@pytest.mark.parametrize("name", IN_THREADS)
+def test_other_threads_kept_the_gil(name: str, certificates: Certificates) -> None:
+    apart = in_process(
+        ServerConfig(certificate=certificates.server)
+    )  # else the GIL makes the server slow as well
+    with apart as server, watch(name, trust=certificates.trusting()) as (probe, captured):
+        with busy_threads():
+            assert probe.get(server.url("/fixed/1")) is None
+        probe.close()
+    setup = setup_of(captured)
+    assert setup["connect"].duration + setup["tls"].duration >= LONG
+    assert busy_in(setup["connect"]) + busy_in(setup["tls"]) >= LONG / 2
+
+
+@pytest.mark.parametrize("name", (*ON_ASYNCIO, "httpx-trio", *IN_THREADS))
+def test_the_server_was_slow_to_shake_hands(name: str, certificates: Certificates) -> None:
+    server_side, trust = over_tls(certificates, SLOW), certificates.trusting()
+    with scripted(server_side) as server, watch(name, trust=trust) as (probe, captured):
+        assert probe.get(server.url(scheme="https")) is None
+        probe.close()
+    setup = setup_of(captured)
+    assert setup["tls"].duration >= 0.9 * SLOW
+    assert busy_in(setup["tls"]) <= 0.3 * SLOW
+    assert busy_in(setup["total"]) <= 0.5 * SLOW
+
+
+@pytest.mark.parametrize("name", ("httpx-asyncio", "httpx-sync", "requests"))
+def test_the_network_lost_a_packet(name: str) -> None:
+    """Linux drops a SYN if the listener's queue is full, and the client repeats it after a second."""
+    with socket.socket() as listener, socket.socket() as first, watch(name) as (probe, captured):
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        first.connect(listener.getsockname())
+        getting = probe.begin(probe.getting(f"http://127.0.0.1:{listener.getsockname()[1]}/"))
+        time.sleep(SLOW)
+        listener.accept()[0].close()
+        with listener.accept()[0] as peer:
+            peer.recv(65536)
+            peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            getting.result()
+    connect = setup_of(captured)["connect"]
+    assert connect.duration >= 2 * SLOW
+    assert busy_in(connect) <= 0.3 * SLOW
