@@ -1,4 +1,7 @@
-"""Every close reason, caused on purpose, on every library and style where it can happen."""
+"""Every close reason, caused on purpose, on every library and style where it can happen.
+
+tests/test_map.py checks that each has a test with its name.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,6 @@ import httpx
 import pytest
 import urllib3
 
-from poolscope.ledger.closing import REASONS
 from tests.servers import Certificates, Scripted, ServerConfig, in_thread, scripted
 from tests.truth.probes import ALL, ASYNC, HTTPX, TRY_AGAIN, URLLIB3
 from tests.truth.watching import ends, until, watch
@@ -398,9 +400,3 @@ def test_gc_active(name: str) -> None:
         del response
         probe.drop()
     assert ends(captured) == [("gc_active", "gc")]
-
-
-def test_no_reason_is_left_out() -> None:
-    tests = [name for name in globals() if name.startswith("test_")]
-    untested = {reason for reason in REASONS if not any(reason in test for test in tests)}
-    assert untested == {"unknown"}

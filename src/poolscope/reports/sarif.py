@@ -81,7 +81,10 @@ def _address() -> str | None:
 
 
 def _rule(rule: type[Rule]) -> dict[str, Any]:
-    text = page(rule.code)
+    try:
+        text = page(rule.code)
+    except LookupError:  # a report without help is better than none
+        text = rule.explanation
     return {
         "id": rule.code,
         "name": rule.__name__,
