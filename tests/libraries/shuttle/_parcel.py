@@ -1,4 +1,4 @@
-"""A parcel: an answer whose body is unpacked piece by piece."""
+"""A parcel: an answer with a body that is unpacked piece by piece."""
 
 from __future__ import annotations
 
