@@ -11,7 +11,6 @@ import pytest
 from poolscope.cli.demo import EXAMPLES
 from poolscope.facts import CloseTrigger
 from poolscope.ledger import closing
-from poolscope.ledger.closing import REASONS
 from poolscope.recording.options import OPTIONS
 
 HOUSE = Path(__file__).resolve().parent.parent
@@ -51,14 +50,6 @@ def test_every_page_can_be_reached_from_the_readme() -> None:
             break
         reached = more
     assert reached >= set(PAGES)
-
-
-def test_every_close_reason_is_explained() -> None:
-    rows = re.findall(
-        r"^\| ([a-z0-9, ]+) \| ", (HOUSE / "docs" / "report.md").read_text("utf-8"), re.MULTILINE
-    )
-    explained = {name for row in rows for name in row.split(", ")}
-    assert {reason.replace("_", " ") for reason in REASONS} <= explained
 
 
 def test_every_close_trigger_is_explained() -> None:

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import re
 import tomllib
+from importlib.util import find_spec
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
+from poolscope.findings import RULES, Rule
 from poolscope.libraries.known import LIBRARIES
 from poolscope.recording.unobserved import NOT_OBSERVED
-from poolscope.reports.renderer import FORMAT_HELP, FORMATS
+from poolscope.records import CloseReason
+from poolscope.reports.renderer import FORMAT_HELP, FORMATS, Format
+from poolscope.signals.metrics import _READERS
+from poolscope.signals.table import METRICS
 from tests.test_secrets import OUTPUTS
 
 HOUSE = Path(__file__).resolve().parent.parent
@@ -68,17 +74,73 @@ def test_a_wrong_row_is_noticed() -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("name", sorted({name.partition(".")[0] for name in LIBRARIES} - BELOW_THE_CLIENTS))
+def add_it_to(places: dict[str, bool]) -> list[str]:
+    """The places where it has yet to be added."""
+    return [place for place, is_there in places.items() if not is_there]
+
+
+def text(path: str) -> str:
+    return (HOUSE / path).read_text("utf-8")
+
+
+CLIENTS = sorted({name.partition(".")[0] for name in LIBRARIES} - BELOW_THE_CLIENTS)
+EXTRAS = tomllib.loads(text("pyproject.toml"))["project"]["optional-dependencies"]
+CLOSES = {
+    name
+    for row in re.findall(r"^\| ([a-z0-9, ]+) \| ", text("docs/report.md"), re.MULTILINE)
+    for name in row.split(", ")
+}
+"""The close reasons of docs/report.md."""
+
+
+@pytest.mark.parametrize("name", CLIENTS)
 def test_a_library_is_known_wherever_it_must_be(name: str) -> None:
-    extras = tomllib.loads((HOUSE / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
-    assert LIBRARIES[name].tested, "doctor says which versions were tested"
-    assert name not in NOT_OBSERVED
-    assert name.startswith("httpcore") or name in extras
-    assert name.startswith("httpcore") or name in (HOUSE / "README.md").read_text("utf-8")
+    part = name.startswith("httpcore")
+    assert not add_it_to({
+        "its line in libraries/known.py, with the tested versions": bool(LIBRARIES[name].tested),
+        "an extra in pyproject.toml": part or name in EXTRAS,
+        "README.md, What it sees": part or name in text("README.md"),
+        "nowhere any more: remove it from recording/unobserved.py": name not in NOT_OBSERVED,
+    })  # fmt: skip
+
+
+@pytest.mark.parametrize("reason", get_args(CloseReason))
+def test_a_close_reason_is_known_wherever_it_must_be(reason: str) -> None:
+    words = reason.replace("_", " ")
+    tested = re.findall(r"^def test_(\w+)", text("tests/truth/test_close_reasons.py"), re.MULTILINE)
+    assert not add_it_to({
+        "ledger/closing.py, as a conclusion": f'"{reason}"' in text("src/poolscope/ledger/closing.py"),
+        "docs/report.md, as a row": words in CLOSES,
+        "docs/record.schema.json": f'"{reason}"' in text("docs/record.schema.json"),
+        "tests/truth/test_close_reasons.py, as a test with its name": reason == "unknown"
+        or any(reason in test for test in tested),
+    })  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [name for name, metric in METRICS.items() if metric.kind != "histogram"])
+def test_a_metric_is_read(name: str) -> None:
+    assert name in _READERS, "add its reader to _READERS of signals/metrics.py"
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.code)
+def test_a_finding_is_known_wherever_it_must_be(rule: type[Rule]) -> None:
+    page = HOUSE / "docs" / "findings" / f"{rule.code}.md"
+    tests = HOUSE / "tests" / "findings" / f"test_{rule.__module__.rpartition('.')[2]}.py"
+    assert not add_it_to({
+        "its own class, as `explanation`": bool(rule.explanation),
+        f"docs/findings/{rule.code}.md": page.is_file(),
+        "docs/findings.md, as a row": f"| [{rule.code}](findings/{rule.code}.md) |" in text("docs/findings.md"),
+        f"tests/findings/{tests.name}": tests.is_file(),
+    })  # fmt: skip
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_a_format_is_known_wherever_it_must_be(name: str) -> None:
-    assert re.search(rf"\b{name}\b", FORMAT_HELP)
-    assert f"`{name}`" in (HOUSE / "docs" / "run.md").read_text("utf-8")
-    assert name in ("text", "json") or f"view --format {name}" in OUTPUTS, "or secrets could leave by it"
+def test_a_format_is_known_wherever_it_must_be(name: Format) -> None:
+    module = "json_report" if name == "json" else name
+    assert not add_it_to({
+        f"reports/{module}.py": find_spec(f"poolscope.reports.{module}") is not None,
+        "FORMAT_HELP of reports/renderer.py": re.search(rf"\b{name}\b", FORMAT_HELP) is not None,
+        "docs/run.md": f"`{name}`" in text("docs/run.md"),
+        "OUTPUTS of tests/test_secrets.py, or secrets could leave by it":
+            name in ("text", "json") or f"view --format {name}" in OUTPUTS,
+    })  # fmt: skip

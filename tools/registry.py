@@ -210,9 +210,14 @@ def _yaml(content: Group) -> str:
     return text
 
 
+def written() -> dict[Path, str]:
+    """All that is written from the table."""
+    return {**{HOME / name: text for name, text in files().items()}, **pages()}
+
+
 def main(check: bool) -> int:
     changed = False
-    for path, text in {**{HOME / name: text for name, text in files().items()}, **pages()}.items():
+    for path, text in written().items():
         before = path.read_text(encoding="utf-8") if path.exists() else ""
         if text == before:
             continue

@@ -33,7 +33,7 @@ CloseReason: TypeAlias = Literal[
     "cancelled", "reset", "protocol_error", "exchange_failed", "client_close", "client_close_active", "program_close",
     "gc", "gc_active", "unknown",
 ]  # fmt: skip
-"""`ledger/closing.py` has a sentence for each."""
+"""`ledger/closing.py` concludes which; docs/report.md has a sentence for each."""
 
 
 @dataclass(slots=True, frozen=True)

@@ -12,7 +12,6 @@ import jsonschema
 import pytest
 
 from poolscope import records
-from poolscope.ledger.closing import REASONS
 from tests.cli.conftest import Program
 from tests.cli.test_view import MIXED, PER_CALL
 
@@ -78,10 +77,6 @@ def test_closed_sets_are_found() -> None:
         "closed_by",
         "error_type",
     }
-
-
-def test_every_close_reason_has_a_sentence() -> None:
-    assert set(REASONS) == set(get_args(records.CloseReason))
 
 
 @pytest.mark.processes

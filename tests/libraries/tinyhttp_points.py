@@ -97,7 +97,8 @@ def taken(_pool: Any, result: Any) -> None:
     """It has its connection."""
     exchange, carried = CURRENT.get(), watched(result)
     if exchange is not None and carried is not None:
-        story.assigned(exchange, carried.mark)
+        if exchange.assigned_at is None:
+            story.assigned(exchange, carried.mark)
         carried.mark.taken(exchange)
 
 
@@ -148,6 +149,7 @@ def connecting(connection: Any) -> Setup | None:
         return None
     carried = Held(pool.era)
     set_mark(connection, carried)
+    story.assigned(exchange, carried.mark)  # its wait for the pool is over: from here on it is setup
     setup = carried.mark.begins(exchange.origin, "direct", exchange, exchange.silent)
     setup.sheet.dns_name = connection.origin[0]
     return setup

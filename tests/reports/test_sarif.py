@@ -102,6 +102,12 @@ def test_every_rule_is_described_by_its_page() -> None:
     assert all(rule["help"]["markdown"].startswith(f"# {rule['id']} ") for rule in rules)
 
 
+def test_a_page_that_is_not_there_costs_only_the_help(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("poolscope.findings.pages.PLACES", ())
+    rules = log()["runs"][0]["tool"]["driver"]["rules"]
+    assert all(rule["help"]["markdown"] == rule["fullDescription"]["text"] for rule in rules)
+
+
 @pytest.mark.parametrize("site", [None, CallSite("<string>", 1, "<module>")], ids=["no line", "no file"])
 def test_a_finding_without_a_line_is_a_notification_and_not_lost(site: CallSite | None) -> None:
     run = log(finding(call_site=site))["runs"][0]

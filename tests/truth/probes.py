@@ -383,3 +383,5 @@ HTTPX = [name for name in PROBES if name.startswith("httpx")]
 HTTPX_ASYNC = [name for name in HTTPX if not name.endswith("-sync")]
 ASYNC = [*HTTPX_ASYNC, "aiohttp"]
 URLLIB3 = ["urllib3", "requests"]
+TRY_AGAIN = {"aiohttp"}
+"""Those that send a request once more if the server hangs up, and say so nowhere."""

@@ -14,15 +14,13 @@ _LARGER: Final = {
     "httpx": "pass limits={library}.Limits(max_keepalive_connections={peak})",
     "httpx2": "pass limits={library}.Limits(max_keepalive_connections={peak})",
 }
-_CLASSES: Final = frozenset({"Session", "Client", "AsyncClient", "ClientSession", "PoolManager", "ProxyManager", "HTTPConnectionPool",
-                             "HTTPSConnectionPool"})  # fmt: skip
 
 
 def sentence(kind: str, clients: int, calls: int, origin: str) -> str:
     """What happened, in one sentence."""
     _, name = _split(kind)
     after = _requests(calls / clients)
-    if name in _CLASSES:
+    if _is_class(name):
         return f"{kind} was built {clients:,} times, and thrown away with its connection after {after} to {origin}."
     return (
         f"{clients:,} calls of {kind}() to {origin} each built a client, connected, "
@@ -45,6 +43,11 @@ def _split(kind: str) -> tuple[str, str]:
     return library, name.rpartition(".")[2]
 
 
+def _is_class(name: str) -> bool:
+    """``Session``, not ``get``."""
+    return name[:1].isupper()
+
+
 def _what(kind: str, library: str, name: str, sdk: CallSite | None) -> str:
     if sdk is not None:
         return (
@@ -57,7 +60,7 @@ def _what(kind: str, library: str, name: str, sdk: CallSite | None) -> str:
         return (
             "Create one aiohttp.ClientSession per event loop, at startup, and share it; close it at shutdown."
         )
-    if name in _CLASSES:
+    if _is_class(name):
         return (
             f"Create one {kind} where it outlives the calls (a module, an object, a parameter) and share it."
         )

@@ -1,8 +1,7 @@
 """Why a connection was closed, and by whom: a conclusion drawn from what hooks saw, at drain time.
 
 Who called close (`Connection.close_trigger`) and what was first seen wrong are separate observations. A
-reason names the cause; ``closed_by`` names who ended it. To add a reason: its name in `records.CloseReason`,
-its sentence in `REASONS`, a case in `classify`.
+reason names the cause; ``closed_by`` names who ended it.
 
 Triggers, stated by hooks:
 
@@ -23,40 +22,13 @@ Triggers, stated by hooks:
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, get_args
 
 from poolscope.facts import Connection
 from poolscope.records import ClosedBy, CloseReason
 
-REASONS: Final[dict[CloseReason, str]] = {
-    "server_closed_idle": "the server closed it while it was idle",
-    "keepalive_expired": "idle for longer than the client's keepalive_expiry",
-    "max_keepalive_surplus": "more idle connections than the client keeps",
-    "evicted_max_connections": "idle, closed to make room for another origin at max_connections",
-    "closed_under_request": "a race: the pool's housekeeping closed it although a request had been given it",
-    "pool_full": "given back to a pool that was already full",
-    "pool_closed": "given back to a pool that was already closed",
-    "pool_evicted": "its pool was dropped from the manager's newest num_pools",
-    "connection_close_header": "request or response said the connection will not be kept",
-    "http_1_0": "HTTP/1.0 without keep-alive",
-    "response_not_read": "the response was closed before its body was read",
-    "upgraded": "the connection was handed over to another protocol",
-    "http2_goaway": "the server sent GOAWAY, or stream ids ran out",
-    "server_closed_no_response": "the server closed it without answering the request",
-    "server_closed_mid_body": "the server closed it in the middle of the body",
-    "timeout": "a timeout of the client",
-    "cancelled": "the task was cancelled",
-    "reset": "the connection was reset",
-    "protocol_error": "what arrived was not valid HTTP",
-    "exchange_failed": "another exception while a request was running on it",
-    "client_close": "the client, session or pool was closed",
-    "client_close_active": "the client was closed with a request still running on it",
-    "program_close": "the program closed the connection itself",
-    "gc": "garbage-collected without close",
-    "gc_active": "garbage-collected with a response still unread",
-    "unknown": "not observed",
-}
-"""Every close reason, in words."""
+REASONS: Final[tuple[CloseReason, ...]] = get_args(CloseReason)
+"""Every close reason; docs/report.md has a sentence for each."""
 
 SERVER: Final = "server"
 CLIENT: Final = "client"

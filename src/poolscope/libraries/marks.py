@@ -1,4 +1,4 @@
-"""Our only attribute on another library's objects, ``_poolscope``, set and read without its class.
+"""Our attribute on another library's objects, ``_poolscope``, set and read without its class.
 
 A subclass may take only attributes that it knows, or make up those it has not. ``vars()`` would pass such
 methods as well, but asking an object for its ``__dict__`` slows down every later access to its attributes
@@ -38,12 +38,18 @@ def watched(thing: Any) -> Any:
     return mark if mark is not None and mark.era.goes_on else None
 
 
-def in_sight(thing: Any, made: Callable[[Era], Any]) -> Any:
-    """The mark on ``thing``, ``made`` now if everything is observed; None if ``thing`` is not observed."""
-    mark = watched(thing)
-    if mark is None and SIGHT.everybody and thing is not None:
-        mark = made(SIGHT.era)
-        set_mark(thing, mark)
+def in_sight(thing: Any, made: Callable[[Era], Any], name: str = "_poolscope") -> Any:
+    """The mark on ``thing``, ``made`` now if everything is observed; None if ``thing`` is not observed.
+
+    A client that is its own pool has two marks: give that of the pool another ``name``.
+    """
+    mark = mark_on(thing, name)
+    if mark is not None and mark.era.goes_on:
+        return mark
+    if not SIGHT.everybody or thing is None:
+        return None
+    mark = made(SIGHT.era)
+    set_mark(thing, mark, name)
     return mark
 
 

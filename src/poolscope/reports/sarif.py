@@ -81,12 +81,16 @@ def _address() -> str | None:
 
 
 def _rule(rule: type[Rule]) -> dict[str, Any]:
-    text = page(rule.code)
+    explanation = rule.explanation or f"{rule.title}."
+    try:
+        text = page(rule.code)
+    except LookupError:  # a report without help is better than none
+        text = explanation
     return {
         "id": rule.code,
         "name": rule.__name__,
         "shortDescription": {"text": f"{rule.title[0].upper()}{rule.title[1:]}."},
-        "fullDescription": {"text": rule.explanation},
+        "fullDescription": {"text": explanation},
         "help": {"text": text, "markdown": text},
         "defaultConfiguration": {"level": LEVELS[rule.severity]},
         "properties": {"tags": ["performance", "http"], "precision": "very-high"},

@@ -67,13 +67,14 @@ class Metrics:
                     description=metric.brief,
                     explicit_bucket_boundaries_advisory=metric.few if few else metric.buckets,
                 )
-                continue
+        for name, read in _READERS.items():
+            metric = table.METRICS[name]
             create = {
                 "counter": meter.create_observable_counter,
                 "updowncounter": meter.create_observable_up_down_counter,
                 "gauge": meter.create_observable_gauge,
             }[metric.kind]
-            callbacks = [self._callback(name, _READERS[name])]
+            callbacks = [self._callback(name, read)]
             self._observables.append(
                 create(name, callbacks=callbacks, unit=metric.unit, description=metric.brief)
             )
