@@ -4,7 +4,6 @@ A name that changes in that table changes here as well. Services are distinguish
 every way from OTLP to Prometheus sets; `service_name` exists only where it is promoted to a label.
 """
 
-import re
 from dataclasses import dataclass
 
 from poolscope.signals import names, table
@@ -82,15 +81,6 @@ def used_once(selector: str, by: str) -> str:
     # Prometheus writes the bound as "1" or "1.0", depending on its version.
     one = rate(names.REQUESTS_PER_CONNECTION, f'{selector},le=~"1|1[.]0"', by, "bucket")
     return ratio(one, rate(names.REQUESTS_PER_CONNECTION, selector, by, "count"))
-
-
-def seconds_of(interval: str) -> float:
-    """`5s`, `1m` or `500ms` in seconds; ValueError with one line for people."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h)", interval)
-    seconds = float(found[1]) * {"ms": 0.001, "s": 1, "m": 60, "h": 3600}[found[2]] if found else 0.0
-    if not seconds:
-        raise ValueError(f"{interval!r} is no interval: write it as 5s or 1m")
-    return seconds
 
 
 def window(step: float, export: float) -> float:

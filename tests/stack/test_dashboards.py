@@ -10,9 +10,13 @@ import pytest
 from stack import dashboards
 from stack.links import ADDRESSES
 from stack.ports import Ports
-from stack.queries import EXPORT_SECONDS, Asking, seconds_of, window
+from stack.queries import EXPORT_SECONDS, Asking, window
 
 GRAFANAS_OWN = {"__rate_interval", "__range", "__url_time_range", "__field.labels.job"}
+
+
+def seconds_of(interval: str) -> float:
+    return float(interval[:-1]) * {"s": 1, "m": 60}[interval[-1]]
 
 
 def read(board) -> dict:

@@ -9,11 +9,10 @@ import click
 
 from poolscope import __version__
 from poolscope.cli.duration import Duration
-from poolscope.cli.gated import gate_options, options_of
+from poolscope.cli.gated import end_by, gate_options
 from poolscope.cli.lint import lint
 from poolscope.cli.notes import say_note
 from poolscope.recording.errors import CommandError
-from poolscope.recording.gate import FAILED
 from poolscope.recording.options import OPTIONS
 from poolscope.recording.outputs import STDOUT
 from poolscope.recording.stderr import say
@@ -94,14 +93,14 @@ def view(
     does not exist, cannot be written, or an option cannot be read.
     """
     from poolscope.cli import view as viewing
-    from poolscope.gate.verdict import gate_for, judged
+    from poolscope.gate.verdict import GateOptions, gate_for, judged
     from poolscope.recording.replaced import replaced
     from poolscope.recording.stderr import colored, width
 
     format_ = "json" if as_json else format_
     output = None if output == STDOUT else output
     color = format_ == "text" and output is None and colored(not no_color, sys.stdout)
-    gate = gate_for(options_of(given))
+    gate = gate_for(GateOptions(**given))
     look = Look(columns=width(), color=color, source=source, shows=gate.shows, root=gate.root)
     with replaced(output, lambda text: say(text, nl=False, color=color)) as write:
         findings = viewing.GatedRenderer(renderer(format_, write, look), gated=any(given.values()))
@@ -109,12 +108,7 @@ def view(
     verdict, words = judged(gate, findings.found(), findings.lines)
     for text in (*notes, *words):
         say_note(text)
-    if verdict.errors:
-        raise SystemExit(2)
-    if viewing.has_trouble(notes):
-        raise SystemExit(1)
-    if verdict.failing:
-        raise SystemExit(FAILED)
+    end_by(verdict, trouble=viewing.has_trouble(notes))
 
 
 @commands.command(short_help="Compare two saved files, as before and after a fix.")

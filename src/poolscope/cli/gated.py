@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from poolscope.recording.gate import FAILED
 from poolscope.recording.options import GATE_OPTIONS
 
 if TYPE_CHECKING:
-    from poolscope.gate.verdict import GateOptions
+    from poolscope.gate.verdict import Verdict
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -28,8 +29,11 @@ def gate_options(command: _Command) -> _Command:
     return command
 
 
-def options_of(options: dict[str, Any]) -> GateOptions:
-    """The values of those options."""
-    from poolscope.gate.verdict import GateOptions
-
-    return GateOptions(options["fail_on"], options["ignore"], options["baseline"], options["write_baseline"])
+def end_by(verdict: Verdict, *, trouble: bool) -> None:
+    """Exit with the status of the verdict, or of other trouble; return if all is well."""
+    if verdict.errors:
+        raise SystemExit(2)
+    if trouble:
+        raise SystemExit(1)
+    if verdict.failing:
+        raise SystemExit(FAILED)

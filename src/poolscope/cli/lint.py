@@ -6,10 +6,9 @@ from typing import Any, get_args
 
 import click
 
-from poolscope.cli.gated import gate_options, options_of
+from poolscope.cli.gated import end_by, gate_options
 from poolscope.cli.notes import say_note
 from poolscope.lint.formats import HintFormat
-from poolscope.recording.gate import FAILED
 from poolscope.recording.stderr import say
 
 
@@ -38,19 +37,14 @@ def lint(paths: tuple[str, ...], format_: HintFormat, **given: Any) -> None:
     Exits with 4 if --fail-on finds something, with 1 if a file cannot be read, with 2 if a path does not exist or an
     option cannot be read. A file that names none of these libraries is not parsed.
     """
-    from poolscope.gate.verdict import gate_for, judged
+    from poolscope.gate.verdict import GateOptions, gate_for, judged
     from poolscope.lint import findings, output
 
-    gate = gate_for(options_of(given))
+    gate = gate_for(GateOptions(**given))
     found = findings.lint(paths, gate.root)
     shown = [finding for finding in found.findings if gate.shows(finding)]
     say(output.render(format_, shown, found.files, found.unread, gate.root), nl=False)
     verdict, words = judged(gate, found.findings, ())
     for text in (*found.unread, *words):
         say_note(text)
-    if verdict.errors:
-        raise SystemExit(2)
-    if found.unread:
-        raise SystemExit(1)
-    if verdict.failing:
-        raise SystemExit(FAILED)
+    end_by(verdict, trouble=bool(found.unread))

@@ -83,3 +83,8 @@ class Rule:
     def findings(self) -> list[Finding]:
         """The findings so far; the call changes nothing."""
         raise NotImplementedError
+
+
+def counted(*parts: tuple[int, str]) -> list[str]:
+    """``3 by a timeout``, for each part that there is."""
+    return [f"{number:,} {words}" for number, words in parts if number]

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Final
 
-from poolscope.findings.base import Rule
+from poolscope.findings.base import Rule, counted
 from poolscope.findings.known import Bounded, Place, setup_time
 from poolscope.records import Connection, Exchange, Finding
 
@@ -95,14 +95,7 @@ class ThrownAway(Rule):
 
     def _finding(self, lost: _Lost) -> Finding:
         timeouts, cancelled = lost.reasons.get("timeout", 0), lost.reasons.get("cancelled", 0)
-        causes = [
-            words
-            for number, words in (
-                (timeouts, f"{timeouts:,} by a timeout"),
-                (cancelled, f"{cancelled:,} by a cancellation"),
-            )
-            if number
-        ]
+        causes = counted((timeouts, "by a timeout"), (cancelled, "by a cancellation"))
         found = self.finding(
             lost.place,
             lost.count,

@@ -12,7 +12,7 @@ from copy import copy
 from dataclasses import replace
 from typing import ClassVar, Final
 
-from poolscope.findings.base import Rule
+from poolscope.findings.base import Rule, counted
 from poolscope.findings.known import Bounded, Place, of_package, setup_time
 from poolscope.records import CloseReason, Connection, Exchange, Finding
 
@@ -101,15 +101,11 @@ class UnreadResponse(Rule):
 
     def _finding(self, place: Place, seen: _Unread) -> Finding:
         count = seen.count
-        ways = [
-            words
-            for number, words in (
-                (seen.closed, f"{seen.closed:,} closed unread"),
-                (seen.dropped, f"{seen.dropped:,} dropped without a close"),
-                (seen.open, f"{seen.open:,} open to the end"),
-            )
-            if number
-        ]
+        ways = counted(
+            (seen.closed, "closed unread"),
+            (seen.dropped, "dropped without a close"),
+            (seen.open, "open to the end"),
+        )
         found = self.finding(
             place,
             count,

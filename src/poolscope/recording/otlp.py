@@ -15,7 +15,8 @@ from poolscope.facts import now
 from poolscope.genuine import allocate_lock, get_ident
 from poolscope.ledger.urls import shown_url
 from poolscope.otel_version import api, too_old
-from poolscope.recording.endpoint import parse_endpoint
+from poolscope.recording import otlp_export
+from poolscope.recording.endpoint import Endpoint, parse_endpoint
 from poolscope.recording.errors import UsageError
 from poolscope.recording.heartbeat import Heartbeat
 
@@ -27,15 +28,13 @@ FORK_TIMEOUT: Final = 0.2
 
 def collector(endpoint: str, program: str) -> Collector:
     """Telemetry of this process for ``endpoint``; UsageError says why if that is impossible."""
-    from poolscope.recording import otlp_export
-
     parsed = parse_endpoint(endpoint)
     otlp_export.check(parsed)
     reason = too_old(api() or "0")
     if reason is not None:
         raise UsageError(f"--otlp: {reason}")
     try:
-        return Collector(otlp_export, parsed, program)
+        return Collector(parsed, program)
     except ImportError as error:
         raise UsageError(f"--otlp needs more packages: pip install 'poolscope[otlp]' ({error})") from None
     except Exception as error:  # mostly a variable that the SDK cannot read
@@ -45,10 +44,9 @@ def collector(endpoint: str, program: str) -> Collector:
 class Collector:
     """Telemetry of one process on its way to the collector."""
 
-    def __init__(self, exporting: Any, endpoint: Any, program: str) -> None:
+    def __init__(self, endpoint: Endpoint, program: str) -> None:
         from opentelemetry.sdk.resources import SERVICE_NAME, Resource
 
-        self._exporting = exporting
         self._endpoint = endpoint
         self._metrics_every = _seconds("OTEL_METRIC_EXPORT_INTERVAL", 60.0)
         self._heartbeat = Heartbeat(self._send_due, _seconds("OTEL_BSP_SCHEDULE_DELAY", 5.0))
@@ -77,7 +75,6 @@ class Collector:
         from poolscope.findings import new_findings
         from poolscope.signals import Signals
 
-        exporting = self._exporting
         # Sums of several processes under one name would look like one sum that jumps.
         own: dict[str, Any] = {"process.pid": os.getpid()}
         if "service.instance.id" not in os.environ.get("OTEL_RESOURCE_ATTRIBUTES", ""):
@@ -85,8 +82,8 @@ class Collector:
         resource = self._resource.merge(Resource(own))
         self._exporters: dict[str, Any] = {}
         self._problem: str | None = None
-        self._spans: Any = exporting.Waiting(self._heartbeat.nudge)
-        self._events: Any = exporting.Waiting(self._heartbeat.nudge)
+        self._spans = otlp_export.Waiting(self._heartbeat.nudge)
+        self._events = otlp_export.Waiting(self._heartbeat.nudge)
         self._metrics_lost = False
         self._metrics_due = now() + self._metrics_every
         self._threads: set[int] = set()
@@ -95,13 +92,13 @@ class Collector:
         self._delivered = allocate_lock()
         self._delivered.acquire()
         tracers = TracerProvider(resource=resource, shutdown_on_exit=False)
-        tracers.add_span_processor(SimpleSpanProcessor(self._spans))
+        tracers.add_span_processor(SimpleSpanProcessor(self._spans))  # type: ignore[arg-type]
         self._reader = InMemoryMetricReader(
-            exporting.preferred_temporality(), exporting.preferred_aggregation()
+            otlp_export.preferred_temporality(), otlp_export.preferred_aggregation()
         )
         meters = MeterProvider([self._reader], resource=resource, shutdown_on_exit=False)
         loggers = LoggerProvider(resource=resource, shutdown_on_exit=False)
-        loggers.add_log_record_processor(SimpleLogRecordProcessor(self._events))
+        loggers.add_log_record_processor(SimpleLogRecordProcessor(self._events))  # type: ignore[arg-type]
         self._signals = Signals(tracers, meters, loggers, findings=new_findings(), apart=True)
 
     def start(self) -> None:
@@ -191,15 +188,15 @@ class Collector:
         """Make exporters; without them the buffers drop what they hold."""
         if not self._exporters and self._problem is None:
             try:
-                exporters = self._exporting.new_exporters(self._endpoint)
-                self._exporting.silence(exporters, lambda: get_ident() in self._threads)
+                exporters = otlp_export.new_exporters(self._endpoint)
+                otlp_export.silence(exporters, lambda: get_ident() in self._threads)
                 self._exporters = exporters
             except Exception as error:  # mostly a variable that the exporter cannot read
                 self._problem = f"{type(error).__name__}: {error}"
         return bool(self._exporters)
 
-    def _send(self, waiting: Any, signal: str) -> None:
-        while batch := waiting.take(self._exporting.BATCH):
+    def _send(self, waiting: otlp_export.Waiting, signal: str) -> None:
+        while batch := waiting.take(otlp_export.BATCH):
             waiting.under_way = len(batch)
             delivered = self._export(signal, batch)
             waiting.under_way = 0

@@ -18,6 +18,7 @@ from poolscope.reports.tracker import InProgress, Tracker, is_in_progress, is_ov
 from poolscope.reports.words import count
 
 VERSIONS: Final = {"1.0": "HTTP/1.0", "1.1": "HTTP/1.1", "2": "HTTP/2", "3": "HTTP/3"}
+_NOT_RECORDED: Final[dict[str, Any]] = {"cookies": [], "headers": [], "headersSize": -1, "bodySize": -1}
 PHRASES: Final = {status.value: status.phrase for status in HTTPStatus}
 
 
@@ -166,11 +167,8 @@ def _request(record: Exchange, version: str) -> dict[str, Any]:
         "method": record.method or "",
         "url": record.url or record.origin,
         "httpVersion": version,
-        "cookies": [],
-        "headers": [],
         "queryString": [],
-        "headersSize": -1,
-        "bodySize": -1,
+        **_NOT_RECORDED,
     }
 
 
@@ -179,12 +177,9 @@ def _response(record: Exchange, version: str) -> dict[str, Any]:
         "status": record.status or 0,
         "statusText": PHRASES.get(record.status or 0, ""),
         "httpVersion": version if record.status else "",
-        "cookies": [],
-        "headers": [],
         "content": {"size": -1, "mimeType": ""},
         "redirectURL": "",
-        "headersSize": -1,
-        "bodySize": -1,
+        **_NOT_RECORDED,
     }
 
 
