@@ -22,13 +22,13 @@ from poolscope.cli import doctor
 from poolscope.libraries import callsite, known
 from poolscope.story.hook import HOOKS
 from poolscope.testing import capture
-from tests.servers import Certificates, Running, ServerConfig, in_process, in_thread
+from tests.servers import Certificates, Running, Scripted, ServerConfig, in_process, in_thread, scripted
 from tests.truth import probes
 from tests.truth import test_close_reasons as reasons
 from tests.truth import test_failed_setups as setups
 from tests.truth.judge import judge
 from tests.truth.probes import PATIENCE, Options, Probe
-from tests.truth.watching import until, watch
+from tests.truth.watching import ends, until, watch
 from tests.truth.workload import Job, jobs
 
 HERE = Path(__file__).resolve().parent
@@ -205,6 +205,35 @@ def test_what_is_not_http(added: str, answer: bytes) -> None:
 @pytest.mark.parametrize("reused", [False, True])
 def test_a_server_that_leaves(added: str, reused: bool) -> None:
     reasons.test_server_closed_no_response(added, reused)
+
+
+@on_shuttle
+def test_each_attempt_has_its_own_end(added: str) -> None:
+    """Both run in one method, which sees the second one's exception only."""
+
+    def script(server: Scripted) -> None:
+        with server.accept() as peer:
+            peer.read_head()
+            peer.answer()
+            peer.read_head()
+            peer.reset()
+        with server.accept() as peer:
+            peer.read_head()
+            peer.send(NO_HTTP)
+
+    with scripted(script) as server, watch(added) as (probe, captured):
+        assert probe.get(server.url()) is None
+        assert probe.get(server.url()) == "Broken"
+    assert ends(captured) == [("reset", "network"), ("protocol_error", "server")]
+    assert [exchange.error_type for exchange in captured.exchanges] == [None, "reset", "protocol_error"]
+
+
+@on_both
+def test_an_answer_that_stops_is_not_complete(added: str, server: Running) -> None:
+    with watch(added) as (probe, captured):
+        assert probe.get(server.url("/stall/1"), timeout=0.1) is not None
+    (exchange,) = captured.exchanges
+    assert (exchange.status, exchange.body_complete, exchange.error_type) == (200, False, "read_timeout")
 
 
 @on_shuttle
