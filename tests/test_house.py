@@ -226,7 +226,7 @@ def hooked_files() -> list[Path]:
 
 def test_only_the_weaver_asks_for_the_callers_frame() -> None:
     asking = [path.name for path in hooked_files() if "_getframe" in path.read_text(encoding="utf-8")]
-    assert asking == ["weave.py"]
+    assert asking == ["wrapper.py"]
 
 
 def test_no_object_of_a_library_changes_its_class() -> None:

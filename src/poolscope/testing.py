@@ -122,7 +122,7 @@ class Capture:
 
     def over(self, budget: Budget, columns: int = COLUMNS) -> str | None:
         """The message, with lanes, if the block exceeded the budget; else None."""
-        from poolscope.gate.blind import blind_spots
+        from poolscope.gate.blind_spots import blind_spots
 
         self.settle()
         broken = budget.broken(self)

@@ -14,7 +14,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from poolscope.facts import CloseTrigger, Connection, Exchange, Pool, now
-from poolscope.libraries import acquire, callsite, clients, held, tls
+from poolscope.libraries import acquire, callsite, clients, connection_state, tls
 from poolscope.libraries.errors import class_name, handled_in, name_on_the_wire
 from poolscope.libraries.marks import in_sight, set_mark, watched
 from poolscope.libraries.point import Point
@@ -31,7 +31,7 @@ POOL: Final = "_poolscope_pool"
 SETUP: Final[ContextVar[Setup | None]] = ContextVar("poolscope_shuttle_setup", default=None)
 
 
-class Held(held.Held):
+class State(connection_state.ConnectionState):
     """What a line carries."""
 
     __slots__ = ()
@@ -192,7 +192,7 @@ def dialling(line: Any, station: Any) -> Setup | None:
     pool = None if exchange is None else exchange._pool
     if exchange is None or pool is None:
         return None
-    carried = Held(pool.era)
+    carried = State(pool.era)
     set_mark(line, carried)
     story.assigned(exchange, carried.mark)  # what it waits for from here on is the setup
     setup = carried.mark.begins(exchange.origin, "direct", exchange, exchange.silent)
@@ -223,14 +223,14 @@ def not_connected(line: Any, error: BaseException) -> None:
 
 
 def cutting(line: Any, frame: FrameType) -> tuple[ConnectionMark, Connection] | None:
-    carried: Held | None = watched(line)
+    carried: State | None = watched(line)
     if carried is None or carried.mark.sheet is None or line.dead:
         return None
     sheet = carried.mark.closing(_trigger(carried, line, frame))
     return None if sheet is None else (carried.mark, sheet)
 
 
-def _trigger(carried: Held, line: Any, frame: FrameType) -> CloseTrigger:
+def _trigger(carried: State, line: Any, frame: FrameType) -> CloseTrigger:
     sheet = carried.mark.sheet
     if not frame.f_globals.get("__name__", "").startswith("shuttle."):
         return "program"

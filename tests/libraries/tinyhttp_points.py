@@ -8,7 +8,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from poolscope.facts import CloseTrigger, Connection, Exchange, Pool, now
-from poolscope.libraries import acquire, callsite, clients, held
+from poolscope.libraries import acquire, callsite, clients, connection_state
 from poolscope.libraries.errors import class_name, handled_in, name_on_the_wire
 from poolscope.libraries.marks import in_sight, set_mark, watched
 from poolscope.libraries.point import Point
@@ -25,7 +25,7 @@ MEANINGS: Final = failures.Meanings(
 )
 
 
-class Held(held.Held):
+class State(connection_state.ConnectionState):
     """What a connection carries."""
 
     __slots__ = ()
@@ -147,7 +147,7 @@ def connecting(connection: Any) -> Setup | None:
     exchange, pool = CURRENT.get(), watched(connection.pool)
     if exchange is None or pool is None:
         return None
-    carried = Held(pool.era)
+    carried = State(pool.era)
     set_mark(connection, carried)
     story.assigned(exchange, carried.mark)  # its wait for the pool is over: from here on it is setup
     setup = carried.mark.begins(exchange.origin, "direct", exchange, exchange.silent)
@@ -169,7 +169,7 @@ def not_connected(connection: Any, error: BaseException) -> None:
 
 def closing(connection: Any, frame: FrameType) -> tuple[ConnectionMark, Connection] | None:
     """It is closed: by whom, and with which exchange on it?"""
-    carried: Held | None = watched(connection)
+    carried: State | None = watched(connection)
     if carried is None or carried.mark.sheet is None:
         return None
     trigger = _trigger(carried, connection, frame)
@@ -177,7 +177,7 @@ def closing(connection: Any, frame: FrameType) -> tuple[ConnectionMark, Connecti
     return None if sheet is None else (carried.mark, sheet)
 
 
-def _trigger(carried: Held, connection: Any, frame: FrameType) -> CloseTrigger:
+def _trigger(carried: State, connection: Any, frame: FrameType) -> CloseTrigger:
     if frame.f_globals.get("__name__") != "tinyhttp":
         return "program"
     caller, owner = frame.f_code.co_name, frame.f_locals.get("self")
@@ -192,7 +192,7 @@ def _trigger(carried: Held, connection: Any, frame: FrameType) -> CloseTrigger:
     return _after(carried, handled_in(owner), complete=caller == "_over")
 
 
-def _after(carried: Held, error: BaseException | None, *, complete: bool) -> CloseTrigger:
+def _after(carried: State, error: BaseException | None, *, complete: bool) -> CloseTrigger:
     """It is closed after an exchange, which that ends."""
     exchange, sheet = carried.exchange, carried.mark.sheet
     if exchange is None:

@@ -52,8 +52,8 @@ class World:
         """Make a move for each choice (its second number picks the object), then check."""
         FACTS.add_consumer(self.hear)
         try:
-            for move, whom in choices:
-                getattr(self, MOVES[move % len(MOVES)])(whom)
+            for move, which in choices:
+                getattr(self, MOVES[move % len(MOVES)])(which)
                 self.check_live()
             self.check()
         finally:
@@ -69,24 +69,24 @@ class World:
         self.silent += 1
         self.waiting.append(story.follow_silently(ORIGIN, "GET", "/"))
 
-    def connect(self, whom: int) -> None:
+    def connect(self, which: int) -> None:
         if self.waiting:
-            exchange = self.waiting[whom % len(self.waiting)]
+            exchange = self.waiting[which % len(self.waiting)]
             if not any(mark.setup is not None and mark.setup.exchange is exchange for mark in self.marks):
                 mark = ConnectionMark()
                 mark.begins(ORIGIN, "direct", exchange, silent=exchange.silent)
                 self.marks.append(mark)
 
-    def open(self, whom: int) -> None:
-        mark = _pick([mark for mark in self.marks if mark.setup is not None], whom)
+    def open(self, which: int) -> None:
+        mark = _pick([mark for mark in self.marks if mark.setup is not None], which)
         if mark is not None:
             mark.opened()
             if not mark.silent:
                 assert mark.sheet is not None
                 self.opened.add(mark.sheet.id)
 
-    def fail_setup(self, whom: int) -> None:
-        mark = _pick([mark for mark in self.marks if mark.setup is not None], whom)
+    def fail_setup(self, which: int) -> None:
+        mark = _pick([mark for mark in self.marks if mark.setup is not None], which)
         if mark is not None and mark.setup is not None:
             exchange, sheet = mark.setup.exchange, mark.setup.sheet
             mark.setup_failed("ConnectionRefusedError")
@@ -98,10 +98,10 @@ class World:
                 story.failed(exchange, OSError(), "OSError")
                 self._is_over(exchange)
 
-    def take(self, whom: int) -> None:
+    def take(self, which: int) -> None:
         busy = {id(mark) for _, mark in self.running}
-        mark = _pick([m for m in self.marks if m.setup is None and m.sheet and id(m) not in busy], whom)
-        exchange = _pick([e for e in self.waiting if e.connecting is None], whom)
+        mark = _pick([m for m in self.marks if m.setup is None and m.sheet and id(m) not in busy], which)
+        exchange = _pick([e for e in self.waiting if e.connecting is None], which)
         if mark is not None and exchange is not None:
             story.assigned(exchange, mark)
             mark.taken(exchange)
@@ -115,41 +115,41 @@ class World:
                     assert exchange.request_number == self.numbers[mark.sheet.id]
                     assert exchange.reused is (mark.sheet.opened_by != exchange.id)
 
-    def lose(self, whom: int) -> None:
+    def lose(self, which: int) -> None:
         """HTTP/2: the server refused the stream, and the exchange asks again."""
-        running = _pick(self.running, whom)
+        running = _pick(self.running, which)
         if running is not None and running[0].headers_at is None:
             self.running.remove(running)
             story.lost(running[0])
             self.waiting.append(running[0])
             assert (running[0].connection, running[0].reused, running[0].request_number) == (None, None, None)
 
-    def send(self, whom: int) -> None:
-        running = _pick(self.running, whom)
+    def send(self, which: int) -> None:
+        running = _pick(self.running, which)
         if running is not None:
             story.sent(running[0])
 
-    def answer(self, whom: int) -> None:
-        running = _pick(self.running, whom)
+    def answer(self, which: int) -> None:
+        running = _pick(self.running, which)
         if running is not None:
             story.headers(running[0], 200, None, http_version="1.1")
 
-    def finish(self, whom: int) -> None:
-        running = _pick(self.running, whom)
+    def finish(self, which: int) -> None:
+        running = _pick(self.running, which)
         if running is not None:
             self.running.remove(running)
             assert story.ended(running[0], True)
             self._is_over(running[0])
 
-    def fail(self, whom: int) -> None:
-        running = _pick(self.running, whom)
+    def fail(self, which: int) -> None:
+        running = _pick(self.running, which)
         if running is not None:
             self.running.remove(running)
             story.failed(running[0], OSError(), "OSError")
             self._is_over(running[0])
 
-    def close(self, whom: int) -> None:
-        mark = _pick([mark for mark in self.marks if mark.setup is None], whom)
+    def close(self, which: int) -> None:
+        mark = _pick([mark for mark in self.marks if mark.setup is None], which)
         if mark is not None:
             busy = any(other is mark for _, other in self.running)
             sheet = mark.closing("client")
@@ -158,23 +158,23 @@ class World:
             mark.closed(sheet, 0.0)
             self._is_shut(mark, sheet)
 
-    def collect(self, whom: int) -> None:
-        mark = _pick([mark for mark in self.marks if mark.setup is None], whom)
+    def collect(self, which: int) -> None:
+        mark = _pick([mark for mark in self.marks if mark.setup is None], which)
         if mark is not None and mark.sheet is not None:
             sheet = mark.sheet
             mark.collected()
             self._is_shut(mark, sheet)
 
-    def finish_again(self, whom: int) -> None:
+    def finish_again(self, which: int) -> None:
         """A close of the response by another thread, and its collection, come after its end."""
-        over = _pick(self.over, whom)
+        over = _pick(self.over, which)
         if over is not None:
             before = (over[0].finished_at, over[0].body_complete, over[0].error)
             assert not story.ended(over[0], False, "TooLateError")
             assert (over[0].finished_at, over[0].body_complete, over[0].error) == before
 
-    def close_again(self, whom: int) -> None:
-        mark = _pick(self.closed, whom)
+    def close_again(self, which: int) -> None:
+        mark = _pick(self.closed, which)
         if mark is not None:
             assert mark.closing("gc") is None
             mark.collected()
@@ -226,5 +226,5 @@ class World:
             assert exchange.finished_at >= exchange.started_at
 
 
-def _pick(among: list, whom: int):
-    return among[whom % len(among)] if among else None
+def _pick(among: list, which: int):
+    return among[which % len(among)] if among else None

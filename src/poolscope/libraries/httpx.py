@@ -103,10 +103,10 @@ def _inside(transport: Any) -> list[Any]:
     if pool is not None and _handles_requests(type(pool)):
         return [pool]
     # Not by its `__dict__`: reading that slows down every later access to its attributes.
-    held: list[Any] = []
+    wrapped: list[Any] = []
     for one in gc.get_referents(transport):
-        held += one.values() if type(one) is dict else [one]
-    return [one for one in held if not isinstance(one, type) and _handles_requests(type(one))]
+        wrapped += one.values() if type(one) is dict else [one]
+    return [one for one in wrapped if not isinstance(one, type) and _handles_requests(type(one))]
 
 
 def _handles_requests(cls: type) -> bool:

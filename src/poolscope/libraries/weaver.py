@@ -16,7 +16,7 @@ from weakref import ref
 from poolscope.libraries.guard import guard
 from poolscope.libraries.original import original_of
 from poolscope.libraries.point import Point
-from poolscope.libraries.weave import code_of, wrapper_of
+from poolscope.libraries.wrapper import code_of, wrapper_of
 
 _MISSING: Final = object()
 

@@ -100,24 +100,24 @@ def seen(error: BaseException, meanings: Meanings = NONE_OF_ITS_OWN) -> Seen:
 
 def _chain(error: BaseException, meanings: Meanings) -> Iterator[BaseException]:
     """``error`` and its causes; of a group, its first member."""
-    beneath: Any = error
+    cause: Any = error
     for _ in range(_DEPTH):
-        if isinstance(beneath, BaseExceptionGroup):
-            beneath = beneath.exceptions[0]
+        if isinstance(cause, BaseExceptionGroup):
+            cause = cause.exceptions[0]
             continue
-        if not isinstance(beneath, BaseException):
+        if not isinstance(cause, BaseException):
             return
-        yield beneath
-        link = beneath
-        beneath = link.__cause__ or _kept_by(link)
-        if beneath is None and type(link).__name__ in meanings.wrappers:
-            beneath = link.__context__
+        yield cause
+        link = cause
+        cause = link.__cause__ or _kept_by(link)
+        if cause is None and type(link).__name__ in meanings.wrappers:
+            cause = link.__context__
 
 
 def _kept_by(error: BaseException) -> Any:
     """Where PySocks and httpcore keep the cause; httpcore removes Python's own."""
-    beneath = getattr(error, "socket_err", None)
-    return error.args[0] if beneath is None and error.args else beneath
+    cause = getattr(error, "socket_err", None)
+    return error.args[0] if cause is None and error.args else cause
 
 
 def by_name(name: str) -> Seen:

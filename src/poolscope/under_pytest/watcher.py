@@ -160,7 +160,7 @@ class Watcher:
 
     def output(self) -> dict[str, Any]:
         """All of that as plain values."""
-        from poolscope.gate.blind import blind_spots
+        from poolscope.gate.blind_spots import blind_spots
 
         return {
             "shown": [one.to_plain() for one in shown_in(self._session, None, self._shown)],

@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from typing import Any, Final
 
 from poolscope.facts import Exchange, Via, now
-from poolscope.libraries import held
+from poolscope.libraries import connection_state
 from poolscope.libraries.errors import name_on_the_wire, on_the_wire
 from poolscope.libraries.marks import mark_on, set_mark
 from poolscope.libraries.point import Point
@@ -20,7 +20,7 @@ from poolscope.story.connection import Setup
 from poolscope.story.sight import Era
 
 
-class Held(held.Held):
+class State(connection_state.ConnectionState):
     """The state of a connection; one event loop owns it."""
 
     __slots__ = ("payload", "timer", "tls_first")
@@ -65,7 +65,7 @@ def timed(timer: Any, error: BaseException) -> BaseException:
     return TimeoutError() if is_up else error
 
 
-def note_error(token: Held, error: BaseException) -> None:
+def note_error(token: State, error: BaseException) -> None:
     """Note what went wrong on a connection, unless that was seen before."""
     sheet = token.mark.sheet
     if sheet is not None and not sheet.eof and sheet.error is None:
@@ -84,26 +84,26 @@ MAKING: Final[ContextVar[Any]] = ContextVar("poolscope_aiohttp_setup", default=N
 
 def under_way() -> Setup | None:
     """The setup that runs in this context."""
-    held = MAKING.get()
-    return None if held is None else held.mark.setup
+    state = MAKING.get()
+    return None if state is None else state.mark.setup
 
 
-def creating(connector: Any, req: Any) -> Held | None:
+def creating(connector: Any, req: Any) -> State | None:
     """A connection is about to be made, for the exchange that asks this very connector."""
     exchange = ASKING.get()
     if exchange is None or exchange._pool is not mark_on(connector):
         return None
     tls, proxy = req.is_ssl(), req.proxy
-    held = Held(exchange._pool.era, tls if proxy is None else proxy.scheme == "https")
+    state = State(exchange._pool.era, tls if proxy is None else proxy.scheme == "https")
     direct: Via = "uds" if hasattr(connector, "_path") else "direct"
     via: Via = direct if proxy is None else "tunnel" if tls else "forward"
-    story.assigned(exchange, held.mark)
-    setup = held.mark.begins(exchange.origin, via, exchange, exchange.silent)
+    story.assigned(exchange, state.mark)
+    setup = state.mark.begins(exchange.origin, via, exchange, exchange.silent)
     setup.sheet.keepalive_expiry = connector._keepalive_timeout
-    return held
+    return state
 
 
-def created(token: Held, result: Any) -> None:
+def created(token: State, result: Any) -> None:
     """It is usable."""
     if token.mark.setup is not None and token.mark.setup.sheet.via == "uds":
         token.mark.setup.over("connect")
@@ -111,10 +111,10 @@ def created(token: Held, result: Any) -> None:
     token.mark.opened()
 
 
-def carries(protocol: Any, held: Held) -> None:
-    """Attach ``held`` to ``protocol``; addresses and TLS parameters come from its transport."""
-    set_mark(protocol, held)
-    sheet, transport = held.mark.sheet, protocol.transport
+def carries(protocol: Any, state: State) -> None:
+    """Attach ``state`` to ``protocol``; addresses and TLS parameters come from its transport."""
+    set_mark(protocol, state)
+    sheet, transport = state.mark.sheet, protocol.transport
     if sheet is not None and transport is not None:
         sheet.local, sheet.peer = transport.get_extra_info("sockname"), transport.get_extra_info("peername")
         note_tls(transport.get_extra_info("ssl_object"), sheet)

@@ -80,21 +80,21 @@ def waits() -> None:
 
 def got(connector: Any, token: Exchange, result: Any, req: Any) -> None:
     """It has its connection; next its head is written."""
-    held = watched(result.protocol) or _found(connector, result.protocol, token)
-    if token._mark is not held.mark:
-        story.assigned(token, held.mark)
-    held.mark.taken(token)
-    held.payload, held.timer = None, req._timer
+    state = watched(result.protocol) or _found(connector, result.protocol, token)
+    if token._mark is not state.mark:
+        story.assigned(token, state.mark)
+    state.mark.taken(token)
+    state.payload, state.timer = None, req._timer
 
 
-def _found(connector: Any, protocol: Any, exchange: Exchange) -> at.Held:
+def _found(connector: Any, protocol: Any, exchange: Exchange) -> at.State:
     """The state of a connection that was already open."""
-    held = at.Held(exchange._pool.era)
+    state = at.State(exchange._pool.era)
     if not exchange.silent:
-        sheet = held.mark.found_open(exchange.origin, "direct", exchange._pool.sheet)
+        sheet = state.mark.found_open(exchange.origin, "direct", exchange._pool.sheet)
         sheet.keepalive_expiry = connector._keepalive_timeout
-    at.carries(protocol, held)
-    return held
+    at.carries(protocol, state)
+    return state
 
 
 def failed(token: Exchange, error: BaseException, req: Any) -> None:
@@ -112,21 +112,21 @@ def failed(token: Exchange, error: BaseException, req: Any) -> None:
 # It is sent
 
 
-def sending(request: Any, conn: Any) -> at.Held | None:
+def sending(request: Any, conn: Any) -> at.State | None:
     """A request is about to be written; CONNECT belongs to the setup."""
-    held: at.Held | None = watched(conn.protocol)
+    state: at.State | None = watched(conn.protocol)
     setup = at.under_way()
-    if held is None and setup is not None and request.method == "CONNECT":
+    if state is None and setup is not None and request.method == "CONNECT":
         setup.enters("proxy_tunnel")
-    if held is None or (exchange := held.exchange) is None or held.mark.sheet is None:
+    if state is None or (exchange := state.exchange) is None or state.mark.sheet is None:
         return None
-    held.mark.counted(exchange)
+    state.mark.counted(exchange)
     asked = request.headers.get("Connection", "").lower() == "close"
-    held.mark.sheet.request_closes = asked or conn._connector._force_close
-    return held
+    state.mark.sheet.request_closes = asked or conn._connector._force_close
+    return state
 
 
-def handed_over(request: Any, conn: Any, token: at.Held) -> None:
+def handed_over(request: Any, conn: Any, token: at.State) -> None:
     """Its head is on the wire; where there is a body, a task writes it."""
     if not request.body:
         written(request, conn, token)
@@ -137,7 +137,7 @@ def writes(_request: Any, conn: Any) -> Any:
     return watched(conn.protocol)
 
 
-def written(_request: Any, conn: Any, token: at.Held) -> None:
+def written(_request: Any, conn: Any, token: at.State) -> None:
     """Its body was written, unless the connection has an error now: aiohttp passes errors on that way."""
     failed = conn.protocol is None or conn.protocol.exception() is not None
     if not failed and token.exchange is not None and token.exchange.headers_at is None:
@@ -147,7 +147,7 @@ def written(_request: Any, conn: Any, token: at.Held) -> None:
 # It is answered
 
 
-def answered(token: at.Held, result: Any) -> None:
+def answered(token: at.State, result: Any) -> None:
     """The headers of an answer, or of an interim answer, are there."""
     (message, token.payload), exchange = result, token.exchange
     if exchange is None or (100 <= message.code < 200 and message.code != 101):
@@ -159,7 +159,7 @@ def answered(token: at.Held, result: Any) -> None:
         sheet.server_keepalive, sheet.first_length = keepalive.in_headers(message.raw_headers)
 
 
-def unsent(token: at.Held, error: BaseException) -> None:
+def unsent(token: at.State, error: BaseException) -> None:
     """Sending, or waiting for the answer, raised."""
     exchange = token.exchange
     if exchange is not None and exchange.headers_at is None:
@@ -169,19 +169,19 @@ def unsent(token: at.Held, error: BaseException) -> None:
 
 def releasing(_connector: Any, protocol: Any, frame: FrameType) -> None:
     """A connection is given back, its answer read or not: everything is noted before its next owner gets it."""
-    held = watched(protocol)
-    exchange: Exchange | None = None if held is None else held.exchange
-    if held is None or exchange is None or exchange.headers_at is None:
+    state = watched(protocol)
+    exchange: Exchange | None = None if state is None else state.exchange
+    if state is None or exchange is None or exchange.headers_at is None:
         return  # a failure before the headers is reported by the hook of the method that raises
-    complete, payload = held.was_read(), held.payload
-    held.payload = held.timer = None
+    complete, payload = state.was_read(), state.payload
+    state.payload = state.timer = None
     error = _raised_in(payload) if complete is False else None
     if complete is False and callsite.is_finalizer(frame):
         story.dropped(exchange, complete)
     elif error is None:
         story.ended(exchange, complete)
     else:
-        at.note_error(held, error)
+        at.note_error(state, error)
         story.ended(exchange, complete, class_name(error), what=at.seen(error))
 
 
@@ -195,17 +195,17 @@ def _raised_in(payload: Any) -> BaseException | None:
 # Its connection ends
 
 
-def closing(protocol: Any, frame: FrameType) -> tuple[at.Held, Connection] | None:
+def closing(protocol: Any, frame: FrameType) -> tuple[at.State, Connection] | None:
     """A connection is closed from this side; who called it?"""
-    held = watched(protocol)
-    if held is None or held.mark.sheet is None or protocol.transport is None:
+    state = watched(protocol)
+    if state is None or state.mark.sheet is None or protocol.transport is None:
         return None
     caller = callsite.past_wrappers(frame, protocol, "close", "abort")
-    sheet = held.mark.closing(_trigger(held, held.mark.sheet, protocol, caller))
-    return None if sheet is None else (held, sheet)
+    sheet = state.mark.closing(_trigger(state, state.mark.sheet, protocol, caller))
+    return None if sheet is None else (state, sheet)
 
 
-def _trigger(held: at.Held, sheet: Connection, protocol: Any, frame: FrameType) -> CloseTrigger:
+def _trigger(state: at.State, sheet: Connection, protocol: Any, frame: FrameType) -> CloseTrigger:
     if not str(frame.f_globals.get("__name__")).startswith("aiohttp."):
         return "program"
     if callsite.is_finalizer(frame):
@@ -215,7 +215,7 @@ def _trigger(held: at.Held, sheet: Connection, protocol: Any, frame: FrameType) 
     if frame.f_code.co_name in ("_get", "_cleanup"):
         return "maintenance" if protocol.is_connected() else _left_idle(sheet)
     after: CloseTrigger = "excess" if protocol._buffer or protocol._tail else "response"
-    return after if held.mark.exchange is None or held.mark.exchange.error is None else "exchange"
+    return after if state.mark.exchange is None or state.mark.exchange.error is None else "exchange"
 
 
 def _left_idle(sheet: Connection) -> CloseTrigger:
@@ -226,25 +226,25 @@ def _left_idle(sheet: Connection) -> CloseTrigger:
     return "checkout"
 
 
-def closed(token: tuple[at.Held, Connection]) -> None:
+def closed(token: tuple[at.State, Connection]) -> None:
     """The close has begun; the event loop does the rest."""
     token[0].mark.closed(token[1], now() - (token[1].closed_at or 0.0))
 
 
 def losing(protocol: Any, exc: BaseException | None) -> None:
     """A connection is lost; if aiohttp did not close it, the other side or the network did."""
-    held = watched(protocol)
-    if held is None or held.mark.sheet is None or protocol.transport is None:
+    state = watched(protocol)
+    if state is None or state.mark.sheet is None or protocol.transport is None:
         return
-    sheet, exchange, trigger, error = held.mark.sheet, held.exchange, "exchange", protocol.exception() or exc
+    sheet, exchange, trigger = state.mark.sheet, state.exchange, "exchange"
     if exchange is None or _has_whole_answer(protocol):
         trigger = _left_idle(sheet)
-    elif error is not None:
-        at.note_error(held, error)
+    elif (error := protocol.exception() or exc) is not None:
+        at.note_error(state, error)
     elif exchange.status != 101:
         sheet.eof = True
-    if held.mark.closing(trigger) is not None:
-        held.mark.closed(sheet, None)
+    if state.mark.closing(trigger) is not None:
+        state.mark.closed(sheet, None)
 
 
 def _has_whole_answer(protocol: Any) -> bool:

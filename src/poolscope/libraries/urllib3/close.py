@@ -15,7 +15,7 @@ from poolscope.genuine import poll
 from poolscope.libraries import callsite
 from poolscope.libraries.errors import class_name
 from poolscope.libraries.urllib3.errors import note_error, seen
-from poolscope.libraries.urllib3.state import Held, close_begins, held_by
+from poolscope.libraries.urllib3.state import State, close_begins, state_of
 from poolscope.story import exchange as exchanges
 from poolscope.story.connection import ConnectionMark
 from poolscope.story.failures import Seen
@@ -28,24 +28,24 @@ Closing = tuple[ConnectionMark, Connection, float]
 
 def closing(connection: Any, frame: FrameType) -> Closing | None:
     """A connection's close begins; who called it?"""
-    held = held_by(connection)
-    if held is None or held.mark.sheet is None or held.mark.setup is not None:
+    state = state_of(connection)
+    if state is None or state.mark.sheet is None or state.mark.setup is not None:
         return None
-    mark, sheet = held.mark, held.mark.sheet
+    mark, sheet = state.mark, state.mark.sheet
     at = now()
     caller = _outermost_close(connection, frame)
     if caller is not None and not _is_librarys(caller):
         caller = _outermost_close(connection, callsite.past_wrappers(caller, connection, "close"))
     if caller is not None and caller.f_code.co_name == "getresponse" and _is_librarys(caller):
         # http.client gives the socket up to the answer, or is about to raise.
-        held.ending_since = at
+        state.ending_since = at
         return None
-    trigger = _trigger(held, sheet, connection, caller, at)
+    trigger = _trigger(state, sheet, connection, caller, at)
     if trigger is None:
         mark.sheet = None
         return None
     # A socket that ended in the middle of a body was dead already, whatever closes it now.
-    closing_now = close_begins(held, "exchange" if sheet.eof else trigger, at)
+    closing_now = close_begins(state, "exchange" if sheet.eof else trigger, at)
     return None if closing_now is None else (mark, closing_now, at)
 
 
@@ -67,7 +67,7 @@ def _is_librarys(frame: FrameType) -> bool:
 
 
 def _trigger(
-    held: Held, sheet: Connection, connection: Any, frame: FrameType | None, at: float
+    state: State, sheet: Connection, connection: Any, frame: FrameType | None, at: float
 ) -> CloseTrigger | None:
     if frame is None or not _is_librarys(frame):
         return "program"
@@ -78,14 +78,14 @@ def _trigger(
     if name == "_put_conn":
         return _surplus(sheet, _first(frame).pool)
     if name == "_close_pool_connections":
-        return _of_pool(held, sheet, connection, frame, at)
+        return _of_pool(state, sheet, connection, frame, at)
     if name == "urlopen":
-        _note_uncaught(held.mark, sheet, frame, at)
+        _note_uncaught(state.mark, sheet, frame, at)
         return "exchange"
     if name == "_error_catcher":
-        return _in_body(held.mark, sheet, at)
+        return _in_body(state.mark, sheet, at)
     if name == "close":
-        return _by_owner(held, sheet, connection, frame, at)
+        return _by_owner(state, sheet, connection, frame, at)
     return "program"
 
 
@@ -124,10 +124,10 @@ def _with_pool(ending: CloseTrigger, sheet: Connection, connection: Any, at: flo
 
 
 def _of_pool(
-    held: Held, sheet: Connection, connection: Any, frame: FrameType, at: float
+    state: State, sheet: Connection, connection: Any, frame: FrameType, at: float
 ) -> CloseTrigger | None:
     """Its pool was closed, evicted or collected: the pool's mark says which. None at the very end."""
-    ending = held.pool.ending if held.pool is not None else None
+    ending = state.pool.ending if state.pool is not None else None
     if ending is not None:  # a response kept the pool's connections a while longer
         return _with_pool(ending, sheet, connection, at)
     outer = frame.f_back
@@ -172,10 +172,10 @@ def _in_body(mark: ConnectionMark, sheet: Connection, at: float) -> CloseTrigger
     return "exchange"
 
 
-def _by_owner(held: Held, sheet: Connection, connection: Any, frame: FrameType, at: float) -> CloseTrigger:
+def _by_owner(state: State, sheet: Connection, connection: Any, frame: FrameType, at: float) -> CloseTrigger:
     owner = _first(frame)
     if hasattr(owner, "ConnectionCls"):  # up to 1.26.15 pools close their connections themselves
-        ending = held.pool.ending if held.pool is not None else None
+        ending = state.pool.ending if state.pool is not None else None
         return _with_pool(ending or "client", sheet, connection, at)
     outer = frame.f_back
     if outer is not None and outer.f_code.co_name == "_update_chunk_length":
@@ -184,8 +184,8 @@ def _by_owner(held: Held, sheet: Connection, connection: Any, frame: FrameType, 
             sheet.error = "InvalidChunkLength"
         else:
             sheet.eof = True
-        if held.mark.exchange is not None:
-            exchanges.ended(held.mark.exchange, False, "urllib3.exceptions.ProtocolError", at, what)
+        if state.mark.exchange is not None:
+            exchanges.ended(state.mark.exchange, False, "urllib3.exceptions.ProtocolError", at, what)
         return "exchange"
     # io.IOBase sets this before it closes a finalized object.
     return "gc" if getattr(owner, "_finalizing", False) else "response"

@@ -14,14 +14,14 @@ from poolscope.libraries.urllib3.errors import note_error
 from poolscope.libraries.urllib3.setup import describe_socket, place_of
 from poolscope.libraries.urllib3.state import (
     CURRENT,
-    Held,
+    State,
     announced,
     answered,
     exchange_on,
     fail,
     given_to,
     gone,
-    held_by,
+    state_of,
 )
 from poolscope.queue import FACTS
 from poolscope.story import exchange as exchanges
@@ -32,37 +32,37 @@ from poolscope.story.suppression import suppressed
 _SWALLOWED: Final = (BrokenPipeError, ConnectionResetError)
 
 
-def request_begins(connection: Any, method: Any, url: Any, headers: Any, frame: FrameType) -> Held | None:
+def request_begins(connection: Any, method: Any, url: Any, headers: Any, frame: FrameType) -> State | None:
     """A request is about to be sent."""
-    held: Held | None = mark_on(connection)
-    if held is not None and held.ready:
-        held.ready = False
-        return held
-    held = given_to(connection)
-    if held is None:
+    state: State | None = mark_on(connection)
+    if state is not None and state.ready:
+        state.ready = False
+        return state
+    state = given_to(connection)
+    if state is None:
         return None
-    mark = held.mark
+    mark = state.mark
     before = mark.exchange
-    if before is not None and before.finished_at is None and held.answer is not None:
-        _next_without_pool(held, before)
+    if before is not None and before.finished_at is None and state.answer is not None:
+        _next_without_pool(state, before)
     exchange = exchange_on(mark)
     if exchange is None:
-        held.fresh = connection.sock is None
+        state.fresh = connection.sock is None
         exchange = mark.exchange = _asks_without_pool(connection, method, url, frame)
-        held.instead = announced(exchange, {} if headers is None else headers)
+        state.instead = announced(exchange, {} if headers is None else headers)
     if mark.sheet is None and connection.sock is not None:
-        _found_open(connection, held, exchange)
+        _found_open(connection, state, exchange)
     if mark.sheet is not None and exchange._mark is None:
         mark.taken(exchange)
-    return held
+    return state
 
 
-def _next_without_pool(held: Held, before: Exchange) -> None:
+def _next_without_pool(state: State, before: Exchange) -> None:
     at = now()
-    exchanges.ended(before, True if held.answer.isclosed() else None, at=at)
-    held.answer = None
-    if held.ending_since is not None:
-        gone(held, "response", at)
+    exchanges.ended(before, True if state.answer.isclosed() else None, at=at)
+    state.answer = None
+    if state.ending_since is not None:
+        gone(state, "response", at)
 
 
 def _asks_without_pool(connection: Any, method: Any, url: Any, frame: FrameType) -> Exchange:
@@ -76,42 +76,42 @@ def _asks_without_pool(connection: Any, method: Any, url: Any, frame: FrameType)
     return exchange
 
 
-def _found_open(connection: Any, held: Held, exchange: Exchange) -> None:
+def _found_open(connection: Any, state: State, exchange: Exchange) -> None:
     """Give a sheet to a socket that was opened unseen: before, or by a ``connect`` other than urllib3's."""
-    mark = held.mark
+    mark = state.mark
     origin, via = place_of(connection)
     if exchange.silent:
         mark.sheet, mark.silent = Connection(origin, FACTS.epoch), True
         return
     sheet = mark.found_open(origin, via, None)
     sheet.client, sheet.pool = exchange.client, exchange.pool
-    if held.fresh:
+    if state.fresh:
         sheet.opened_by = exchange.id
         mark.numbered = True
     describe_socket(sheet, connection.sock)
 
 
-def request_sent(connection: Any, token: Held, headers: Any) -> None:
+def request_sent(connection: Any, token: State, headers: Any) -> None:
     """It is on its way."""
     exchange = _counted(connection, token, headers)
     if exchange is not None:
         exchange.sent_at = now()
 
 
-def _counted(connection: Any, held: Held, headers: Any) -> Exchange | None:
+def _counted(connection: Any, state: State, headers: Any) -> Exchange | None:
     """Number the request, on a connection that may just have been opened for it."""
-    mark = held.mark
+    mark = state.mark
     exchange = mark.exchange
     if exchange is not None:
         if mark.sheet is None and connection.sock is not None:
-            _found_open(connection, held, exchange)
+            _found_open(connection, state, exchange)
             mark.taken(exchange)
-        held.headers = headers
+        state.headers = headers
         mark.counted(exchange)
     return exchange
 
 
-def request_failed(connection: Any, token: Held, headers: Any, error: BaseException) -> None:
+def request_failed(connection: Any, token: State, headers: Any, error: BaseException) -> None:
     """It could not be sent, or not completely."""
     exchange = token.mark.exchange
     if _was_sent(connection):
@@ -130,32 +130,32 @@ def _was_sent(connection: Any) -> bool:
 
 def answer_came(connection: Any, result: Any) -> None:
     """There is an answer."""
-    held: Held | None = mark_on(connection)
-    exchange = None if held is None or not held.era.goes_on else held.mark.exchange
-    if held is None or exchange is None or exchange.finished_at is not None:
+    state: State | None = mark_on(connection)
+    exchange = None if state is None or not state.era.goes_on else state.mark.exchange
+    if state is None or exchange is None or exchange.finished_at is not None:
         return
     answer = getattr(result, "_original_response", None) or result
     if exchange.headers_at is None:
         answered(exchange, answer)
-    held.answer = answer
-    if held.pool is None and answer.isclosed():
+    state.answer = answer
+    if state.pool is None and answer.isclosed():
         at = now()
         exchanges.ended(exchange, True, at=at)
-        if held.ending_since is not None:
-            gone(held, "response", at)
+        if state.ending_since is not None:
+            gone(state, "response", at)
 
 
 def no_answer(connection: Any, error: BaseException) -> None:
     """There is none."""
-    held = held_by(connection)
-    if held is None:
+    state = state_of(connection)
+    if state is None:
         return
-    mark = held.mark
+    mark = state.mark
     if mark.sheet is not None:
         note_error(mark.sheet, error)
     fail(mark.exchange, error)
-    if held.ending_since is not None:
-        gone(held, "exchange", now())
+    if state.ending_since is not None:
+        gone(state, "exchange", now())
 
 
 def headers_before_body(response: Any) -> None:

@@ -53,8 +53,8 @@ def on_the_wire(error: BaseException) -> BaseException:
             break
         error = inner
     # PySocks keeps its cause in an attribute of its own.
-    beneath = getattr(error, "socket_err", None)
-    return beneath if isinstance(beneath, BaseException) else error
+    cause = getattr(error, "socket_err", None)
+    return cause if isinstance(cause, BaseException) else error
 
 
 def seen(error: BaseException) -> Seen:

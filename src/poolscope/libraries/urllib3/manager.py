@@ -14,7 +14,7 @@ from poolscope.libraries.clients import mark_of
 from poolscope.libraries.marks import mark_on, set_mark
 from poolscope.libraries.point import Point
 from poolscope.libraries.urllib3.calls import current_call
-from poolscope.libraries.urllib3.state import Held, PoolMark
+from poolscope.libraries.urllib3.state import PoolMark, State
 from poolscope.story.call import CURRENT_CALL, Call
 from poolscope.story.client import ClientMark, built_within, found
 from poolscope.story.sight import SIGHT
@@ -83,7 +83,7 @@ def pool_made(manager: Any, result: Any) -> None:
     if not hasattr(result, "ConnectionCls"):  # of a class that is not urllib3's
         return
     _own(manager, result)
-    # The manager's lock is held and the key is new: what follows is the insertion. Watching
+    # The manager's lock is taken and the key is new: what follows is the insertion. Watching
     # ``dispose_func`` instead would leave a function of poolscope on every manager.
     pools = manager.pools
     if isinstance(pools._maxsize, int) and len(pools._container) >= pools._maxsize:
@@ -196,9 +196,9 @@ def observe(
             known.is_called(pool_name)
             known.era = SIGHT.own  # it goes on without a gap, and so do its connections
             for connection in list(getattr(pool.pool, "queue", ())):
-                held: Held | None = mark_on(connection)
-                if held is not None and held.era.goes_on:
-                    held.era = SIGHT.own
+                state: State | None = mark_on(connection)
+                if state is not None and state.era.goes_on:
+                    state.era = SIGHT.own
         _own(manager, pool)
 
 

@@ -13,8 +13,8 @@ from poolscope.libraries.urllib3.calls import PoolCall, call_over, current_call
 from poolscope.libraries.urllib3.setup import CONNECT
 from poolscope.libraries.urllib3.state import (
     CURRENT,
-    Held,
     PoolMark,
+    State,
     announced,
     fail,
     given_to,
@@ -139,15 +139,15 @@ def queues(pool: Any) -> float | None:
 def got(pool: Any, result: Any, token: float | None = None) -> None:
     """It has a connection: note which, and how long it waited."""
     at = now()
-    held: Held | None = mark_on(result)
-    if held is None or held.pool is None or not held.era.goes_on:
-        held = _met(pool, result)
-        if held is None:
+    state: State | None = mark_on(result)
+    if state is None or state.pool is None or not state.era.goes_on:
+        state = _met(pool, result)
+        if state is None:
             return
-    mark = held.mark
+    mark = state.mark
     exchange = mark.exchange = CURRENT.get()
-    held.ready = False
-    held.fresh = result.sock is None
+    state.ready = False
+    state.fresh = result.sock is None
     if exchange is None:
         return
     exchange.assigned_at = at
@@ -155,24 +155,24 @@ def got(pool: Any, result: Any, token: float | None = None) -> None:
         LIVE.lent[exchange.id] = exchange
     exchange.pool_wait = 0.0 if token is None else _waited(exchange, at - token)
     sheet = mark.sheet
-    held.ready = sheet is not None
+    state.ready = sheet is not None
     if sheet is not None:
         if sheet.pool is None:
             sheet.pool, sheet.client = exchange.pool, exchange.client
         mark.taken(exchange)
 
 
-def _met(pool: Any, connection: Any) -> Held | None:
+def _met(pool: Any, connection: Any) -> State | None:
     """A pool's connection is seen for the first time."""
     cls = type(connection)
     mark = mark_of_pool(pool) if hasattr(cls, "_new_conn") else None  # else it is not one of urllib3's
     if mark is None:
         return None
     WEAVER.weave_on_sight(cls, CONNECT)
-    held = given_to(connection, mark.era)
-    if held is not None:
-        held.pool = mark
-    return held
+    state = given_to(connection, mark.era)
+    if state is not None:
+        state.pool = mark
+    return state
 
 
 def _waited(exchange: Exchange, took: float) -> float:
@@ -191,24 +191,24 @@ def given_back(_pool: Any, conn: Any) -> None:
     if conn is None:  # closed already: its slot comes back without it
         _slot_back(CURRENT.get())
         return
-    held: Held | None = mark_on(conn)
-    if held is None or not held.era.goes_on:
+    state: State | None = mark_on(conn)
+    if state is None or not state.era.goes_on:
         return
     at = now()
-    mark = held.mark
+    mark = state.mark
     exchange = mark.exchange
     if LIVE.lent:
         _slot_back(exchange)
     if exchange is not None and exchange.finished_at is None:
-        exchanges.ended(exchange, was_read(held), at=at)
+        exchanges.ended(exchange, was_read(state), at=at)
     sheet = mark.sheet
     if sheet is not None:
         sheet.idle_since = at
-        if held.ending_since is None:
-            note_request(held, sheet)
+        if state.ending_since is None:
+            note_request(state, sheet)
         else:
-            gone(held, "response", at)
-    held.answer = held.headers = mark.exchange = None
+            gone(state, "response", at)
+    state.answer = state.headers = mark.exchange = None
 
 
 def _slot_back(exchange: Exchange | None) -> None:

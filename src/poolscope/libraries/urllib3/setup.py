@@ -17,7 +17,7 @@ from poolscope.libraries.point import Point
 from poolscope.libraries.resolver import LOOKUPS
 from poolscope.libraries.unread import since_answer, since_handshake
 from poolscope.libraries.urllib3.errors import has_ended, name_on_the_wire, on_the_wire, seen
-from poolscope.libraries.urllib3.state import exchange_on, fail, given_to, gone, held_by
+from poolscope.libraries.urllib3.state import exchange_on, fail, given_to, gone, state_of
 from poolscope.story.connection import Setup
 from poolscope.story.suppression import suppressed
 
@@ -27,12 +27,12 @@ CURRENT_SETUP: Final[ContextVar[Setup | None]] = ContextVar("poolscope_urllib3_s
 
 def begins(connection: Any) -> Setup | None:
     """A connection's setup begins."""
-    held = given_to(connection)
-    if held is None or held.mark.setup is not None:
+    state = given_to(connection)
+    if state is None or state.mark.setup is not None:
         return None
-    mark = held.mark
+    mark = state.mark
     if mark.sheet is not None:  # connected again without a close, so nothing holds the old socket now
-        gone(held, "gc", now())
+        gone(state, "gc", now())
     exchange = exchange_on(mark)
     silent = suppressed() if exchange is None else exchange.silent
     return mark.begins(*place_of(connection), exchange, silent)
@@ -54,21 +54,21 @@ def place_of(connection: Any) -> tuple[RawOrigin, Via]:
 
 def opened(connection: Any, token: Setup) -> None:
     """Its setup is over."""
-    held = held_by(connection)
-    if held is not None:
+    state = state_of(connection)
+    if state is not None:
         describe_socket(token.sheet, connection.sock)
-        held.mark.opened(now())
+        state.mark.opened(now())
         exchange = token.exchange
         if exchange is not None and exchange.finished_at is None:
-            held.mark.taken(exchange)
+            state.mark.taken(exchange)
 
 
 def failed(connection: Any, token: Setup, error: BaseException) -> None:
     """Its setup failed."""
-    held = held_by(connection)
-    if held is not None:
+    state = state_of(connection)
+    if state is not None:
         token.sheet.eof = has_ended(error)
-        held.mark.setup_failed(name_on_the_wire(error), seen(error))
+        state.mark.setup_failed(name_on_the_wire(error), seen(error))
         fail(token.exchange, error)
 
 
@@ -128,8 +128,8 @@ class Lookup(resolver.Lookups):
 
 
 def _setup_of(connection: Any) -> Setup | None:
-    held = held_by(connection)
-    return None if held is None else held.mark.setup
+    state = state_of(connection)
+    return None if state is None else state.mark.setup
 
 
 def lookup_begins(connection: Any) -> Lookup | None:

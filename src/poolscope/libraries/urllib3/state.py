@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any, Final, NamedTuple
 
 from poolscope.facts import CloseTrigger, Connection, Exchange, Pool, RawOrigin, now
-from poolscope.libraries import held, keepalive
+from poolscope.libraries import connection_state, keepalive
 from poolscope.libraries.errors import class_name
 from poolscope.libraries.marks import in_sight, set_mark, watched
 from poolscope.libraries.urllib3.errors import note_error, seen
@@ -68,7 +68,7 @@ def mark_of_pool(pool: Any) -> PoolMark | None:
     return mark
 
 
-class Held(held.Held):
+class State(connection_state.ConnectionState):
     """The state of an HTTPConnection object."""
 
     __slots__ = ("answer", "ending_since", "fresh", "headers", "instead", "pool", "ready")
@@ -77,7 +77,7 @@ class Held(held.Held):
         super().__init__(era)
         self.pool: PoolMark | None = None
         self.fresh = False
-        """It held no socket when its present owner got it."""
+        """It had no socket when its present owner got it."""
         self.ready = False
         """It is ready for a request: its pool has just handed it over with its socket."""
         self.headers: Any = None
@@ -97,25 +97,25 @@ class Held(held.Held):
             exchanges.ended(self.mark.exchange, None)
 
 
-def held_by(connection: Any) -> Held | None:
+def state_of(connection: Any) -> State | None:
     """The mark on a connection; None if it is not observed, or has not been so far."""
-    held: Held | None = watched(connection)
-    return held
+    state: State | None = watched(connection)
+    return state
 
 
-def given_to(connection: Any, era: Era | None = None) -> Held | None:
+def given_to(connection: Any, era: Era | None = None) -> State | None:
     """The state of a connection; created if its pool is of ``era``, or all objects are observed."""
-    held = held_by(connection)
-    if held is None:
+    state = state_of(connection)
+    if state is None:
         if era is None:
             if not SIGHT.everybody:
                 return None
             era = SIGHT.era
-        held = Held(era)
-        set_mark(connection, held)
+        state = State(era)
+        set_mark(connection, state)
     elif era is not None:
-        held.era = era  # a pool that came to be observed by itself goes on without a gap
-    return held
+        state.era = era  # a pool that came to be observed by itself goes on without a gap
+    return state
 
 
 def exchange_on(mark: ConnectionMark) -> Exchange | None:
@@ -156,47 +156,47 @@ def fail(exchange: Exchange | None, error: BaseException) -> None:
         exchanges.failed(exchange, error, class_name(error), complete, seen(error))
 
 
-def was_read(held: Held) -> bool | None:
+def was_read(state: State) -> bool | None:
     """Whether the body came to its end. urllib3 1.26 takes a body that was cut off for a whole one."""
-    answer = held.answer
+    answer = state.answer
     if answer is None:
         return None
     if not answer.length:  # none left, or its length is known only from chunks or the close
         return True if answer.length == 0 or answer.isclosed() else None
     if not answer.isclosed():
         return None
-    if held.mark.sheet is not None:
-        held.mark.sheet.eof = True
+    if state.mark.sheet is not None:
+        state.mark.sheet.eof = True
     return False
 
 
-def close_begins(held: Held, trigger: CloseTrigger, at: float) -> Connection | None:
+def close_begins(state: State, trigger: CloseTrigger, at: float) -> Connection | None:
     """A socket's close begins, and ends the exchange that is still on it; returns its sheet, unless already closed."""
-    mark = held.mark
+    mark = state.mark
     sheet = mark.closing(trigger, at)
-    mark.sheet = held.ending_since = None
+    mark.sheet = state.ending_since = None
     if sheet is None:
         return None
-    note_request(held, sheet)
-    exchange = held.exchange
+    note_request(state, sheet)
+    exchange = state.exchange
     if exchange is not None and exchange.connection is sheet:
         # Without a pool nothing shows that the body was read; with one, the connection would have been given back.
         unread = None if exchange.headers_at is None else False
-        complete = was_read(held) if exchange.pool is None else unread
+        complete = was_read(state) if exchange.pool is None else unread
         exchanges.ended(exchange, complete, at=at)
     return sheet
 
 
-def gone(held: Held, trigger: CloseTrigger, at: float) -> None:
+def gone(state: State, trigger: CloseTrigger, at: float) -> None:
     """Report a socket's close that no call is asking for right now."""
-    sheet = close_begins(held, trigger, at)
+    sheet = close_begins(state, trigger, at)
     if sheet is not None:
-        held.mark.closed(sheet, None)
+        state.mark.closed(sheet, None)
 
 
-def note_request(held: Held, sheet: Connection) -> None:
+def note_request(state: State, sheet: Connection) -> None:
     """Whether the request under way asks for the connection to be closed; its headers are not kept for longer."""
-    headers = held.headers
+    headers = state.headers
     if headers is not None:
         value = headers.get("Connection")
         if value is None and isinstance(headers, dict):  # others find a name in any case

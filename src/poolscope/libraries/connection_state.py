@@ -8,7 +8,7 @@ from poolscope.story.connection import ConnectionMark
 from poolscope.story.sight import Era
 
 
-class Held:
+class ConnectionState:
     """The mark of a connection, and the host's objects that we need while a request is under way.
 
     Nothing but the connection refers to it, so that it goes with it; the mark refers to sheets only.
@@ -21,7 +21,7 @@ class Held:
         self.era = era
 
     def __repr__(self) -> str:
-        return f"<Held {self.mark!r}>"
+        return f"<ConnectionState {self.mark!r}>"
 
     def __reduce__(self) -> tuple[type[None], tuple[()]]:
         return type(None), ()
@@ -41,7 +41,7 @@ class Held:
         raise NotImplementedError
 
 
-@guard("held.collected")
-def _collected(held: Held) -> None:
-    if held.era.goes_on:
-        held.collected()
+@guard("connection_state.collected")
+def _collected(state: ConnectionState) -> None:
+    if state.era.goes_on:
+        state.collected()

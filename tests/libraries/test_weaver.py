@@ -542,7 +542,7 @@ def broken(thing: Any) -> None:
 def weave_broken(weaver: Weaver, step: str, asynchronous: bool) -> Any:
     cls = library(asynchronous)
     weaver.weave([Point(cls, "send", **dict[str, Any]({step: broken}))])
-    hook = HOOKS["tests.libraries.test_weave.broken"]
+    hook = HOOKS["tests.libraries.test_weaver.broken"]
     hook.reset()
     return cls(), hook
 
@@ -555,7 +555,7 @@ def test_a_body_that_fails_is_not_noticed_and_gives_up(weaver: Weaver, step: str
     request = "refuse" if step == "failed" else "a"
     for _ in range(ALLOWED + 3):
         assert outcome(client, (request,), {}) == outcome(bare, (request,), {})
-    assert repr(hook) == "<Hook tests.libraries.test_weave.broken off, 3 recent failures>"
+    assert repr(hook) == "<Hook tests.libraries.test_weaver.broken off, 3 recent failures>"
     hook.reset()
     outcome(client, (request,), {})
     assert hook.failures == 1, "it is on again where it was woven before"
@@ -607,7 +607,7 @@ def test_what_a_signal_handler_raises_passes(weaver: Weaver) -> None:
             cls().send("a")
     finally:
         signal.signal(signal.SIGUSR1, outer)
-    assert HOOKS["tests.libraries.test_weave.interrupting"].failures == 0
+    assert HOOKS["tests.libraries.test_weaver.interrupting"].failures == 0
 
 
 def stopping(thing: Any) -> None:
@@ -1014,7 +1014,7 @@ def test_a_point_cannot_hold_a_token_that_nothing_returns() -> None:
 
 def test_its_parts_say_what_they_are(weaver: Weaver) -> None:
     weaver.weave(CONNECTIONS[:1])
-    assert repr(CONNECTIONS[0]) == "<Point Base.connect tests.libraries.test_weave.counts>"
+    assert repr(CONNECTIONS[0]) == "<Point Base.connect tests.libraries.test_weaver.counts>"
     assert "Base" in repr(weaver)
 
 
