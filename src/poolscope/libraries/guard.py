@@ -19,7 +19,7 @@ class BodyHook(Hook):
     __slots__ = ("_body", "_places", "needs_token", "of", "original", "wants")
 
     def __init__(self, name: str, body: Callable[..., Any]) -> None:
-        super().__init__(name, self._goes_off)
+        super().__init__(name)
         self.of = self.original = self._body = body
         code = body.__code__
         self.wants: tuple[str, ...] = code.co_varnames[: code.co_argcount]
@@ -42,7 +42,9 @@ class BodyHook(Hook):
             if wrapper is not None:
                 wrapper.__globals__[name] = body
 
-    def _goes_off(self) -> None:
+    def switch_off(self) -> None:
+        """Off: nothing runs in its wrappers."""
+        super().switch_off()
         self.body = nothing
 
     def enter(self, wrapper: FunctionType, name: str) -> None:

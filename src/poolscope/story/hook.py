@@ -5,7 +5,6 @@ The idea is trio's: an instrument that raises is removed, the host is unaffected
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final
 
 from poolscope.facts import BEGUN, HookFailure, now
@@ -20,18 +19,11 @@ FORGIVEN_AFTER: Final = 60.0
 class Hook:
     """One hook in the host's code path: its recent failures, and whether it is still on."""
 
-    __slots__ = ("_recent", "disabled", "name", "switch_off", "switch_on")
+    __slots__ = ("_recent", "disabled", "name")
 
-    def __init__(
-        self,
-        name: str,
-        switch_off: Callable[[], object] | None = None,
-        switch_on: Callable[[], object] | None = None,
-    ) -> None:
+    def __init__(self, name: str) -> None:
         self.name = name
         self.disabled = False
-        self.switch_off = switch_off
-        self.switch_on = switch_on
         self._recent: tuple[float, ...] = ()
         HOOKS[name] = self
 
@@ -52,19 +44,18 @@ class Hook:
             at = now()
             self._recent = (*(then for then in self._recent if at - then < FORGIVEN_AFTER), at)
             if len(self._recent) > ALLOWED and not self.disabled:
-                self.disabled = True
-                if self.switch_off is not None:
-                    self.switch_off()
+                self.switch_off()
             FACTS.put(BEGUN, HookFailure(self.name, type(error).__name__, self.disabled))
         return True
+
+    def switch_off(self) -> None:
+        """Off until the next `reset`."""
+        self.disabled = True
 
     def reset(self) -> None:
         """On again, without past failures."""
         self._recent = ()
-        if self.disabled:
-            self.disabled = False
-            if self.switch_on is not None:
-                self.switch_on()
+        self.disabled = False
 
 
 HOOKS: Final[dict[str, Hook]] = {}
