@@ -10,6 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures.thread import _WorkItem
 from typing import Any
 
+import anyio
+import anyio.to_thread
 import pytest
 import requests
 
@@ -55,6 +57,22 @@ def by_the_loop(url: str) -> None:
     asyncio.run(main())
 
 
+def by_anyio(url: str) -> None:
+    async def main() -> None:
+        for _ in range(5):
+            await anyio.to_thread.run_sync(requests.get, url)  # here
+
+    anyio.run(main)
+
+
+def by_anyio_on_trio(url: str) -> None:
+    async def main() -> None:
+        for _ in range(5):
+            await anyio.to_thread.run_sync(requests.get, url)  # here
+
+    anyio.run(main, backend="trio")
+
+
 def by_a_pool_that_hands_on(url: str) -> None:
     with ThreadPoolExecutor(2) as threads, ThreadPoolExecutor(2) as others:
         for _ in range(5):
@@ -67,7 +85,17 @@ def line_of(program: Program) -> int:
 
 
 @pytest.mark.parametrize(
-    "program", [by_submit, by_map, by_to_thread, by_tasks, by_the_loop, by_a_pool_that_hands_on]
+    "program",
+    [
+        by_submit,
+        by_map,
+        by_to_thread,
+        by_tasks,
+        by_the_loop,
+        by_anyio,
+        by_anyio_on_trio,
+        by_a_pool_that_hands_on,
+    ],
 )
 def test_it_names_the_line(server: Running, program: Program) -> None:
     with testing.capture() as captured:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
+from contextvars import ContextVar
 from types import CodeType, FrameType
 from typing import Any, Final, NamedTuple
 
@@ -160,6 +161,8 @@ def user(frame: FrameType | None, or_sdk: bool = False) -> RawCallSite | None:
 
 RUNS: Final[list[CodeType]] = []
 """The method by which a thread pool does a piece of work, once that is watched."""
+HANDING: Final[ContextVar[RawCallSite | None]] = ContextVar("poolscope_handing", default=None)
+"""The line that called the running ``to_thread``, perhaps as a separate task."""
 HANDED_BY: Final = "_poolscope_handed_by"
 """On a piece of work: the program's line that handed it over."""
 
@@ -171,7 +174,7 @@ def handed_over(frame: FrameType | None) -> RawCallSite | None:
             line: RawCallSite | None = getattr(frame.f_locals.get("self"), HANDED_BY, None)
             return line
         frame = frame.f_back
-    return None
+    return HANDING.get()
 
 
 def is_finalizer(frame: FrameType | None) -> bool:

@@ -27,6 +27,7 @@ LIBRARIES: Final[dict[str, Library]] = {
     "aiohttp": Library("poolscope.libraries.aiohttp", ("3.10", "3.14"), ("aiohappyeyeballs",)),
     "anyio._core._sockets": Library("poolscope.libraries.resolver"),
     "anyio._backends._asyncio": Library("poolscope.libraries.resolver"),
+    "anyio.to_thread": Library("poolscope.libraries.handed_over"),
     "trio": Library("poolscope.libraries.resolver"),
     "ssl": Library("poolscope.libraries.tls"),
     "asyncio": Library("poolscope.libraries.handed_over"),
