@@ -9,7 +9,7 @@ from poolscope.facts import BEGUN, ENDED, OPENED, Client, Failure, HookFailure, 
 from poolscope.ledger import Ledger
 from poolscope.queue import FACTS
 from poolscope.signals import Signals
-from poolscope.signals.metrics import LINGER
+from poolscope.signals.lingering import LINGER
 from poolscope.story.live import LIVE
 from tests.signals import sheets
 from tests.signals.telemetry import Telemetry
