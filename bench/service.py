@@ -30,7 +30,7 @@ from bench.service_variants import SERVER_ONLY, VARIANTS
 
 WARM_UP = 100
 """Requests of each service before the first round."""
-FEWEST = 4
+FEWEST = 2
 """Rounds that are measured however long they take: fewer have no quartiles."""
 PATIENCE = 120.0
 """Seconds the service waits for its upstream: on a busy machine httpx's own 5 would make errors of noise."""
@@ -111,9 +111,8 @@ def measure(in_flight: int, until: float, count: int) -> dict[str, list[float]]:
     differences: dict[str, list[float]] = defaultdict(list)
     with ExitStack() as stack:
         urls = [f"http://127.0.0.1:{port_of(start(stack, 'bench.server'))}" for _ in ("upstream", "receiver")]
-        ports = {
-            variant: port_of(start(stack, "bench.service", "--serve", variant, *urls)) for variant in VARIANTS
-        }
+        services = {variant: start(stack, "bench.service", "--serve", variant, *urls) for variant in VARIANTS}
+        ports = {variant: port_of(service) for variant, service in services.items()}
         for port in ports.values():
             taken(port, max(WARM_UP, in_flight), in_flight)
         while (done := len(differences[SERVER_ONLY])) < FEWEST or time.monotonic() < until:

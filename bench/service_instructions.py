@@ -1,11 +1,12 @@
-"""What does observing add to a request of `bench.service`'s service, in instructions? A busy machine does not change them.
+"""What does observing add to a request of `bench.service`'s service, in instructions?
 
-    python -m bench.service_instructions [--in-flight 8 20] [--requests 400]
+    python -m bench.service_instructions [--in-flight 1] [--requests 200]
 
 Each service runs under valgrind's callgrind, which counts from after its first requests until all that the measured ones
-send has been sent. Everything takes some fifty times as long there, so what goes by time differs: batches of spans are sent
-when they are full and at the end only, and of the setups that poolscope reports at a bounded rate more come through. So 50 in
-flight, where connections are opened anew all the time, are not measured here by default. Needs valgrind.
+send has been sent. Two runs with one request in flight differ by about 10 thousand a request, however busy the machine is.
+With 8 in flight they differ by 200, because what httpx's pool does depends on which requests meet there. Everything takes
+some fifty times as long as without valgrind, so batches of spans are sent when they are full and at the end only, and more of
+the setups that poolscope reports at a bounded rate come through. Needs valgrind.
 """
 
 from __future__ import annotations
@@ -64,8 +65,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--in-flight", type=int, nargs="+", default=[8, 20], help="default: 8 20")
-    parser.add_argument("--requests", type=int, default=400, help="default: 400")
+    parser.add_argument("--in-flight", type=int, nargs="+", default=[1], help="default: 1")
+    parser.add_argument("--requests", type=int, default=200, help="default: 200")
     options = parser.parse_args()
     if shutil.which("valgrind") is None:
         raise SystemExit("needs valgrind: on Debian, apt-get install valgrind")
