@@ -4,9 +4,10 @@
 
 Each figure is the shortest of many short loops, so other load on the machine hardly matters; in a real program, with
 colder caches, each step takes two to four times as long. *floor* is the least that any instrumentation does for a
-request: one span with the attributes that the conventions require, and one measurement. The improved steps replace
-functions of the SDK in this process only. They show what a proposal in docs/upstream.md would save; poolscope does not
-work that way.
+request: one span with the attributes that the conventions require, and one measurement. The next row is the SDK's part
+of a request's span as poolscope makes it on a reused connection. The two after it are all that poolscope's signals do
+for a request: with the SDK's part, without the hooks. The improved steps replace functions of the SDK in this process
+only. They show what a proposal in docs/upstream.md would save; poolscope does not work that way.
 """
 
 from __future__ import annotations
@@ -21,13 +22,18 @@ from typing import Any, Final
 
 from opentelemetry import attributes as cleaning
 from opentelemetry.context import Context
+from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk.metrics._internal import measurement
 from opentelemetry.trace import NonRecordingSpan, SpanKind, set_span_in_context
 
 from bench.variants import providers
+from poolscope.facts import ENDED, Connection, Exchange, now
+from poolscope.queue import FACTS
+from poolscope.signals import Signals
 
 LOOPS: Final = 1_500
 EACH: Final = 20
+ORIGIN: Final = (b"https", b"shop.example", None)
 ASKED: Final = {
     "http.request.method": "GET",
     "server.address": "shop.example",
@@ -77,6 +83,13 @@ class Steps:
 
     def __init__(self, *, sampled: bool) -> None:
         self.tracing, metering = providers(sampled=sampled)
+        self._signals = Signals(self.tracing, metering, LoggerProvider())
+        self._reused = Connection(ORIGIN, FACTS.epoch)
+        self._reused.peer, self._reused.http_version = ("192.0.2.1", 443), "1.1"
+        first = Exchange(ORIGIN, FACTS.epoch, now(), b"GET", b"/")
+        self._reused.opened_by = first.id
+        self._signals.spans.request_started(first, None)
+        self._signals.spans.setup_ended(self._reused, first)
         self._tracer = self.tracing.get_tracer("bench")
         self._meter = metering.get_meter("bench")
         self.histogram = self._meter.create_histogram("http.client.request.duration", unit="s")
@@ -102,6 +115,33 @@ class Steps:
         span.end(AT)
         self.record()
 
+    def linked(self) -> None:
+        """The span of a request on a reused connection, as poolscope asks for it."""
+        span = self.start()
+        span.set_attributes(ANSWERED | OURS)
+        if span.is_recording():
+            span.add_link(self.link)
+        span.end(AT)
+
+    def exchange(self) -> tuple[Exchange]:
+        """A request on a reused connection, as the hooks tell it, with all that is known at its end."""
+        exchange = Exchange(ORIGIN, FACTS.epoch, now(), b"GET", b"/orders")
+        exchange.pool_wait, exchange.assigned_at = 0.0, exchange.started_at
+        exchange.request_number, exchange.reused, exchange.idle_time = 12, True, 0.001
+        exchange.headers_at = exchange.finished_at = now()
+        exchange.status, exchange.connection = 200, self._reused
+        return (exchange,)
+
+    def live(self, exchange: Exchange) -> None:
+        """All that poolscope does for that span, on the request's path."""
+        self._signals.spans.request_started(exchange, None)
+        self._signals.spans.headers_received(exchange, None)
+
+    def settled(self, exchange: Exchange) -> None:
+        """All that poolscope does for its metrics, later and for many requests at once."""
+        self._signals.totals.consume(ENDED, exchange)
+        self._signals.metrics.publish()
+
     def table(self) -> dict[str, float]:
         """µs by step."""
 
@@ -117,6 +157,9 @@ class Steps:
             "record, 5 attributes": shortest(self.record),
             "record, in a span's context": shortest(lambda: self.record(self.within)),
             "floor": shortest(self.floor, tidy=self.tracing.force_flush),
+            "span, 4 + 7 attributes, link": shortest(self.linked, tidy=self.tracing.force_flush),
+            "poolscope's span": shortest(self.live, self.exchange, self.tracing.force_flush),
+            "poolscope's sums, record": shortest(self.settled, self.exchange),
         }
 
 

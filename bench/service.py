@@ -1,11 +1,12 @@
 """What does observing cost in a service? CPU of its process per request, paired and interleaved in one run.
 
-    python -m bench.service [--in-flight 8 20 50] [--rounds 6] [--requests 400]
+    python -m bench.service [--in-flight 8 20 50] [--minutes 8] [--requests 400]
 
 FastAPI under uvicorn with one shared ``httpx.AsyncClient``: each request makes one to an upstream. Spans and metrics go
 over OTLP/HTTP to a receiver on this machine, in the SDK's default batches, and a round ends when all of them are sent.
-The service runs four times: with only its server instrumented, with the official package for httpx as well, with poolscope
-instead of that, and with both. Each round asks every one of them in random order, and compares it with the first.
+The service runs five times: with only its server instrumented, the same again, with the official package for httpx as well,
+with poolscope instead of that, and with both. Each round asks every one of them in random order, and compares it with the
+first. The second shows what the machine's noise alone does. There are as many rounds as fit into the minutes.
 """
 
 from __future__ import annotations
@@ -29,6 +30,10 @@ from bench.service_variants import SERVER_ONLY, VARIANTS
 
 WARM_UP = 100
 """Requests of each service before the first round."""
+FEWEST = 2
+"""Rounds that are measured however long they take: fewer have no quartiles."""
+PATIENCE = 120.0
+"""Seconds the service waits for its upstream: on a busy machine httpx's own 5 would make errors of noise."""
 
 
 def serve(variant: str, upstream: str, receiver: str) -> None:
@@ -43,7 +48,7 @@ def serve(variant: str, upstream: str, receiver: str) -> None:
     os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"] = receiver
     app = fastapi.FastAPI()
     flush = VARIANTS[variant](app)
-    client = httpx.AsyncClient(trust_env=False)
+    client = httpx.AsyncClient(trust_env=False, timeout=PATIENCE)
 
     @app.get("/orders")
     async def orders() -> str:
@@ -84,7 +89,7 @@ async def _side_by_side(port: int, count: int, in_flight: int) -> None:
 
 
 def _cpu(port: int) -> float:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/cpu", timeout=60) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/cpu", timeout=PATIENCE) as answer:
         return float(answer.read())
 
 
@@ -95,22 +100,23 @@ def taken(port: int, count: int, in_flight: int) -> float:
     return (_cpu(port) - before) * 1e6 / (count // in_flight * in_flight)
 
 
-def _port(process: subprocess.Popen[str]) -> int:
+def port_of(process: subprocess.Popen[str]) -> int:
+    """The port that a service or server of ours prints first."""
     assert process.stdout is not None
     return int(process.stdout.readline())
 
 
-def measure(in_flight: int, rounds: int, count: int) -> dict[str, list[float]]:
+def measure(in_flight: int, until: float, count: int) -> dict[str, list[float]]:
     """µs per request above the service of which only the server is instrumented; under its name its own."""
     differences: dict[str, list[float]] = defaultdict(list)
     with ExitStack() as stack:
-        urls = [f"http://127.0.0.1:{_port(start(stack, 'bench.server'))}" for _ in ("upstream", "receiver")]
-        ports = {
-            variant: _port(start(stack, "bench.service", "--serve", variant, *urls)) for variant in VARIANTS
-        }
+        urls = [f"http://127.0.0.1:{port_of(start(stack, 'bench.server'))}" for _ in ("upstream", "receiver")]
+        services = {variant: start(stack, "bench.service", "--serve", variant, *urls) for variant in VARIANTS}
+        ports = {variant: port_of(service) for variant, service in services.items()}
         for port in ports.values():
             taken(port, max(WARM_UP, in_flight), in_flight)
-        for _ in range(rounds):
+        while (done := len(differences[SERVER_ONLY])) < FEWEST or time.monotonic() < until:
+            progress(in_flight, done + 1, until)
             measured = {
                 each: taken(ports[each], count, in_flight) for each in random.sample([*ports], len(ports))
             }
@@ -118,6 +124,14 @@ def measure(in_flight: int, rounds: int, count: int) -> dict[str, list[float]]:
                 against = 0.0 if variant == SERVER_ONLY else measured[SERVER_ONLY]
                 differences[variant].append(microseconds - against)
     return differences
+
+
+def progress(in_flight: int, number: int, until: float) -> None:
+    """One line that is overwritten, on standard error."""
+    left = max(until - time.monotonic(), 0.0)
+    print(
+        f"\r{in_flight} in flight: round {number}, {left:.0f} s left  ", end="", file=sys.stderr, flush=True
+    )
 
 
 def rows(in_flight: int, differences: dict[str, list[float]]) -> list[str]:
@@ -141,7 +155,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--in-flight", type=int, nargs="+", default=[8, 20, 50], help="default: 8 20 50")
-    parser.add_argument("--rounds", type=int, default=6, help="default: 6")
+    parser.add_argument("--minutes", type=float, default=8, help="in all (default: 8)")
     parser.add_argument("--requests", type=int, default=400, help="of each round (default: 400)")
     parser.add_argument("--serve", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -149,8 +163,11 @@ def main() -> None:
         serve(*options.serve)
         return
     print("| in flight | variant | µs a request | quartiles | × official |\n|---:|---|---:|---:|---:|")
-    for in_flight in options.in_flight:
-        print("\n".join(rows(in_flight, measure(in_flight, options.rounds, options.requests))), flush=True)
+    began, share = time.monotonic(), options.minutes * 60 / len(options.in_flight)
+    for number, in_flight in enumerate(options.in_flight, 1):
+        differences = measure(in_flight, began + number * share, options.requests)
+        print(f"\r{len(differences[SERVER_ONLY])} rounds".ljust(50), file=sys.stderr)
+        print("\n".join(rows(in_flight, differences)), flush=True)
 
 
 if __name__ == "__main__":

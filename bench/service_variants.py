@@ -54,6 +54,7 @@ def _observed(*, official: bool, ours: bool) -> Callable[[Any], Flush]:
 
 VARIANTS: dict[str, Callable[[Any], Flush]] = {
     SERVER_ONLY: _observed(official=False, ours=False),
+    "server only, again": _observed(official=False, ours=False),
     "official": _observed(official=True, ours=False),
     "poolscope": _observed(official=False, ours=True),
     "both": _observed(official=True, ours=True),

@@ -15,7 +15,7 @@ from poolscope.libraries.known import LIBRARIES
 from poolscope.recording.unobserved import NOT_OBSERVED
 from poolscope.records import CloseReason
 from poolscope.reports.renderer import FORMAT_HELP, FORMATS, Format
-from poolscope.signals.metrics import _READERS
+from poolscope.signals.readings import READERS
 from poolscope.signals.table import METRICS
 from tests.test_secrets import OUTPUTS
 
@@ -119,7 +119,7 @@ def test_a_close_reason_is_known_wherever_it_must_be(reason: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name, metric in METRICS.items() if metric.kind != "histogram"])
 def test_a_metric_is_read(name: str) -> None:
-    assert name in _READERS, "add its reader to _READERS of signals/metrics.py"
+    assert name in READERS, "add its reader to READERS of signals/readings.py"
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.code)

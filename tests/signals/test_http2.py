@@ -24,7 +24,7 @@ def http2(certificates: Certificates) -> Iterator[Running]:
 
 def streams(telemetry: Any, port: int) -> dict[str, float]:
     """The newest value of each metric of streams and waits, for the server at ``port``."""
-    names = ("poolscope.streams.count", "poolscope.streams.max", "poolscope.requests.waiting")
+    names = ("poolscope.streams.count", "poolscope.streams.max", "poolscope.pool.pending_requests")
     return {
         name.rpartition(".")[2]: point.value
         for name in names
@@ -63,9 +63,9 @@ def test_a_full_connection_shows_its_limit_and_who_waits(
         asyncio.run(main())
         seen.append(streams(telemetry, http2.port))
     assert seen == [
-        {"count": 0, "max": ALLOWED, "waiting": 0},
-        {"count": ALLOWED, "max": ALLOWED, "waiting": 1},
-        {"count": 0, "max": 0, "waiting": 0},
+        {"count": 0, "max": ALLOWED, "pending_requests": 0},
+        {"count": ALLOWED, "max": ALLOWED, "pending_requests": 1},
+        {"count": 0, "max": 0, "pending_requests": 0},
     ]
     limits = {
         span.attributes["url.full"].rpartition("/")[2]: span.attributes.get(

@@ -9,7 +9,7 @@ from poolscope.facts import BEGUN, ENDED, OPENED, Client, Failure, HookFailure, 
 from poolscope.ledger import Ledger
 from poolscope.queue import FACTS
 from poolscope.signals import Signals
-from poolscope.signals.metrics import LINGER
+from poolscope.signals.lingering import LINGER
 from poolscope.story.live import LIVE
 from tests.signals import sheets
 from tests.signals.telemetry import Telemetry
@@ -214,14 +214,14 @@ def test_waiting_and_active_requests(program, telemetry) -> None:
     setup = sheets.connection(opened_at=None, opened_by=connecting.id)
     LIVE.connections[setup.id] = setup
     FACTS.put(BEGUN, setup)
-    assert gauge(telemetry, "poolscope.requests.waiting") == [1]
-    assert gauge(telemetry, "poolscope.requests.oldest_wait") == [pytest.approx(5, abs=1)]
+    assert gauge(telemetry, "poolscope.pool.pending_requests") == [1]
+    assert gauge(telemetry, "poolscope.pool.oldest_wait") == [pytest.approx(5, abs=1)]
     assert gauge(telemetry, "http.client.active_requests") == [2]
     waiter.pool_wait, waiter.queued = 5.0, True
     waiter.finished_at, waiter.error = now(), "httpcore.PoolTimeout"
     FACTS.put(ENDED, waiter)
-    assert gauge(telemetry, "poolscope.requests.waiting") == [0]
-    assert gauge(telemetry, "poolscope.requests.oldest_wait") == [0]
+    assert gauge(telemetry, "poolscope.pool.pending_requests") == [0]
+    assert gauge(telemetry, "poolscope.pool.oldest_wait") == [0]
     (queued,) = telemetry.points("http.client.request.time_in_queue")
     assert queued.sum == 5.0
 

@@ -119,7 +119,7 @@ def test_a_full_pool_is_seen_by_its_name(telemetry: Telemetry, server: Any) -> N
             with pytest.raises(httpx.PoolTimeout):
                 full.get(server.url("/c"), timeout=httpx.Timeout(5, pool=0.01))
             late = pool.submit(full.get, server.url("/d"))
-            while not telemetry.total("poolscope.requests.waiting", **NAME):
+            while not telemetry.total("poolscope.pool.pending_requests", **NAME):
                 assert not late.done()
         late.result(10)
         timeouts = {

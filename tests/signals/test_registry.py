@@ -79,8 +79,9 @@ class TestTheRegistryAndTheTable:
         own = [each["id"] for each in attributes["attributes"]]
         for name in (*own, *table.METRICS, *table.EVENTS):
             assert re.fullmatch(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+", name), name
-        for name in own:
-            assert not any(other.startswith(f"{name}.") for other in own), f"{name} is also a namespace"
+        for kind in (own, table.METRICS, table.EVENTS):
+            for name in kind:
+                assert not any(other.startswith(f"{name}.") for other in kind), f"{name} is also a namespace"
 
     def test_every_attribute_has_a_meaning_and_an_example(self) -> None:
         (attributes,) = groups("attributes")

@@ -76,8 +76,8 @@ def requests(reused: float, fresh: float, server: str = API) -> dict[str, str]:
 
 def waiting(values: str, oldest: str) -> dict[str, str]:
     return {
-        f"poolscope_requests_waiting{{{WHO},{API}}}": values,
-        f"poolscope_requests_oldest_wait_seconds{{{WHO},{API}}}": oldest,
+        f"poolscope_pool_pending_requests{{{WHO},{API}}}": values,
+        f"poolscope_pool_oldest_wait_seconds{{{WHO},{API}}}": oldest,
     }
 
 

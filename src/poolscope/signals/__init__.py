@@ -149,7 +149,7 @@ class Signals:
     def start(self) -> None:
         """Listen to facts from now on."""
         self.metrics.events = self._events
-        self.metrics.live = True
+        self.metrics.readings.live = True
         self.totals.begin()
         self.metrics.settle = self.settle
         FACTS.add_consumer(self.totals.consume)
@@ -163,7 +163,7 @@ class Signals:
         FACTS.at_fork = tuple(known for known in FACTS.at_fork if known != self._after_fork)
         self.metrics.publish()
         if self.metrics.events is self._events:
-            self.metrics.live = False
+            self.metrics.readings.live = False
             self.metrics.events = None
             self.metrics.settle = FACTS.settle
             self.totals.forget_live()
