@@ -21,6 +21,7 @@ import shutil
 import statistics
 import subprocess
 import sys
+from collections.abc import Sequence
 from typing import Final
 
 SIZES: Final = (1, 20, 100)
@@ -111,20 +112,24 @@ settle()
 """
 
 
-def instructions(variant: str, library: str, size: int, url: str, count: int, seed: int) -> int:
-    """Instructions that one run of the worker executes in all."""
+def collected(command: Sequence[str], seed: int) -> int:
+    """What one run of ``command`` executes in all."""
     ran = subprocess.run(
-        ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", sys.executable, "-c", WORKER,
-         variant, library, str(size), url, str(count)],
+        ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", *command],
         env={**os.environ, "PYTHONHASHSEED": str(seed)},
         capture_output=True,
         text=True,
         check=False,
-    )  # fmt: skip
+    )
     found = re.search(r"Collected : (\d+)", ran.stderr)
     if ran.returncode or found is None:
         raise SystemExit(f"callgrind failed:\n{ran.stderr[-2000:]}")
     return int(found[1])
+
+
+def instructions(variant: str, library: str, size: int, url: str, count: int, seed: int) -> int:
+    """What one run of the worker executes in all."""
+    return collected([sys.executable, "-c", WORKER, variant, library, str(size), url, str(count)], seed)
 
 
 def of_a_request(variant: str, library: str, size: int, url: str, seeds: tuple[int, ...] = SEEDS) -> float:

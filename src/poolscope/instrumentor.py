@@ -6,7 +6,7 @@ run``): the hooks go in with the first holder and out with the last.
 
 from __future__ import annotations
 
-import threading
+from _thread import RLock
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -33,15 +33,21 @@ Listener = Callable[["records.Record"], None]
 Need = Callable[[int, facts.Exchange], bool]
 
 
+def _ready() -> None:
+    """What a listener prepares that needs nothing."""
+
+
 class Instrumentor:
     """The hooks' holders, the process's ledger, and the listeners to its records."""
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()
+        self._renew_locks()
         self._holders: dict[object, bool] = {}
         """The holders, and whether each needs the global hooks."""
-        self._activation = Activation()
-        self._listeners: tuple[tuple[Listener, Need | None], ...] = ()
+        self._activation = Activation(self._client_comes)
+        self._listeners: tuple[tuple[Listener, Need | None, Callable[[], None]], ...] = ()
+        self._clients = False
+        """Whether a library was imported that makes requests; until then there is nothing to listen to."""
         self.ledger = Ledger()
 
     def __repr__(self) -> str:
@@ -99,12 +105,27 @@ class Instrumentor:
         with self._lock:
             self._activation.observe_some(*packages)
 
-    def listen(self, listener: Listener, needs: Need | None = None) -> None:
+    def listen(
+        self, listener: Listener, needs: Need | None = None, prepare: Callable[[], None] = _ready
+    ) -> None:
         """Let ``listener`` get every record of the process's ledger, at drain time.
 
-        If a listener does not need all exchanges, ``needs`` says which ones; it may get more.
+        If a listener does not need all exchanges, ``needs`` says which ones; it may get more. ``prepare`` loads what
+        it takes to listen: many programs never import a library that makes requests.
         """
-        self._listeners = (*self._listeners, (listener, needs))
+        with self._preparing:
+            if self._clients:
+                prepare()
+            self._listeners = (*self._listeners, (listener, needs, prepare))
+        self._tell_listeners()
+
+    def _client_comes(self) -> None:
+        with self._preparing:
+            if self._clients:
+                return
+            for _, _, prepare in self._listeners:
+                prepare()
+            self._clients = True
         self._tell_listeners()
 
     def unlisten(self, listener: Listener) -> None:
@@ -114,8 +135,8 @@ class Instrumentor:
 
     def _tell_listeners(self) -> None:
         """A record of an exchange costs as much as observing it, so the ledger knows who needs one."""
-        needs = tuple(need for _, need in self._listeners if need is not None)
-        self.ledger.yield_record = self._tell if self._listeners else None
+        needs = tuple(need for _, need, _ in self._listeners if need is not None)
+        self.ledger.yield_record = self._tell if self._listeners and self._clients else None
         if len(needs) < len(self._listeners):
             self.ledger.needs = None
         elif len(needs) == 1:
@@ -124,7 +145,7 @@ class Instrumentor:
             self.ledger.needs = lambda pid, exchange: any(need(pid, exchange) for need in needs)
 
     def _tell(self, record: records.Record) -> None:
-        for listener, _ in self._listeners:
+        for listener, _, _ in self._listeners:
             listener(record)
 
     def snapshot(self) -> Snapshot:
@@ -134,9 +155,13 @@ class Instrumentor:
         return (self.ledger if self._holders else Ledger()).snapshot()
 
     def after_fork(self) -> None:
-        """In a forked child: a fresh lock and an empty ledger."""
-        self._lock = threading.RLock()
+        """In a forked child: fresh locks and an empty ledger."""
+        self._renew_locks()
         self.ledger.reset()
+
+    def _renew_locks(self) -> None:
+        self._lock = RLock()
+        self._preparing = RLock()
 
 
 INSTRUMENTOR = Instrumentor()

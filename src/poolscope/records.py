@@ -50,7 +50,7 @@ class Phase:
 class Header:
     """One per process, first: the process, and the Unix time of its monotonic zero."""
 
-    type: ClassVar[str] = "header"
+    type: ClassVar[Literal["header"]] = "header"
     pid: int
     schema: int
     poolscope: str
@@ -70,7 +70,7 @@ class Header:
 class Client:
     """What the user builds."""
 
-    type: ClassVar[str] = "client"
+    type: ClassVar[Literal["client"]] = "client"
     pid: int
     id: int
     kind: str
@@ -93,7 +93,7 @@ class Client:
 class Pool:
     """What holds connections inside a client."""
 
-    type: ClassVar[str] = "pool"
+    type: ClassVar[Literal["pool"]] = "pool"
     pid: int
     id: int
     client: int | None
@@ -107,7 +107,7 @@ class Pool:
 class Connection:
     """One socket, from the start of its setup to its close."""
 
-    type: ClassVar[str] = "connection"
+    type: ClassVar[Literal["connection"]] = "connection"
     pid: int
     id: int
     client: int | None
@@ -179,7 +179,7 @@ class Holder:
 class Exchange:
     """One request and its response on one connection."""
 
-    type: ClassVar[str] = "exchange"
+    type: ClassVar[Literal["exchange"]] = "exchange"
     pid: int
     id: int
     connection: int | None
@@ -234,7 +234,7 @@ class Exchange:
 class Finding:
     """A habit that costs connections, with the line that has it. ``cost`` and ``saving`` in seconds."""
 
-    type: ClassVar[str] = "finding"
+    type: ClassVar[Literal["finding"]] = "finding"
     pid: int
     code: str
     title: str
@@ -263,7 +263,7 @@ class Finding:
 class Summary:
     """One per process, last: how it ended and what could not be reported."""
 
-    type: ClassVar[str] = "summary"
+    type: ClassVar[Literal["summary"]] = "summary"
     pid: int
     ended_at: float
     wall_time: float

@@ -842,6 +842,19 @@ def test_a_thread_goes_on_only_with_a_class_that_is_woven(weaver: Weaver) -> Non
     assert woven == [True, True]
 
 
+@pytest.mark.parametrize("owner", [types.ModuleType("lib"), type("Own", (bytearray,), {})], ids=str)
+def test_around_a_function_in_c_nothing_is_prepared_for_a_coroutine(weaver: Weaver, owner: Any) -> None:
+    if isinstance(owner, types.ModuleType):
+        vars(owner)["append"] = [].append
+    weaver.weave([Point(owner, "append", before=lambda thing: SEEN.append("begins"))])
+    thing = owner if isinstance(owner, types.ModuleType) else owner()
+    assert thing.append(1) is None
+    assert SEEN == ["begins"]
+    assert not [
+        const for const in vars(owner)["append"].__code__.co_consts if isinstance(const, types.CodeType)
+    ]
+
+
 def test_an_inherited_method_is_found_at_each_call(weaver: Weaver) -> None:
     """A point names a class that inherits its method; another class may be put in between later."""
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import atexit
 import sys
-import threading
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any
@@ -62,6 +61,8 @@ def _end_by_gate(session: Session) -> None:
     """
     if session.options.fail_on is None:
         return
+    import threading
+
     threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
     if session.gate.failed:

@@ -23,7 +23,9 @@ from poolscope.story.sight import SIGHT
 class Activation:
     """Which libraries are woven, and which still wait for their import."""
 
-    def __init__(self) -> None:
+    def __init__(self, client_comes: Callable[[], None] | None = None) -> None:
+        """``client_comes`` is called right before a library that makes requests is woven."""
+        self._client_comes = client_comes
         self._seen: list[ModuleType] = []
         self._finder: _Finder | None = None
         self._for_some = False
@@ -57,6 +59,8 @@ class Activation:
         """Weave ``module``, once per module object: ``httpx2.alias_httpx()`` lets one answer to two names."""
         if not any(seen is module for seen in self._seen):
             self._seen.append(module)
+            if self._client_comes is not None and LIBRARIES[name].tested is not None:
+                _announce(self._client_comes)
             _install(name, module)
 
     def stop(self) -> None:
@@ -78,6 +82,11 @@ class Activation:
     def _restore(self) -> None:
         self._seen.clear()
         WEAVER.restore()
+
+
+@guard("announce")
+def _announce(client_comes: Callable[[], None]) -> None:
+    client_comes()
 
 
 @guard("install")

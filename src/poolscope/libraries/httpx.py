@@ -12,7 +12,7 @@ from types import FrameType, ModuleType
 from typing import Any, Final
 
 from poolscope.identity.values import serial_of
-from poolscope.libraries import callsite, clients, httpcore, tls
+from poolscope.libraries import callsite, clients, tls
 from poolscope.libraries.marks import set_mark
 from poolscope.libraries.point import Point
 from poolscope.story import client as story
@@ -115,8 +115,11 @@ def _handles_requests(cls: type) -> bool:
 
 def _claim_pools(client: Any, mark: ClientMark) -> list[Any]:
     pools = _pools_of(client)
-    for pool in pools:
-        httpcore.mark_of(pool).belongs_to(mark.facts)
+    if pools:
+        from poolscope.libraries import httpcore  # there already: the pools are httpcore's
+
+        for pool in pools:
+            httpcore.mark_of(pool).belongs_to(mark.facts)
     return pools
 
 
@@ -129,6 +132,8 @@ def observe_client(client: Any, pool_name: str | None = None) -> bool:
     """Observe only this client and its pools; False if it is not a client of httpx or httpx2."""
     if _class_of(client) is None:
         return False
+    from poolscope.libraries import httpcore
+
     clients.observe(client, _kind(client), _leave)
     for pool in _pools_of(client):
         httpcore.observe_pool(pool, pool_name)

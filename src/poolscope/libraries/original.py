@@ -6,7 +6,7 @@ as they came, bound as Python would bind it: it may have defaults of its own, or
 
 from __future__ import annotations
 
-from types import FunctionType
+from types import BuiltinFunctionType, FunctionType, MethodDescriptorType
 from typing import Any, Final, Literal, NamedTuple
 
 from poolscope.libraries.point import Point
@@ -133,6 +133,8 @@ def _exact(there: FunctionType, method: bool, mode: Mode) -> Original:
 
 def _mode(point: Point, there: Any, exact: bool) -> Mode:
     while type(there) is not FunctionType:
+        if type(there) in (BuiltinFunctionType, MethodDescriptorType):  # C makes no coroutines of Python's
+            return "sync"
         inner = getattr(there, "func", None) or getattr(there, "__func__", None)
         if inner is None:
             return "unknown"

@@ -36,13 +36,12 @@ def follow(options: Options, directory: str) -> None:
 def followed(value: str) -> tuple[Options, str]:
     """The contents of the variable that `follow` set; ValueError if they are something else."""
     shared = json.loads(value)
-    options = Options(
-        origin=list(shared["origin"]),
-        keep_query=bool(shared["keep_query"]),
-        keep_path=bool(shared["keep_path"]),
-        otlp=shared["otlp"],
-        live=bool(shared.get("live")),
-    )
+    options = Options()
+    options.origin = list(shared["origin"])
+    options.keep_query = bool(shared["keep_query"])
+    options.keep_path = bool(shared["keep_path"])
+    options.otlp = shared["otlp"]
+    options.live = bool(shared.get("live"))
     return options, str(shared["spools"])
 
 

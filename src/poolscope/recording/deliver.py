@@ -3,34 +3,39 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from poolscope.recording.options import Options
+from poolscope.recording.our_imports import our_imports
 from poolscope.recording.outputs import STDOUT
 from poolscope.recording.own_file import OwnFile
 from poolscope.recording.stderr import colored, note, print_text, width
-from poolscope.records import Record
+from poolscope.reports.nothing import nothing, only_nothing
 from poolscope.reports.renderer import Look, Write, render, renderer
 
 if TYPE_CHECKING:
+    from poolscope.records import Record
     from poolscope.reports.overview import Overview
 
 PIECE: Final = 1_000_000
 """Characters written at once."""
-_path_at_start = tuple(sys.path)
 
 
-@contextmanager
-def our_imports() -> Iterator[None]:
-    """Import from where poolscope was started: there may be another ``rich.py`` beside the program."""
-    theirs, sys.path[:] = list(sys.path), _path_at_start
-    try:
-        yield
-    finally:
-        sys.path[:] = theirs
+def needs_report(options: Options, *, by_hand: bool) -> bool:
+    """Whether a run without any request needs more than a line on stderr, which takes no module that draws.
+
+    ``by_hand``: a person starts the program and watches.
+    """
+    shown = by_hand and not options.quiet
+    return options.output is not None or (shown and colored(not options.no_color, sys.__stderr__))
+
+
+def publish_nothing(options: Options, not_observed: list[str]) -> None:
+    """Print that line, or nothing at all if ``--quiet`` was given."""
+    if not options.quiet:
+        print_text(only_nothing(nothing(not_observed, options.origin)))
 
 
 def publish(
@@ -109,9 +114,9 @@ class _Pieces:
 def report(overview: Overview, *, columns: int, color: bool) -> str:
     """The report as text that ends in a newline."""
     if not color and overview.is_empty:  # then no table library needs loading (60 ms)
-        from poolscope.reports.whole_run import only_nothing
+        from poolscope.reports.whole_run import nothing_seen
 
-        return only_nothing(overview)
+        return only_nothing(nothing_seen(overview))
     with our_imports():
         from poolscope.reports import text
 

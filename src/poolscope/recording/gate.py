@@ -33,6 +33,11 @@ class RunGate:
     def __repr__(self) -> str:
         return f"<RunGate by {self._gate!r}{', failed' if self.failed else ''}>"
 
+    @property
+    def asked(self) -> bool:
+        """Whether an option asks for a gate."""
+        return self._gate is not None
+
     def _made(self) -> Gate:
         from poolscope.gate.verdict import GateOptions, gate_for
 

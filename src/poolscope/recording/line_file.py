@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from poolscope.recording.own_file import OwnFile
-from poolscope.records import Record, to_json
+
+if TYPE_CHECKING:
+    from poolscope.records import Record
 
 FLUSH_AT: Final = 512
 """Lines held back at most; a flush writes them in one piece."""
@@ -24,13 +26,18 @@ class LineFile:
         self._open = open_file
         self._file = opened
         self._lines: list[str] = []
+        self._to_json: Callable[[Record], str] | None = None  # loaded with the first record
 
     def __repr__(self) -> str:
         return f"<LineFile {self.path}, {len(self._lines)} lines waiting>"
 
     def add(self, record: Record) -> None:
         """Put one record at the end, in memory at first."""
-        self.add_line(to_json(record))
+        if self._to_json is None:
+            from poolscope.records import to_json
+
+            self._to_json = to_json
+        self.add_line(self._to_json(record))
 
     def add_line(self, line: str) -> None:
         """Put one line, without its newline, at the end."""

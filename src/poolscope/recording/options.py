@@ -7,45 +7,49 @@ the same table when somebody asks for help.
 from __future__ import annotations
 
 import os
-import shlex
 import signal
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from poolscope.recording.errors import UsageError
 from poolscope.reports.renderer import FORMAT_HELP, FORMATS, Format
 
 
-@dataclass(slots=True)
 class Options:
-    """The options of a run."""
+    """The options of a run. Not a dataclass: those need `inspect`, which takes milliseconds to load."""
 
-    save: str | None = None
-    output: str | None = None
-    format: Format = "text"
-    quiet: bool = False
-    origin: list[str] = field(default_factory=list)
-    follow: bool = True
-    every: float | None = None
-    keep_query: bool = False
-    keep_path: bool = False
-    no_color: bool = False
-    dump_on: int | None = None
-    otlp: str | None = None
-    live: bool = False
-    fail_on: str | None = None
-    ignore: list[str] = field(default_factory=list)
-    baseline: str | None = None
-    write_baseline: str | None = None
-    module: str | None = None
-    code: str | None = None
-    arguments: list[str] = field(default_factory=list)
-    """The script, if neither module nor code is given, and the program's arguments."""
+    def __init__(self) -> None:
+        self.save: str | None = None
+        self.output: str | None = None
+        self.format: Format = "text"
+        self.quiet = False
+        self.origin: list[str] = []
+        self.follow = True
+        self.every: float | None = None
+        self.keep_query = False
+        self.keep_path = False
+        self.no_color = False
+        self.dump_on: int | None = None
+        self.otlp: str | None = None
+        self.live = False
+        self.fail_on: str | None = None
+        self.ignore: list[str] = []
+        self.baseline: str | None = None
+        self.write_baseline: str | None = None
+        self.module: str | None = None
+        self.code: str | None = None
+        self.arguments: list[str] = []
+        """The script, if neither module nor code is given, and the program's arguments."""
+
+    def __repr__(self) -> str:
+        shown = [f"{name}={value!r}" for name, value in vars(self).items() if value and name not in _SECRET]
+        return f"<Options {' '.join(shown)}>"
 
 
-@dataclass(slots=True, frozen=True)
-class Option:
+_SECRET: Final = ("code", "arguments")
+
+
+class Option(NamedTuple):
     """One option: its names, the attribute that gets its value, and its help."""
 
     names: tuple[str, ...]
@@ -146,6 +150,8 @@ def parse(arguments: Sequence[str]) -> Options | None:
 def parse_variable(value: str) -> Options:
     """Options from the POOLSCOPE variable: ``1``, or options as on the command line."""
     options = Options()
+    import shlex
+
     rest = shlex.split(value)
     while rest:
         word = rest.pop(0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Final
@@ -57,6 +56,8 @@ class Outputs:
         """Formats that show every connection are made from the records, when the program is over."""
         if self._options.format in ("text", "json") or self._options.output is None:
             return None
+        import tempfile
+
         path = os.path.join(tempfile.gettempdir(), f"poolscope-{os.getpid()}-{os.urandom(6).hex()}.jsonl")
         try:
             return create(path)

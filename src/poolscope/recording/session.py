@@ -11,14 +11,13 @@ import atexit
 import os
 import signal
 from collections.abc import Iterator
-from copy import deepcopy
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from poolscope.facts import now
 from poolscope.instrumentor import INSTRUMENTOR
 from poolscope.queue import FACTS
-from poolscope.recording import child_env, processes, spools, stuck
-from poolscope.recording.deliver import publish
+from poolscope.recording import child_env, processes, spools, stuck, termination
+from poolscope.recording.deliver import needs_report, publish, publish_nothing
 from poolscope.recording.gate import FAILED, RunGate
 from poolscope.recording.heartbeat import Heartbeat, may_start_after_fork
 from poolscope.recording.interrupt import interrupted, remember_interrupt
@@ -27,18 +26,12 @@ from poolscope.recording.live import live_socket
 from poolscope.recording.options import Options
 from poolscope.recording.outputs import Outputs
 from poolscope.recording.own_file import OwnFile
-from poolscope.recording.stderr import note, print_text
+from poolscope.recording.stderr import note
 from poolscope.recording.stream import Stream
-from poolscope.recording.termination import (
-    WAKE_EVERY,
-    Once,
-    Termination,
-    catch_up,
-    die_of,
-    nothing_collected,
-    undisturbed,
-)
-from poolscope.records import Record
+from poolscope.recording.unobserved import not_observed
+
+if TYPE_CHECKING:
+    from poolscope.records import Record
 
 IN_PROGRESS_AFTER: Final = 1.0
 """Seconds after which a request that is not over is written to the saved file, and again when it is."""
@@ -67,8 +60,10 @@ class Session:
         self._spools = spools.Spools(spool_directory or "")
         self._outputs: Outputs | None = None
         self._heartbeat = Heartbeat(self._beat)
+        self._always_reports = False
+        """Whether a run without any request has a report as well; else nothing that draws one is loaded for it."""
         self._collector: Any = None
-        self._termination = Termination(self._terminated)
+        self._termination = termination.Termination(self._terminated)
         self._dump = False
         self._socket = live_socket(options)
         self.gate = RunGate(options)
@@ -80,7 +75,7 @@ class Session:
     def _begin(self) -> None:
         """The state at the start of every process, forked or not."""
         self._pid = os.getpid()
-        self._end = Once()
+        self._end = termination.Once()
         self._waiting: list[int] = []
         started_at = now()
         self._file: LineFile | None = None if self.first else self._spools.file(started_at, self._pid)
@@ -102,9 +97,12 @@ class Session:
             self._file = self._stream.file = self._outputs.saved
             self._spools = spools.Spools(spools.place_for(self._outputs.beside))
             self._spools.prepare()
-            self._stream.draw()
             if self.options.follow:
                 child_env.follow(self.options, self._spools.directory)
+            reports = needs_report(self.options, by_hand=not self.silent_if_nothing)
+            self._always_reports = reports or self._file is not None or self.gate.asked
+            if self._always_reports:
+                self._stream.prepare()
         if self.options.otlp is not None:
             from poolscope.recording.otlp import collector
 
@@ -114,7 +112,7 @@ class Session:
         INSTRUMENTOR.ledger.keep_query = self.options.keep_query
         INSTRUMENTOR.ledger.keep_path = self.options.keep_path
         INSTRUMENTOR.hold(self)
-        INSTRUMENTOR.listen(self._stream.take)
+        INSTRUMENTOR.listen(self._stream.take, prepare=self._stream.prepare)
         FACTS.at_first_request = self._first_request
         FACTS.at_fork = (*FACTS.at_fork, self._after_fork)
         processes.watch(self)
@@ -137,7 +135,7 @@ class Session:
     def _handle_termination(self) -> None:
         self._termination.start()
         if self._termination.needs_heartbeat:
-            self._heartbeat.interval = WAKE_EVERY
+            self._heartbeat.interval = termination.WAKE_EVERY
             self._heartbeat.start()
 
     def _first_request(self) -> None:
@@ -154,7 +152,7 @@ class Session:
         if self._file is not None:
             self._file.flush()
         if not self.options.quiet:
-            self._tell_of_waits()
+            self._waits.tell()
         if self._outputs is not None:
             self._outputs.tell()
         if self._socket is not None:
@@ -165,16 +163,11 @@ class Session:
             self._next_report = now() + (self.options.every or 0.0)
             self._publish_so_far()
 
-    def _tell_of_waits(self) -> None:
-        with FACTS.settled(1.0) as settled:
-            look = settled and stuck.somebody_waits(now())
-            text = self._waits.look(INSTRUMENTOR.ledger.snapshot()) if look else None
-        if text is not None:
-            print_text(text)
-
     def _publish_so_far(self) -> None:
+        from copy import deepcopy
+
         with FACTS.settled(1.0) as settled:
-            overview = deepcopy(self._stream.overview) if settled and self.first else None
+            overview = deepcopy(self._stream.draw()) if settled and self.first else None
             summary = self._stream.summary(self.exit_code, self._not_followed)
         if overview is None:  # a child has no overview; its spool has all records
             overview = spools.overview_of(self._file)
@@ -207,7 +200,7 @@ class Session:
             if not self._end.begun:
                 self.exit_code = -number
             self.finish()
-            die_of(number)
+            termination.die_of(number)
 
         FACTS.when_idle(die)
 
@@ -240,7 +233,7 @@ class Session:
         self.first = False
         self.exit_code = None
         self._begin()
-        INSTRUMENTOR.listen(self._stream.take)
+        INSTRUMENTOR.listen(self._stream.take, prepare=self._stream.prepare)
         self._heartbeat.reset()
         self._handle_termination()
         if self._collector is not None:
@@ -272,13 +265,13 @@ class Session:
 
     def _at_exit(self) -> None:
         self.finish()
-        catch_up(self._waiting)
+        termination.catch_up(self._waiting)
 
     def finish(self) -> None:
         """Settle, close the file and print the report, once; never raises. Signals wait for it."""
         if self._pid != os.getpid():  # forked just now, and not ready
             return
-        with undisturbed() as self._waiting, self._end.claimed() as claimed:
+        with termination.undisturbed() as self._waiting, self._end.claimed() as claimed:
             if claimed:
                 self._finish()
         if interrupted(self.exit_code):
@@ -286,12 +279,11 @@ class Session:
 
     def _finish(self) -> None:
         try:
-            with nothing_collected():
+            with termination.nothing_collected():
                 self._stream.end()
                 self._heartbeat.stop()
                 if self._socket is not None:
                     self._socket.close()
-                self._deliver()
                 self._settle()
                 if self.first:
                     self._finish_first()
@@ -302,12 +294,10 @@ class Session:
         finally:
             processes.unwatch()  # until here another thread's os._exit() waits
 
-    def _deliver(self) -> None:
+    def _settle(self) -> None:
         lost = None if self._collector is None else self._collector.finish()
         if lost is not None:
             note(lost)
-
-    def _settle(self) -> None:
         FACTS.settle(1.0)
         INSTRUMENTOR.ledger.close()
         INSTRUMENTOR.unlisten(self._stream.take)
@@ -321,6 +311,17 @@ class Session:
                 note(f"the records of process {self._pid} are not complete: {file.error}")
 
     def _finish_first(self) -> None:
+        seen = self._not_followed or self._stream.has_something or not self._spools.is_empty
+        if seen or self._always_reports:
+            self._finish_with_report()
+        else:
+            self._spools.remove()
+            if not self.silent_if_nothing:
+                publish_nothing(self.options, not_observed(we_export=self._stream.we_export))
+        if self.hint is not None:
+            note(self.hint)
+
+    def _finish_with_report(self) -> None:
         overview = self._stream.draw()
         self._stream.head()
         failures = self._spools.merge(overview, self._file)
@@ -343,8 +344,6 @@ class Session:
                 note(line)
         if self._outputs is not None:
             self._outputs.complete(nothing=nothing)
-        if self.hint is not None:
-            note(self.hint)
 
     def _report_file(self) -> OwnFile | None:
         return None if self._outputs is None else self._outputs.report

@@ -9,17 +9,16 @@ from __future__ import annotations
 import errno
 import os
 import stat
-import tempfile
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING, Final
 
-from poolscope import records
 from poolscope.recording.line_file import LineFile
+from poolscope.recording.our_imports import standard_library_first
 from poolscope.recording.own_file import OwnFile, create, is_held
-from poolscope.recording.reader import lines_in, parse
 
 if TYPE_CHECKING:
+    from poolscope import records
     from poolscope.reports.overview import Overview
 
 ENDING: Final = ".spool"
@@ -43,8 +42,29 @@ def place_for(save: str | None) -> str:
             if not _is_ours(os.lstat(home)):
                 home = None
     if home is None:
-        home = os.path.join(tempfile.gettempdir(), f"poolscope-{os.getpid()}-{os.urandom(6).hex()}")
+        home = os.path.join(_temporary(), f"poolscope-{os.getpid()}-{os.urandom(6).hex()}")
     return os.path.join(home, secret)
+
+
+def _temporary() -> str:
+    """The folder for temporary files that `tempfile` would choose; to load that takes longer than the rest of a start."""
+    named = (os.environ.get(name) for name in ("TMPDIR", "TEMP", "TMP"))
+    folder = os.path.abspath(next(filter(None, named), "/tmp"))  # noqa: S108  (tempfile's own first choice)
+    probe = os.path.join(folder, f"poolscope-{os.urandom(16).hex()}")
+    try:
+        descriptor = os.open(
+            probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
+        )
+        try:
+            os.write(descriptor, b"room?")
+        finally:
+            os.close(descriptor)
+            os.unlink(probe)
+    except OSError:
+        import tempfile
+
+        return tempfile.gettempdir()
+    return folder
 
 
 def _is_ours(status: os.stat_result, owner: int | None = None) -> bool:
@@ -113,6 +133,16 @@ class Spools:
             if goes_on:
                 overview.running.add(record.pid)
             yield line
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no child has written anything."""
+        try:
+            return not os.listdir(self.directory)
+        except FileNotFoundError:
+            return True
+        except OSError:
+            return False
 
     def records(self) -> Iterator[records.Record]:
         """The children's records so far, if their spools still exist."""
@@ -228,6 +258,9 @@ def remove(home: str, names: Collection[str] | None = None, *, only: str | None 
 
 
 def _readable(spool: IO[bytes]) -> Iterator[tuple[str, records.Record]]:
+    with standard_library_first():
+        from poolscope.recording.reader import lines_in, parse
+
     try:
         for _, line in lines_in(spool):
             yield line, parse(line)

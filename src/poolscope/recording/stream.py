@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final, Protocol
 
-from poolscope import __version__, records
+from poolscope import __version__
 from poolscope.facts import now
 from poolscope.genuine import wall
 from poolscope.instrumentor import INSTRUMENTOR
 from poolscope.libraries.known import LIBRARIES
 from poolscope.queue import FACTS
-from poolscope.recording.origins import OnlyOrigins
+from poolscope.recording.our_imports import standard_library_first
 from poolscope.recording.unobserved import not_observed
 
 if TYPE_CHECKING:
+    from poolscope import records
     from poolscope.look.capture import Watched
     from poolscope.reports.overview import Overview
 
@@ -52,7 +54,7 @@ class Stream:
         self._started_at = started_at
         self._ended_at: float | None = None
         self._origins = list(origins)
-        self._only = OnlyOrigins(self._origins)
+        self._sift: Callable[[records.Record], list[records.Record]] | None = None
         self._requests = self._connections = self._clients = 0
         self._live: set[tuple[str, int]] = set()
 
@@ -69,25 +71,42 @@ class Stream:
     def draw(self) -> Overview:
         """From now on (at the latest: at the first record) the records also go into an overview."""
         if self.overview is None:
-            from poolscope.reports.overview import Overview
+            with standard_library_first():
+                from poolscope.reports.overview import Overview
 
             self.overview = Overview()
         return self.overview
 
+    def prepare(self) -> None:
+        """Load what takes records. Before the first request: later the program may change where modules are found."""
+        with standard_library_first():
+            importlib.import_module("poolscope.ledger.convert")
+            if self._parent is None:
+                self.draw()
+
+    @property
+    def has_something(self) -> bool:
+        """Whether there were records, or some are missing."""
+        return bool(self.headed or FACTS.dropped or INSTRUMENTOR.ledger.hooks_disabled)
+
     def take(self, record: records.Record) -> None:
         """Take a record of the ledger."""
-        for wanted in self._only.sift(record):
+        if self._origins and self._sift is None:
+            from poolscope.recording.origins import OnlyOrigins
+
+            self._sift = OnlyOrigins(self._origins).sift
+        for wanted in (record,) if self._sift is None else self._sift(record):
             self._count(wanted)
             self.head()
             self.put(wanted)
 
     def _count(self, record: records.Record) -> None:
-        if isinstance(record, records.Exchange):
+        if record.type == "exchange":
             self._requests += self._is_new("exchange", record.id, record.state is None)
-        elif isinstance(record, records.Connection):
+        elif record.type == "connection":
             over = record.closed_at is not None
             self._connections += self._is_new("connection", record.id, over) and record.failed_phase is None
-        elif isinstance(record, records.Client):
+        elif record.type == "client":
             self._clients += self._is_new("client", record.id, record.close_kind is not None)
 
     def _is_new(self, kind: str, number: int, over: bool) -> bool:
@@ -111,6 +130,9 @@ class Stream:
         """Begin with the header, unless that was done."""
         if self.headed:
             return
+        with standard_library_first():
+            from poolscope import records
+
         self.headed = True
         self.put(
             records.Header(
@@ -133,6 +155,9 @@ class Stream:
 
     def summary(self, exit_code: int | None, children_not_followed: int) -> records.Summary:
         """The sums so far."""
+        with standard_library_first():
+            from poolscope import records
+
         ended_at = self._ended_at or now()
         return records.Summary(
             pid=os.getpid(),

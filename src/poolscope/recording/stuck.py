@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from poolscope.facts import now
+from poolscope.instrumentor import INSTRUMENTOR
+from poolscope.queue import FACTS
+from poolscope.recording.stderr import print_text
 from poolscope.reports.printable import page
 from poolscope.story.live import LIVE
 
@@ -28,6 +32,14 @@ class Watch:
 
     def __init__(self) -> None:
         self._reported: set[int | None] = set()
+
+    def tell(self) -> None:
+        """Print that text, if there is one."""
+        with FACTS.settled(1.0) as settled:
+            look = settled and somebody_waits(now())
+            text = self.look(INSTRUMENTOR.ledger.snapshot()) if look else None
+        if text is not None:
+            print_text(text)
 
     def look(self, snapshot: Snapshot) -> str | None:
         """The text about a long wait that has not been reported yet."""

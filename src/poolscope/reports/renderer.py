@@ -6,13 +6,11 @@ To add a format: a file of its name with a function ``renderer(write, look)``, a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias, get_args
-
-from poolscope.records import Finding, Record
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol, TypeAlias, get_args
 
 if TYPE_CHECKING:
+    from poolscope.records import Finding, Record
     from poolscope.reports.overview import Overview
 
 Format: TypeAlias = Literal[
@@ -27,8 +25,7 @@ FORMAT_HELP: Final = (
 Write: TypeAlias = Callable[[str], object]
 
 
-@dataclass(slots=True, frozen=True)
-class Look:
+class Look(NamedTuple):
     """Settings of a rendering."""
 
     columns: int = 100

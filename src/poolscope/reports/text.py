@@ -8,6 +8,7 @@ from typing import Final
 from poolscope.records import Finding, State
 from poolscope.reports.legend import legend
 from poolscope.reports.merge import merged
+from poolscope.reports.nothing import only_nothing
 from poolscope.reports.overview import Overview
 from poolscope.reports.page import Page
 from poolscope.reports.renderer import Look, Renderer, SummaryRenderer, Write
@@ -15,7 +16,7 @@ from poolscope.reports.rows import WORTH, Columns, Rows
 from poolscope.reports.sites import Sites
 from poolscope.reports.tally import Row
 from poolscope.reports.verdict import Run, verdict
-from poolscope.reports.whole_run import Process, notes, nothing_seen, only_nothing, process
+from poolscope.reports.whole_run import Process, notes, nothing_seen, process
 from poolscope.reports.words import count, seconds, share, spent
 
 NARROWEST: Final = 72
@@ -45,7 +46,7 @@ def renderer(write: Write, look: Look) -> Renderer:
 
     def whole(overview: Overview) -> str:
         if overview.is_empty and not look.color:
-            return only_nothing(overview)
+            return only_nothing(nothing_seen(overview))
         return render(overview, look.columns, look.color)
 
     return SummaryRenderer(write, look, whole)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import signal
 from typing import NamedTuple
 
+from poolscope.reports.nothing import nothing
 from poolscope.reports.overview import Overview
-from poolscope.reports.printable import page
 from poolscope.reports.words import count, seconds
 
 
@@ -62,21 +62,12 @@ def _ending(exit_code: int) -> str:
 
 def nothing_seen(overview: Overview) -> str:
     """The message if there was no connection and no request."""
-    others = _not_observed(overview)
-    if others:
-        return f"no request through httpx, requests, urllib3 or aiohttp was seen; not observed: {', '.join(others)}"
     patterns = next((header.origins for header in overview.headers.values()), [])
-    where = f" to an origin that matches {' or '.join(patterns)}" if patterns else ""
-    return f"no HTTP connection was opened and no request was sent through httpx, requests, urllib3 or aiohttp{where}"
+    return nothing(_not_observed(overview), patterns)
 
 
 def _not_observed(overview: Overview) -> list[str]:
     return sorted({name for summary in overview.summaries.values() for name in summary.not_observed})
-
-
-def only_nothing(overview: Overview) -> str:
-    """The whole report of an empty overview, without colour."""
-    return page([f"poolscope  {nothing_seen(overview)}"])
 
 
 def notes(overview: Overview) -> list[str]:
