@@ -29,6 +29,12 @@ WORTH: Final = 0.001
 SHOWN: Final = 0.000001
 """Less is no number to show per request."""
 OTHER: Final = "other"
+WAYS: Final = {
+    "forward": "through a proxy",
+    "tunnel": "through a proxy's tunnel",
+    "socks": "through a SOCKS proxy",
+    "uds": "over a unix socket",
+}
 SURPLUS: Final[frozenset[CloseReason]] = frozenset({"max_keepalive_surplus", "pool_full"})
 """Close reasons that the pool's limit of idle connections explains."""
 Line = list[Segment]
@@ -79,6 +85,7 @@ class Sums(NamedTuple):
     cancelled: int
     unconnected: int
     slowest_wait: float
+    waited_for_stream: int
 
     @classmethod
     def over(cls, rows: Iterable[Row], of: Mapping[Row, Tally]) -> Sums:
@@ -103,6 +110,7 @@ class Sums(NamedTuple):
             cancelled=sum(row.cancelled for row in rows),
             unconnected=sum(row.unconnected for row in rows),
             slowest_wait=max((row.slowest_wait for row in rows), default=0.0),
+            waited_for_stream=sum(row.waited_for_stream for row in rows),
         )
 
     @property
@@ -187,7 +195,8 @@ class Rows:
         for origin in origins:
             table.add_row(named(origin.name), *origin.sums.cells())
         if rest:
-            sums = self.sums(row for origin in rest for row in origin.rows)
+            # The same clients may be behind all of them.
+            sums = self.sums(row for origin in rest for row in origin.rows)._replace(clients=0)
             table.add_row(named(f"… {len(rest):,} more origins", "label"), *sums.cells())
         return table
 
@@ -213,6 +222,7 @@ class Rows:
             (title, words)
             for title, words in (
                 ("clients", [("", row.credentials.words())] if row.credentials.words() else []),
+                ("way", _way(tally)),
                 ("cost", self._cost(row, tally)),
                 ("busy", busy(tally)),
                 ("waiting", waiting(row, tally)),
@@ -313,6 +323,11 @@ class Rows:
             return f"#{lane.connection.id}"
         self.named = self.named or lane
         return f"{lane.connection.pid}#{lane.connection.id}"
+
+
+def _way(tally: Tally) -> Line:
+    parts = [f"{number:,} × {WAYS.get(way, way)}" for way, number in most(tally.ways)]
+    return [("", " · ".join(parts))] if parts else []
 
 
 def _names(errors: Mapping[str, int]) -> list[str]:

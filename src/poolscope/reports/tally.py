@@ -25,7 +25,7 @@ BUSY: Final = 0.01
 BUSY_SHARE: Final = 0.1
 """The program itself counts as busy from so many seconds of a phase on, and from this share of it."""
 UNREAD: Final = "response not read"
-LONG_WAITED: Final = "waited long for a connection"
+LONG_WAITED: Final = "waited long"
 LONG_WAIT: Final = 0.05
 """The line that sent a request is named if the request waited for at least this many seconds."""
 
@@ -106,6 +106,8 @@ class Tally:
         """Seconds that closing took."""
         self.closes: Counter[str] = Counter()
         self.closed_by: Counter[str] = Counter()
+        self.ways: Counter[str] = Counter()
+        """How many did not go straight to their server, by the way they went."""
 
     def __repr__(self) -> str:
         return f"<Tally {self.opened} opened, {self.failed} failed, setup={self.setup_total:.6f}>"
@@ -126,6 +128,8 @@ class Tally:
             self.unseen += 1
         else:
             self.opened += 1
+        if connection.via is not None and connection.via != "direct":
+            bump(self.ways, connection.via)
         if not connection.inherited:
             self._add_setup(connection)
             self.closing += connection.close_time or 0.0
@@ -165,6 +169,7 @@ class Tally:
             (self.failed_phases, other.failed_phases),
             (self.closes, other.closes),
             (self.closed_by, other.closed_by),
+            (self.ways, other.ways),
         ):
             for name, number in theirs.items():
                 bump(mine, name, number)
