@@ -68,8 +68,10 @@ def failing(hook: BodyHook, error: type[BaseException] = Injected) -> Iterator[l
 class Places:
     """The addresses that the programs use: the same servers for the bare run and all watched ones."""
 
-    def __init__(self, plain: Running, tls: Running, proxy: Running, certificates: Certificates) -> None:
-        self.plain, self.tls, self.proxy = plain, tls, proxy
+    def __init__(
+        self, plain: Running, tls: Running, http2: Running, proxy: Running, certificates: Certificates
+    ) -> None:
+        self.plain, self.tls, self.http2, self.proxy = plain, tls, http2, proxy
         self.authority = certificates.authority
         self.context = certificates.trusting()
 
@@ -114,8 +116,14 @@ def what_a_failing_hook_left() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def places(certificates: Certificates) -> Iterator[Places]:
     tls = ServerConfig(certificate=certificates.server)
-    with in_thread() as plain, in_thread(tls) as secure, in_thread(ServerConfig(kind="proxy")) as proxy:
-        yield Places(plain, secure, proxy, certificates)
+    multiplexed, forwarding = ServerConfig("http2", certificate=certificates.server), ServerConfig("proxy")
+    with (
+        in_thread() as plain,
+        in_thread(tls) as secure,
+        in_thread(multiplexed) as http2,
+        in_thread(forwarding) as proxy,
+    ):
+        yield Places(plain, secure, http2, proxy, certificates)
 
 
 def with_requests(places: Places) -> list[Any]:
@@ -257,6 +265,12 @@ def with_aiohttp(places: Places) -> list[Any]:
     return asyncio.run(fetch())
 
 
+def with_http2(places: Places) -> list[Any]:
+    with httpx.Client(http2=True, verify=places.context) as client:
+        url = places.http2.url("/fixed")
+        return [outcome_of(lambda: client.get(url).http_version) for _ in range(4)]
+
+
 PROGRAMS: dict[str, Callable[[Places], list[Any]]] = {
     "aiohttp": with_aiohttp,
     "requests": with_requests,
@@ -264,6 +278,7 @@ PROGRAMS: dict[str, Callable[[Places], list[Any]]] = {
     "httpx": with_httpx,
     "httpx async": with_httpx_async,
     "httpcore": with_httpcore,
+    "HTTP/2": with_http2,
 }
 
 
