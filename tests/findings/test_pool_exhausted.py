@@ -84,8 +84,8 @@ def test_the_route_that_holds_most_slots_is_named() -> None:
     assert "7 of them by GET http://api.test/poll, waiting for the answer" in finding.sentence
     assert "separate client" in finding.fix
     assert finding.notes == [
-        "7 held by GET http://api.test/poll, waiting for the answer, the oldest for 2.0 s, sent at poll.py:3 poll.",
-        "3 held by GET http://api.test/poll, being sent, the oldest for 2.0 s, sent at job.py:7 ask.",
+        "7 held by GET http://api.test/poll, waiting for the answer, the oldest for 2.0 s, sent at poll.py:3 in poll.",
+        "3 held by GET http://api.test/poll, being sent, the oldest for 2.0 s, sent at job.py:7 in ask.",
     ]
 
 

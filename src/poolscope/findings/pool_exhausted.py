@@ -219,7 +219,11 @@ def _main(holders: list[Holder]) -> Holder | None:
 
 def _what_happened(starved: _Starved) -> str:
     origin = starved.place.origin
-    waited = f"{starved.longest:.1f} s" if starved.longest >= LONG else f"{starved.longest * 1000:.0f} ms"
+    waited = (
+        f"{starved.longest:.{2 if starved.longest < 9.995 else 1}f} s"
+        if starved.longest >= LONG
+        else f"{starved.longest * 1000:.0f} ms"
+    )
     if starved.failed:
         number, got = starved.failed, "got no connection"
     elif starved.waited:
@@ -259,7 +263,11 @@ def _slots(holder: Holder, at: float | None) -> str:
     age = (
         "" if at is None or holder.since is None else f", the oldest for {max(at - holder.since, 0.0):.1f} s"
     )
-    where = "" if holder.call_site is None else f", sent at {holder.call_site}"
+    where = (
+        ""
+        if holder.call_site is None
+        else f", sent at {holder.call_site.at()} in {holder.call_site.function}"
+    )
     return (
         f"{holder.slots:,} held by {_request(holder)}, {_STATES.get(holder.state, holder.state)}{age}{where}."
     )

@@ -1,6 +1,6 @@
 """Lanes drawn to scale below each other, on one axis of time.
 
-``━━━━████··········████`` is a setup, a request, an idle time, a request; ``!`` a request that failed, ``▒`` a
+``━━━━████··········████`` is a setup, a request, an idle time, a request; ``!`` a request without a good answer, ``▒`` a
 stretch of requests that were not kept one by one.
 """
 
@@ -23,7 +23,7 @@ MEANING: Final = {
     "━": "setup",
     "█": "a request",
     "▒": "many requests",
-    "!": "a request that failed",
+    "!": "a request without a good answer",
     "·": "idle",
 }
 """The meaning of the signs, in the order of the legend."""

@@ -187,7 +187,8 @@ class Rows:
         for origin in origins:
             table.add_row(named(origin.name), *origin.sums.cells())
         if rest:
-            sums = self.sums(row for origin in rest for row in origin.rows)
+            # The same clients may be behind all of them.
+            sums = self.sums(row for origin in rest for row in origin.rows)._replace(clients=0)
             table.add_row(named(f"… {len(rest):,} more origins", "label"), *sums.cells())
         return table
 

@@ -147,8 +147,8 @@ class _Report:
         sentence = nothing_seen(self.overview)
         self.page.folded(("", ""), ("", f"{sentence[0].upper()}{sentence[1:]}."))
         if self.overview.clients:
-            built = f"{count(self.overview.clients, 'client')} built in {seconds(self.overview.construction)}"
-            self.page.line(("", f"{built}; none of them opened a connection."))
+            were = count(self.overview.clients, "client was", "clients were")
+            self.page.line(("", f"{were} built in {seconds(self.overview.construction)}, and never used."))
 
     def write_origins(self) -> None:
         """Every origin: its numbers, and the lanes of the first few."""
@@ -198,7 +198,8 @@ class _Report:
             return
         oldest = seconds(self.overview.age(waiting[0]))
         self.page.line(
-            ("bad", f"{count(len(waiting), 'request')} in progress"), ("", f", the oldest for {oldest}")
+            ("bad", f"{count(len(waiting), 'request')} in progress"),
+            ("", f", {'the oldest ' if len(waiting) > 1 else ''}for {oldest}"),
         )
         for record in waiting[:LISTED_IN_PROGRESS]:
             site = "" if record.call_site is None else f"  {self.sites.named(record.call_site, 14)}"
