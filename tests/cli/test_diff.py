@@ -93,6 +93,14 @@ def test_by_line_even_if_the_fix_moved_it() -> None:
     assert [line.split()[0] for line in block[1:]] == ["requests", "connections", "clients", "cost"]
 
 
+def test_a_line_that_is_in_no_file() -> None:
+    before = Story()
+    for line in (2, 3):
+        client = before.client(call_site=CallSite("<python -c>", line, "<module>"))
+        before.exchange(client, before.connect(client))
+    assert "\npython -c, line 2 in <module>\n" in compared(before, before)
+
+
 def test_the_costliest_line_comes_first() -> None:
     before = per_call()
     client = before.client(built_in=5.0, call_site=CallSite("/srv/.../app/other.py", 3, "main"))

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
-from poolscope.findings.blocking_construction import MIN_BLOCKED, MIN_LOOPS, PATIENCE
+from poolscope.findings.blocking_construction import MIN_BLOCKED, MIN_LOOPS, PATIENCE, BlockingConstruction
+from poolscope.findings.known import Known
 from poolscope.findings.lives import MOST_CALLS
+from poolscope.records import Client, Connection, Exchange
 from tests.findings.rule import count, found
 from tests.reports.stories import LINE, Story
 
@@ -152,3 +154,19 @@ def test_it_advises_a_shared_context_only_where_the_certificates_took_the_time()
     (something_else,) = found("PS126", built(0.1, times=2, ca_time=0.04))
     assert "verify=" not in something_else.fix
     assert "80 ms" in something_else.fix
+
+
+def test_ordinary_requests_are_needed_while_it_is_open_whether_one_was_held_up() -> None:
+    rule = BlockingConstruction()
+    story = built(MIN_BLOCKED)
+    *before, waited, _ = story.records
+    rule.known = Known()
+    for record in before:
+        read = {Client: rule.client, Connection: rule.connection, Exchange: rule.exchange}[type(record)]
+        read(record)
+    assert rule.needs(story.pid, 1, "http://api.test")
+    assert not rule.needs(story.pid + 1, 1, "http://api.test")
+    rule.exchange(waited)
+    assert not rule.needs(story.pid, 1, "http://api.test")
+    (finding,) = rule.findings()
+    assert finding.count == 1

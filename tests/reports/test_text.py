@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from poolscope.facts import WaitKind
-from poolscope.records import CallSite, Phase, Record, Summary
+from poolscope.records import CallSite, Finding, Phase, Record, Summary
 from poolscope.reports import overview, text
 from tests.reports.stories import LINE, Story
 
@@ -456,3 +456,60 @@ def test_lines_of_findings_and_of_requests_in_progress_are_never_cut(width: int)
     assert "PS101 client per request a_module_of_a_long_name.py:12 in Service.method_of_a_long_name" in words
     assert re.search(r"many/parts \S+_name\.py:12 in Service\.method_of_a_long_name", words)
     assert "1 in progress → still open" in words
+
+
+def test_the_line_of_a_finding_is_on_a_line_of_its_own_where_there_is_no_room() -> None:
+    story = Story()
+    for _ in range(5):
+        story.throwaway(
+            call_site=CallSite("/srv/app/prices_of_partners.py", 12, "Partners.fetch_all_of_them")
+        )
+    narrow = report(story.records, 72)
+    assert "PS101 client per request\n  prices_of_partners.py:12 in Partners.fetch_all_of_them\n" in narrow
+    wide = report(story.records, 120)
+    assert "PS101 client per request  prices_of_partners.py:12 in Partners.fetch_all_of_them\n" in wide
+
+
+def test_files_are_as_short_in_notes_as_everywhere() -> None:
+    story = Story()
+    story.throwaway()
+    finding = Finding(
+        1,
+        "PS105",
+        "pool exhausted",
+        None,
+        LINE,
+        None,
+        1,
+        None,
+        None,
+        "Read it.",
+        notes=[f"Held at {LINE.at()}."],
+    )
+    assert "  note    Held at load.py:12.\n" in text.words(overview.of(story.records), finding, 100)
+
+
+def test_a_cost_of_almost_nothing_has_no_share() -> None:
+    story = Story()
+    client = story.client(built_in=0.0)
+    connection = story.connect(client, connect=0.00007)
+    for _ in range(1_000):
+        story.exchange(client, connection)
+    assert "    cost     connect 70 µs\n" in report(story.records)
+
+
+def test_warnings_come_before_information() -> None:
+    story = Story()
+    for loop in range(1, 6):
+        batch = story.client(
+            "httpx.AsyncClient",
+            built_in=9.0,
+            loop=loop,
+            call_site=CallSite("/srv/.../app/batch.py", 3, "main"),
+        )
+        story.exchange(batch, story.connect(batch, loop=loop), loop=loop)
+        story.close(batch)
+    for _ in range(40):
+        story.throwaway()
+    shown = report(story.records)
+    assert -1 < shown.index("\nPS101 ") < shown.index("\nPS126 ")

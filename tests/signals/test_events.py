@@ -174,3 +174,16 @@ def test_a_finding_is_in_a_trace_that_shows_it(telemetry, server) -> None:
     assert [span.context.trace_id for span in shown] == [event.trace_id]
     assert event.attributes["code.line.number"] == shown[0].attributes["code.line.number"]
     assert event.attributes["code.file.path"] == shown[0].attributes["code.file.path"] == __file__
+
+
+def test_code_in_no_file_has_no_path(telemetry, server) -> None:
+    code = "for _ in range(20): requests.get(url, timeout=5)"
+    import requests
+
+    with telemetry.instrumented():
+        exec(code, {"requests": requests, "url": server.url("/a")})
+    (event, *_) = telemetry.events("poolscope.finding")
+    assert event.attributes["code.line.number"] == 1
+    assert "code.file.path" not in event.attributes
+    for span in telemetry.named("HTTP connection_setup"):
+        assert "code.file.path" not in span.attributes

@@ -225,9 +225,9 @@ def _lines(before: Recording, after: Recording) -> list[tuple[str, Figures | Non
 
 
 def _named(place: Place, before: Recording, after: Recording) -> str:
-    was, now = before.sites.get(place), after.sites.get(place)
-    lines = " → ".join(dict.fromkeys(str(site.line) for site in (was, now) if site is not None))
-    return f"{_short(place.file)}:{lines} in {place.function}"
+    sites = [recording.sites[place] for recording in (before, after) if place in recording.sites]
+    moved = [f" → {line}" for line in dict.fromkeys(site.line for site in sites) if line != sites[0].line]
+    return f"{sites[0].at(_short(place.file))}{''.join(moved)} in {place.function}"
 
 
 def _short(file: str) -> str:

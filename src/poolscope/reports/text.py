@@ -231,7 +231,7 @@ class _Report:
         title = f"{finding.code} {finding.title}"
         if len(title + level + at) > self.page.width:
             self.page.line(("finding", title), ("label", level))
-            self.page.line(("site", at))
+            self.page.folded(("", "  "), ("site", at.lstrip()))
         else:
             self.page.line(("finding", title), ("label", level), ("site", at))
         if finding.call_site is not None and finding.sdk_call_site is not None:

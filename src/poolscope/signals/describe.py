@@ -92,7 +92,10 @@ def call_site(connection: Connection) -> Attributes:
     if site is None:
         return {}
     code, line = site
-    return {names.CODE_FUNCTION: code.co_qualname, names.CODE_FILE: code.co_filename, names.CODE_LINE: line}
+    about: dict[str, str | int] = {names.CODE_FUNCTION: code.co_qualname, names.CODE_LINE: line}
+    if not code.co_filename.startswith("<"):  # exec() and `python -c`: in no file
+        about[names.CODE_FILE] = code.co_filename
+    return about
 
 
 def exchange_facts(exchange: Exchange, connection: Connection, *, lean: bool) -> Attributes:
