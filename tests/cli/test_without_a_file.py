@@ -48,6 +48,7 @@ def test_the_report_names_it(of_a_command: Program) -> None:
     assert "    python -c, line 2 in <module>\n" in shown
     assert "PS101 client per request  python -c, line 2 in <module>\n" in shown
     assert "<string>" not in shown
+    assert " python -c · Python 3" in shown
 
 
 def test_code_of_exec_is_not_the_command(of_exec: Program) -> None:

@@ -146,7 +146,7 @@ class BlockingConstruction(Rule):
 
     def needs(self, pid: int, client: int | None, origin: str) -> bool:  # noqa: ARG002  (of the loop it knows nothing)
         """True while it is open whether a slow build held a request up."""
-        return any(built.place.pid == pid for built in self._undecided)
+        return bool(self._undecided) and any(built.place.pid == pid for built in self._undecided)
 
     def findings(self) -> list[Finding]:
         """One per process and line."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from typing import NamedTuple
 
+from poolscope.records import Header
 from poolscope.reports.nothing import nothing
 from poolscope.reports.overview import Overview
 from poolscope.reports.words import count, seconds
@@ -17,12 +18,18 @@ class Process(NamedTuple):
     wall_time: float | None
 
 
+def name(header: Header | None) -> str:
+    """What ran."""
+    program = header.program if header is not None else None
+    return "python -c" if program == "-c" else program or "a program without a name"
+
+
 def process(overview: Overview) -> Process:
     """The run according to its first process."""
     words: list[str] = []
     first = next(iter(overview.headers.values()), None)
     if first is not None:
-        words.append(first.program or "a program without a name")
+        words.append(name(first))
         if first.origins:
             words.append(f"only {', '.join(first.origins)}")
         words.append(f"Python {first.python}")

@@ -15,7 +15,7 @@ from poolscope.reports.rows import Sums
 from poolscope.reports.tally import Row, Site, Tally
 from poolscope.reports.verdict import Run
 from poolscope.reports.verdict import verdict as sentence
-from poolscope.reports.whole_run import notes, process
+from poolscope.reports.whole_run import name, notes, process
 from poolscope.reports.words import Paths
 
 AROUND: Final = 3
@@ -30,8 +30,7 @@ def _findings(overview: Overview) -> list[Finding]:
 
 def title(overview: Overview) -> str:
     """The program's name."""
-    first = next(iter(overview.headers.values()), None)
-    return (first.program if first else None) or "a program without a name"
+    return name(next(iter(overview.headers.values()), None))
 
 
 def verdict(overview: Overview) -> str:
