@@ -307,6 +307,7 @@ def test_a_proxy(say: Run) -> None:
     )
     agrees(seen)
     assert seen.verdict.startswith("83 % of 6 requests reused a connection; ")
+    assert "    way      1 × through a proxy\n" in seen.texts[80]
 
 
 def test_a_crash(say: Run) -> None:

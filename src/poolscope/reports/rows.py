@@ -29,6 +29,12 @@ WORTH: Final = 0.001
 SHOWN: Final = 0.000001
 """Less is no number to show per request."""
 OTHER: Final = "other"
+WAYS: Final = {
+    "forward": "through a proxy",
+    "tunnel": "through a proxy's tunnel",
+    "socks": "through a SOCKS proxy",
+    "uds": "over a unix socket",
+}
 SURPLUS: Final[frozenset[CloseReason]] = frozenset({"max_keepalive_surplus", "pool_full"})
 """Close reasons that the pool's limit of idle connections explains."""
 Line = list[Segment]
@@ -214,6 +220,7 @@ class Rows:
             (title, words)
             for title, words in (
                 ("clients", [("", row.credentials.words())] if row.credentials.words() else []),
+                ("way", _way(tally)),
                 ("cost", self._cost(row, tally)),
                 ("busy", busy(tally)),
                 ("waiting", waiting(row, tally)),
@@ -314,6 +321,11 @@ class Rows:
             return f"#{lane.connection.id}"
         self.named = self.named or lane
         return f"{lane.connection.pid}#{lane.connection.id}"
+
+
+def _way(tally: Tally) -> Line:
+    parts = [f"{number:,} × {WAYS.get(way, way)}" for way, number in most(tally.ways)]
+    return [("", " · ".join(parts))] if parts else []
 
 
 def _names(errors: Mapping[str, int]) -> list[str]:

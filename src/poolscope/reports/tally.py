@@ -106,6 +106,8 @@ class Tally:
         """Seconds that closing took."""
         self.closes: Counter[str] = Counter()
         self.closed_by: Counter[str] = Counter()
+        self.ways: Counter[str] = Counter()
+        """How many did not go straight to their server, by the way they went."""
 
     def __repr__(self) -> str:
         return f"<Tally {self.opened} opened, {self.failed} failed, setup={self.setup_total:.6f}>"
@@ -126,6 +128,8 @@ class Tally:
             self.unseen += 1
         else:
             self.opened += 1
+        if connection.via is not None and connection.via != "direct":
+            bump(self.ways, connection.via)
         if not connection.inherited:
             self._add_setup(connection)
             self.closing += connection.close_time or 0.0
@@ -165,6 +169,7 @@ class Tally:
             (self.failed_phases, other.failed_phases),
             (self.closes, other.closes),
             (self.closed_by, other.closed_by),
+            (self.ways, other.ways),
         ):
             for name, number in theirs.items():
                 bump(mine, name, number)
