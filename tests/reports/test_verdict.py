@@ -112,7 +112,7 @@ def test_the_line_that_waited_long_is_named() -> None:
     connection = story.connect(client)
     story.exchange(client, connection, pool_wait=0.3, call_site=CallSite("/srv/app/load.py", 31, "fetch"))
     shown = text.render(overview.of(story.records))
-    assert "load.py:31 in fetch  1 × waited long for a connection" in shown
+    assert "load.py:31 in fetch  1 × waited long" in shown
 
 
 def test_streams_that_joined_do_not_lower_the_reuse() -> None:
@@ -255,3 +255,12 @@ def test_a_request_that_waited_alone_is_one_number() -> None:
     client = story.client()
     story.exchange(client, story.connect(client), pool_wait=0.06)
     assert "; 1 request waited 60 ms for a connection; no finding." in verdict(story.records)
+
+
+def test_a_wait_for_a_stream_is_called_so() -> None:
+    story = Story()
+    client = story.client()
+    connection = story.connect(client)
+    for _ in range(2):
+        story.exchange(client, connection, pool_wait=0.06, waited_for="stream")
+    assert "; 2 requests waited for a stream of an HTTP/2 connection, 120 ms in all" in verdict(story.records)

@@ -85,6 +85,7 @@ class Sums(NamedTuple):
     cancelled: int
     unconnected: int
     slowest_wait: float
+    waited_for_stream: int
 
     @classmethod
     def over(cls, rows: Iterable[Row], of: Mapping[Row, Tally]) -> Sums:
@@ -109,6 +110,7 @@ class Sums(NamedTuple):
             cancelled=sum(row.cancelled for row in rows),
             unconnected=sum(row.unconnected for row in rows),
             slowest_wait=max((row.slowest_wait for row in rows), default=0.0),
+            waited_for_stream=sum(row.waited_for_stream for row in rows),
         )
 
     @property

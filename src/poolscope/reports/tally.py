@@ -25,7 +25,7 @@ BUSY: Final = 0.01
 BUSY_SHARE: Final = 0.1
 """The program itself counts as busy from so many seconds of a phase on, and from this share of it."""
 UNREAD: Final = "response not read"
-LONG_WAITED: Final = "waited long for a connection"
+LONG_WAITED: Final = "waited long"
 LONG_WAIT: Final = 0.05
 """The line that sent a request is named if the request waited for at least this many seconds."""
 

@@ -12,6 +12,7 @@ from poolscope.reports.lanes import Segment
 from poolscope.reports.merge import merged
 from poolscope.reports.overview import Overview
 from poolscope.reports.rows import Sums
+from poolscope.reports.waiting import what
 from poolscope.reports.words import count, seconds, share
 
 ELSEWHERE: Final = frozenset({"PS106", "PS112", "PS123"})
@@ -159,10 +160,11 @@ def _all_failed(sums: Sums) -> bool:
 
 
 def _waited(sums: Sums) -> str:
+    for_what = what(sums.waited, sums.waited_for_stream)
     if sums.waited == 1:
-        return f"1 request waited {seconds(sums.wait_time)} for a connection"
+        return f"1 request waited {seconds(sums.wait_time)} for {for_what}"
     return (
-        f"{count(sums.waited, 'request')} waited for a connection, {seconds(sums.wait_time)} in all"
+        f"{count(sums.waited, 'request')} waited for {for_what}, {seconds(sums.wait_time)} in all"
         f" and at most {seconds(sums.slowest_wait)} each"
     )
 

@@ -27,14 +27,15 @@ def waiting(row: Row, tally: Tally) -> list[Segment]:
     longest = f", at most {seconds(row.slowest_wait)} each" if row.waited > 1 else ""
     lost = f"; {row.lost:,} × the assigned one was taken already" if row.lost else ""
     return [
-        ("failed", f"{count(row.waited, 'request')} for {_for(row)}{longest}"),
+        ("failed", f"{count(row.waited, 'request')} for {what(row.waited, row.waited_for_stream)}{longest}"),
         ("", allowed + lost),
     ]
 
 
-def _for(row: Row) -> str:
-    if not row.waited_for_stream:
+def what(waited: int, for_stream: int) -> str:
+    """What so many requests waited for."""
+    if not for_stream:
         return "a connection"
-    if row.waited_for_stream == row.waited:
+    if for_stream == waited:
         return "a stream of an HTTP/2 connection"
-    return f"a connection or, {row.waited_for_stream:,} of them, for a stream on it"
+    return f"a connection or, {for_stream:,} of them, for a stream on it"
