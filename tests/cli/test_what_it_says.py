@@ -1,4 +1,4 @@
-"""Twelve programs, and what the report says of each: it is true, is said once, and is the same in every format."""
+"""Twelve programs: the report is true, tells each thing once, and shows the same sums in every format."""
 
 from __future__ import annotations
 
