@@ -1,4 +1,4 @@
-"""Twelve programs and their reports: each sentence is true, comes once, and agrees with every other format."""
+"""Twelve programs: the report is true, tells each thing once, and shows the same sums in every format."""
 
 from __future__ import annotations
 
