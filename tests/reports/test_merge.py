@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from poolscope import findings
 from poolscope.records import Record
 from poolscope.reports.merge import merged
+from tests.findings.rule import found
+from tests.findings.test_retries_sleep import retried
 from tests.reports.stories import Story
 
 
@@ -29,3 +33,12 @@ def test_the_sum_has_the_noun_that_fits(times: list[int], said: str) -> None:
     (one,) = [one.finding for one in merged(findings.find(children)) if one.finding.code == "PS110"]
     assert one.count == sum(times)
     assert one.sentence.startswith(said)
+
+
+def test_no_sentence_states_the_sleep_of_one_process_as_that_of_all() -> None:
+    (finding,) = found("PS120", retried([3.0, 4.0]))
+    (one,) = (one.finding for one in merged([replace(finding, pid=pid) for pid in (1, 2, 3)]))
+    assert one.cost == pytest.approx(21.0)
+    assert one.sentence.startswith("6 retries of requests to ")
+    assert "7.0 s" not in one.sentence
+    assert "up to 4.0 s at once" in one.sentence
