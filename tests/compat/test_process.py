@@ -155,3 +155,25 @@ def test_gevent(server: Server) -> None:
     assert numbered
     assert exchanges == 50
     assert reasons == ["client_close"]
+
+
+LATE_GEVENT = """
+import json, ssl, sys, warnings
+if sys.argv[2] == "watched":
+    import poolscope
+    poolscope.instrument()
+with warnings.catch_warnings(record=True) as warned:
+    warnings.simplefilter("always")
+    from gevent import monkey
+    monkey.patch_all()
+print(json.dumps([[str(one.message) for one in warned], None]))
+"""
+
+
+@pytest.mark.processes
+def test_gevent_that_patches_late_warns_of_none_of_our_modules(server: Server) -> None:
+    """gunicorn's gevent workers do so: gunicorn itself has imported ssl by then."""
+    bare, _ = run(LATE_GEVENT, server.url("/plain"), "bare")
+    watched, _ = run(LATE_GEVENT, server.url("/plain"), "watched")
+    assert bare == []
+    assert watched == []

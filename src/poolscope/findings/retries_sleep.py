@@ -72,7 +72,7 @@ class RetriesSleep(Rule):
         return self.finding(
             slept.place,
             slept.retries,
-            f"{slept.retries:,} {many} of requests to {slept.place.origin} (after {after}) slept {slept.seconds:.1f} s "
+            f"{slept.retries:,} {many} of requests to {slept.place.origin} (after {after}) slept "
             f"between attempts, up to {slept.longest:.1f} s at once.",
             "Retry less often or with a shorter backoff, or ignore Retry-After "
             "(urllib3: Retry(total=…, backoff_factor=…, respect_retry_after_header=False)).",

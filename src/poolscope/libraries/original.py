@@ -76,7 +76,7 @@ def _super_call(point: Point, call: str) -> str:
     """The same call of whatever comes next in the order of the object's class."""
     itself, _, rest = call.removeprefix("_ps_original(").removesuffix(")").partition(", ")
     given = f"{itself}, {rest}" if point.method == "__new__" else rest
-    return f"getattr(_ps_super(_ps_class, {itself}), _ps_name)({given})"
+    return f"getattr(_ps_super(_ps_classes[0], {itself}), _ps_name)({given})"
 
 
 def _is_own_function(owner: Any, name: str, there: Any) -> bool:

@@ -91,7 +91,7 @@ def _around(call: str, target: str, point: Point, at: Original, once: bool) -> I
     resets = []
     if once:
         yield "_ps_around = _ps_inside.get(None)"
-        yield f"_ps_inside.set((id({at.itself}), _ps_class))"
+        yield f"_ps_inside.set((id({at.itself}), _ps_classes[0]))"
         resets.append("_ps_inside.set(_ps_around)")
     if point.var is not None:
         yield "if _ps_token is not None:"
@@ -142,7 +142,7 @@ def _lines(point: Point, at: Original, once: bool) -> Iterator[str]:
     if once:
         body += [
             "_ps_caller = _ps_inside.get(None)",
-            f"if _ps_caller is not None and _ps_calls_base(_ps_caller, {at.itself}, _ps_class):",
+            f"if _ps_caller is not None and _ps_calls_base(_ps_caller, {at.itself}, _ps_classes[0]):",
             *_indented(_called(at)),
         ]
     if at.varkeywords == FEW:
@@ -225,7 +225,8 @@ def wrapper_of(point: Point, owner: Any, there: Any, inherited: bool) -> Functio
         "_ps_original": there,
         "_ps_hide": hide_frame,
         "_ps_getframe": sys._getframe,
-        "_ps_class": owner,
+        # Not the class itself: gevent would take that for `from ssl import SSLContext`, and warn.
+        "_ps_classes": (owner,),
         "_ps_super": super,
         "_ps_name": name,
         "_ps_coroutine": CoroutineType,

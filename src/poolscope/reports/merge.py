@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from poolscope.findings.churn import added
 from poolscope.records import CallSite, Finding
+
+PLURALS: Final = {" request": " requests", " retry": " retries"}
+"""The nouns that a finding counts one of; added up, there are several."""
 
 
 class Merged(NamedTuple):
@@ -37,7 +40,12 @@ def _together(findings: list[Finding]) -> Merged:
     # The longest sentence and fix say the most ("1 or 2 requests", and how large a pool).
     worded = max(findings, key=lambda finding: len(finding.sentence))
     times = sum(finding.count for finding in findings)
-    sentence = re.sub(rf"(?<![\w.]){worded.count:,}(?![\w.])", f"{times:,}", worded.sentence, count=1)
+    sentence = re.sub(
+        rf"(?<![\w.]){worded.count:,}(?:(?P<noun> request| retry)\b|(?![\w.]))",
+        lambda counted: f"{times:,}{PLURALS.get(counted['noun'], '')}",
+        worded.sentence,
+        count=1,
+    )
     finding = replace(
         worded,
         count=times,
