@@ -162,10 +162,18 @@ def test_ordinary_requests_are_needed_while_it_is_open_whether_one_was_held_up()
     *before, waited, _ = story.records
     rule.known = Known()
     for record in before:
-        read = {Client: rule.client, Connection: rule.connection, Exchange: rule.exchange}[type(record)]
-        read(record)
+        match record:
+            case Client():
+                rule.client(record)
+            case Connection():
+                rule.connection(record)
+            case Exchange():
+                rule.exchange(record)
+            case _:
+                pytest.fail(f"{record} is not read here")
     assert rule.needs(story.pid, 1, "http://api.test")
     assert not rule.needs(story.pid + 1, 1, "http://api.test")
+    assert isinstance(waited, Exchange)
     rule.exchange(waited)
     assert not rule.needs(story.pid, 1, "http://api.test")
     (finding,) = rule.findings()
