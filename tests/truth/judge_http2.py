@@ -60,6 +60,8 @@ def _connection(
 
 
 def _got_it_at(exchange: records.Exchange) -> float:
+    if exchange.waited_for == "stream":  # it had its connection before it waited
+        return exchange.started_at or 0.0
     return (exchange.started_at or 0.0) + (exchange.pool_wait or 0.0)
 
 

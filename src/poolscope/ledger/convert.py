@@ -28,14 +28,17 @@ def call_site(raw: facts.RawCallSite | None) -> records.CallSite | None:
     if known is None:
         if len(_sites) >= SITES_KEPT:
             _sites.clear()
-        known = code, records.CallSite(_file(code), line, code.co_qualname)
+        known = code, records.CallSite(_file(code, line), line, code.co_qualname)
         _sites[id(code), line] = known
     return known[1]
 
 
-def _file(code: CodeType) -> str:
-    is_command = code.co_filename == "<string>" and sys.argv[:1] == ["-c"]
-    return COMMAND if is_command else code.co_filename
+def _file(code: CodeType, line: int) -> str:
+    if code.co_filename != "<string>" or sys.argv[:1] != ["-c"]:
+        return code.co_filename
+    # xdist's workers are one short command each, and all else that has no file there is exec()'s.
+    command = "".join(sys.orig_argv[-len(sys.argv) :][:1])
+    return COMMAND if line <= command.count("\n") + 1 else code.co_filename
 
 
 def client(sheet: facts.Client, pid: int, over: bool = True) -> records.Client:

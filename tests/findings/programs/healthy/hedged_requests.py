@@ -9,7 +9,7 @@ URL = os.environ["URL"]
 
 
 async def hedged(client: httpx.AsyncClient, user: int) -> httpx.Response:
-    first = asyncio.create_task(client.get(f"/slow/{(2, 30, 150)[user % 3]}/{user}"))
+    first = asyncio.create_task(client.get(f"/slow/{(2, 30 + 7 * (user % 5), 150)[user % 3]}/{user}"))
     done, _ = await asyncio.wait({first}, timeout=0.02)
     if done:
         return first.result()
