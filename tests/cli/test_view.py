@@ -141,7 +141,7 @@ def test_diff_shows_that_a_fix_works(program: Program) -> None:
     (origin,) = data["before"]["origins"].values()
     # Clients, findings and times have no origin.
     assert origin.keys() == {
-        "requests", "connections", "failed_setups", "reused", "setup", "closing", "pool_wait"
+        "requests", "connections", "inherited", "failed_setups", "reused", "setup", "closing", "pool_wait"
     }  # fmt: skip
 
 
