@@ -12,6 +12,7 @@ from poolscope.cli.demo import EXAMPLES
 from poolscope.facts import CloseTrigger
 from poolscope.ledger import closing
 from poolscope.recording.options import OPTIONS
+from poolscope.reports.text import NARROWEST
 
 HOUSE = Path(__file__).resolve().parent.parent
 PAGES = [
@@ -61,6 +62,11 @@ def test_every_close_trigger_is_explained() -> None:
 def test_every_option_is_listed() -> None:
     page = (HOUSE / "docs" / "run.md").read_text("utf-8")
     assert not [name for option in OPTIONS for name in option.names[:1] if name not in page]
+
+
+def test_the_narrowest_report_is_as_wide_as_the_page_says() -> None:
+    page = (HOUSE / "docs" / "run.md").read_text("utf-8")
+    assert f"but never narrower than {NARROWEST}." in page
 
 
 def test_the_demo_knows_every_example_that_it_does_not_repeat() -> None:

@@ -85,6 +85,9 @@ def test_an_inherited_connection_is_marked(program: Program) -> None:
     parent, child = program.of(records.Header)
     assert {c.inherited for c in program.of(records.Connection) if c.pid == child.pid} == {True}
     assert {c.inherited for c in program.of(records.Connection) if c.pid == parent.pid} == {False}
+    for kind, named in ((records.Client, "client"), (records.Pool, "pool")):
+        own = {one.id for one in program.of(kind) if one.pid == child.pid}
+        assert {getattr(c, named) for c in program.of(records.Connection) if c.pid == child.pid} == own
 
 
 def test_a_killed_child_keeps_what_was_flushed(program: Program) -> None:

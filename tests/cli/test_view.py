@@ -116,6 +116,16 @@ def test_a_cut_last_line_is_only_a_note(program: Program) -> None:
     assert "10 requests" in done.stdout
 
 
+@pytest.mark.parametrize("text", ["nothing of ours", '{"type":"header","pid":12,"sch'])
+def test_an_only_line_without_an_end_is_no_empty_file(program: Program, text: str) -> None:
+    program.saved.write_text(text)
+    done = program.poolscope("view", str(program.saved))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "the only line of" in done.stderr
+    assert "is cut off, or it is not a recording" in done.stderr
+    assert "empty" not in done.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "status"), [(("view", "nowhere"), 2), (("diff", "nowhere", "nowhere"), 2), (("view", "."), 2)]
 )
@@ -141,7 +151,7 @@ def test_diff_shows_that_a_fix_works(program: Program) -> None:
     (origin,) = data["before"]["origins"].values()
     # Clients, findings and times have no origin.
     assert origin.keys() == {
-        "requests", "connections", "failed_setups", "reused", "setup", "closing", "pool_wait"
+        "requests", "connections", "inherited", "failed_setups", "reused", "setup", "closing", "pool_wait"
     }  # fmt: skip
 
 

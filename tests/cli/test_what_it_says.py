@@ -1,4 +1,4 @@
-"""Twelve programs: the report is true, tells each thing once, and shows the same sums in every format."""
+"""Small programs: the report is true, tells each thing once, and shows the same sums in every format."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import asyncio
 import json
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from textwrap import dedent
 from typing import Protocol
 
 import pytest
 
+from poolscope.cli import diff
 from poolscope.records import Record
 from poolscope.reports import json_report, overview, text
 from poolscope.reports.html.facts import facts, verdict
@@ -118,11 +119,11 @@ def agrees(said: Said) -> None:
     assert totals["requests"] == page["requests"] == sums.requests
     assert totals["clients"] == page["clients"] == said.overview.clients
     opened = totals["connections"]
-    assert (
-        opened["opened"] + opened["open_before"] + opened["inherited"]
-        == page["connections"]
-        == sums.connections
-    )
+    assert opened["opened"] + opened["open_before"] == page["connections"] == sums.connections
+    assert opened["inherited"] == page["inherited"] == sums.inherited
+    assert totals["connections_still_open"] == page["still_open"] == said.overview.still_open
+    after = json.loads(diff.as_json(*[diff.Recording(said.overview)] * 2))["after"]["total"]
+    assert (after["connections"], after["inherited"]) == (sums.connections, sums.inherited)
     listed = [(finding["code"], finding["cost"]) for finding in said.json["findings"]]
     assert listed == [(finding["code"], finding["cost"]) for finding in said.html["findings"]]
     for width, shown in said.texts.items():
@@ -143,6 +144,28 @@ def test_one_request(say: Run) -> None:
     assert seen.verdict.startswith("1 request, on a new connection; ")
     assert seen.verdict.endswith("; no finding.")
     assert "%" not in seen.verdict
+
+
+def test_forked_children_on_the_connection_of_their_parent(say: Run, accepted: Callable[[], int]) -> None:
+    seen = say(
+        """
+        import requests
+        session = requests.Session()
+        session.get(URL + '/fixed/')
+        for _ in range(3):
+            pid = os.fork()
+            if pid == 0:
+                session.get(URL + '/fixed/'); os._exit(0)
+            os.waitpid(pid, 0)
+        """
+    )
+    agrees(seen)
+    assert accepted() == 1
+    assert sum(end.connections for end in seen.overview.summaries.values()) == 1
+    for shown in seen.texts.values():
+        assert "client not seen" not in shown
+        assert "closed none · 1 still open · 3 × inherited" in " ".join(shown.split())
+        assert "total 4 requests · 1 connection · 3 × inherited · " in " ".join(shown.split())
 
 
 def test_no_request(say: Run) -> None:

@@ -60,6 +60,7 @@ def test_several_processes_show_the_saving_of_one_and_an_unknown_age_stays_unkno
     [merged] = together(processes).findings
     assert (merged.item.count, merged.item.cost, merged.item.saving) == (6, 2.0, 0.5)
     assert merged.item.seen is None
+    assert merged.item.sentence == "In process 1: So."
 
 
 class Fed:

@@ -35,6 +35,7 @@ class Figures:
 
     requests: int = 0
     connections: int = 0
+    inherited: int = 0
     failed_setups: int = 0
     reused_known: int = 0
     reused_count: int = 0
@@ -57,7 +58,8 @@ class Figures:
     def add(self, row: Row, tally: Tally) -> None:
         """Add what the clients of one line did on one origin."""
         self.requests += row.requests
-        self.connections += tally.opened + tally.unseen
+        self.connections += tally.connections
+        self.inherited += tally.inherited
         self.failed_setups += tally.failed
         self.reused_known += row.kept
         self.reused_count += row.reused
@@ -139,15 +141,16 @@ _COST: Final[tuple[tuple[str, str, Show], ...]] = (
 _ROWS: Final[tuple[tuple[str, str, Show], ...]] = (
     ("requests", "requests", _number),
     ("connections", "connections", _number),
+    ("inherited", "inherited", _number),
     ("failed setups", "failed_setups", _number),
     ("reused", "reused", _percent),
     ("clients", "clients", _number),
     *_COST,
     ("pool wait", "pool_wait", seconds),
 )
-_OF_AN_ORIGIN: Final = ("requests", "connections", "failed_setups", "reused", "setup", "closing", "pool_wait")
-_OF_A_LINE: Final = ("requests", "connections", "clients", "cost")
 _OF_ALL: Final = tuple(name for _, name, _ in _ROWS)
+_OF_AN_ORIGIN: Final = tuple(name for name in _OF_ALL if name not in ("clients", "cost", "building"))
+_OF_A_LINE: Final = ("requests", "connections", "inherited", "clients", "cost")
 
 
 def text(before: Recording, after: Recording, names: tuple[str, str]) -> str:
@@ -272,7 +275,7 @@ def _rows(was: Figures, now: Figures, names: Iterable[str]) -> list[tuple[str, .
     return [
         _row(label, getattr(was, name), getattr(now, name), show)
         for label, name, show in _ROWS
-        if name in names
+        if name in names and (name != "inherited" or was.inherited or now.inherited)
     ]
 
 

@@ -167,6 +167,8 @@ def stream(path: str, notes: list[str], running: set[int] | None = None) -> Iter
         notes.append(f"the last line of {reading.path} is cut off and was left out")
     yield from children.records(notes, running)
     if not reading.read and not children.read:
+        if reading.cut:
+            raise NoRecordingError(f"the only line of {reading.path} is cut off, or it is not a recording")
         raise NoRecordingError(f"{reading.path} is empty: nothing was recorded{_yet(path)}")
     if not isinstance(last, records.Summary):
         live = None if path == STDIN else is_live(path)

@@ -23,6 +23,10 @@ class Rule:
     severity: ClassVar[Severity] = "warning"
     by_cost: ClassVar[bool] = True
     """Whether it is information if it cost next to nothing; False if more than time is at stake."""
+    adds_up: ClassVar[bool] = False
+    """Whether the first number of its sentence is the count, and no other is a sum: then one sentence can be about
+    several processes. Otherwise a report quotes the sentence of one process.
+    """
     explanation: ClassVar[str] = ""
     """What it means, for readers who have never heard of it."""
 

@@ -41,6 +41,7 @@ class CaLoads(Rule):
 
     code: ClassVar[str] = "PS115"
     title: ClassVar[str] = "CA certificates loaded again and again"
+    adds_up: ClassVar[bool] = True
     explanation: ClassVar[str] = (
         "Parsing the usual bundle of CA certificates takes 10 to 30 ms of CPU, which is often more than the TLS "
         "handshake itself. One SSLContext can serve all clients and connections."

@@ -51,6 +51,7 @@ class ClientPerRequest(Rule):
 
     code: ClassVar[str] = "PS101"
     title: ClassVar[str] = "client per request"
+    adds_up: ClassVar[bool] = True
     explanation: ClassVar[str] = (
         "A client holds its connections, its TLS context and its CA certificates. A client per request throws them away "
         "after each request, and the next request pays for all of them again."

@@ -25,6 +25,7 @@ class CutWhileWaiting(Rule):
     code: ClassVar[str] = "PS123"
     title: ClassVar[str] = "answers cut after the same wait"
     by_cost: ClassVar[bool] = False
+    adds_up: ClassVar[bool] = True
     explanation: ClassVar[str] = (
         "A load balancer, proxy or firewall closes connections on which nothing has moved for a while. A slow answer "
         "looks just like that, so the client is cut off after the same wait each time."

@@ -34,6 +34,7 @@ class DyingClients(Rule):
     code: ClassVar[str] = "PS122"
     title: ClassVar[str] = "clients die with their threads"
     severity: ClassVar[Severity] = "info"
+    adds_up: ClassVar[bool] = True
     explanation: ClassVar[str] = (
         "One client per thread is a good habit only while the threads live. With a new thread pool for each batch, "
         "every batch starts with new clients and new connections."

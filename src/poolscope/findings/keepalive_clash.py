@@ -32,6 +32,7 @@ class KeepAliveClash(Rule):
     code: ClassVar[str] = "PS107"
     title: ClassVar[str] = "connections expire before reuse"
     severity: ClassVar[Severity] = "info"
+    adds_up: ClassVar[bool] = True
     explanation: ClassVar[str] = (
         "By default httpx keeps idle connections for 5 seconds. A program that sends a request every 6 seconds pays for a "
         "new connection each time."

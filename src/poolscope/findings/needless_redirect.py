@@ -29,6 +29,7 @@ class NeedlessRedirect(Rule):
     code: ClassVar[str] = "PS113"
     title: ClassVar[str] = "redirects open connections"
     severity: ClassVar[Severity] = "info"
+    adds_up: ClassVar[bool] = True
     explanation: ClassVar[str] = (
         "A redirect from http to https, or to a host with www, costs a connection for an answer that only names another "
         "address."

@@ -30,6 +30,7 @@ class NeverClosed(Rule):
     code: ClassVar[str] = "PS102"
     title: ClassVar[str] = "clients never closed"
     by_cost: ClassVar[bool] = False
+    adds_up: ClassVar[bool] = True
     explanation: ClassVar[str] = (
         "Each open client keeps its connections, file descriptors and CA certificates (some megabytes). One client for "
         "the whole program is right; one client per object, kept for ever, uses more and more until something runs out."

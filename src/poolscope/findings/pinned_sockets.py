@@ -77,6 +77,7 @@ class PinnedSockets(Rule):
     code: ClassVar[str] = "PS114"
     title: ClassVar[str] = "sockets pinned open"
     severity: ClassVar[Severity] = "info"
+    adds_up: ClassVar[bool] = True
     explanation: ClassVar[str] = (
         "A response refers to the pool that it came from. Keeping responses, even those that were read to their "
         "end, keeps their connections open, even if the client was closed or thrown away."

@@ -32,6 +32,7 @@ class RetriesSleep(Rule):
 
     code: ClassVar[str] = "PS120"
     title: ClassVar[str] = "retries sleep"
+    adds_up: ClassVar[bool] = True
     explanation: ClassVar[str] = (
         "The library retries by itself and sleeps in between: for as long as Retry-After says, or for its backoff. "
         "The caller only sees a slow request."

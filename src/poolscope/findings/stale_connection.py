@@ -38,6 +38,7 @@ class StaleConnection(Rule):
     code: ClassVar[str] = "PS108"
     title: ClassVar[str] = "request failed on a stale connection"
     by_cost: ClassVar[bool] = False
+    adds_up: ClassVar[bool] = True
     explanation: ClassVar[str] = (
         "A server closes idle connections after a while. A request that is sent at that very moment, or before the "
         "client has noticed, gets no answer, and the client cannot know whether the server has seen it."

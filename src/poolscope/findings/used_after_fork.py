@@ -18,6 +18,7 @@ class UsedAfterFork(Rule):
     code: ClassVar[str] = "PS110"
     title: ClassVar[str] = "connection used after fork"
     by_cost: ClassVar[bool] = False
+    adds_up: ClassVar[bool] = True
     explanation: ClassVar[str] = (
         "A forked child shares the sockets that were open in its parent. When both write to one, answers get mixed "
         "up, and with TLS the connection breaks (bad record mac)."

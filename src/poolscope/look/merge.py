@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from functools import reduce
 from typing import Any, Final, Generic, TypeVar
 
 from poolscope.look.frame import (
@@ -103,12 +104,18 @@ def _findings(looks: Sequence[Look]) -> list[Of[FindingNow]]:
     """One finding per habit, however many processes have it, in the words of the largest. As in a report, the saving
     is that of one process, because they run side by side.
     """
-    merged: dict[Any, Of[FindingNow]] = {}
+    together: dict[Any, list[Of[FindingNow]]] = {}
     for of in sorted(_all(looks, lambda look: look.findings), key=lambda of: -of.item.count):
-        key = (of.item.code, of.item.origin, of.item.call_site)
-        first = merged.get(key)
-        merged[key] = of if first is None else Of(first.pid, _added(first.item, of.item))
-    return sorted(merged.values(), key=lambda of: of.item.age())
+        together.setdefault((of.item.code, of.item.origin, of.item.call_site), []).append(of)
+    return sorted(map(_one, together.values()), key=lambda of: of.item.age())
+
+
+def _one(findings: list[Of[FindingNow]]) -> Of[FindingNow]:
+    """The sums over all; what the sentence says is of the process with the most."""
+    pid, most = findings[0].pid, findings[0].item
+    if len({of.pid for of in findings}) > 1:
+        most = replace(most, sentence=f"In process {pid}: {most.sentence}")
+    return Of(pid, reduce(_added, (of.item for of in findings[1:]), most))
 
 
 def _added(one: FindingNow, other: FindingNow) -> FindingNow:

@@ -105,7 +105,8 @@ class Stream:
             self._requests += self._is_new("exchange", record.id, record.state is None)
         elif record.type == "connection":
             over = record.closed_at is not None
-            self._connections += self._is_new("connection", record.id, over) and record.failed_phase is None
+            opened = record.failed_phase is None and not record.inherited
+            self._connections += self._is_new("connection", record.id, over) and opened
         elif record.type == "client":
             self._clients += self._is_new("client", record.id, record.close_kind is not None)
 

@@ -6,11 +6,14 @@ import re
 from dataclasses import replace
 from typing import Final, NamedTuple
 
+from poolscope.findings import RULES
 from poolscope.findings.churn import added
 from poolscope.records import CallSite, Finding
 
 PLURALS: Final = {" request": " requests", " retry": " retries"}
 """The nouns that a finding counts one of; added up, there are several."""
+
+_ADD_UP: Final = frozenset(rule.code for rule in RULES if rule.adds_up)
 
 
 class Merged(NamedTuple):
@@ -37,25 +40,57 @@ def _together(findings: list[Finding]) -> Merged:
         return Merged(findings[0], processes)
     costs = [finding.cost for finding in findings if finding.cost is not None]
     savings = [finding.saving for finding in findings if finding.saving is not None]
-    # The longest sentence and fix say the most ("1 or 2 requests", and how large a pool).
-    worded = max(findings, key=lambda finding: len(finding.sentence))
-    times = sum(finding.count for finding in findings)
-    sentence = re.sub(
-        rf"(?<![\w.]){worded.count:,}(?:(?P<noun> request| retry)\b|(?![\w.]))",
-        lambda counted: f"{times:,}{PLURALS.get(counted['noun'], '')}",
-        worded.sentence,
-        count=1,
-    )
+    # The longest fix says the most (how large a pool).
+    worded = max(findings, key=lambda finding: (len(finding.fix), finding.count))
     finding = replace(
         worded,
-        count=times,
+        count=sum(finding.count for finding in findings),
         cost=sum(costs) if costs else None,
         saving=max(savings) if savings else None,
         severity="warning" if any(finding.severity == "warning" for finding in findings) else "info",
         at_least=any(finding.at_least for finding in findings),
         parts=added(finding.parts for finding in findings),
-        notes=list(dict.fromkeys(note for finding in findings for note in finding.notes)),
-        fix=max((finding.fix for finding in findings), key=len),
-        sentence=f"{sentence.removesuffix('.')}, in {processes:,} processes.",
+        notes=_notes([worded, *findings], processes),
+        sentence=_sentence(findings, worded, processes),
     )
     return Merged(finding, processes)
+
+
+def _sentence(findings: list[Finding], worded: Finding, processes: int) -> str:
+    """One for all if they say the same of their counts; else that of one process, and the count of all."""
+    times = sum(finding.count for finding in findings)
+    said = {_counting(finding, times) for finding in findings}
+    over = f" in {processes:,} processes" if processes > 1 else ""
+    if worded.code in _ADD_UP and len(said) == 1:
+        return f"{said.pop().removesuffix('.')}{over and ','}{over}."
+    return f"{times:,} times{over}. {_example(processes)}: {worded.sentence}"
+
+
+def _counting(finding: Finding, times: int) -> str:
+    """Its sentence, with another count."""
+    return re.sub(
+        rf"(?<![\w.]){finding.count:,}(?:(?P<noun> request| retry)\b|(?![\w.]))",
+        lambda counted: f"{times:,}{PLURALS.get(counted['noun'], '')}",
+        finding.sentence,
+        count=1,
+    )
+
+
+def _example(processes: int) -> str:
+    return "In one of them" if processes > 1 else "For example"
+
+
+def _notes(findings: list[Finding], processes: int) -> list[str]:
+    """The notes of all, and what else to do where the fix differs; numbers are those of one process."""
+    apart: dict[str, str] = {}
+    for finding in findings:
+        others = [] if _shape(finding.fix) in _shape(findings[0].fix) else [f"Another fix: {finding.fix}"]
+        for note in (*finding.notes, *others):
+            shape = _shape(note)
+            apart.setdefault(shape, note if shape == note else f"{_example(processes)}: {note}")
+    return list(apart.values())
+
+
+def _shape(text: str) -> str:
+    """The text without its numbers."""
+    return re.sub(r"\d[\d,.]*", "…", text)

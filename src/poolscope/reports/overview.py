@@ -168,13 +168,15 @@ class Overview:
         """For every row how many connections it has opened so far."""
         counts = Counter({row: row.finished.opened for row in self._places.rows.values()})
         for entry in self._open.values():
-            counts[entry.row] += entry.lane.connection.opened_at is not None
+            connection = entry.lane.connection
+            counts[entry.row] += connection.opened_at is not None and not connection.inherited
         return counts
 
     @property
     def still_open(self) -> int:
-        """Connections that are open, or were when the stream ended."""
-        return len(self._open) + self._left_open
+        """Connections that are open, or were when the stream ended; each counts in the process that opened it."""
+        inherited = sum(entry.lane.connection.inherited for entry in self._open.values())
+        return len(self._open) - inherited + self._left_open
 
     @property
     def is_empty(self) -> bool:

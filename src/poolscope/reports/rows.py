@@ -71,6 +71,7 @@ class Sums(NamedTuple):
     clients: int
     requests: int
     connections: int
+    inherited: int
     failed: int
     kept: int
     reused: int
@@ -96,6 +97,7 @@ class Sums(NamedTuple):
             clients=sum(row.clients for row in rows),
             requests=sum(row.requests for row in rows),
             connections=sum(tally.connections for tally in tallies),
+            inherited=sum(tally.inherited for tally in tallies),
             failed=sum(tally.failed for tally in tallies),
             kept=sum(row.kept for row in rows),
             reused=sum(row.reused for row in rows),
@@ -292,6 +294,8 @@ class Rows:
         still_open = tally.connections - sum(tally.closes.values())
         if still_open > 0:
             parts = [*(parts or ["none"]), f"{still_open:,} still open"]
+        if tally.inherited:
+            parts.append(f"{tally.inherited:,} × inherited")
         return [("", " · ".join(parts))] if parts else []
 
     def drawn(self, row: Row) -> list[RenderableType]:

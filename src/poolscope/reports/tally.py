@@ -96,7 +96,7 @@ class Tally:
         self.unseen = 0
         """Connections that were open before, so their setup is unknown."""
         self.inherited = 0
-        """Opened by the process this one was forked from."""
+        """Opened by the process this one was forked from, which counts all that is known of them."""
         self.setup: dict[str, float] = {}
         """Phase → seconds."""
         self.busy: dict[str, float] = {}
@@ -114,14 +114,15 @@ class Tally:
 
     @property
     def connections(self) -> int:
-        """Usable sockets."""
-        return self.opened + self.unseen + self.inherited
+        """Usable sockets, each counted by the process that opened it."""
+        return self.opened + self.unseen
 
     def add(self, connection: Connection) -> None:
         """Count a connection; call it once for each."""
         if connection.inherited:
             self.inherited += 1
-        elif connection.failed_phase is not None:
+            return
+        if connection.failed_phase is not None:
             self.failed += 1
             bump(self.failed_phases, connection.failed_phase)
         elif connection.opened_at is None:
@@ -130,9 +131,8 @@ class Tally:
             self.opened += 1
         if connection.via is not None and connection.via != "direct":
             bump(self.ways, connection.via)
-        if not connection.inherited:
-            self._add_setup(connection)
-            self.closing += connection.close_time or 0.0
+        self._add_setup(connection)
+        self.closing += connection.close_time or 0.0
         if connection.close_reason is not None and connection.failed_phase is None:
             bump(self.closes, connection.close_reason)
             bump(self.closed_by, connection.closed_by or "unknown")

@@ -271,6 +271,7 @@ class _Report:
     def _totals(self) -> None:
         sums = self.table.sums(self.table.rows)
         words = [count(sums.requests, "request"), count(sums.connections, "connection"),
+                 *([f"{sums.inherited:,} × inherited"] if sums.inherited else []),
                  count(self.overview.clients, "client")]  # fmt: skip
         if sums.kept:
             words.append(f"{share(sums.reused, sums.kept)} reused")

@@ -21,7 +21,7 @@ def waiting(row: Row, tally: Tally) -> list[Segment]:
         return []
     limit = row.limits.max_connections if row.limits else None
     # If there were never that many connections, they did not wait because of the limit.
-    reached = limit and tally.connections + tally.failed >= limit
+    reached = limit and tally.connections + tally.inherited + tally.failed >= limit
     for_pool = row.waited > row.waited_for_stream
     allowed = f"; the pool allows {count(limit, 'connection')}" if limit and reached and for_pool else ""
     longest = f", at most {seconds(row.slowest_wait)} each" if row.waited > 1 else ""

@@ -205,6 +205,7 @@ class ConnectionMark:
             exchange.connection = sheet
             if sheet.epoch != FACTS.epoch and sheet.id not in LIVE.connections:
                 # After a fork: the parent reports how it was opened, and its own requests on it.
+                sheet.client, sheet.pool = exchange.client, exchange.pool
                 LIVE.connections[sheet.id] = sheet
                 sheet.unsettled.clear()
             sheet.unsettled.add(exchange.id)

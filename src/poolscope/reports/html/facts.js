@@ -11,7 +11,7 @@ function tiles(facts) {
   return [
     tile(share(sums.reused || 0, sums.kept || 0), "reused", `${number(sums.reused || 0)} of ${count(sums.kept || 0, "request")}`, sums.kept > 1 && sums.reused / sums.kept < 0.5),
     tile(number(sums.requests || 0), "requests", failed, sums.errors > sums.cancelled),
-    tile(number(sums.connections || 0), "connections", [sums.failed ? `${number(sums.failed)} more failed` : null, sums.still_open ? `${number(sums.still_open)} still open` : "all closed"].filter(Boolean).join(" · ")),
+    tile(number(sums.connections || 0), "connections", [sums.failed ? `${number(sums.failed)} more failed` : null, sums.still_open ? `${number(sums.still_open)} still open` : "all closed", sums.inherited ? `${number(sums.inherited)} × inherited` : null].filter(Boolean).join(" · ")),
     tile(number(sums.clients || 0), "clients built", seconds(sums.construction || 0)),
     tile(seconds(wasted), "building, setup and closing", sums.requests ? `${seconds(wasted / sums.requests)} for each request` : "", facts.findings.length > 0),
     tile(seconds(sums.wait_time || 0), "waiting for a connection", count(sums.waited || 0, "request"), sums.waited > 0),
@@ -69,6 +69,7 @@ function heading(data, entry, findings, go, unfold) {
   const site = group.site ?? group.sdk;
   const said = sums ? [
     count(sums.requests, "request"), count(sums.connections, "connection"),
+    sums.inherited ? `${number(sums.inherited)} × inherited` : null,
     sums.failed ? `${number(sums.failed)} failed to connect` : null,
     sums.kept ? `${share(sums.reused, sums.kept)} reused` : null,
     `${seconds(costOf(sums))} building, setup and closing`,
