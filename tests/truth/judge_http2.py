@@ -55,14 +55,16 @@ def _connection(
     for exchange in mine:
         _exchange(verdict, ours, exchange, arrived.get(exchange.stream_id))
         if exchange.idle_time is not None:
-            verdict.check(before <= _got_it_at(exchange), "idle with others in flight", exchange, before)
+            verdict.check(before <= _got_it(exchange)[1], "idle with others in flight", exchange, before)
         before = max(before, exchange.finished_at or 0.0)
 
 
-def _got_it_at(exchange: records.Exchange) -> float:
-    if exchange.waited_for == "stream":  # it had its connection before it waited
-        return exchange.started_at or 0.0
-    return (exchange.started_at or 0.0) + (exchange.pool_wait or 0.0)
+def _got_it(exchange: records.Exchange) -> tuple[float, float]:
+    """Between which times it got its connection: it may have waited for one, and then for a stream on it."""
+    asked, wait = exchange.started_at or 0.0, exchange.pool_wait or 0.0
+    if exchange.waited_for == "stream":  # most of the time
+        return asked, asked + wait / 2
+    return asked + wait / 2, asked + wait
 
 
 def _exchange(
@@ -75,9 +77,14 @@ def _exchange(
     known = [moment for moment in times if moment is not None]
     verdict.check(known == sorted(known) and exchange.finished_at is not None, "order of times", exchange)
     opened_it = ours.opened_by == exchange.id
-    in_setup = _got_it_at(exchange) < (ours.opened_at or 0.0)
-    verdict.check(exchange.joined == (in_setup and not opened_it), "joined", exchange, ours)
-    verdict.check(exchange.reused == (not in_setup), "reused", exchange, ours)
+    in_setup = {moment < (ours.opened_at or 0.0) for moment in _got_it(exchange)}
+    verdict.check(
+        exchange.joined in {during and not opened_it for during in in_setup}, "joined", exchange, ours
+    )
+    verdict.check(exchange.reused in {not during for during in in_setup}, "reused", exchange, ours)
+    verdict.check(
+        [exchange.joined, exchange.reused, opened_it].count(True) == 1, "got it in one way", exchange, ours
+    )
     if request is None:
         verdict.unanswered += 1
         verdict.check(exchange.status is None and exchange.error is not None, "answer from nowhere", exchange)

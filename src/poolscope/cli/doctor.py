@@ -187,7 +187,7 @@ def _line(finding: Finding) -> str:
         "replaced": finding.note or "",
         "absent": "not installed" if finding.note is None else f"not installed ({finding.note})",
     }
-    return f"  {finding.name:<22}{finding.version or '–':<12}{words[finding.status]}"
+    return f"  {finding.name:<26}{finding.version or '–':<12}{words[finding.status]}"
 
 
 def _hooks(number: int) -> str:
@@ -198,7 +198,7 @@ def _opentelemetry_line() -> str:
     versions = opentelemetry()
     parts = [f"{part} {versions[part] or 'not installed'}" for part in ("sdk", "instrumentation")]
     words = [versions["note"] or "signals fit", *(parts if versions["api"] else [])]
-    return f"  {'opentelemetry-api':<22}{versions['api'] or '–':<12}{', '.join(words)}"
+    return f"  {'opentelemetry-api':<26}{versions['api'] or '–':<12}{', '.join(words)}"
 
 
 def _surroundings() -> list[str]:
