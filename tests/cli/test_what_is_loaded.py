@@ -88,3 +88,18 @@ def test_a_program_s_own_modules_with_such_names_are_not_loaded_for_us(program: 
     run = program.poolscope("run", str(folder / "main.py"))
     assert (run.returncode, run.stdout, bare.stdout) == (0, "200\n", "200\n"), run.stderr
     assert "1 request · 1 connection" in run.stderr
+
+
+def test_nor_are_those_that_the_program_has_loaded_taken_for_python_s(program: Program) -> None:
+    folder = program.directory / "loads_its_own"
+    folder.mkdir()
+    for name in ("copy", "dis"):
+        (folder / f"{name}.py").write_text(f"MINE = '{name}'")
+    url = program.server.url("/fixed/x")
+    (folder / "main.py").write_text(
+        f"import copy, dis, urllib3\nurllib3.PoolManager().request('GET', {url!r})\nimport copy\n"
+        "print(copy.MINE, dis.MINE)\n"
+    )
+    run = program.poolscope("run", str(folder / "main.py"))
+    assert (run.returncode, run.stdout) == (0, "copy dis\n"), run.stderr
+    assert "1 request · 1 connection" in run.stderr

@@ -44,6 +44,19 @@ def test_below_and_at_the_threshold() -> None:
     assert count("PS126", built(MIN_BLOCKED)) == 1
 
 
+def test_an_open_answer_is_not_held_up() -> None:
+    """``async with one.stream(…): other = httpx.AsyncClient()`` is a single task."""
+    story = Story()
+    shared = story.client(kind="httpx.AsyncClient", built_in=0.001, loop=None)
+    connection = story.connect(shared, loop=1)
+    began = story.now
+    story.now += 0.002
+    headers_at = story.now - 0.001
+    story.client(kind="httpx.AsyncClient", built_in=1.0, loop=1)
+    story.exchange(shared, connection, started_at=began, headers_at=headers_at, loop=1)
+    assert count("PS126", story) is None
+
+
 def test_outside_of_a_loop_nothing_is_blocked() -> None:
     story = Story()
     shared = story.client(loop=None)

@@ -75,3 +75,20 @@ def test_connections_that_a_fault_closes_are_another_findings() -> None:
         story.close(client, 2, closed_at=None, close_kind="open_at_exit")
     (finding,) = found("PS102", story)
     assert finding.cost == pytest.approx(MIN_OPEN * (0.01 + 0.01))
+
+
+def test_connections_that_the_pool_s_limits_close_are_another_findings_too() -> None:
+    def with_surplus(reason: str) -> Story:
+        story = Story()
+        for _ in range(20):
+            client = story.client()
+            surplus = story.connect(client, connect=0.2)
+            story.exchange(client, surplus)
+            story.disconnect(surplus, reason)
+            story.exchange(client, story.connect(client))
+            story.close(client, 2, closed_at=None, close_kind="open_at_exit")
+        return story
+
+    for reason in ("pool_full", "max_keepalive_surplus", "keepalive_expired"):
+        (finding,) = found("PS102", with_surplus(reason))
+        assert finding.cost == pytest.approx(20 * (0.01 + 0.01)), reason

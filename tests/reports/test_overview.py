@@ -11,7 +11,7 @@ import pytest
 from poolscope import findings
 from poolscope.records import CallSite, Client, Connection, Finding, from_json, to_json
 from poolscope.reports import json_report, overview, text
-from poolscope.reports.overview import RECENT, Overview
+from poolscope.reports.overview import FEW, RECENT, ROWS_OF_A_CLIENT, Overview
 from poolscope.reports.places import CAP, OTHER
 from poolscope.reports.tally import MAX_NAMES
 from tests.reports.stories import LINE, ORIGIN, Story
@@ -152,6 +152,19 @@ def test_one_client_of_very_many_origins() -> None:
     drawn = overview.of(story.records)
     assert sum(row.requests for row in drawn.rows()) == CAP + 100
     assert sum(row.clients for row in drawn.rows()) <= CAP + 1
+
+
+def test_many_clients_one_after_the_other_of_very_many_origins() -> None:
+    """Each keeps its rows after its end: those of the first few all of them."""
+    story = Story()
+    for _ in range(FEW + 1):
+        client = story.client()
+        for number in range(ROWS_OF_A_CLIENT + 10):
+            story.exchange(client, story.connect(client, f"http://{number}.test"))
+        story.close(client)
+    rows = overview.of(story.records).rows()
+    assert sum(row.requests for row in rows) == (FEW + 1) * (ROWS_OF_A_CLIENT + 10)
+    assert sum(row.clients for row in rows) == FEW * (ROWS_OF_A_CLIENT + 10) + ROWS_OF_A_CLIENT
 
 
 def test_error_names_are_capped() -> None:

@@ -202,3 +202,18 @@ def test_a_loop_in_debug_mode_has_nothing_to_say(server: Running, caplog: pytest
         asyncio.run(several(), debug=True)
     assert len(captured.connections) == 5
     assert [record.message for record in caplog.records if "LoopWatch" in record.message] == []
+
+
+@on_a_loop
+async def test_an_end_that_was_not_seen_leaves_later_setups_as_they_were(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(busy, "LONGEST", 0.05)
+    watching(now())  # its end is never seen
+    while ours():
+        await asyncio.sleep(0.01)
+    began = now()
+    watch = watching(began)
+    assert ours()
+    watch.ends(began, [])
+    assert not ours()

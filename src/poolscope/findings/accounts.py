@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Final
 
 from poolscope.findings.known import LIVE, Bounded
-from poolscope.findings.lives import KEEPS_ALIVE
-from poolscope.records import Client, Connection
+from poolscope.records import Client, CloseReason, Connection
 
+BY_ITS_END: Final[frozenset[CloseReason | None]] = frozenset(
+    (None, "client_close", "gc", "program_close", "pool_closed")
+)
+"""Closes that a client in use would not have made; PS104 and PS107 count those that the limits of its pool caused."""
 MOST_OPEN: Final = 128
 """Connections of one client that are followed at a time."""
 
@@ -25,7 +28,7 @@ class Account:
         return f"<Account {self.seconds:.6f} s, {len(self.open)} open>"
 
     def add(self, record: Connection) -> None:
-        """Count an opened connection; take it out again if a fault closes it, which another finding counts."""
+        """Count an opened connection; take it out again if another finding counts its close."""
         if record.closed_at is None:
             if len(self.open) < MOST_OPEN and record.id not in self.open:
                 self.open.add(record.id)
@@ -33,7 +36,7 @@ class Account:
         elif record.id in self.open:
             self.open.discard(record.id)
             self.seconds += (
-                (record.close_time or 0.0) if record.close_reason in KEEPS_ALIVE else -_setup(record)
+                (record.close_time or 0.0) if record.close_reason in BY_ITS_END else -_setup(record)
             )
 
 

@@ -80,6 +80,8 @@ class _Built(NamedTuple):
             (record.pid, record.loop) == (self.place.pid, self.loop)
             and record.started_at is not None
             and record.started_at < self.start
+            # An open response waits for nothing.
+            and (record.headers_at is None or record.headers_at > self.start)
             and (record.finished_at is None or record.finished_at > self.start + self.took)
         )
 

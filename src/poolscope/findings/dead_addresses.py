@@ -64,7 +64,8 @@ class DeadAddresses(Rule):
         if record.opened_at is None or not record.lost_time or (record.pid, record.id) in self._counted:
             return
         connect = record.setup.get("connect")
-        busy = 0.0 if connect is None else connect.busy or 0.0
+        # Without a loop, busy is how long the answer of the last address lay unread, which is no lost time.
+        busy = 0.0 if connect is None or record.loop is None else connect.busy or 0.0
         self._counted.put((record.pid, record.id), True)
         lost = self._origins.get_or_put(
             (record.pid, record.origin), lambda: _Lost(self.known.place_of(record))

@@ -5,10 +5,14 @@ TCP socket received and sent. The rest of a phase may be the network's, the serv
 from __future__ import annotations
 
 import socket
+import sys
 from struct import Struct
 from typing import Any, Final
 
-TCP_INFO: Final[int | None] = getattr(socket, "TCP_INFO", None)
+TCP_INFO: Final[int | None] = (
+    getattr(socket, "TCP_INFO", None) if sys.platform in ("linux", "android") else None
+)
+"""Other systems have it with other fields."""
 _AGES: Final = Struct("=44xIxxxxI")
 """Of Linux's ``tcp_info``: milliseconds since data was last sent, and last received; a SYN-ACK counts as received."""
 TICK: Final = 0.01

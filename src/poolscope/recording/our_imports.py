@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,11 @@ from typing import Any, Final
 from poolscope.genuine import get_ident
 
 _PATH_AT_START: Final = tuple(sys.path)
+_STANDARD: Final = (
+    os.path.dirname(getattr(os, "__file__", "")) + os.sep,
+    os.path.join(sys.base_exec_prefix, sys.platlibdir) + os.sep,
+)
+"""Folders of the standard library."""
 
 
 @contextmanager
@@ -39,8 +45,18 @@ class _OursFirst:
 def standard_library_first() -> Iterator[None]:
     """Import the standard library's own modules in this block, while other threads of the program go on as ever."""
     finder = _OursFirst()
+    theirs = {name: module for name, module in list(sys.modules.items()) if _is_theirs(name, module)}
+    for name in theirs:
+        del sys.modules[name]
     sys.meta_path.insert(0, finder)
     try:
         yield
     finally:
         sys.meta_path.remove(finder)
+        sys.modules.update(theirs)
+
+
+def _is_theirs(name: str, module: Any) -> bool:
+    """Whether a module of the program has the name of one of the standard library's."""
+    file = getattr(module, "__file__", None) if name.partition(".")[0] in sys.stdlib_module_names else None
+    return type(file) is str and not file.startswith(_STANDARD)

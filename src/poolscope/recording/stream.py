@@ -87,7 +87,7 @@ class Stream:
     @property
     def has_something(self) -> bool:
         """Whether there were records, or some are missing."""
-        return bool(self.headed or FACTS.dropped or INSTRUMENTOR.ledger.hooks_disabled)
+        return bool(self.headed or FACTS.dropped or INSTRUMENTOR.ledger.hook_failures)
 
     def take(self, record: records.Record) -> None:
         """Take a record of the ledger."""

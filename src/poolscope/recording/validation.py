@@ -183,7 +183,17 @@ _CHECKS: Final[dict[str, _Check]] = {
     "ErrorType": _one_of(ERROR_TYPES),
     "list[Holder]": _list_of(_holder),
     **dict.fromkeys(
-        ("CloseKind", "ClosedBy", "CloseReason", "HolderState", "PhaseName", "Relation", "State", "Via"),
+        (
+            "CloseKind",
+            "ClosedBy",
+            "CloseReason",
+            "HolderState",
+            "PhaseName",
+            "Relation",
+            "State",
+            "Via",
+            "WaitKind",
+        ),
         _word,
     ),
 }

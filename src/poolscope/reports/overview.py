@@ -31,7 +31,7 @@ OPEN: Final = 10_000
 """Clients, and as many connections, that are followed while open; beyond that the oldest counts as left open."""
 LINES: Final = 10_000
 ROWS_OF_A_CLIENT: Final = 64
-"""How many origins of one client are distinguished when clients are counted; of `FEW` clients, `CAP`."""
+"""How many origins of one client are distinguished when clients are counted; of the first `FEW` clients, `CAP`."""
 FEW: Final = 100
 
 Runner = tuple[int, int | None, str | None]
@@ -326,7 +326,7 @@ class Overview:
         if row is not None:
             return row
         row = self._places.row(origin, known.site)
-        if len(known.rows) >= (CAP if len(self._clients) <= FEW else ROWS_OF_A_CLIENT):
+        if len(known.rows) >= (CAP if self.clients <= FEW else ROWS_OF_A_CLIENT):
             return row
         row.clients += 1
         if not known.rows:

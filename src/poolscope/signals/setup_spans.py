@@ -136,7 +136,8 @@ def _parts(connection: Connection, failure: Failure | None) -> Iterator[_Part]:
         broke = failure if connection.failed_phase == phase and index == last else None
         if broke is not None:
             about[names.ERROR_TYPE] = errors.of_lookup(broke) if phase == "dns" else broke.type
-        about.update(_busy_in(connection, phase, over - begun))
+        if sum(name == phase for name, _, _ in connection.phases) == 1:  # else nobody knows in which of them
+            about.update(_busy_in(connection, phase, over - begun))
         yield _Part(phase, begun, over, about, detail, broke)
 
 
@@ -148,7 +149,7 @@ def _attempts(connection: Connection, failure: Failure | None) -> Iterator[_Part
         broke = failure if what is None and index == last and connection.failed_phase == "connect" else what
         if broke is not None:
             about[names.ERROR_TYPE] = broke.type
-        if index == last:
+        if last == 0:  # else nobody knows in which of them
             about.update(_busy_in(connection, "connect", over - begun))
         yield _Part("connect", begun, over, about, detail, broke)
 

@@ -23,8 +23,9 @@ LONGEST: Final = 30.0
 """So many seconds after the newest setup began, the timer ends: perhaps the end of a setup was not seen."""
 KEPT: Final = 512
 """Stretches in which a loop was busy."""
-KNOWN_LOOPS: Final = ("asyncio", "uvloop", "winloop")
-"""The packages of loops with a real clock; a program's own loop may move its clock itself."""
+KNOWN_LOOPS: Final = ("asyncio", "uvloop") if sys.platform != "win32" else ()
+"""The packages of loops with a real clock; a program's own loop may move its clock itself. Windows' timers are late by more
+than `LATE` even if nothing is busy."""
 
 
 class LoopWatch:
@@ -63,7 +64,7 @@ class LoopWatch:
         if loop is not None and self._ticking and self.since <= began:
             known = _in_c(loop) or abs(loop.time() - at - self._ahead) < LATE  # else somebody moved its clock
             self._look(at)
-        self._setups -= 1
+        self._setups = max(self._setups - 1, 0)
         if self._setups <= 0 and loop is running_loop():
             self._stop()
         return self._within(phases) if known else {}
@@ -98,7 +99,9 @@ class LoopWatch:
         loop, at = self._loop(), now()
         self._ticking = False
         self._look(at)
-        if self._setups > 0 and at < self._until and loop is not None:
+        if at >= self._until:
+            self._setups = 0  # the end of a setup was not seen
+        elif self._setups > 0 and loop is not None:
             self._wait(loop, at)
 
     def _look(self, at: float) -> None:
