@@ -29,7 +29,7 @@ OLD ?= truth cli signals compat services
 help:
 	@echo 'make demo      the report of the seed programs, against an embedded server'
 	@echo 'make test-fast the tests that take no time, for while you edit: under a minute (TESTS=tests/libraries for some)'
-	@echo 'make test      every test that needs nothing but Python: five to seven minutes on two cores'
+	@echo 'make test      every test that needs nothing but Python: five to eight minutes on two cores'
 	@echo 'make test-all  everything: the stack, Caddy, the libraries'"'"' own suites, their old versions, 10,000 exchanges each'
 	@echo 'make test-search  the property-based tests with other examples each time; else they repeat the same ones'
 	@echo 'make test-root  as root: other users, small disks, containers'
