@@ -9,7 +9,7 @@ import pytest
 
 from tests.cli.conftest import POOLSCOPE, Program
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.processes, pytest.mark.unmeasured]
 
 FOR_RECORDS = {
     "poolscope.records",
