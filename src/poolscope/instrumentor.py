@@ -262,7 +262,7 @@ def drop(signals: Any) -> None:
 def _change_door(before: Any, after: Any) -> None:
     if before is not None:
         if ENTRANCE.door is before.spans:
-            ENTRANCE.door = None
+            ENTRANCE.opens(None)
         before.stop()
         INSTRUMENTOR.unlisten(before.take)
     if after is not None:
@@ -270,7 +270,7 @@ def _change_door(before: Any, after: Any) -> None:
         after.tell_progress = INSTRUMENTOR.ledger.tell_progress
         INSTRUMENTOR.listen(after.take, after.needs)
     chosen = _signals or (_carried[-1] if _carried else None)
-    ENTRANCE.door = None if chosen is None else chosen.spans
+    ENTRANCE.opens(None if chosen is None else chosen.spans)
 
 
 def _signals_for(options: dict[str, Any], wanted: bool) -> Any:

@@ -56,6 +56,8 @@ class FactQueue:
         """Called in a forked child after the queue itself was emptied."""
         self.at_first_request: Callable[[], None] | None = None
         """Called once, in the task of the first request of this process (and of each forked child)."""
+        self.after_relief: tuple[Callable[[], None], ...] = ()
+        """Called after a request has drained some facts, in its own task and holding no lock."""
         self._reset()
 
     def _reset(self) -> None:
@@ -95,6 +97,8 @@ class FactQueue:
                     self.at_first_request()
             else:
                 self.drain(RELIEF_BATCH)
+                for action in self.after_relief:
+                    action()
 
     def drain(self, limit: int | None = None) -> bool:
         """Hand up to ``limit`` waiting facts to the consumers; False if another thread is draining."""

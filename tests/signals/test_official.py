@@ -137,7 +137,7 @@ def test_sampled(library: str, order: str, opt_in: str) -> None:
         assert about["network.peer.address"] == "127.0.0.1"
         assert about["poolscope.connection.request_number"] == number
         assert about["poolscope.connection.reused"] is (number > 1)
-        assert about["poolscope.exchange.count"] == 1
+        assert "poolscope.exchange.count" not in about
         assert links == (number > 1)
     (setup,) = [span for span in outcome["spans"] if span[0].startswith("HTTP connection_setup")]
     assert setup[6] == requests[0][5]

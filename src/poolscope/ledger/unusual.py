@@ -12,15 +12,16 @@ LONG_WAIT: Final = 0.05
 
 def unusual(exchange: Exchange) -> bool:
     """Whether it is anything but a good answer, read to its end, on a reused connection."""
+    connection, status, waited = exchange.connection, exchange.status, exchange.pool_wait
     return (
         exchange.reused is not True
+        or exchange.body_complete is not True
         or exchange.error is not None
         or exchange.previous is not None
-        or exchange.body_complete is not True
-        or exchange.status is None
-        or exchange.status >= 300
-        or exchange.connection is None
-        or exchange.connection.epoch != exchange.epoch
-        or exchange.connection.loop != exchange.loop
-        or (exchange.pool_wait is not None and exchange.pool_wait >= LONG_WAIT)
+        or status is None
+        or status >= 300
+        or connection is None
+        or connection.epoch != exchange.epoch
+        or connection.loop != exchange.loop
+        or (waited is not None and waited >= LONG_WAIT)
     )

@@ -31,13 +31,12 @@ from poolscope.signals.hooks import RequestHook, ResponseHook
 from poolscope.signals.metrics import SETTLE, Metrics
 from poolscope.signals.options import DEFAULT_USED, EVERYTHING, NAMES, Options, settle
 from poolscope.signals.redaction import excluding, excluding_servers
-from poolscope.signals.spans import SPANS, RequestSpans
+from poolscope.signals.spans import RequestSpans
 from poolscope.signals.totals import Totals
+from poolscope.story.door import ENTRANCE, SPANS
 
 __all__ = ["Signals"]
 
-PUBLISH_AT: Final = 256
-"""The next request passes drained samples on when there are this many."""
 LOOK_EVERY: Final = 32
 """Requests between two checks for a LoggerProvider."""
 ASK_EVERY: Final = 16
@@ -118,7 +117,6 @@ class Signals:
         self._reported: dict[tuple[Any, ...], int] = {}
         self._unasked = 0
         self._logger_provider = logger_provider
-        self._exit_registered = False
         self._ticks = 0
         self.totals, self.metrics = _instruments(meter_provider, options)
         self._events = Events(
@@ -154,6 +152,7 @@ class Signals:
         self.metrics.settle = self.settle
         FACTS.add_consumer(self.totals.consume)
         FACTS.at_fork = (*FACTS.at_fork, self._after_fork)
+        FACTS.after_relief = (*FACTS.after_relief, self.metrics.publish)
         self._register_exit()
 
     def stop(self) -> None:
@@ -161,6 +160,7 @@ class Signals:
         self.settle()
         FACTS.remove_consumer(self.totals.consume)
         FACTS.at_fork = tuple(known for known in FACTS.at_fork if known != self._after_fork)
+        FACTS.after_relief = tuple(known for known in FACTS.after_relief if known != self.metrics.publish)
         self.metrics.publish()
         if self.metrics.events is self._events:
             self.metrics.readings.live = False
@@ -212,7 +212,7 @@ class Signals:
     def settle(self) -> None:
         """Drain, report requests that take long, and ask the rules."""
         if SPANS in self.totals.hooks_disabled:
-            self.totals.hooks_disabled[SPANS] = int(self.spans.patience.is_lost)
+            self.totals.hooks_disabled[SPANS] = int(ENTRANCE.patience.is_lost)
         with FACTS.settled(SETTLE) as settled:
             if settled and self.tell_progress is not None:
                 self.tell_progress(facts.now(), LONG_WAIT)
@@ -220,21 +220,18 @@ class Signals:
                 self._ask()
 
     def _tick(self) -> None:
-        """At the start of each request, in its own task and holding no lock."""
-        if not self._exit_registered:
-            # Most programs set their providers up before the first request; after that we check now and then,
-            # because a check costs more than all the rest here.
-            if self._ticks % LOOK_EVERY == 0:
-                self._register_exit()
-            self._ticks += 1
-        if len(self.totals.pending) >= PUBLISH_AT:
-            self.metrics.publish()
+        """At the start of each request, until there is a LoggerProvider: it may be set at any time."""
+        # Most programs set their providers up before the first request; after that we check now and then,
+        # because a check costs more than all the rest here.
+        if self._ticks % LOOK_EVERY == 0:
+            self._register_exit()
+        self._ticks += 1
 
     def _register_exit(self) -> None:
         # Handlers run newest first: registered after the provider's own, ours still finds it open.
         provider = self._logger_provider or _logs.get_logger_provider()
         if not isinstance(provider, ProxyLoggerProvider):
-            self._exit_registered = True
+            self.spans.tick = None
             atexit.register(self._last_facts)
 
     def _last_facts(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
-from poolscope.facts import Connection, Exchange, RawOrigin
+from poolscope.facts import Connection, Exchange, Failure, RawOrigin
 from poolscope.ledger.urls import text
 from poolscope.signals import names
 from poolscope.signals.redaction import server
@@ -63,26 +63,25 @@ def tls(connection: Connection) -> Attributes:
 
 
 def _constant(connection: Connection) -> Constant:
-    constant: Constant | None = connection.live
-    if constant is None:
-        full: Attributes = {
-            names.CONNECTION_ID: connection.id,
-            **peer(connection.peer),
-            **tls(connection),
-        }
-        if connection.via is not None:
-            full[names.VIA] = connection.via
-        if connection.http_version is not None:
-            full[names.PROTOCOL_VERSION] = connection.http_version
-        constant = Constant({key: full[key] for key in names.LEAN if key in full}, full)
-        if connection.http_version is not None:
-            connection.live = constant  # it is constant from now on
+    full: Attributes = {
+        names.CONNECTION_ID: connection.id,
+        **peer(connection.peer),
+        **tls(connection),
+    }
+    if connection.via is not None:
+        full[names.VIA] = connection.via
+    if connection.http_version is not None:
+        full[names.PROTOCOL_VERSION] = connection.http_version
+    constant = Constant({key: full[key] for key in names.LEAN if key in full}, full)
+    if connection.http_version is not None:
+        connection.live = constant  # it is constant from now on
     return constant
 
 
 def all_facts(connection: Connection) -> Attributes:
     """All constant facts of the connection."""
-    return _constant(connection).full
+    constant: Constant = connection.live or _constant(connection)
+    return constant.full
 
 
 def call_site(connection: Connection) -> Attributes:
@@ -98,35 +97,46 @@ def call_site(connection: Connection) -> Attributes:
     return about
 
 
+def unconnected_facts(exchange: Exchange, failure: Failure | None) -> Attributes:
+    """The facts of a request that never got a connection."""
+    attributes: Attributes = {}
+    if exchange.pool_wait is not None:
+        attributes[names.WAIT_TIME] = exchange.pool_wait
+    if failure is not None and failure.connection is not None:
+        attributes[names.CONNECTION_ID] = failure.connection
+    return attributes
+
+
 def exchange_facts(exchange: Exchange, connection: Connection, *, lean: bool) -> Attributes:
     """The observed facts of a request's connection, for the request's span.
 
     A lean span has the idle time in hundredths of a second, if it is at least a tenth: finer digits are noise,
     which cannot be compressed.
     """
-    constant = _constant(connection)
+    constant: Constant = connection.live or _constant(connection)
     attributes = (constant.lean if lean else constant.full).copy()
     if exchange.reused is not None:
         attributes[names.REUSED] = exchange.reused
-    if exchange.joined:
-        attributes[names.JOINED] = True
     if exchange.request_number is not None:
         attributes[names.REQUEST_NUMBER] = exchange.request_number
-    waited = exchange.pool_wait
+    if exchange.idle_time is not None and (not lean or exchange.idle_time >= WORTH_TELLING):
+        attributes[names.IDLE_TIME] = round(exchange.idle_time, HUNDREDTHS) if lean else exchange.idle_time
+    if exchange.pool_wait or (not lean and exchange.pool_wait is not None):
+        attributes[names.WAIT_TIME] = exchange.pool_wait
+    if exchange.joined:
+        attributes[names.JOINED] = True
     if connection.http_version == "2":
-        attributes[names.STREAMS] = len(connection.in_flight)
-        # The server says it after the setup, so the first request has it, and each request that had to wait for a
-        # stream.
-        if connection.max_streams is not None and (waited or not lean or exchange.reused is False):
-            attributes[names.MAX_STREAMS] = connection.max_streams
-    idle = exchange.idle_time
-    if idle is not None and (not lean or idle >= WORTH_TELLING):
-        attributes[names.IDLE_TIME] = round(idle, HUNDREDTHS) if lean else idle
-    if waited or (waited is not None and not lean):
-        attributes[names.WAIT_TIME] = waited
+        _add_streams(attributes, exchange, connection, lean)
     if not lean:
         _add_times(attributes, exchange, connection)
     return attributes
+
+
+def _add_streams(attributes: Attributes, exchange: Exchange, connection: Connection, lean: bool) -> None:
+    attributes[names.STREAMS] = len(connection.in_flight)
+    # The server says it after the setup, so the first request has it, and each request that had to wait for a stream.
+    if connection.max_streams is not None and (exchange.pool_wait or not lean or exchange.reused is False):
+        attributes[names.MAX_STREAMS] = connection.max_streams
 
 
 def _add_times(attributes: Attributes, exchange: Exchange, connection: Connection) -> None:

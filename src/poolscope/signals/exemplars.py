@@ -10,7 +10,7 @@ from typing import Any, Final
 from opentelemetry.context import Context
 from opentelemetry.trace import INVALID_SPAN, NonRecordingSpan, set_span_in_context
 
-from poolscope.signals.sums import Duration
+from poolscope.signals.sums import Series
 
 FILTER: Final = "OTEL_METRICS_EXEMPLAR_FILTER"
 
@@ -44,15 +44,14 @@ class Exemplars:
         """A collection takes those that there are."""
         self._collection += 1
 
-    def context(self, duration: Duration) -> Context:
-        """The context to record ``duration`` in."""
-        span, series = duration.span, duration.series
+    def context(self, value: float, series: Series, span: Any) -> Context:
+        """The context to record a duration of ``series`` in."""
         if span is None or not span.trace_flags.sampled:
             return _EMPTY
         if series.collection != self._collection:
             series.collection = self._collection
             series.shown.clear()
-        bucket = bisect_left(self._buckets, duration.value)
+        bucket = bisect_left(self._buckets, value)
         if bucket in series.shown and not self._every:
             return _EMPTY
         series.shown.add(bucket)

@@ -25,7 +25,7 @@ from poolscope.signals.sums import (
     Closed,
     Duration,
     Failed,
-    Pending,
+    Rare,
     Sample,
     Unanswered,
 )
@@ -107,17 +107,19 @@ class Metrics:
             except IndexError:
                 return  # another thread took the last one
             try:
-                self._pass_on(sample)
+                if isinstance(sample, Duration):
+                    value, series, span = sample
+                    context = self._exemplars.context(value, series, span)
+                    self._durations.record(value, series.attributes, context)
+                else:
+                    self._pass_on(sample)
             except (
                 Exception
             ) as error:  # from somebody's exporter, view or processor: the next sample may work
                 FACTS.put(BEGUN, HookFailure("signals.metrics", type(error).__name__, False))
 
-    def _pass_on(self, sample: Pending) -> None:
-        if isinstance(sample, Duration):
-            context = self._exemplars.context(sample)
-            self._durations.record(sample.value, sample.series.attributes, context=context)
-        elif isinstance(sample, Sample):
+    def _pass_on(self, sample: Rare) -> None:
+        if isinstance(sample, Sample):
             histogram = self._histograms[sample.metric]
             histogram.record(sample.value, sample.attributes, context=context_of(sample.span))
         elif self.events is None:

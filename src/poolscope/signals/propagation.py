@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 from opentelemetry import baggage, propagate
@@ -23,7 +23,7 @@ class Propagation:
     def __repr__(self) -> str:
         return f"<Propagation {'W3C' if self._plain else self._seen!r}>"
 
-    def headers(self, span: Span, context: SpanContext, current: Context) -> Iterable[tuple[str, str]] | None:
+    def headers(self, span: Span, context: SpanContext, current: Context) -> Sequence[tuple[str, str]] | None:
         """The headers to add to a request with this span, sent in the context ``current``."""
         # Any: the API's own default setter does not fit the parameter it is the default of.
         propagator: Any = propagate.get_global_textmap()

@@ -56,9 +56,11 @@ def method(raw: bytes | str | None) -> str:
 
 def url_full(origin: RawOrigin, target: bytes | str | None) -> str:
     """The URL of a request, redacted; ``target`` is a path with query, or a whole URL (forward proxy)."""
-    url = text(target) or "/"
-    if url[0] == "/" or "://" not in url:
-        url = format_origin(origin) + (url if url[0] == "/" else f"/{url}")
+    url = (target.decode("ascii", "backslashreplace") if isinstance(target, bytes) else target) or "/"
+    if url[0] == "/":
+        url = format_origin(origin) + url
+    elif "://" not in url:
+        url = f"{format_origin(origin)}/{url}"
     elif "@" in url:
         url = _without_userinfo(url)
     return _without_signatures(url) if "?" in url else url

@@ -7,11 +7,10 @@ below a hook of ours reads it.
 
 from __future__ import annotations
 
-import functools
 import logging
 import re
-from collections.abc import Callable, Iterable
-from typing import Any, Final, TypeVar, cast
+from collections.abc import Callable, Sequence
+from typing import Any, Final
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace
@@ -22,12 +21,10 @@ from poolscope.facts import Connection, Exchange, Failure, RawOrigin, now
 from poolscope.ledger.urls import text
 from poolscope.queue import FACTS, is_the_hosts
 from poolscope.signals import errors, names
-from poolscope.signals.describe import Attributes, exchange_facts, server_attributes
-from poolscope.signals.forgiving import Patience
+from poolscope.signals.describe import Attributes, exchange_facts, server_attributes, unconnected_facts
 from poolscope.signals.hooks import RequestHook, ResponseHook, request_of, response_of
 from poolscope.signals.options import ExceptionRecord, Options
 from poolscope.signals.owner import Owner, find_owner, is_traced
-from poolscope.signals.pools import called
 from poolscope.signals.propagation import Propagation
 from poolscope.signals.redaction import excluding_servers, method, url_full
 from poolscope.signals.remembered import EXCLUDED, Foreign, Live, anchor_now
@@ -36,37 +33,13 @@ from poolscope.story.pool import name_of
 
 log = logging.getLogger("poolscope")
 
-SPANS: Final = "signals.spans"
-"""Their name among the hooks."""
 BEGINNINGS: Final = 2_048
 """Methods and origins for which a span's beginning is kept."""
 _DEFAULT: Final = Options()
 
 
-_F = TypeVar("_F", bound=Callable[..., Any])
-
-
-def _harmless(method_: _F) -> _F:
-    """A tracer that raises must not disable the hook that called us: its facts are still true."""
-
-    @functools.wraps(method_)
-    def guarded(self: RequestSpans, one: Any, other: Any) -> Any:
-        patience = self.patience
-        if patience.recent and patience.is_lost:
-            return None
-        try:
-            return method_(self, one, other)
-        except Exception as error:
-            if is_the_hosts(error):
-                raise
-            patience.failed(error)
-            return None
-
-    return cast(_F, guarded)
-
-
 class RequestSpans:
-    """Implements `poolscope.story.door.Door`. After three failures within a minute it makes no spans for a while."""
+    """Implements `poolscope.story.door.Door`."""
 
     def __init__(
         self,
@@ -91,26 +64,23 @@ class RequestSpans:
         self._apart = apart
         self._there = explicit
         self._excluded = excluded
+        self._excludes_some = self._excludes is not None or excluded is not None
         self._request_hook = request_hook
         self._response_hook = response_hook
-        self._tick = tick
+        self.tick = tick
+        """Called at the start of each request."""
         self._propagation = Propagation()
         self._records_exceptions = record != "logs"
         self._complained: set[str] = set()
-        self.patience = Patience(SPANS)
 
     def __repr__(self) -> str:
         return f"<RequestSpans by {self._tracer!r}>"
 
-    def request_started(self, exchange: Exchange, request: Any) -> Iterable[tuple[str, str]] | None:
+    def request_started(self, exchange: Exchange, request: Any) -> Sequence[tuple[str, str]] | None:
         """Make the request's span, or find its owner; returns propagation headers if it is ours."""
-        if self._tick is not None:
-            self._tick()
-        return self._request_started(exchange, request)
-
-    @_harmless
-    def _request_started(self, exchange: Exchange, request: Any) -> Iterable[tuple[str, str]] | None:
-        if self._is_excluded(exchange):
+        if self.tick is not None:
+            self.tick()
+        if self._excludes_some and self._is_excluded(exchange):
             exchange.live = EXCLUDED
             return None
         if not self._there and not self._look_for_provider():
@@ -148,7 +118,6 @@ class RequestSpans:
         exchange.live = Foreign(anchor_now(), owner)
         exchange.span = (above if owner.span is None else owner.span).get_span_context()
 
-    @_harmless
     def setup_ended(self, connection: Connection, exchange: Exchange | None) -> None:
         """Make the span of a setup, as a child of the request that waited for it, if that records."""
         live = None if exchange is None else exchange.live
@@ -158,36 +127,32 @@ class RequestSpans:
         origin = exchange.origin if connection.via == "forward" else connection.origin
         connection.span = self._setups.setup(live.span, connection, live.anchor, origin)
 
-    @_harmless
     def headers_received(self, exchange: Exchange, response: Any) -> None:
         """Put the facts on the request's span, and end it if it is ours."""
         live: Live | None = exchange.live
         if live is None or live.span is None:
             return
         span, live.span = live.span, None
-        request, live.request = live.request, None
         if exchange.epoch != FACTS.epoch:
             return  # a forked child carries on; the span is its parent's to end
-        attributes = self._facts(span, live, exchange)
         if not live.own:
-            if attributes:
-                span.set_attributes(attributes)
+            self._describe(span, live, exchange)
             return
+        attributes = self._facts(span, live, exchange)
         status = exchange.status
         if status is not None:
             attributes[names.STATUS] = status
-            if status >= 400:
-                attributes[names.ERROR_TYPE] = str(status)
-        span.set_attributes(attributes)
         if status is not None and status >= 400:
+            attributes[names.ERROR_TYPE] = str(status)
             span.set_status(_ERROR)
+        span.set_attributes(attributes)
         if self._response_hook is not None:
+            request, live.request = live.request, None
             asked, answer = request_of(exchange, request), response_of(exchange, response)
             self._call("response_hook", self._response_hook, span, asked, answer)
         at = exchange.headers_at
-        span.end(end_time=live.anchor + int((now() if at is None else at) * 1e9))
+        span.end(live.anchor + int((now() if at is None else at) * 1e9))
 
-    @_harmless
     def request_failed(self, exchange: Exchange, _error: BaseException) -> None:
         """End the request's span with the error, unless the caller cancelled."""
         live: Live | None = exchange.live
@@ -198,17 +163,16 @@ class RequestSpans:
         if exchange.epoch != FACTS.epoch:
             return
         failure = exchange.failure
-        attributes = self._facts(span, live, exchange, failure)
         if not live.own:
-            if attributes:
-                span.set_attributes(attributes)
+            self._describe(span, live, exchange, failure)
             return
+        attributes = self._facts(span, live, exchange, failure)
         if failure is not None:
             attributes[names.ERROR_TYPE] = failure.type
             self._tell_failure(span, exchange, failure)
         span.set_attributes(attributes)
         at = exchange.finished_at
-        span.end(end_time=live.anchor + int((now() if at is None else at) * 1e9))
+        span.end(live.anchor + int((now() if at is None else at) * 1e9))
 
     def _tell_failure(self, span: Span, exchange: Exchange, failure: Failure) -> None:
         said = errors.sentence(failure, exchange.origin)
@@ -248,40 +212,43 @@ class RequestSpans:
         self._beginnings[exchange.method, exchange.origin] = name, attributes
         return name, attributes
 
+    def _describe(self, span: Any, live: Live, exchange: Exchange, failure: Failure | None = None) -> None:
+        """Put the facts on a span of somebody else's, which may cover several exchanges."""
+        before = _exchanges_on(span)
+        attributes = self._facts(span, live, exchange, failure, followed=before > 0)
+        if live.described:
+            if before or names.CONNECTION_ID not in attributes:
+                attributes[names.EXCHANGES] = before + 1
+            span.set_attributes(attributes)
+
     def _facts(
         self,
         span: Any,
         live: Live,
         exchange: Exchange,
         failure: Failure | None = None,
+        *,
+        followed: bool = False,
     ) -> Attributes:
-        """The connection's facts for ``span``; also reports the wait and the link."""
+        """The connection's facts for ``span``; also reports the wait and the link, once if it ``followed`` others."""
         connection = exchange.connection
-        waited = exchange.pool_wait
-        if waited and exchange.queued:
+        if exchange.pool_wait and exchange.queued:
             in_vain = failure if connection is None and failure and failure.connection is None else None
             self._setups.wait(span, exchange, live.anchor, in_vain)
-        if not live.described:
-            return {}
-        attributes: Attributes = {}
-        before = 0 if live.own else _exchanges_on(span)
-        if connection is not None:
-            opener = connection.opened_by == exchange.id
+        if connection is None:
+            attributes = unconnected_facts(exchange, failure)
+        else:
             setup = connection.span
+            opener = connection.opened_by == exchange.id
             # Without a setup span, the connection's facts are on the span of its first request.
             lean = self._lean and (setup is not None or not opener)
             attributes = exchange_facts(exchange, connection, lean=lean)
-            linked = self._links and not opener and setup is not None and setup.trace_flags.sampled
-            if setup is not None and linked and not (before and _has_link(span, setup)):
+            linked = self._links and setup is not None and not opener and live.described
+            if linked and setup.trace_flags.sampled and not (followed and _has_link(span, setup)):
                 span.add_link(setup)
-        else:
-            if waited is not None:
-                attributes[names.WAIT_TIME] = waited
-            if failure is not None and failure.connection is not None:
-                attributes[names.CONNECTION_ID] = failure.connection
-        attributes.update(called(name_of(exchange.pool)))
-        if not live.own:
-            attributes[names.EXCHANGES] = before + 1
+        name = name_of(exchange.pool)
+        if name is not None:
+            attributes[names.POOL_NAME] = name
         return attributes
 
     def _call(self, name: str, hook: Callable[..., None], *args: Any) -> None:
@@ -296,8 +263,9 @@ class RequestSpans:
 
 
 def _exchanges_on(span: Any) -> int:
-    """How many exchanges a span of somebody else's has been described with: it may cover several."""
-    count: int = (getattr(span, "attributes", None) or {}).get(names.EXCHANGES, 0)
+    """How many exchanges a span of somebody else's has been described with: the id of a connection counts as one."""
+    known = getattr(span, "attributes", None) or {}
+    count: int = known.get(names.EXCHANGES) or names.CONNECTION_ID in known
     return count
 
 

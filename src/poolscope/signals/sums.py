@@ -94,7 +94,8 @@ class Found(NamedTuple):
     span: Any
 
 
-Pending: TypeAlias = Duration | Sample | Closed | Failed | Unanswered | Broken | Found
+Rare: TypeAlias = Sample | Closed | Failed | Unanswered | Broken | Found
+Pending: TypeAlias = Duration | Rare
 
 
 class Server:

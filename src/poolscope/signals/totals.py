@@ -259,33 +259,34 @@ class Totals:
         at.use_time += _use_time(sheet)
         if sheet.route is not None and sheet.reused is not None:
             self._routed(sheet.route, sheet.reused, at)
-        self._durations(sheet, at, live is not None and live.duration_recorded)
-        failure = sheet.failure
-        if failure is None:
-            return
+        series = _series(sheet, at)
+        if sheet.pool_wait and sheet.queued:
+            self._queued(sheet, sheet.pool_wait, series)
+        ended = sheet.headers_at or sheet.finished_at
+        if ended is not None and (live is None or not live.duration_recorded):
+            self.pending.append(Duration(max(ended - sheet.started_at, 0.0), series, sheet.span))
+        if sheet.failure is not None:
+            self._failed(sheet, sheet.failure, at)
+
+    def _failed(self, sheet: facts.Exchange, failure: facts.Failure, at: Server) -> None:
         if failure.type == "pool_timeout":
             pool = name_of(sheet.pool)
             at.timeouts[pool] = at.timeouts.get(pool, 0) + 1
         if sheet.headers_at is not None:
             at.broken[failure.type] = at.broken.get(failure.type, 0) + 1
             self._tell(sheet.origin, lambda server: Broken(sheet, failure, server, sheet.span))
-        elif live is None or live.own is not False:
+        elif sheet.live is None or sheet.live.own is not False:
             self._tell(sheet.origin, lambda server: Unanswered(sheet, failure, server, sheet.span))
+
+    def _queued(self, sheet: facts.Exchange, took: float, series: Series) -> None:
+        about = {key: value for key, value in series.attributes.items() if key not in _OF_ANSWERS}
+        about |= queue_of(sheet)
+        self.pending.append(Sample(names.TIME_IN_QUEUE, took, about, sheet.span))
 
     def _routed(self, route: str, reused: bool, at: Server) -> None:
         route = route if route in self.routes or len(self.routes) < ROUTES else "other"
         self.routes[route] = None
         at.routes[route, reused] = at.routes.get((route, reused), 0) + 1
-
-    def _durations(self, sheet: facts.Exchange, at: Server, recorded: bool) -> None:
-        series = _series(sheet, at)
-        if sheet.pool_wait and sheet.queued:
-            about = {key: value for key, value in series.attributes.items() if key not in _OF_ANSWERS}
-            about |= queue_of(sheet)
-            self.pending.append(Sample(names.TIME_IN_QUEUE, sheet.pool_wait, about, sheet.span))
-        ended = sheet.finished_at if sheet.headers_at is None else sheet.headers_at
-        if not recorded and ended is not None:
-            self.pending.append(Duration(max(ended - sheet.started_at, 0.0), series, sheet.span))
 
 
 _OF_ANSWERS: Final = (names.STATUS, names.ERROR_TYPE)
@@ -295,24 +296,30 @@ def _series(sheet: facts.Exchange, at: Server) -> Series:
     """The series for the duration of ``sheet``; most requests belong to an existing series."""
     connection = sheet.connection
     version = None if connection is None else connection.http_version
-    error = None if sheet.status is not None or sheet.error is None else sheet.failure
-    key = (sheet.method, version, sheet.status, error and error.type)
-    series = at.durations.get(key)
-    if series is None:
-        verb = method(sheet.method)
-        at.methods.add(verb)
-        about: Attributes = {names.METHOD: verb, **at.attributes}
-        if version is not None:
-            about[names.PROTOCOL_VERSION] = version
-        if sheet.status is not None:
-            about[names.STATUS] = sheet.status
-            if sheet.status >= 400:
-                about[names.ERROR_TYPE] = str(sheet.status)
-        elif error is not None:
-            about[names.ERROR_TYPE] = error.type
-        series = Series(about)
-        if len(at.durations) < SERIES:
-            at.durations[key] = series
+    error = (
+        None
+        if sheet.error is None or sheet.status is not None or sheet.failure is None
+        else sheet.failure.type
+    )
+    key = (sheet.method, version, sheet.status, error)
+    return at.durations.get(key) or _new_series(key, at)
+
+
+def _new_series(key: tuple[Any, ...], at: Server) -> Series:
+    verb, version, status, error = method(key[0]), *key[1:]
+    at.methods.add(verb)
+    about: Attributes = {names.METHOD: verb, **at.attributes}
+    if version is not None:
+        about[names.PROTOCOL_VERSION] = version
+    if status is not None:
+        about[names.STATUS] = status
+        if status >= 400:
+            about[names.ERROR_TYPE] = str(status)
+    elif error is not None:
+        about[names.ERROR_TYPE] = error
+    series = Series(about)
+    if len(at.durations) < SERIES:
+        at.durations[key] = series
     return series
 
 

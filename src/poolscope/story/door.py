@@ -6,17 +6,22 @@ methods hold no lock of ours and may use the library's own request or response o
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, Final, Protocol
+from collections.abc import Sequence
+from typing import Any, Final, Literal, Protocol, TypeAlias
 
 from poolscope.facts import Connection, Exchange
-from poolscope.story.hook import Hook
+from poolscope.queue import is_the_hosts
+from poolscope.story.forgiving import Patience
+
+SPANS: Final = "signals.spans"
+"""The door's name among the hooks."""
+Moment: TypeAlias = Literal["request_started", "setup_ended", "headers_received", "request_failed"]
 
 
 class Door(Protocol):
     """What signals/spans implements."""
 
-    def request_started(self, exchange: Exchange, request: Any) -> Iterable[tuple[str, str]] | None:
+    def request_started(self, exchange: Exchange, request: Any) -> Sequence[tuple[str, str]] | None:
         """Called before a connection is asked for; returns headers to add to the request (propagation)."""
 
     def setup_ended(self, connection: Connection, exchange: Exchange | None) -> None:
@@ -30,28 +35,34 @@ class Door(Protocol):
 
 
 class Entrance:
-    """Holds the one door of the live path; a door that raises does no harm."""
+    """Holds the one door of the live path. A door that raises does no harm: the facts are still true, so the hook that
+    called it stays on, and after three failures within a minute the door is left alone for a while.
+    """
 
-    __slots__ = ("_hooks", "door")
+    __slots__ = ("door", "patience")
 
     def __init__(self) -> None:
-        self.door: Door | None = None
-        names = ("request_started", "setup_ended", "headers_received", "request_failed")
-        self._hooks = {name: Hook(f"live.{name}") for name in names}
+        self.opens(None)
 
     def __repr__(self) -> str:
         return f"<Entrance to {self.door!r}>"
 
-    def tell(self, moment: str, *about: Any) -> Any:
+    def opens(self, door: Door | None) -> None:
+        """``door`` is the one from now on, and has not failed yet."""
+        self.door = door
+        self.patience = Patience(SPANS)
+
+    def tell(self, moment: Moment, one: Any, other: Any) -> Any:
         """Call the door's method ``moment``; None if there is no door or it failed."""
-        door, hook = self.door, self._hooks[moment]
-        if door is None or hook.disabled:
+        door, patience = self.door, self.patience
+        if door is None or (patience.recent and patience.is_lost):
             return None
         try:
-            return getattr(door, moment)(*about)
+            return getattr(door, moment)(one, other)
         except Exception as error:
-            if not hook.failed(error):
+            if is_the_hosts(error):
                 raise
+            patience.failed(error)
             return None
 
 

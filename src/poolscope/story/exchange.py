@@ -12,6 +12,7 @@ From `asks` to its end an exchange is in `LIVE`; the hook that takes it out of `
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextvars import ContextVar
 from typing import Any, Final
 
@@ -63,11 +64,11 @@ def asks(
     return exchange
 
 
-def announce(exchange: Exchange, request: Any) -> list[tuple[str, str]]:
+def announce(exchange: Exchange, request: Any) -> Sequence[tuple[str, str]]:
     """Let the live door see ``request`` before it goes out; the headers it wants added."""
     if ENTRANCE.door is None or exchange.silent:
-        return []
-    return list(ENTRANCE.tell("request_started", exchange, request) or ())
+        return ()
+    return ENTRANCE.tell("request_started", exchange, request) or ()
 
 
 def assigned(exchange: Exchange, mark: ConnectionMark | None = None) -> None:

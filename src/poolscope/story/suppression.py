@@ -7,20 +7,21 @@ HTTP instrumentation alone only decides who owns the request's span, never wheth
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import Any, Final
 
-_PLAIN_KEY = "suppress_instrumentation"
+_CONTEXT: Final = "opentelemetry.context"
+_PLAIN_KEY: Final = "suppress_instrumentation"
 
 
 def suppressed() -> bool:
     """Whether nothing may be observed in the current context."""
-    context: Any = sys.modules.get("opentelemetry.context")
+    context: Any = sys.modules.get(_CONTEXT)
     if context is None:
         return False
-    get_current = getattr(context, "get_current", None)
-    if get_current is None:  # still being imported
+    try:
+        values = context.get_current()
+    except AttributeError:  # still being imported
         return False
-    values = get_current()
     if not values:
         return False
     if values.get(_PLAIN_KEY):

@@ -6,6 +6,7 @@ import copy
 import os
 from _thread import RLock  # the real one, whatever gevent has put into threading
 from collections.abc import Callable
+from operator import itemgetter
 from types import FrameType
 from typing import Any, Final
 
@@ -118,23 +119,27 @@ def _announce(exchange: Exchange, request: Any) -> None:
         return
     instead = [(name.encode("ascii"), value.encode("latin-1")) for name, value in added]
     exchange.instead = copied = _copy_of(request)  # the caller's own object stays as it is
-    copied.headers = _without([name.lower() for name, _ in instead], request.headers) + instead
+    sizes = set(map(len, map(_NAME, instead)))
+    headers = copied.headers
+    if not sizes.isdisjoint(map(len, map(_NAME, headers))):  # perhaps one of ours is there
+        names_ = [name.lower() for name, _ in instead]
+        headers = [item for item in headers if item[0].lower() not in names_]
+    copied.headers = [*headers, *instead]
 
 
-def _without(names_: list[bytes], headers: Any) -> list[Any]:
-    # Few headers are as long as ours, and a length is compared in no time.
-    sizes = [len(name) for name in names_]
-    return [item for item in headers if len(item[0]) not in sizes or item[0].lower() not in names_]
+_NAME: Final = itemgetter(0)
+_OWN_MODULES: Final = frozenset(("httpcore", "httpcore2"))
+_ATTRIBUTES: Final = frozenset(("method", "url", "headers", "stream", "extensions"))
 
 
 def _copy_of(request: Any) -> Any:
     kind = type(request)
-    if kind.__name__ != "Request" or kind.__module__ not in ("httpcore", "httpcore2"):
+    if kind.__module__ not in _OWN_MODULES or request.__dict__.keys() != _ATTRIBUTES:
         return copy.copy(request)
     # `copy.copy` takes twenty times as long, and the library would read each attribute of its copy more slowly.
     copied = object.__new__(kind)
-    for name, value in request.__dict__.items():
-        setattr(copied, name, value)
+    copied.method, copied.url, copied.headers = request.method, request.url, request.headers
+    copied.stream, copied.extensions = request.stream, request.extensions
     return copied
 
 

@@ -12,7 +12,7 @@ from opentelemetry.propagators.textmap import TextMapPropagator
 from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON, Sampler
 
-from poolscope.signals import forgiving
+from poolscope.story import forgiving
 from poolscope.story.hook import FORGIVEN_AFTER
 from tests.signals.telemetry import Telemetry
 
