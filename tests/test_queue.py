@@ -44,7 +44,7 @@ def test_a_full_queue_drops_and_counts(queue, got):
     assert repr(queue) == "<FactQueue 2000 waiting, 5 dropped, 1 consumers>"
 
 
-def test_a_request_relieves_a_long_queue_by_a_batch(queue, got):
+def test_a_request_relieves_a_long_queue_by_a_few_facts(queue, got):
     for _ in range(RELIEF_AT - 1):
         queue.put(BEGUN, sheet())
     queue.relieve()
@@ -52,6 +52,15 @@ def test_a_request_relieves_a_long_queue_by_a_batch(queue, got):
     queue.put(BEGUN, sheet())
     queue.relieve()
     assert len(got) == RELIEF_BATCH
+
+
+def test_requests_relieve_the_queue_however_many_facts_each_of_them_states(queue, got):
+    for _ in range(100):
+        queue.relieve()
+        for _ in range(3 * RELIEF_BATCH):
+            queue.put(BEGUN, sheet())
+    assert len(queue) < RELIEF_AT + 3 * RELIEF_BATCH
+    assert len(got) + len(queue) == 100 * 3 * RELIEF_BATCH
 
 
 def test_nobody_waits_for_a_running_drain(queue, got):
