@@ -508,7 +508,9 @@ def test_code_without_a_file_has_a_name_and_no_address(show: Open) -> None:
 def test_a_finding_of_a_sender_without_a_file_is_beside_its_lanes(show: Open) -> None:
     story = Story()
     for site in (CallSite("<python -c>", 2, "<module>"), KEPT):
-        client = story.client("requests.Session", call_site=CallSite("/srv/.../app/clients.py", site.line, "f"))
+        client = story.client(
+            "requests.Session", call_site=CallSite("/srv/.../app/clients.py", site.line, "f")
+        )
         for _ in range(5):
             connection = story.connect(client)
             unread = site != KEPT

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import tracemalloc
 from dataclasses import replace
+from itertools import zip_longest
 
 import pytest
 
 from poolscope import findings
-from poolscope.records import CallSite, Client, Connection, Finding, from_json, to_json
+from poolscope.records import CallSite, Client, Connection, Finding, Record, from_json, to_json
 from poolscope.reports import json_report, overview, text
-from poolscope.reports.overview import FEW, RECENT, ROWS_OF_A_CLIENT, Overview
+from poolscope.reports.live import RECENT
+from poolscope.reports.overview import FEW, ROWS_OF_A_CLIENT, Overview
 from poolscope.reports.places import CAP, OTHER
 from poolscope.reports.tally import MAX_NAMES
 from tests.reports.stories import LINE, ORIGIN, Story
@@ -198,9 +200,46 @@ def test_memory_does_not_grow_with_the_number_of_connections() -> None:
         tracemalloc.stop()
     # What it remembered last time is replaced by new objects, which tracemalloc counts as growth.
     assert grown < 5_000_000
-    assert len(drawn._past_clients) == len(drawn._past_connections) == RECENT
-    assert not drawn._clients
+    assert len(drawn._clients._past) == len(drawn._past_connections) == RECENT
+    assert not drawn._clients._open
     assert not drawn._open
+
+
+def parent_and_child(requests: int) -> tuple[list[Record], list[Record]]:
+    """A parent builds a client and perhaps uses it; its forked child sends two requests."""
+    parent, child = Story(pid=1), Story(pid=2)
+    parent.header()
+    child.header(parent=1)
+    built = parent.client()
+    inherited = replace(child.client(), created_at=None, construction_time=None, inherited_from=built.id)
+    child.records[-1] = inherited
+    for story, client, number in ((parent, built, requests), (child, inherited, 2)):
+        if number:
+            connection = story.connect(client)
+            for _ in range(number):
+                story.exchange(client, connection)
+            story.disconnect(connection)
+        story.close(client, number)
+    return parent.records, child.records
+
+
+@pytest.mark.parametrize("used", [0, 1])
+def test_the_client_of_several_processes_is_one_in_any_order(used: int) -> None:
+    parent, child = parent_and_child(used)
+    alternately = [record for both in zip_longest(parent, child) for record in both if record is not None]
+    for records in (parent + child, child + parent, alternately):
+        seen = overview.of(records)
+        (row,) = seen.rows()
+        assert (seen.clients, seen.clients_unused, row.clients) == (1, 0, 1)
+        assert seen.construction == row.construction == pytest.approx(0.01)
+        assert row.requests == used + 2
+
+
+def test_an_inherited_client_without_its_parent_is_one() -> None:
+    _, child = parent_and_child(0)
+    seen = overview.of(child)
+    (row,) = seen.rows()
+    assert (seen.clients, row.clients, seen.construction) == (1, 1, 0.0)
 
 
 def test_json_has_stable_keys() -> None:

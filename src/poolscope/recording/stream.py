@@ -108,7 +108,8 @@ class Stream:
             opened = record.failed_phase is None and not record.inherited
             self._connections += self._is_new("connection", record.id, over) and opened
         elif record.type == "client":
-            self._clients += self._is_new("client", record.id, record.close_kind is not None)
+            is_new = self._is_new("client", record.id, record.close_kind is not None)
+            self._clients += is_new and record.inherited_from is None
 
     def _is_new(self, kind: str, number: int, over: bool) -> bool:
         """Most things come at least twice: while they are live, and when they are over."""
