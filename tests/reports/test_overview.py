@@ -10,9 +10,9 @@ from itertools import zip_longest
 import pytest
 
 from poolscope import findings
-from poolscope.records import CallSite, Client, Connection, Finding, Record, from_json, to_json
+from poolscope.records import CallSite, Client, Connection, Exchange, Finding, Record, from_json, to_json
 from poolscope.reports import json_report, overview, text
-from poolscope.reports.live import RECENT
+from poolscope.reports.live import OPEN, RECENT
 from poolscope.reports.overview import FEW, ROWS_OF_A_CLIENT, Overview
 from poolscope.reports.places import CAP, OTHER
 from poolscope.reports.tally import MAX_NAMES
@@ -203,6 +203,42 @@ def test_memory_does_not_grow_with_the_number_of_connections() -> None:
     assert len(drawn._clients._past) == len(drawn._past_connections) == RECENT
     assert not drawn._clients._open
     assert not drawn._open
+
+
+def many_open(number: int, inherited: bool) -> tuple[Story, list[Connection], list[Exchange]]:
+    """As many connections, on each of which an answer is being read."""
+    story = Story()
+    client = story.client()
+    connections, reading = [], []
+    for _ in range(number):
+        connection = story.connect(client, inherited=inherited)
+        exchange = replace(
+            story.exchange(client, connection), finished_at=None, body_complete=None, state="reading"
+        )
+        story.records[-1] = exchange
+        connections.append(connection)
+        reading.append(exchange)
+    return story, connections, reading
+
+
+@pytest.mark.parametrize("inherited", [False, True])
+def test_more_open_connections_than_are_followed_are_counted_to_their_end(inherited: bool) -> None:
+    number = OPEN + RECENT + 500
+    story, connections, reading = many_open(number, inherited)
+    opened = 0 if inherited else number
+    story.records += connections  # as at the end of a run: what is open is written again
+    seen = overview.of(story.records)
+    assert (seen.still_open, len(seen.in_progress())) == (opened, number)
+    for exchange in reading:
+        seen.add(replace(exchange, finished_at=story.now, body_complete=True, state=None))
+    for connection in connections:
+        seen.add(replace(connection, closed_at=story.now, close_reason="client_close", closed_by="client"))
+    (row,) = seen.rows()
+    tally = seen.all_connections()[row]
+    assert (seen.still_open, seen.in_progress()) == (0, [])
+    assert (tally.opened, tally.inherited) == (opened, number - opened)
+    assert tally.closes == ({} if inherited else {"client_close": number})
+    assert row.requests == number
 
 
 def parent_and_child(requests: int) -> tuple[list[Record], list[Record]]:

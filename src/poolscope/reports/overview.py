@@ -25,6 +25,8 @@ from poolscope.reports.places import CAP, UNSEEN, Places
 from poolscope.reports.routes import Routes
 from poolscope.reports.tally import Limits, Row, Tally
 
+LEFT: Final = 100_000
+"""Connections whose end is still recognised after that, and requests in progress: as many as a process itself follows."""
 LINES: Final = 10_000
 ROWS_OF_A_CLIENT: Final = 64
 """How many origins of one client are distinguished when clients are counted; of the first `FEW` clients, `CAP`."""
@@ -60,6 +62,7 @@ class Overview:
         """Which findings the reports show; while None, all."""
         self.lines: set[CallSite] = set()
         """Lines of code that built clients or sent requests, up to `LINES`."""
+        self._left: Bounded[Key, Row] = Bounded(LEFT)
         self._left_open = 0
         self.more_processes = 0
         """Processes beyond the first `CAP`: their records count, their headers and summaries do not."""
@@ -223,6 +226,9 @@ class Overview:
         key = (record.pid, record.id)
         entry = self._open.get(key)
         if entry is None:
+            if key in self._left:
+                self._end_left(key, record)
+                return
             failed = record.failed_phase is not None
             if key in self._past_connections or (
                 self._left_open and record.closed_at is not None and not failed
@@ -241,13 +247,28 @@ class Overview:
 
     def _leave_oldest_open(self) -> None:
         key = next(iter(self._open))
-        self._finish(key, self._open.pop(key))
-        self._left_open += 1
+        entry = self._open.pop(key)
+        self._sum_up(entry)
+        self._left.put(key, entry.row)
+        self._left_open += not entry.lane.connection.inherited
+
+    def _end_left(self, key: Key, record: Connection) -> None:
+        """A connection that counts as left open: only its end is news."""
+        if record.closed_at is None:
+            return
+        row = self._left.pop(key)
+        self._past_connections.put(key, row)
+        if not record.inherited:
+            row.finished.add_end(record)
+            self._left_open -= 1
 
     def _finish(self, key: Key, entry: OpenConnection) -> None:
+        self._sum_up(entry)
+        self._past_connections.put(key, entry.row)
+
+    def _sum_up(self, entry: OpenConnection) -> None:
         entry.row.finished.add(entry.lane.connection)
         entry.row.lanes.add(entry.lane)
-        self._past_connections.put(key, entry.row)
 
     def _exchange(self, record: Exchange) -> None:
         self._reached(record.call_site)
@@ -262,13 +283,13 @@ class Overview:
             self._count_on_lane(before, -1)
         if len(self._runners) < CAP:
             self._runners.add((record.pid, record.thread, record.task))
+        if record.state is not None and len(self._in_progress) >= LEFT:
+            return  # it counts when it is over
         row = self._row_for(record)
         row.add_exchange(record)
         if record.state is None:
             self.routes.exchange(record)
         else:
-            if len(self._in_progress) >= OPEN:
-                del self._in_progress[next(iter(self._in_progress))]
             self._in_progress[key] = row, record
             self._count_on_lane(record, 1)
 
@@ -287,7 +308,7 @@ class Overview:
                     entry.lane.add(record)
                 row = entry.row
             else:
-                row = self._past_connections.get(key)
+                row = self._past_connections.get(key) or self._left.get(key)
         # A connection of another origin carries the request of a forward proxy; the client decides then.
         if row is None or row.origin != record.origin:
             row = self._row(record.pid, record.client, record.origin, record.call_site)
