@@ -230,7 +230,7 @@ def test_only_cancellations(say: Run) -> None:
             async with httpx.AsyncClient(verify=False) as client:
                 for _ in range(3):
                     task = asyncio.create_task(client.get(URL + "/silence/"))
-                    while not any(holder.state == "waiting" for holder in poolscope.snapshot().holders):
+                    while not any(holder.state == "awaiting_headers" for holder in poolscope.snapshot().holders):
                         await asyncio.sleep(0.005)
                     task.cancel()
                     await asyncio.wait([task])
