@@ -16,10 +16,10 @@ from poolscope.libraries.known import LIBRARIES
 from poolscope.queue import FACTS
 from poolscope.recording.our_imports import standard_library_first
 from poolscope.recording.unobserved import not_observed
+from poolscope.recording.watched import Watched
 
 if TYPE_CHECKING:
     from poolscope import records
-    from poolscope.look.capture import Watched
     from poolscope.reports.overview import Overview
 
 CLIENTS: Final = tuple(name for name, library in LIBRARIES.items() if library.tested)
@@ -64,8 +64,6 @@ class Stream:
     @property
     def watched(self) -> Watched:
         """Captures looks for `poolscope top`."""
-        from poolscope.look.capture import Watched
-
         return Watched(self._program, self._parent, self._started_at, self._origins)
 
     def draw(self) -> Overview:
