@@ -26,7 +26,7 @@ from poolscope.reports.routes import Routes
 from poolscope.reports.tally import Limits, Row, Tally
 
 LEFT: Final = 100_000
-"""Connections whose end is still recognised after that, and requests in progress: as many as a process itself follows."""
+"""Connections left open of which the end is still counted, and requests in progress: as many as a process itself follows."""
 LINES: Final = 10_000
 ROWS_OF_A_CLIENT: Final = 64
 """How many origins of one client are distinguished when clients are counted; of the first `FEW` clients, `CAP`."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 import itertools
 import sys
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, cast
 from weakref import WeakKeyDictionary, ref
 
 _loop_numbers: Final[WeakKeyDictionary[Any, int]] = WeakKeyDictionary()
 _loop_ids: Final = itertools.count(1)
-_loaded: Final[Callable[[str], Any]] = sys.modules.get
+_loaded: Final = cast("Callable[[str], Any]", sys.modules.get)
 
 
 def _none() -> Any:
