@@ -154,12 +154,15 @@ components: $(VENV)/dev.stamp
 truth: $(VENV)/dev.stamp
 	POOLSCOPE_TRUTH=full $(PYTEST) -m load tests/truth
 
-# Measures, and judges nothing: `make test` has run the same tests at their own speed. CONTRIBUTING.md says what it
-# cannot see.
+# The report comes in any case: it is what this is for. Then the tests that failed are named again, and make fails, so that
+# nobody takes what they did not run for untested code. CI shows that and goes on: `make test` has judged the same tests at
+# their own speed, and a slow second run of them would only stop it for timeouts. CONTRIBUTING.md says what it cannot see.
 coverage: $(VENV)/dev.stamp
 	@rm -rf build/coverage
-	-$(BIN)/coverage run -m pytest -n $(JOBS) --dist worksteal -m '$(MEASURED)' $(TESTS)
-	$(BIN)/coverage combine --quiet && $(BIN)/coverage report
+	$(BIN)/coverage run -m pytest -n $(JOBS) --dist worksteal -o cache_dir=$(CURDIR)/build/coverage/pytest -m '$(MEASURED)' $(TESTS); \
+	tests=$$?; $(BIN)/coverage combine --quiet && $(BIN)/coverage report || exit; \
+	[ $$tests = 0 ] || { echo "pytest ended with status $$tests. Failed, while they were measured:" >&2; \
+		sed -n 's/^ *"\(.*\)": true,*$$/  \1/p' build/coverage/pytest/v/cache/lastfailed >&2; exit $$tests; }
 
 lint: $(VENV)/lint.stamp
 	$(BIN)/ruff check .

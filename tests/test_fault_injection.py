@@ -10,6 +10,7 @@ import sys
 import textwrap
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
+from multiprocessing.pool import ThreadPool
 from typing import Any, cast
 
 import aiohttp
@@ -138,6 +139,8 @@ def with_requests(places: Places) -> list[Any]:
             outcomes.append(outcome_of(lambda: session.get(url, proxies=proxies).status_code))
         session.get(places.plain.url("/size/100000"), stream=True)
     outcomes.append(requests.post(places.plain.url("/fixed"), data=b"x" * 1000).status_code)
+    with ThreadPool(1) as threads:
+        outcomes.append(threads.apply(requests.get, (places.plain.url("/fixed"),)).status_code)
     return outcomes
 
 

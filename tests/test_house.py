@@ -30,9 +30,21 @@ MAY_IMPORT = {
     "ledger": {"call_site", "facts", "ids", "queue", "records", "story"},
     "findings": {"ledger", "records"},
     "otel_version": set(),
-    "signals": {"facts", "queue", "ledger", "records", "story", "otel_version"},
+    "signals": {"call_site", "facts", "queue", "ledger", "records", "story", "otel_version"},
     # Findings are computed from the records a report reads, so that a saved file shows the same findings again.
     "reports": {"ledger", "records", "findings"},
+    "gate": {"findings", "instrumentor", "ledger", "libraries", "recording", "records", "reports"},
+    "look": {
+        "facts",
+        "genuine",
+        "instrumentor",
+        "ledger",
+        "queue",
+        "recording",
+        "records",
+        "reports",
+        "story",
+    },
 }
 """Part → the parts it may import besides itself. A part that is not listed is a door and may import all."""
 

@@ -24,7 +24,7 @@ PACKAGE = HOUSE / "src" / "poolscope"
 TEXT = (HOUSE / "CONTRIBUTING.md").read_text("utf-8")
 ROWS = dict(re.findall(r"^\| ([a-z].+?) \| (.+) \|$", TEXT.partition("## The map")[2], re.MULTILINE))
 MAKE = (HOUSE / "Makefile").read_text("utf-8")
-BELOW_THE_CLIENTS = {"anyio", "trio", "ssl", "asyncio", "concurrent"}
+BELOW_THE_CLIENTS = {"anyio", "trio", "ssl", "asyncio", "concurrent", "multiprocessing"}
 """They are watched for what a client does with them, and have no clients of their own."""
 
 

@@ -10,6 +10,11 @@ COMMAND: Final = "<python -c>"
 _NO_FILE: Final = {"<string>": "exec()", "<stdin>": "standard input"}
 
 
+def is_file(name: str) -> bool:
+    """Whether the name that a code object has for its file is one: code of ``python -c`` and ``exec()`` is in no file."""
+    return not name.startswith("<")
+
+
 @dataclass(slots=True, frozen=True)
 class CallSite:
     """A line of code."""
@@ -23,8 +28,8 @@ class CallSite:
 
     @property
     def has_file(self) -> bool:
-        """Whether there is a file: code of ``python -c`` and ``exec()`` is in none."""
-        return not self.file.startswith("<")
+        """Whether the line is in a file, as code of ``python -c`` and ``exec()`` is not."""
+        return is_file(self.file)
 
     def at(self, file: str | None = None) -> str:
         """``load.py:12``, with ``file`` as the file's shorter name; ``exec(), line 12`` where there is none."""

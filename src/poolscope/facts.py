@@ -93,7 +93,7 @@ class Client(_Sheet):
 
     __slots__ = (
         "ca_time call_site close_kind closed_at construction_time created_at epoch id kind loop sdk_call_site "
-        "settings apart_from_credentials started"
+        "settings apart_from_credentials started inherited_from"
     ).split()
 
     def __init__(self, kind: str, epoch: int, created_at: float | None = None) -> None:
@@ -115,6 +115,7 @@ class Client(_Sheet):
         self.settings: int | None = None
         """Equal numbers mean equal TLS, proxy and auth settings (values are never kept)."""
         self.apart_from_credentials: int | None = None  # the same without them; None while it sent none
+        self.inherited_from: int | None = None  # its id in the process that this one was forked from
         self.closed_at: float | None = None
         self.close_kind: CloseKind | None = None
         self.started = Count()

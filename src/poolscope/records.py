@@ -87,6 +87,8 @@ class Client:
     """Seconds that loading CA certificates took for it, some perhaps before it was built."""
     apart_from_credentials: int | None = None
     """Equal numbers: equal settings, whatever the credentials; None if it sent none."""
+    inherited_from: int | None = None
+    """Its id in the process that this one was forked from; None if it was built here."""
 
 
 @dataclass(slots=True)

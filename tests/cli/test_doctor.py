@@ -83,27 +83,6 @@ def test_urllib3_future_in_urllib3s_place_is_left_alone(monkeypatch: pytest.Monk
     assert captured.clients == []
 
 
-def test_the_version_is_that_of_the_module_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(urllib3, "__version__", "3.0")
-    found = doctor.examined("urllib3")
-    assert (found.version, found.status) == ("3.0", "untested")
-
-
-def test_every_hook_point_has_a_meaning() -> None:
-    assert doctor.meaning_of("HTTPConnectionPool.urlopen").startswith("exchanges")
-    assert doctor.meaning_of("Client.__init__").startswith("clients")
-    assert doctor.meaning_of("nobody.knows") == "some facts would be missing"
-
-
-def test_versions_outside_the_tested_range_are_named() -> None:
-    assert doctor._untested("httpx", "0.24.1") == "older than 0.25, the oldest tested"
-    assert doctor._untested("httpx", "0.25.0") is None
-    assert doctor._untested("httpx", "0.28.9") is None
-    assert doctor._untested("httpx", "0.29.0") == "newer than 0.28.*, the newest tested"
-    assert doctor._untested("urllib3", "1.26.14") is not None
-    assert doctor._untested("urllib3", "3.0") is not None
-
-
 @pytest.mark.processes
 def test_the_demo_shows_the_seed_program_as_two_rows(program: Program) -> None:
     done = program.poolscope("demo", "--requests", "50", "--delay", "0", "seed", stderr=subprocess.STDOUT)

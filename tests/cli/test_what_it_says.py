@@ -162,10 +162,43 @@ def test_forked_children_on_the_connection_of_their_parent(say: Run, accepted: C
     agrees(seen)
     assert accepted() == 1
     assert sum(end.connections for end in seen.overview.summaries.values()) == 1
+    assert sum(end.clients for end in seen.overview.summaries.values()) == 1
+    is_counted_once(seen)
     for shown in seen.texts.values():
         assert "client not seen" not in shown
         assert "closed none · 1 still open · 3 × inherited" in " ".join(shown.split())
         assert "total 4 requests · 1 connection · 3 × inherited · " in " ".join(shown.split())
+
+
+def is_counted_once(said: Said) -> None:
+    """The client of several processes is one, in each format."""
+    assert said.json["totals"]["clients"] == said.overview.clients == 1
+    assert said.json["totals"]["clients_unused"] == 0
+    (origin,) = said.json["origins"]
+    (row,) = origin["clients"]
+    assert row["clients"] == 1
+    assert row["construction_time"] == said.json["totals"]["construction_time"] > 0
+    (group,) = said.html["groups"]
+    assert group["sums"]["clients"] == 1
+    for shown in said.texts.values():
+        assert " · 1 client · " in " ".join(shown.split())
+
+
+def test_forked_children_alone_use_the_client_of_their_parent(say: Run) -> None:
+    seen = say(
+        """
+        import requests
+        session = requests.Session()
+        for _ in range(3):
+            pid = os.fork()
+            if pid == 0:
+                session.get(URL + '/fixed/'); os._exit(0)
+            os.waitpid(pid, 0)
+        """
+    )
+    agrees(seen)
+    is_counted_once(seen)
+    assert seen.json["totals"]["connections"]["opened"] == 3
 
 
 def test_no_request(say: Run) -> None:
@@ -197,7 +230,7 @@ def test_only_cancellations(say: Run) -> None:
             async with httpx.AsyncClient(verify=False) as client:
                 for _ in range(3):
                     task = asyncio.create_task(client.get(URL + "/silence/"))
-                    while not any(holder.state == "waiting" for holder in poolscope.snapshot().holders):
+                    while not any(holder.state == "awaiting_headers" for holder in poolscope.snapshot().holders):
                         await asyncio.sleep(0.005)
                     task.cancel()
                     await asyncio.wait([task])

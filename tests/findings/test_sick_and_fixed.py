@@ -346,7 +346,7 @@ def test_a_client_built_while_others_wait_for_their_answers(server: Running, slo
     async def sick() -> None:
         async with httpx.AsyncClient() as shared:
             waiting = asyncio.create_task(ask(shared, "/slow/50/"))
-            while not any(holder.state == "waiting" for holder in poolscope.snapshot().holders):
+            while not any(holder.state == "awaiting_headers" for holder in poolscope.snapshot().holders):
                 await asyncio.sleep(0.001)
             async with httpx.AsyncClient(verify=slow_to_build):
                 pass

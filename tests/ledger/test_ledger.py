@@ -225,7 +225,7 @@ def test_the_snapshot_says_who_waits_and_who_holds(story):
     snapshot = story.ledger.snapshot()
 
     assert [(held.exchange, held.connection, held.state) for held in snapshot.holders] == [
-        (holder.id, connection.id, "waiting")
+        (holder.id, connection.id, "awaiting_headers")
     ]
     assert [waiting.exchange for waiting in snapshot.waiters] == [waiter.id]
     assert {live.id: live.state for live in snapshot.connections} == {

@@ -18,8 +18,8 @@ from typing import Any
 
 import pytest
 
-from poolscope.cli import doctor
 from poolscope.libraries import callsite, known
+from poolscope.libraries.fit import examined
 from poolscope.story.hook import HOOKS
 from poolscope.testing import capture
 from tests.servers import Certificates, Running, Scripted, ServerConfig, in_process, in_thread, scripted
@@ -314,7 +314,7 @@ def test_no_fact_is_wrong_under_load(added: str) -> None:
     indirect=["added"],
 )
 def test_doctor_knows_it(added: str, hooks: int, gone: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = doctor.examined(added)
+    found = examined(added)
     assert (found.status, found.hooks) == ("fits", hooks)
     monkeypatch.delattr(f"{added}.{gone}")
-    assert doctor.examined(added).status == "incomplete"
+    assert examined(added).status == "incomplete"

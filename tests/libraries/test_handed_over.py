@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import inspect
+import multiprocessing
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures.thread import _WorkItem
+from multiprocessing.pool import ThreadPool
+from types import FrameType
 from typing import Any
+from weakref import ref
 
 import anyio
 import anyio.to_thread
@@ -17,6 +23,7 @@ import requests
 
 import poolscope
 from poolscope import testing
+from poolscope.libraries.callsite import HANDED_BY
 from tests.servers import Running
 
 Program = Callable[[str], Any]
@@ -79,6 +86,32 @@ def by_a_pool_that_hands_on(url: str) -> None:
             threads.submit(others.submit, requests.get, url).result().result()  # here
 
 
+def by_a_thread_pool(url: str) -> None:
+    with ThreadPool(2) as threads:
+        [job.get() for job in [threads.apply_async(requests.get, (url,)) for _ in range(5)]]  # here
+
+
+def by_map_of_a_thread_pool(url: str) -> None:
+    with ThreadPool(2) as threads:
+        threads.map(requests.get, [url] * 5)  # here
+
+
+def by_imap(url: str) -> None:
+    with ThreadPool(2) as threads:
+        list(threads.imap_unordered(requests.get, [url] * 5))  # here
+
+
+def by_imap_in_pieces(url: str) -> None:
+    with ThreadPool(2) as threads:
+        list(threads.imap(requests.get, [url] * 5, chunksize=2))  # here
+
+
+def by_a_thread_pool_that_hands_on(url: str) -> None:
+    with ThreadPool(2) as threads, ThreadPoolExecutor(2) as others:
+        for _ in range(5):
+            threads.apply(others.submit, (requests.get, url)).result()  # here
+
+
 def line_of(program: Program) -> int:
     lines, first = inspect.getsourcelines(program)
     return first + next(number for number, line in enumerate(lines) if "# here" in line)
@@ -95,6 +128,11 @@ def line_of(program: Program) -> int:
         by_anyio,
         by_anyio_on_trio,
         by_a_pool_that_hands_on,
+        by_a_thread_pool,
+        by_map_of_a_thread_pool,
+        by_imap,
+        by_imap_in_pieces,
+        by_a_thread_pool_that_hands_on,
     ],
 )
 def test_it_names_the_line(server: Running, program: Program) -> None:
@@ -133,6 +171,36 @@ def test_work_from_before_poolscope_has_no_line(server: Running) -> None:
         with testing.capture() as captured:
             waiting.result()
     assert [each.call_site for each in captured.exchanges] == [None]
+
+
+@pytest.mark.parametrize("traced", [False, True], ids=["alone", "traced"])
+def test_a_thread_pool_keeps_nothing_of_a_call_that_is_over(server: Running, traced: bool) -> None:
+    def trace(frame: FrameType, _event: str, _argument: Any) -> Any:
+        assert frame.f_locals is not None
+        return trace
+
+    if traced:  # as by a debugger, or another tool's coverage
+        threading.settrace(trace)
+    try:
+        with testing.capture() as captured, ThreadPool(1) as threads:
+            session = requests.Session()
+            kept = ref(session)
+            assert [threads.apply(session.get, (server.origin,)).status_code for _ in range(3)] == [200] * 3
+            session.close()
+            del session
+            threads.apply(int)
+            gc.collect()
+            assert kept() is None
+    finally:
+        threading.settrace(None)
+    assert None not in [each.call_site for each in captured.exchanges]
+
+
+def test_jobs_of_processes_are_left_alone() -> None:
+    with testing.capture(), multiprocessing.get_context("spawn").Pool(1) as processes:
+        job = processes.apply_async(divmod, (7, 2))
+        assert HANDED_BY not in vars(job)
+        assert job.get(30) == (3, 1)
 
 
 def test_nobody_notices(server: Running) -> None:

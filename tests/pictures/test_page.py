@@ -503,3 +503,20 @@ def test_code_without_a_file_has_a_name_and_no_address(show: Open) -> None:
     assert page.inner_text("#cards article code") == "python -c, line 2"
     assert "python -c, line 2" in page.inner_text(".heading.found")
     assert "<python" not in page.inner_text("body")
+
+
+def test_a_finding_of_a_sender_without_a_file_is_beside_its_lanes(show: Open) -> None:
+    story = Story()
+    for site in (CallSite("<python -c>", 2, "<module>"), KEPT):
+        client = story.client(
+            "requests.Session", call_site=CallSite("/srv/.../app/clients.py", site.line, "f")
+        )
+        for _ in range(5):
+            connection = story.connect(client)
+            unread = site != KEPT
+            story.exchange(client, connection, call_site=site, body_complete=not unread)
+            story.disconnect(connection, "response_not_read" if unread else "client_close")
+    page = show(story.records)
+    assert page.inner_text("#cards article code") == "python -c, line 2"
+    page.click("text=Show its lanes")
+    expect(page.locator("#shown")).to_have_text("5 connections and 5 requests shown of PS103")

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import tracemalloc
 from dataclasses import replace
+from itertools import zip_longest
 
 import pytest
 
 from poolscope import findings
-from poolscope.records import CallSite, Client, Connection, Finding, from_json, to_json
+from poolscope.records import CallSite, Client, Connection, Exchange, Finding, Record, from_json, to_json
 from poolscope.reports import json_report, overview, text
-from poolscope.reports.overview import FEW, RECENT, ROWS_OF_A_CLIENT, Overview
+from poolscope.reports.live import OPEN, RECENT
+from poolscope.reports.overview import FEW, ROWS_OF_A_CLIENT, Overview
 from poolscope.reports.places import CAP, OTHER
 from poolscope.reports.tally import MAX_NAMES
 from tests.reports.stories import LINE, ORIGIN, Story
@@ -198,9 +200,82 @@ def test_memory_does_not_grow_with_the_number_of_connections() -> None:
         tracemalloc.stop()
     # What it remembered last time is replaced by new objects, which tracemalloc counts as growth.
     assert grown < 5_000_000
-    assert len(drawn._past_clients) == len(drawn._past_connections) == RECENT
-    assert not drawn._clients
+    assert len(drawn._clients._past) == len(drawn._past_connections) == RECENT
+    assert not drawn._clients._open
     assert not drawn._open
+
+
+def many_open(number: int, inherited: bool) -> tuple[Story, list[Connection], list[Exchange]]:
+    """As many connections, on each of which an answer is being read."""
+    story = Story()
+    client = story.client()
+    connections, reading = [], []
+    for _ in range(number):
+        connection = story.connect(client, inherited=inherited)
+        exchange = replace(
+            story.exchange(client, connection), finished_at=None, body_complete=None, state="reading"
+        )
+        story.records[-1] = exchange
+        connections.append(connection)
+        reading.append(exchange)
+    return story, connections, reading
+
+
+@pytest.mark.parametrize("inherited", [False, True])
+def test_more_open_connections_than_are_followed_are_counted_to_their_end(inherited: bool) -> None:
+    number = OPEN + RECENT + 500
+    story, connections, reading = many_open(number, inherited)
+    opened = 0 if inherited else number
+    story.records += connections  # as at the end of a run: what is open is written again
+    seen = overview.of(story.records)
+    assert (seen.still_open, len(seen.in_progress())) == (opened, number)
+    for exchange in reading:
+        seen.add(replace(exchange, finished_at=story.now, body_complete=True, state=None))
+    for connection in connections:
+        seen.add(replace(connection, closed_at=story.now, close_reason="client_close", closed_by="client"))
+    (row,) = seen.rows()
+    tally = seen.all_connections()[row]
+    assert (seen.still_open, seen.in_progress()) == (0, [])
+    assert (tally.opened, tally.inherited) == (opened, number - opened)
+    assert tally.closes == ({} if inherited else {"client_close": number})
+    assert row.requests == number
+
+
+def parent_and_child(requests: int) -> tuple[list[Record], list[Record]]:
+    """A parent builds a client and perhaps uses it; its forked child sends two requests."""
+    parent, child = Story(pid=1), Story(pid=2)
+    parent.header()
+    child.header(parent=1)
+    built = parent.client()
+    inherited = replace(child.client(), created_at=None, construction_time=None, inherited_from=built.id)
+    child.records[-1] = inherited
+    for story, client, number in ((parent, built, requests), (child, inherited, 2)):
+        if number:
+            connection = story.connect(client)
+            for _ in range(number):
+                story.exchange(client, connection)
+            story.disconnect(connection)
+        story.close(client, number)
+    return parent.records, child.records
+
+
+@pytest.mark.parametrize("used", [0, 1])
+def test_the_client_of_several_processes_is_one_in_any_order(used: int) -> None:
+    parent, child = parent_and_child(used)
+    alternately = [record for both in zip_longest(parent, child) for record in both if record is not None]
+    for records in (parent + child, child + parent, alternately):
+        seen = overview.of(records)
+        (row,) = seen.rows()
+        assert (seen.clients, seen.clients_unused, row.clients) == (1, 0, 1)
+        assert seen.construction == row.construction == pytest.approx(0.01)
+        assert row.requests == used + 2
+
+
+def test_an_inherited_client_without_its_parent_is_one() -> None:
+    _, child = parent_and_child(0)
+    seen = overview.of(child)
+    (row,) = seen.rows()
+    assert (seen.clients, row.clients, seen.construction) == (1, 1, 0.0)
 
 
 def test_json_has_stable_keys() -> None:

@@ -296,7 +296,8 @@ def test_the_tests_that_the_page_names_are_there() -> None:
 
 
 BOOKKEEPING = {
-    "client": {"pid", "id", "kind", "created_at", "closed_at", "sdk_call_site", "settings", "apart_from_credentials"},
+    "client": {"pid", "id", "kind", "created_at", "closed_at", "sdk_call_site", "settings", "apart_from_credentials",
+               "inherited_from"},
     "pool": {"pid", "id", "client"},
     "connection": {
         "pid", "id", "client", "pool", "origin", "local_port", "peer_port", "setup_started_at", "opened_at", "setup",

@@ -14,7 +14,7 @@ from tests.servers import Scripted, scripted
 from tests.truth.probes import ALL, ASYNC, URLLIB3
 from tests.truth.watching import ends, until, watch
 
-PHASES = {"writing": "sending", "waiting": "waiting", "reading": "reading"}
+PHASES = {"writing": "sending", "waiting": "awaiting_headers", "reading": "reading"}
 """The phase that the exchange is in, and the snapshot's word for it."""
 TIMEOUTS = {"writing": "WriteTimeout", "waiting": "ReadTimeout", "reading": "ReadTimeout"}
 PATIENCE = 0.2

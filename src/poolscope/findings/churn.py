@@ -3,22 +3,13 @@
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
 from poolscope.findings.intervals import CAPACITY, BusyTime, Moments
+from poolscope.findings.parts import added
 
 ONE_BY_ONE: Final = 0.98
 """If elapsed over summed busy time is at least this, nothing ran side by side."""
-
-
-def added(tables: Iterable[Mapping[str, float]]) -> dict[str, float]:
-    """One table with the sums of several."""
-    sums: dict[str, float] = {}
-    for table in tables:
-        for name, number in table.items():
-            sums[name] = sums.get(name, 0.0) + number
-    return sums
 
 
 class ShortLife(NamedTuple):

@@ -24,11 +24,12 @@ from typing import ClassVar, Final
 
 from poolscope.findings.advice import fix, sentence
 from poolscope.findings.base import Rule
-from poolscope.findings.churn import Churn, ShortLife, added
+from poolscope.findings.churn import Churn, ShortLife
 from poolscope.findings.habits import Habit, Habits
 from poolscope.findings.harmless import more_to_be_had, why_harmless
 from poolscope.findings.known import idle_at_close
 from poolscope.findings.lives import MAX_NOTES, MAX_ORIGINS, MOST_CALLS, Life, short_life
+from poolscope.findings.parts import added
 from poolscope.records import Client, Connection, Exchange, Finding, Pool
 
 MIN_CLIENTS: Final = 3

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from poolscope.findings.churn import ShortLife, added
+from poolscope.findings.churn import ShortLife
 from poolscope.findings.known import idle_at_close
+from poolscope.findings.parts import added
 from poolscope.records import Client, CloseReason, Connection, Exchange
 
 MOST_CALLS: Final = 20

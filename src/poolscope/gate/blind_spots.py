@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from poolscope.cli.doctor import Finding, examined
 from poolscope.instrumentor import INSTRUMENTOR
+from poolscope.libraries.fit import Fit, examined
 from poolscope.libraries.known import LIBRARIES
 from poolscope.recording.unobserved import not_observed
 
@@ -21,6 +21,6 @@ def blind_spots() -> list[str]:
     return spots
 
 
-def _sentence(found: Finding) -> str:
+def _sentence(found: Fit) -> str:
     why = found.note or "; ".join(found.missing)
     return f"{found.name} {found.version or ''} is not a version that poolscope can watch: {why}"

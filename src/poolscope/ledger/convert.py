@@ -58,6 +58,7 @@ def client(sheet: facts.Client, pid: int, over: bool = True) -> records.Client:
         close_kind=sheet.close_kind if over else None,
         ca_time=sheet.ca_time,
         apart_from_credentials=sheet.apart_from_credentials,
+        inherited_from=sheet.inherited_from,
     )
 
 

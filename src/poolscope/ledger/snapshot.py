@@ -7,16 +7,13 @@ from dataclasses import asdict, dataclass
 from typing import Literal, TypeAlias
 
 from poolscope import facts, records
-from poolscope.facts import now
+from poolscope.facts import HolderState, now
 from poolscope.ledger import convert
 from poolscope.ledger.since import Since
 from poolscope.ledger.urls import format_origin, text
 from poolscope.story.live import LIVE
 
 ConnectionState: TypeAlias = Literal["connecting", "active", "idle"]
-HoldingState: TypeAlias = Literal["sending", "waiting", "reading", "not_given_back"]
-"""``waiting``: for the answer; ``reading``: the response is open; ``not_given_back``: it is over, but its pool never
-got the slot back."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -62,7 +59,7 @@ class Holder:
     method: str | None
     held: float
     """Seconds since the request started."""
-    state: HoldingState
+    state: HolderState
     client: int | None
     pool: int | None
     call_site: records.CallSite | None
@@ -135,11 +132,11 @@ def _waiter(sheet: facts.Exchange, at: float) -> Waiter:
     )
 
 
-def holding(sheet: facts.Exchange) -> HoldingState:
+def holding(sheet: facts.Exchange) -> HolderState:
     """What a request does with the connection that it holds."""
     if sheet.headers_at is not None:
         return "reading"
-    return "sending" if sheet.sent_at is None else "waiting"
+    return "sending" if sheet.sent_at is None else "awaiting_headers"
 
 
 def _holder(sheet: facts.Exchange, connection: facts.Connection, at: float) -> Holder:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from types import CodeType, FrameType
 from typing import Any, Final, NamedTuple
@@ -159,8 +159,8 @@ def user(frame: FrameType | None, or_sdk: bool = False) -> RawCallSite | None:
     return handed_over(innermost) or sdk
 
 
-RUNS: Final[list[CodeType]] = []
-"""The method by which a thread pool does a piece of work, once that is watched."""
+RUNS: Final[dict[str, tuple[CodeType, Callable[[FrameType], Any]]]] = {}
+"""By the module of a watched thread pool: the code that does a piece of work, and what has the mark of that piece."""
 HANDING: Final[ContextVar[RawCallSite | None]] = ContextVar("poolscope_handing", default=None)
 """The line that called the running ``to_thread``, perhaps as a separate task."""
 HANDED_BY: Final = "_poolscope_handed_by"
@@ -169,10 +169,12 @@ HANDED_BY: Final = "_poolscope_handed_by"
 
 def handed_over(frame: FrameType | None) -> RawCallSite | None:
     """The program's line that handed the call over to the thread that makes it; None where that is not known."""
-    while RUNS and frame is not None:
-        if frame.f_code is RUNS[0]:
-            line: RawCallSite | None = getattr(frame.f_locals.get("self"), HANDED_BY, None)
-            return line
+    runs = tuple(RUNS.values())
+    while runs and frame is not None:
+        for code, work_in in runs:
+            if frame.f_code is code:
+                line: RawCallSite | None = getattr(work_in(frame), HANDED_BY, None)
+                return line
         frame = frame.f_back
     return HANDING.get()
 

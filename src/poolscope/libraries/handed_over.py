@@ -1,4 +1,4 @@
-"""concurrent.futures, asyncio and anyio: the line of the program that passed a call to a thread.
+"""concurrent.futures, multiprocessing's threads, asyncio and anyio: the line of the program that passed a call to a thread.
 
 None of the program's lines is on that thread's stack if the call is a library's own function: ``pool.map(requests.get,
 urls)``. So each piece of work remembers the line that made it, and `callsite` asks for it where it finds no other.
@@ -6,9 +6,11 @@ urls)``. So each piece of work remembers the line that made it, and `callsite` a
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from types import FrameType, ModuleType
-from typing import Any
+from typing import Any, Final
+from weakref import WeakValueDictionary
 
 from poolscope.facts import RawCallSite
 from poolscope.libraries import callsite
@@ -36,6 +38,32 @@ def _outside(submit: FrameType) -> FrameType | None:
     return caller.f_back if callsite.kind_of(caller.f_code.co_filename) == callsite.RUNNER else caller
 
 
+_jobs: Final[WeakValueDictionary[int, Any]] = WeakValueDictionary()
+"""The jobs of thread pools by their numbers; a pool keeps a job until it has the result."""
+
+
+def job_made(job: Any, pool: Any, frames: Callable[[int], FrameType]) -> None:
+    """A pool of multiprocessing gets a job, in the thread that submits it; of interest if its workers are threads."""
+    if not isinstance(pool, sys.modules["multiprocessing.pool"].ThreadPool):
+        return
+    line = callsite.user(frames(2)) or callsite.HANDING.get()
+    if line is not None:
+        set_mark(job, line, callsite.HANDED_BY)
+        _jobs[job._job] = job
+
+
+def _item(run: FrameType) -> Any:
+    return run.f_locals.get("self")
+
+
+def _job(worker: FrameType) -> Any:
+    known = worker.f_locals
+    number = known.get("job")
+    if type(known) is dict:
+        known.clear()  # before Python 3.13 it would keep the call's arguments alive, as long as the thread
+    return None if number is None else _jobs.get(number)
+
+
 def points(module: ModuleType) -> tuple[Point, ...]:
     """The hook points where calls are passed to threads."""
     if module.__name__ == "asyncio":
@@ -44,6 +72,17 @@ def points(module: ModuleType) -> tuple[Point, ...]:
         )
     if module.__name__ == "anyio.to_thread":  # its threads run the call in a copy of the caller's context
         return (Point(module, "run_sync", before=hands, var=callsite.HANDING, at_call=True, missing_ok=True),)
-    code = getattr(getattr(getattr(module, "_WorkItem", None), "run", None), "__code__", None)
-    callsite.RUNS[:] = [] if code is None else [code]
+    if module.__name__ == "multiprocessing.pool":
+        _runs(module, getattr(module, "worker", None), _job)
+        return tuple(
+            Point(kind, "__init__", after=job_made, missing_ok=True)
+            for kind in ("ApplyResult", "IMapIterator")
+        )
+    _runs(module, getattr(getattr(module, "_WorkItem", None), "run", None), _item)
     return (Point("_WorkItem", "__init__", after=work_made, missing_ok=True),)
+
+
+def _runs(module: ModuleType, function: Any, work_in: Callable[[FrameType], Any]) -> None:
+    code = getattr(function, "__code__", None)
+    if code is not None:
+        callsite.RUNS[module.__name__] = code, work_in

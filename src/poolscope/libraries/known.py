@@ -32,6 +32,7 @@ LIBRARIES: Final[dict[str, Library]] = {
     "ssl": Library("poolscope.libraries.tls"),
     "asyncio": Library("poolscope.libraries.handed_over"),
     "concurrent.futures.thread": Library("poolscope.libraries.handed_over"),
+    "multiprocessing.pool": Library("poolscope.libraries.handed_over"),
 }
 """Keyed by the name that a program imports."""
 

@@ -7,7 +7,6 @@ milliseconds.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from heapq import nsmallest
 from typing import Any, Final
 
@@ -33,6 +32,7 @@ from poolscope.look.frame import (
 )
 from poolscope.queue import FACTS
 from poolscope.recording.origins import wanted
+from poolscope.recording.watched import Watched
 from poolscope.records import CallSite, Finding
 from poolscope.reports.overview import Overview
 from poolscope.reports.routes import RouteSums
@@ -47,17 +47,6 @@ LANES: Final = 60
 FINDINGS: Final = 20
 GAP: Final = 10.0
 """If more seconds pass between two looks, the time of a finding is unknown."""
-
-
-@dataclass(slots=True, frozen=True)
-class Watched:
-    """The process that is looked at."""
-
-    program: str
-    parent: int | None
-    started_at: float
-    origins: list[str]
-    """Patterns: only these servers."""
 
 
 class Taker:

@@ -99,7 +99,7 @@ class Holder:
     origin: str
     method: str | None
     state: str
-    """sending, waiting (for the answer) or reading (its response is open)."""
+    """A `facts.HolderState`, as in saved files."""
     held: float
     """Seconds since the request began."""
     pool: int | None

@@ -13,7 +13,7 @@ from poolscope.ledger.snapshot import Snapshot
 from poolscope.records import Client, Connection, Exchange, Pool, Record
 from poolscope.reports.printable import page
 from poolscope.reports.renderer import Look, render, renderer
-from poolscope.reports.words import count, seconds
+from poolscope.reports.words import count, plain, seconds
 from poolscope.story.served import Served
 
 PAGE: Final = "/-/poolscope"
@@ -152,7 +152,7 @@ def _lines(live: Snapshot) -> Iterable[str]:
     yield f"{count(len(live.holders), 'request')} with a connection"
     for holder in sorted(live.holders, key=lambda each: -each.held):
         yield (
-            f"  {seconds(holder.held):>8}  #{holder.connection} {holder.state}  "
+            f"  {seconds(holder.held):>8}  #{holder.connection} {plain(holder.state)}  "
             f"{holder.method} {holder.origin}  {holder.call_site or ''}"
         )
     yield ""

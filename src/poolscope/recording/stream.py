@@ -16,10 +16,10 @@ from poolscope.libraries.known import LIBRARIES
 from poolscope.queue import FACTS
 from poolscope.recording.our_imports import standard_library_first
 from poolscope.recording.unobserved import not_observed
+from poolscope.recording.watched import Watched
 
 if TYPE_CHECKING:
     from poolscope import records
-    from poolscope.look.capture import Watched
     from poolscope.reports.overview import Overview
 
 CLIENTS: Final = tuple(name for name, library in LIBRARIES.items() if library.tested)
@@ -64,8 +64,6 @@ class Stream:
     @property
     def watched(self) -> Watched:
         """Captures looks for `poolscope top`."""
-        from poolscope.look.capture import Watched
-
         return Watched(self._program, self._parent, self._started_at, self._origins)
 
     def draw(self) -> Overview:
@@ -108,7 +106,8 @@ class Stream:
             opened = record.failed_phase is None and not record.inherited
             self._connections += self._is_new("connection", record.id, over) and opened
         elif record.type == "client":
-            self._clients += self._is_new("client", record.id, record.close_kind is not None)
+            is_new = self._is_new("client", record.id, record.close_kind is not None)
+            self._clients += is_new and record.inherited_from is None
 
     def _is_new(self, kind: str, number: int, over: bool) -> bool:
         """Most things come at least twice: while they are live, and when they are over."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from poolscope.facts import now
+from poolscope.facts import HolderState, now
 from poolscope.instrumentor import INSTRUMENTOR
 from poolscope.queue import FACTS
 from poolscope.recording.stderr import print_text
@@ -12,7 +12,7 @@ from poolscope.reports.printable import page
 from poolscope.story.live import LIVE
 
 if TYPE_CHECKING:
-    from poolscope.ledger.snapshot import Holder, HoldingState, Snapshot, Waiter
+    from poolscope.ledger.snapshot import Holder, Snapshot, Waiter
 
 LONG: Final = 5.0
 """A wait is reported after this many seconds."""
@@ -86,9 +86,10 @@ def describe(waiter: Waiter, snapshot: Snapshot) -> str:
     return page(line for line in lines if line)
 
 
-_STATES: Final[dict[HoldingState, str]] = {
+_STATES: Final[dict[HolderState, str]] = {
+    "connecting": "connecting",
     "sending": "sending its request",
-    "waiting": "waiting for its answer",
+    "awaiting_headers": "waiting for its answer",
     "reading": "its response is open and not read to the end",
     "not_given_back": "its response is closed, and the connection was never given back to the pool",
 }

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Final, NamedTuple
 
 from poolscope.findings import RULES
-from poolscope.findings.churn import added
+from poolscope.findings.parts import added
 from poolscope.records import CallSite, Finding
 
 PLURALS: Final = {" request": " requests", " retry": " retries"}

@@ -20,15 +20,13 @@ from poolscope.records import (
     Summary,
 )
 from poolscope.reports.lanes import Lane, LaneSample
-from poolscope.reports.live import KnownClient, OpenConnection
+from poolscope.reports.live import OPEN, RECENT, KnownClients, OpenConnection
 from poolscope.reports.places import CAP, UNSEEN, Places
 from poolscope.reports.routes import Routes
 from poolscope.reports.tally import Limits, Row, Tally
 
-RECENT: Final = 1_024
-"""Closed clients and connections still recognised when a straggler names them."""
-OPEN: Final = 10_000
-"""Clients, and as many connections, that are followed while open; beyond that the oldest counts as left open."""
+LEFT: Final = 100_000
+"""Connections left open of which the end is still counted, and requests in progress: as many as a process itself follows."""
 LINES: Final = 10_000
 ROWS_OF_A_CLIENT: Final = 64
 """How many origins of one client are distinguished when clients are counted; of the first `FEW` clients, `CAP`."""
@@ -50,15 +48,10 @@ class Overview:
         self.summaries: dict[int, Summary] = {}
         self.running: set[int] = set()
         """Processes that are known to go on: what has no end there is not lost."""
-        self.clients = 0
-        self.clients_unused = 0
-        """Clients closed without a request."""
-        self.construction = 0.0
         self.records = 0
         self.routes = Routes()
         self._places = Places()
-        self._clients: dict[Key, KnownClient] = {}
-        self._past_clients: Bounded[Key, KnownClient] = Bounded(RECENT)
+        self._clients = KnownClients(self._places, self.headers)
         self._open: dict[Key, OpenConnection] = {}
         self._past_connections: Bounded[Key, Row] = Bounded(RECENT)
         self._in_progress: dict[Key, tuple[Row, Exchange]] = {}
@@ -69,7 +62,8 @@ class Overview:
         """Which findings the reports show; while None, all."""
         self.lines: set[CallSite] = set()
         """Lines of code that built clients or sent requests, up to `LINES`."""
-        self._left_open = self._clients_left = 0
+        self._left: Bounded[Key, Row] = Bounded(LEFT)
+        self._left_open = 0
         self.more_processes = 0
         """Processes beyond the first `CAP`: their records count, their headers and summaries do not."""
         self._add: dict[type, Callable[..., None]] = {
@@ -97,8 +91,7 @@ class Overview:
         """Something from before the stream began: it gets its own row, and is not counted as new."""
         self._findings.know(record)
         if isinstance(record, Client):
-            site = self._places.site(record.kind, record.call_site, record.sdk_call_site)
-            self._clients[record.pid, record.id] = KnownClient(site, 0.0)
+            self._clients.know(record)
         else:
             self._add[type(record)](record)
 
@@ -173,6 +166,21 @@ class Overview:
         return counts
 
     @property
+    def clients(self) -> int:
+        """Clients that were built, each counted once, in however many forked processes it is used."""
+        return self._clients.built
+
+    @property
+    def clients_unused(self) -> int:
+        """Clients closed without a request."""
+        return self._clients.unused
+
+    @property
+    def construction(self) -> float:
+        """Seconds in which clients were built."""
+        return self._clients.construction
+
+    @property
     def still_open(self) -> int:
         """Connections that are open, or were when the stream ended; each counts in the process that opened it."""
         inherited = sum(entry.lane.connection.inherited for entry in self._open.values())
@@ -204,35 +212,10 @@ class Overview:
 
     def _client(self, record: Client) -> None:
         self._reached(record.call_site, record.sdk_call_site)
-        key = (record.pid, record.id)
-        known = self._clients.get(key)
-        if known is None:
-            if key in self._past_clients or (self._clients_left and record.close_kind is not None):
-                return
-            if len(self._clients) >= OPEN:
-                self._leave_oldest_client()
-            known = self._clients[key] = KnownClient(
-                self._places.site(record.kind, record.call_site, record.sdk_call_site),
-                record.construction_time or 0.0,
-            )
-            self.clients += 1
-            self.construction += known.construction
-        if record.closed_at is None and record.close_kind is None:
-            return
-        if not known.rows and not record.requests:
-            self.clients_unused += 1
-        for row in known.rows.values():
-            row.credentials.add(record)
-        del self._clients[key]
-        self._past_clients.put(key, known)
-
-    def _leave_oldest_client(self) -> None:
-        key = next(iter(self._clients))
-        self._past_clients.put(key, self._clients.pop(key))
-        self._clients_left += 1
+        self._clients.add(record)
 
     def _pool(self, record: Pool) -> None:
-        known = None if record.client is None else self._clients.get((record.pid, record.client))
+        known = self._clients.open(record.pid, record.client)
         if known is not None:
             known.limits = Limits.of(record)
             for row in known.rows.values():
@@ -243,6 +226,9 @@ class Overview:
         key = (record.pid, record.id)
         entry = self._open.get(key)
         if entry is None:
+            if key in self._left:
+                self._end_left(key, record)
+                return
             failed = record.failed_phase is not None
             if key in self._past_connections or (
                 self._left_open and record.closed_at is not None and not failed
@@ -261,13 +247,28 @@ class Overview:
 
     def _leave_oldest_open(self) -> None:
         key = next(iter(self._open))
-        self._finish(key, self._open.pop(key))
-        self._left_open += 1
+        entry = self._open.pop(key)
+        self._sum_up(entry)
+        self._left.put(key, entry.row)
+        self._left_open += not entry.lane.connection.inherited
+
+    def _end_left(self, key: Key, record: Connection) -> None:
+        """A connection that counts as left open: only its end is news."""
+        if record.closed_at is None:
+            return
+        row = self._left.pop(key)
+        self._past_connections.put(key, row)
+        if not record.inherited:
+            row.finished.add_end(record)
+            self._left_open -= 1
 
     def _finish(self, key: Key, entry: OpenConnection) -> None:
+        self._sum_up(entry)
+        self._past_connections.put(key, entry.row)
+
+    def _sum_up(self, entry: OpenConnection) -> None:
         entry.row.finished.add(entry.lane.connection)
         entry.row.lanes.add(entry.lane)
-        self._past_connections.put(key, entry.row)
 
     def _exchange(self, record: Exchange) -> None:
         self._reached(record.call_site)
@@ -282,13 +283,13 @@ class Overview:
             self._count_on_lane(before, -1)
         if len(self._runners) < CAP:
             self._runners.add((record.pid, record.thread, record.task))
+        if record.state is not None and len(self._in_progress) >= LEFT:
+            return  # it counts when it is over
         row = self._row_for(record)
         row.add_exchange(record)
         if record.state is None:
             self.routes.exchange(record)
         else:
-            if len(self._in_progress) >= OPEN:
-                del self._in_progress[next(iter(self._in_progress))]
             self._in_progress[key] = row, record
             self._count_on_lane(record, 1)
 
@@ -307,16 +308,14 @@ class Overview:
                     entry.lane.add(record)
                 row = entry.row
             else:
-                row = self._past_connections.get(key)
+                row = self._past_connections.get(key) or self._left.get(key)
         # A connection of another origin carries the request of a forward proxy; the client decides then.
         if row is None or row.origin != record.origin:
             row = self._row(record.pid, record.client, record.origin, record.call_site)
         return row
 
     def _row(self, pid: int, client: int | None, origin: str, call_site: CallSite | None) -> Row:
-        known = None
-        if client is not None:
-            known = self._clients.get((pid, client)) or self._past_clients.get((pid, client))
+        known = self._clients.get(pid, client)
         origin = self._places.origin(origin)
         if known is None:
             return self._places.row(
@@ -329,6 +328,7 @@ class Overview:
         if len(known.rows) >= (CAP if self.clients <= FEW else ROWS_OF_A_CLIENT):
             return row
         row.clients += 1
+        self._clients.is_used(known)
         if not known.rows:
             row.construction += known.construction
         if known.limits is not None:

@@ -132,6 +132,10 @@ class Tally:
         if connection.via is not None and connection.via != "direct":
             bump(self.ways, connection.via)
         self._add_setup(connection)
+        self.add_end(connection)
+
+    def add_end(self, connection: Connection) -> None:
+        """Count its close, if it is closed."""
         self.closing += connection.close_time or 0.0
         if connection.close_reason is not None and connection.failed_phase is None:
             bump(self.closes, connection.close_reason)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
+from poolscope.call_site import is_file
 from poolscope.facts import Connection, Exchange, Failure, RawOrigin
 from poolscope.ledger.urls import text
 from poolscope.signals import names
@@ -92,7 +93,7 @@ def call_site(connection: Connection) -> Attributes:
         return {}
     code, line = site
     about: dict[str, str | int] = {names.CODE_FUNCTION: code.co_qualname, names.CODE_LINE: line}
-    if not code.co_filename.startswith("<"):  # exec() and `python -c`: in no file
+    if is_file(code.co_filename):
         about[names.CODE_FILE] = code.co_filename
     return about
 

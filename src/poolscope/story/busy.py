@@ -15,6 +15,7 @@ from typing import Any, Final
 from weakref import WeakKeyDictionary, ref
 
 from poolscope.facts import PhaseName, now
+from poolscope.story.runtime import running_loop
 
 EVERY: Final = 0.01
 LATE: Final = 0.005
@@ -129,9 +130,3 @@ def watch_loop(at: float) -> LoopWatch | None:
 def _in_c(loop: Any) -> bool:
     """Whether nobody can move its clock, which is as old as the current turn of the loop."""
     return not type(loop).__module__.startswith("asyncio.")
-
-
-def running_loop() -> Any:
-    """The running loop of asyncio; None outside of one."""
-    events = sys.modules.get("asyncio.events")
-    return None if events is None else events._get_running_loop()

@@ -64,6 +64,8 @@ class ClientFacts:
     def _begin_anew(self) -> None:
         before = self.sheet
         sheet = self.sheet = Client(before.kind, FACTS.epoch)
+        forked = self.stated and before.epoch != FACTS.epoch
+        sheet.inherited_from = before.id if forked else before.inherited_from
         sheet.call_site, sheet.sdk_call_site = before.call_site, before.sdk_call_site
         sheet.settings, sheet.apart_from_credentials = before.settings, before.apart_from_credentials
         self.stated = False

@@ -16,7 +16,7 @@ Name: TypeAlias = Literal["origins", "routes", "requests", "findings"]
 
 STATES: Final = {
     "sending": "sends its request",
-    "waiting": "waits for its answer",
+    "awaiting_headers": "waits for its answer",
     "reading": "response open",
 }
 SHORTEST_PATH: Final = 12

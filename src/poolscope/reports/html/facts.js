@@ -24,7 +24,7 @@ function card(facts, finding, at, show) {
   const site = finding.site ?? finding.sdk;
   return h("article", { className: `card ${finding.severity ?? "warning"}`, id: `finding-${at}`, tabIndex: -1, "aria-labelledby": `finding-title-${at}` },
     h("h3", { id: `finding-title-${at}` }, h("span", { className: "code" }, finding.code), ` ${finding.title}`),
-    where && h("p", { className: "where", title: site.join("\n") }, h("code", {}, where), ` in ${site[2]}`),
+    where && h("p", { className: "where", title: site.slice(0, 3).join("\n") }, h("code", {}, where), ` in ${site[2]}`),
     finding.site && finding.sdk && h("p", { className: "quiet" }, "through ", h("code", {}, place(finding.sdk, facts.base))),
     finding.origin && h("p", { className: "quiet" }, finding.origin),
     h("p", {}, finding.sentence),
@@ -78,7 +78,7 @@ function heading(data, entry, findings, go, unfold) {
   ].filter(Boolean).join(" · ") : "";
   return h("div", { className: findings.length ? "heading found" : "heading" },
     h("p", {},
-      h("b", { title: site ? site.join("\n") : "" }, site ? place(site, facts.base) : group.kind),
+      h("b", { title: site ? site.slice(0, 3).join("\n") : "" }, site ? place(site, facts.base) : group.kind),
       h("span", {}, site ? ` ${group.kind}` : "", " → ", group.origin),
       findings.map((finding) => h("button", { type: "button", className: "chip", onclick: () => go(facts.findings.indexOf(finding)) }, `${finding.code} ${finding.title}`, finding.cost === null ? "" : ` · ${seconds(finding.cost)}`))),
     h("p", { className: "quiet" }, said,

@@ -95,7 +95,10 @@ def _finding(finding: Finding) -> dict[str, Any]:
 
 
 def _site(site: CallSite | None) -> list[Any] | None:
-    return None if site is None else [site.file, site.line, site.function]
+    """File, line and function; then the name of a line that is in no file."""
+    if site is None:
+        return None
+    return [site.file, site.line, site.function, *([] if site.has_file else [site.at()])]
 
 
 def _thinned(sample: Sample) -> dict[str, Any]:

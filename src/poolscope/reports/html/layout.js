@@ -235,8 +235,8 @@ function concerned(data, finding) {
   const all = groups.map((_, at) => at).filter((at) => finding.origin === null || groups[at].origin === finding.origin);
   const built = all.filter((at) => sameSite(finding.site, groups[at].site) && sameSite(finding.sdk, groups[at].sdk));
   if (built.length || !finding.site) return new Set(built.length ? built : all);
-  const [file, line, name] = finding.site;
-  const sender = data.facts.texts.indexOf(`${file}:${line} ${name}`);
+  const [file, line, name, inNoFile] = finding.site;
+  const sender = data.facts.texts.indexOf(`${inNoFile ?? `${file}:${line}`} ${name}`);
   const sent = new Set();
   for (let row = 0; sender >= 0 && row < data.requests; row++) if (data.exchanges.site[row] === sender) sent.add(data.exchanges.group[row]);
   const there = all.filter((at) => sent.has(at));

@@ -54,14 +54,11 @@ function short(file, base) {
   return base && file.startsWith(`${base}/`) ? file.slice(base.length + 1) : file;
 }
 
-const NO_FILE = { "<string>": "exec()", "<stdin>": "standard input" };
-
-/** A line of code; `python -c` and `exec()` run code that is in no file. */
+/** A line of code: of its file, or named as code that is in none, as of `python -c` and `exec()`. */
 function place(site, base) {
   if (!site) return null;
-  const [file, line] = site;
-  if (file.startsWith("<")) return `${NO_FILE[file] ?? file.replace(/^<|>$/g, "")}, line ${line}`;
-  return `${short(file, base)}:${line}`;
+  const [file, line, , inNoFile] = site;
+  return inNoFile ?? `${short(file, base)}:${line}`;
 }
 
 const sameSite = (one, other) => (one ? one.join("\n") : null) === (other ? other.join("\n") : null);
