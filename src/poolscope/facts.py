@@ -72,6 +72,9 @@ class Failure(NamedTuple):
     """The system's words for that code, or OpenSSL's reason."""
     connection: int | None = None
     """Id of the connection that could not be set up."""
+    proxy: tuple[bytes | str, int | None] | None = (
+        None  # host and port, if not the server but its proxy failed
+    )
 
 
 class _Sheet:

@@ -76,9 +76,9 @@ def test_a_full_connection_shows_its_limit_and_who_waits(
     }
     # It opened the connection, and waited for a stream.
     assert limits == {"1": ALLOWED, "2": ALLOWED}
-    assert telemetry.total("http.client.request.time_in_queue", network__protocol__version="2") == 1
+    assert telemetry.total("poolscope.pool.wait_time", network__protocol__version="2") == 1
     (span,) = telemetry.named("HTTP wait_for_connection")
-    (queue,) = telemetry.points("http.client.request.time_in_queue")
+    (queue,) = telemetry.points("poolscope.pool.wait_time")
     assert (
         span.attributes["poolscope.pool.waited_for"]
         == queue.attributes["poolscope.pool.waited_for"]

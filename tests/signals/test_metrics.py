@@ -222,7 +222,7 @@ def test_waiting_and_active_requests(program, telemetry) -> None:
     FACTS.put(ENDED, waiter)
     assert gauge(telemetry, "poolscope.pool.pending_requests") == [0]
     assert gauge(telemetry, "poolscope.pool.oldest_wait") == [0]
-    (queued,) = telemetry.points("http.client.request.time_in_queue")
+    (queued,) = telemetry.points("poolscope.pool.wait_time")
     assert queued.sum == 5.0
 
 

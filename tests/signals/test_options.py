@@ -109,6 +109,7 @@ def test_spans_of_setup(chosen: Any, setups: int, telemetry: Any, server: Any) -
     first, second, failed = telemetry.requests
     # A failed setup is always visible: on its request, in an event and in a counter.
     assert failed.attributes["error.type"] == "connection_refused"
+    assert "poolscope.pool.wait_time" not in failed.attributes, "nobody waited"
     assert failed.attributes["poolscope.connection.id"] == first.attributes["poolscope.connection.id"] + 1
     assert len(telemetry.events("poolscope.connection.setup_failed")) == 1
     assert len(second.links) == (chosen == "full")

@@ -127,7 +127,7 @@ def test_a_full_pool_is_seen_by_its_name(telemetry: Telemetry, server: Any) -> N
             for point in telemetry.points("poolscope.pool.timeouts")
         }
         assert timeouts == {None: 0, "billing": 1}
-        assert telemetry.total("http.client.request.time_in_queue", **NAME) == 2
+        assert telemetry.total("poolscope.pool.wait_time", **NAME) == 2
     waits = telemetry.named("HTTP wait_for_connection")
     assert [span.attributes["poolscope.pool.name"] for span in waits] == ["billing", "billing"]  # type: ignore[index]
 

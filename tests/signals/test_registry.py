@@ -91,7 +91,7 @@ class TestTheRegistryAndTheTable:
 
     def test_what_others_defined_is_imported_and_not_copied(self) -> None:
         assert not set(METRICS) & registry.official_metrics()
-        assert all(name.startswith(("poolscope.", "http.client.request.time")) for name in METRICS)
+        assert all(name.startswith("poolscope.") for name in METRICS), "a name of theirs means what they say"
 
     def test_what_we_call_official_is_official(self) -> None:
         stable = official("opentelemetry.semconv.attributes")

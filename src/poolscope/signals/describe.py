@@ -101,7 +101,7 @@ def call_site(connection: Connection) -> Attributes:
 def unconnected_facts(exchange: Exchange, failure: Failure | None) -> Attributes:
     """The facts of a request that never got a connection."""
     attributes: Attributes = {}
-    if exchange.pool_wait is not None:
+    if exchange.pool_wait:
         attributes[names.WAIT_TIME] = exchange.pool_wait
     if failure is not None and failure.connection is not None:
         attributes[names.CONNECTION_ID] = failure.connection

@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import Final
 
 from poolscope.facts import Connection, ErrorType, Failure, RawOrigin
+from poolscope.ledger.urls import text
 from poolscope.signals.redaction import server
 
 WORDS: Final[dict[ErrorType, str]] = {
@@ -55,7 +56,14 @@ def sentence(failure: Failure, origin: RawOrigin, phase: str | None = None) -> s
         words = f"{words}: {failure.said}"
     code = "" if failure.code is None else f" [{failure.code}]"
     during = "" if phase is None else f", in {phase}"
-    return f"{words}{code} ({place(*server(origin))}{during})"
+    return f"{words}{code} ({_where(failure, origin)}{during})"
+
+
+def _where(failure: Failure, origin: RawOrigin) -> str:
+    if failure.proxy is None:
+        return place(*server(origin))
+    host, port = failure.proxy
+    return f"proxy {place(text(host) or '', port)}"
 
 
 def place(host: str, port: int | None) -> str:

@@ -149,9 +149,19 @@ def _attempts(connection: Connection, failure: Failure | None) -> Iterator[_Part
         broke = failure if what is None and index == last and connection.failed_phase == "connect" else what
         if broke is not None:
             about[names.ERROR_TYPE] = broke.type
+            broke = _of_proxy(connection, broke, about)
         if last == 0:  # else nobody knows in which of them
             about.update(_busy_in(connection, "connect", over - begun))
         yield _Part("connect", begun, over, about, detail, broke)
+
+
+def _of_proxy(connection: Connection, broke: Failure, about: Attributes) -> Failure:
+    """Behind a proxy, an address that did not answer is the proxy's."""
+    name = connection.dns_name or about.get(names.PEER_ADDRESS)
+    if connection.via in (None, "direct", "uds") or not isinstance(name, bytes | str):
+        return broke
+    port = about.get(names.PEER_PORT)
+    return broke._replace(proxy=(name, port if isinstance(port, int) else None))
 
 
 def _busy_in(connection: Connection, phase: PhaseName, took: float) -> Attributes:

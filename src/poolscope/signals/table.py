@@ -129,8 +129,8 @@ METRICS: Final[dict[str, Metric]] = {
         (names.METHOD, names.STATUS, *names.SERVER, names.ERROR_TYPE, names.PROTOCOL_VERSION), _REQUEST_SECONDS, _REQUEST_SECONDS,
     ),
     names.TIME_IN_QUEUE: Metric(
-        "histogram", "s", "dotnet",
-        "The amount of time requests spent on a queue waiting for an available connection.",
+        "histogram", "s", "poolscope",
+        "How long requests waited in a pool's queue, or for a stream of HTTP/2; connection setup not included.",
         (names.METHOD, *names.SERVER, names.PROTOCOL_VERSION, names.POOL_NAME, names.WAITED_FOR), _REQUEST_SECONDS, (0.01, 0.1, 1.0),
     ),
     names.DNS_DURATION: Metric(

@@ -234,7 +234,18 @@ def of_attempt(sheet: Connection, what: Seen) -> Failure | None:
 
 def _in_phase(phase: PhaseName, sheet: Connection, what: Seen) -> Failure | None:
     type_ = type_of(what.kind, phase)
-    return None if type_ is None else Failure(type_, what.code, what.said, sheet.id)
+    return None if type_ is None else Failure(type_, what.code, what.said, sheet.id, _proxy(phase, sheet))
+
+
+def _proxy(phase: PhaseName, sheet: Connection) -> tuple[bytes | str, int | None] | None:
+    """The proxy, if ``phase`` is between it and the program."""
+    behind = phase == "proxy_tunnel" or any(name == "proxy_tunnel" for name, _, _ in sheet.phases)
+    if sheet.via in (None, "direct", "uds") or behind:
+        return None
+    address = sheet.tried[-1][0] if sheet.tried else None
+    host, port = address[:2] if isinstance(address, tuple) else (None, None)
+    name = sheet.dns_name or host
+    return None if name is None else (name, port)
 
 
 def ends(exchange: Exchange, error: str, what: Seen | None) -> None:

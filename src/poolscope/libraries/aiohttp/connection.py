@@ -123,10 +123,10 @@ def carries(protocol: Any, state: State) -> None:
 def looks_up(connector: Any, host: str, port: int) -> Setup | None:
     """A name is looked up, unless it is an address or was looked up lately."""
     setup, known, key = under_way(), connector._cached_hosts, (host, port)
-    if setup is None or is_literal(host):
-        return None
-    setup.sheet.dns_name = host
-    if connector._use_dns_cache and key in known and not known.expired(key):
+    if setup is not None:
+        setup.sheet.dns_name = host
+    cached = connector._use_dns_cache and key in known and not known.expired(key)
+    if setup is None or is_literal(host) or cached:
         return None
     setup.enters("dns")
     return setup
