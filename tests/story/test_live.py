@@ -56,6 +56,7 @@ def interrupted(line: int, move: Callable[[], Any]) -> bool:
 
 
 def test_no_beginning_is_lost(ends: list[int]) -> None:
+    line = 0
     for line in itertools.count():
         LIVE.reset()
         client = LIVE.clients[0] = Client("Client", FACTS.epoch)
@@ -73,6 +74,7 @@ def test_no_beginning_is_lost(ends: list[int]) -> None:
 
 
 def test_of_two_that_end_an_exchange_one_reports_it(ends: list[int]) -> None:
+    line = 0
     for line in itertools.count():
         exchange = story.asks(ORIGIN, "GET", "/", call=None, client=None, pool=None)
         first: list[bool] = []
