@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import gc
 import os
-import sys
 import tempfile
 import threading
 import weakref
@@ -22,6 +21,7 @@ from typing import Any, Final, Self
 from poolscope.facts import now
 from poolscope.instrumentor import INSTRUMENTOR
 from poolscope.ledger import Ledger
+from poolscope.libraries.wrapper import getframe
 from poolscope.queue import FACTS
 from poolscope.recording.replaced import replaced
 from poolscope.recording.stream import Stream
@@ -166,6 +166,6 @@ def record(*, origins: tuple[str, ...] = (), keep_query: bool = False, name: str
     ``origins`` are patterns, as in ``*.example.com``; ``keep_query`` keeps the values of URL queries.
     """
     if name is None:
-        caller = sys._getframe(1)
+        caller = getframe(1)
         name = f"{os.path.basename(caller.f_code.co_filename)}:{caller.f_lineno}"
     return Recording(name, tuple(origins), keep_query)

@@ -448,7 +448,9 @@ def test_fork(server: Running) -> None:
         FACTS.settle()
         exchanges = [r for r in records if r.type == "exchange"]
         clients = {r.id: r.created_at is None for r in records if r.type == "client"}
+        names = {(r.kind, r.call_site.line) for r in records if r.type == "client"}
         print(json.dumps({
+            "client": [*names],
             "numbers": [e.request_number for e in exchanges],
             "inherited": [r.inherited for r in records if r.type == "connection"][-1],
             "unknown past": [clients[e.client] for e in exchanges],
@@ -462,6 +464,7 @@ def test_fork(server: Running) -> None:
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )
     child, parent = (json.loads(line) for line in done.stdout.splitlines())
+    assert child.pop("client") == parent.pop("client") == [["requests.Session", 14]]
     assert child == {"numbers": [2], "inherited": True, "unknown past": [True]}
     assert parent == {"numbers": [1], "inherited": False, "unknown past": [False]}
 

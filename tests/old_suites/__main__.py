@@ -6,6 +6,7 @@ purpose. A failing test that is not listed is a fault, and so is a listed test t
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import subprocess
@@ -110,12 +111,44 @@ def outcome(case: ET.Element) -> tuple[str, bool]:
     return "::".join([file, *names]), passed
 
 
+def functions(text: str) -> list[str]:
+    """The tests in a file."""
+    found = [
+        node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
+    return [each.name for each in found if each.name.startswith("test_")]
+
+
+def unmapped(listed: dict[str, str]) -> list[str]:
+    """Tests of the old hooks that are neither in today's file of the same name nor on the page."""
+    missing = []
+    for name in git("ls-tree", "--name-only", COMMIT, "tests/hooks/").split():
+        file = Path(name).name
+        if not file.startswith("test_"):
+            continue
+        today = HOUSE / "tests" / "libraries" / file
+        kept = functions(today.read_text("utf-8")) if today.exists() else []
+        for test in functions(git("show", f"{COMMIT}:{name}")):
+            if test not in kept and f"{file}::{test}" not in listed:
+                missing.append(f"{file}::{test}")
+    return missing
+
+
 def main(suites: tuple[str, ...]) -> int:
     """1 if a test fails that the page does not list, or passes that it lists."""
     unknown = [suite for suite in suites if suite not in SUITES]
     if unknown:
         print(f"no suite called {', '.join(unknown)}; there are {', '.join(SUITES)}", file=sys.stderr)
         return 2
+    gone = unmapped(rows("The tests of the hooks"))
+    if gone:
+        print(
+            "tests of the old hooks of which README.md does not say where they are:",
+            *gone,
+            sep="\n  ",
+            file=sys.stderr,
+        )
+        return 1
     outcomes: dict[str, bool] = {}
     with tempfile.TemporaryDirectory() as folder, the_old_tests(Path(folder)) as there:
         for suite in suites:

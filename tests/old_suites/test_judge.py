@@ -8,7 +8,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from tests.old_suites.__main__ import PAGE, SUITES, judge, main, outcome, rows
+from tests.old_suites.__main__ import PAGE, SUITES, judge, main, outcome, rows, unmapped
 from tests.regress import HOUSE
 
 REASONS = {
@@ -71,8 +71,14 @@ def test_the_page_is_read() -> None:
 
 def test_the_tests_that_replaced_those_of_the_hooks_exist() -> None:
     text = PAGE.read_text("utf-8").partition("\n## The tests of the hooks\n")[2]
-    named = re.findall(r"`((?:libraries|signals)/\w+\.py)::(\w+)`", text)
+    named = re.findall(r"`((?:libraries|identity|signals)/\w+\.py)::(\w+)`", text)
     assert named
     for file, test in named:
         functions = ast.walk(ast.parse((HOUSE / "tests" / file).read_text("utf-8")))
         assert test in [node.name for node in functions if isinstance(node, ast.FunctionDef)]
+
+
+def test_each_test_of_the_old_hooks_has_its_place() -> None:
+    listed = rows("The tests of the hooks")
+    assert unmapped(listed) == []
+    assert "test_patching.py::test_what_is_replaced_later_counts" in unmapped({})

@@ -1,25 +1,32 @@
-"""A world of requests and connections with its own counts, compared with what the story says of them.
+"""A world of requests and connections with its own counts and clock, compared with what the story says of them.
 
 `World` accepts moves in any order that a program could make them, even twice or too late. It derives its
-expectations from its own few sets; `check` compares them with the queue and the registry.
+expectations from its own few sets, and from the time of each move; `check` compares them with the queue and the
+registry.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from typing import Any
 
-from poolscope.facts import ENDED, OPENED, Connection, Exchange
+import pytest
+
+from poolscope.facts import BEGUN, ENDED, OPENED, Client, Connection, Exchange
 from poolscope.queue import FACTS
+from poolscope.story import connection as connection_story
 from poolscope.story import exchange as story
 from poolscope.story.connection import ConnectionMark
 from poolscope.story.live import LIVE, state_of
 
 ORIGIN = ("https", "api.test", None)
 MOVES = (
-    "ask", "ask_silently", "connect", "open", "fail_setup", "take", "lose", "send", "answer",
-    "finish", "fail", "close", "collect", "finish_again", "close_again",
+    "ask", "ask_silently", "queue", "connect", "open", "fail_setup", "take", "lose", "ask_for_stream", "get_stream",
+    "send", "answer", "finish", "fail", "drop", "close", "collect", "finish_again", "close_again",
 )  # fmt: skip
+LINES = (1, 1, 2)
+"""Where its clients were built: two of them by the same line."""
 
 
 class World:
@@ -38,8 +45,24 @@ class World:
         self.asked = self.silent = 0
         self.ended: Counter[int] = Counter()
         """Ids of the exchanges that are over; each should be reported once."""
+        self.begun: set[int] = set()
         self.opened: set[int] = set()
         self.shut: set[int] = set()
+        self.time = 1000.0
+        self.times: dict[tuple[int, str], float | None] = {}
+        """What a fact of an exchange, by its id and name, should be."""
+        self.idle_since: dict[int, float] = {}
+        """Since when a connection, by the id of its mark, has served nobody."""
+        self.clients: list[Client] = []
+        for line in LINES:
+            client = Client("Client", FACTS.epoch)
+            client.call_site = (World.__init__.__code__, line)
+            LIVE.clients[client.id] = client
+            self.clients.append(client)
+        self.sent_by: Counter[int] = Counter()
+        """How many exchanges each client, by its place, began."""
+        self.lines: dict[int, int | None] = {}
+        """The line of the client of each exchange, by its id."""
 
     def __repr__(self) -> str:
         return f"<World {len(self.waiting)} waiting, {len(self.running)} running, {len(self.over)} over>"
@@ -49,38 +72,82 @@ class World:
         self.said.append((moment, sheet))
 
     def play(self, choices: Iterable[tuple[int, int]]) -> None:
-        """Make a move for each choice (its second number picks the object), then check."""
+        """Make a move for each choice, then check; its second number picks the object, and the seconds before it."""
         FACTS.add_consumer(self.hear)
         try:
-            for move, which in choices:
-                getattr(self, MOVES[move % len(MOVES)])(which)
-                self.check_live()
-            self.check()
+            with pytest.MonkeyPatch.context() as patch:
+                for part in (story, connection_story):
+                    patch.setattr(part, "now", lambda: self.time)
+                for move, which in choices:
+                    self.time += which
+                    getattr(self, MOVES[move % len(MOVES)])(which)
+                    self.check_live()
+                self.check()
         finally:
             FACTS.remove_consumer(self.hear)
 
+    def expect(self, exchange: Exchange, **facts: float | None) -> None:
+        """From now on, these facts of ``exchange`` should have these values."""
+        self.times.update({(exchange.id, name): value for name, value in facts.items()})
+
     # Moves
 
-    def ask(self, _: int) -> None:
+    def ask(self, which: int) -> None:
         self.asked += 1
-        self.waiting.append(story.asks(ORIGIN, "GET", "/", call=None, client=None, pool=None))
+        place = which % (len(self.clients) + 1) - 1  # -1 is a request without a client
+        client, line = (None, None) if place < 0 else (self.clients[place], LINES[place])
+        exchange = story.asks(
+            ORIGIN, "GET", "/", call=None, client=None if client is None else client.id, pool=None
+        )
+        self.sent_by[place] += client is not None
+        self.lines[exchange.id] = line
+        live = [each for each in self.in_progress() if self.lines[each.id] == line]
+        assert exchange.in_flight == len(live) + 1
+        self.waiting.append(exchange)
+        self.expect(exchange, started_at=self.time)
 
     def ask_silently(self, _: int) -> None:
         self.silent += 1
-        self.waiting.append(story.follow_silently(ORIGIN, "GET", "/"))
+        exchange = story.follow_silently(ORIGIN, "GET", "/")
+        self.waiting.append(exchange)
+        self.expect(exchange, started_at=self.time)
+
+    def in_progress(self) -> list[Exchange]:
+        """The exchanges that are not over, without the suppressed ones."""
+        known = [*self.waiting, *(exchange for exchange, _ in self.running)]
+        return [exchange for exchange in known if not exchange.silent]
+
+    def queue(self, which: int) -> None:
+        """The pool has no connection for it."""
+        exchange = _pick([e for e in self.waiting if e.connecting is None], which)
+        if exchange is not None:
+            exchange.queued = True
+
+    def assign(self, exchange: Exchange, mark: ConnectionMark) -> None:
+        story.assigned(exchange, mark)
+        waited = exchange.queued or exchange.failed_attempts
+        self.expect(exchange, pool_wait=self.time - exchange.started_at if waited else 0.0)
 
     def connect(self, which: int) -> None:
-        if self.waiting:
-            exchange = self.waiting[which % len(self.waiting)]
-            if not any(mark.setup is not None and mark.setup.exchange is exchange for mark in self.marks):
-                mark = ConnectionMark()
-                mark.begins(ORIGIN, "direct", exchange, silent=exchange.silent)
-                self.marks.append(mark)
+        exchange = _pick(self.waiting, which)
+        if exchange is not None and exchange.connecting is None:
+            mark = ConnectionMark()
+            self.assign(exchange, mark)
+            mark.begins(ORIGIN, "direct", exchange, silent=exchange.silent)
+            self.marks.append(mark)
+            if not mark.silent:
+                assert mark.sheet is not None
+                self.begun.add(mark.sheet.id)
 
     def open(self, which: int) -> None:
         mark = _pick([mark for mark in self.marks if mark.setup is not None], which)
-        if mark is not None:
+        if mark is not None and mark.setup is not None:
+            sheet = mark.setup.sheet
+            mark.setup.over("tls")
             mark.opened()
+            assert sheet.phases == [("connect", sheet.setup_started_at, self.time)]
+            assert sheet.opened_at == self.time
+            self.idle_since[id(mark)] = self.time
             if not mark.silent:
                 assert mark.sheet is not None
                 self.opened.add(mark.sheet.id)
@@ -90,6 +157,7 @@ class World:
         if mark is not None and mark.setup is not None:
             exchange, sheet = mark.setup.exchange, mark.setup.sheet
             mark.setup_failed("ConnectionRefusedError")
+            assert sheet.closed_at == self.time
             self.marks.remove(mark)
             if not mark.silent:
                 self.shut.add(sheet.id)
@@ -103,8 +171,12 @@ class World:
         mark = _pick([m for m in self.marks if m.setup is None and m.sheet and id(m) not in busy], which)
         exchange = _pick([e for e in self.waiting if e.connecting is None], which)
         if mark is not None and exchange is not None:
-            story.assigned(exchange, mark)
+            if exchange._mark is not mark:  # else it has set it up
+                self.assign(exchange, mark)
             mark.taken(exchange)
+            idle_since = self.idle_since.pop(id(mark))
+            reused = bool(exchange.reused) and not mark.silent
+            self.expect(exchange, idle_time=self.time - idle_since if reused else None)
             mark.counted(exchange)
             self.waiting.remove(exchange)
             self.running.append((exchange, mark))
@@ -120,33 +192,76 @@ class World:
         running = _pick(self.running, which)
         if running is not None and running[0].headers_at is None:
             self.running.remove(running)
+            self.has_stream(running[0])
             story.lost(running[0])
             self.waiting.append(running[0])
+            self.idle_since[id(running[1])] = self.time
+            self.expect(running[0], sent_at=None, idle_time=None)
             assert (running[0].connection, running[0].reused, running[0].request_number) == (None, None, None)
+
+    def ask_for_stream(self, which: int) -> None:
+        running = _pick(self.running, which)
+        if running is not None and running[0].sent_at is None and running[0].stream_asked_at is None:
+            story.asks_for_stream(running[0])
+            assert running[0].stream_asked_at == self.time
+
+    def get_stream(self, which: int) -> None:
+        running = _pick(self.running, which)
+        if running is not None:
+            self.has_stream(running[0])
+
+    def has_stream(self, exchange: Exchange) -> None:
+        """Its wait for a stream, if there is one, is over."""
+        if exchange.stream_asked_at is not None:
+            waited = self.time - exchange.stream_asked_at
+            for name in ("pool_wait", "stream_wait"):
+                before = self.times.get((exchange.id, name)) or 0.0
+                self.expect(exchange, **{name: before + waited})
+        story.has_stream(exchange)
 
     def send(self, which: int) -> None:
         running = _pick(self.running, which)
         if running is not None:
             story.sent(running[0])
+            self.expect(running[0], sent_at=self.time)
 
     def answer(self, which: int) -> None:
         running = _pick(self.running, which)
         if running is not None:
             story.headers(running[0], 200, None, http_version="1.1")
+            self.expect(running[0], headers_at=self.time)
 
     def finish(self, which: int) -> None:
         running = _pick(self.running, which)
         if running is not None:
             self.running.remove(running)
+            self.has_stream(running[0])
             assert story.ended(running[0], True)
             self._is_over(running[0])
+            self.idle_since[id(running[1])] = self.time
 
     def fail(self, which: int) -> None:
         running = _pick(self.running, which)
         if running is not None:
             self.running.remove(running)
+            self.has_stream(running[0])
             story.failed(running[0], OSError(), "OSError")
             self._is_over(running[0])
+            self.idle_since[id(running[1])] = self.time
+
+    def drop(self, which: int) -> None:
+        """The garbage collector takes an answer, and its connection, which was never given back."""
+        running = _pick([(exchange, mark) for exchange, mark in self.running if mark in self.marks], which)
+        if running is not None:
+            exchange, mark = running
+            sheet = mark.sheet
+            assert sheet is not None
+            self.running.remove(running)
+            story.dropped(exchange, False)
+            mark.collected()
+            assert sheet.active_at_close == (not mark.silent)
+            self._is_over(exchange)
+            self._is_shut(mark, sheet)
 
     def close(self, which: int) -> None:
         mark = _pick([mark for mark in self.marks if mark.setup is None], which)
@@ -155,6 +270,7 @@ class World:
             sheet = mark.closing("client")
             assert sheet is not None
             assert sheet.active_at_close == (busy and not mark.silent)
+            assert sheet.closed_at == self.time
             mark.closed(sheet, 0.0)
             self._is_shut(mark, sheet)
 
@@ -181,6 +297,7 @@ class World:
 
     def _is_over(self, exchange: Exchange) -> None:
         self.over.append((exchange, "over"))
+        self.expect(exchange, finished_at=self.time)
         if not exchange.silent:
             self.ended[exchange.id] += 1
 
@@ -194,9 +311,7 @@ class World:
 
     def check_live(self) -> None:
         """The registry holds what is in progress, and nothing else."""
-        live = {exchange.id for exchange in self.waiting if not exchange.silent}
-        live |= {exchange.id for exchange, _ in self.running if not exchange.silent}
-        assert set(LIVE.exchanges) == live
+        assert set(LIVE.exchanges) == {exchange.id for exchange in self.in_progress()}
         open_now = {m.sheet.id for m in self.marks if m.sheet is not None and not m.silent}
         assert set(LIVE.connections) == open_now
         for exchange, mark in self.running:
@@ -208,22 +323,35 @@ class World:
         for mark in self.marks:
             if id(mark) in idle and mark.setup is None and mark.sheet is not None:
                 assert not mark.sheet.in_flight
-                assert mark.sheet.idle_since is not None or mark.silent
+                assert mark.sheet.idle_since == self.idle_since[id(mark)] or mark.silent
 
     def check(self) -> None:
         """Everything was reported once; of suppressed exchanges, nothing was."""
         FACTS.settle()
         ends = Counter(sheet.id for moment, sheet in self.said if isinstance(sheet, Exchange))
         assert ends == self.ended
-        connections = [(moment, s.id) for moment, s in self.said if isinstance(s, Connection)]
-        assert Counter(number for moment, number in connections if moment == OPENED) == Counter(self.opened)
-        assert Counter(number for moment, number in connections if moment == ENDED) == Counter(self.shut)
+        self.check_connections()
+        for place, client in enumerate(self.clients):
+            assert client.started.value == self.sent_by[place]
         finished = sum(self.ended.values())
         silent_over = sum(exchange.silent for exchange, _ in self.over)
         assert self.asked + self.silent == finished + silent_over + len(self.waiting) + len(self.running)
-        for exchange, _ in self.over:
-            assert exchange.finished_at is not None
-            assert exchange.finished_at >= exchange.started_at
+        everybody = [e for e, _ in [*self.over, *self.running]] + self.waiting
+        for exchange in everybody:
+            expected = {name: value for (number, name), value in self.times.items() if number == exchange.id}
+            assert {name: getattr(exchange, name) for name in expected} == expected
+
+    def check_connections(self) -> None:
+        """Each moment of a connection was reported once, and in its order."""
+        moments: dict[int, list[Any]] = {}
+        for moment, sheet in self.said:
+            if isinstance(sheet, Connection):
+                moments.setdefault(sheet.id, []).append(moment)
+        expected = {
+            number: [BEGUN] + [OPENED] * (number in self.opened) + [ENDED] * (number in self.shut)
+            for number in self.begun
+        }
+        assert moments == expected
 
 
 def _pick(among: list, which: int):

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from poolscope.facts import ENDED
+from poolscope.facts import BEGUN, ENDED
 from poolscope.queue import FACTS
 from poolscope.story import exchange as story
 from poolscope.story.connection import ConnectionMark
-from poolscope.story.live import LIVE
+from poolscope.story.live import LIVE, Registry
 from tests.story.model import MOVES, World
 
 CHOICES = some.lists(
@@ -129,7 +129,55 @@ def a_new_connection_is_called_reused(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(ConnectionMark, "taken", reused)
 
 
+def a_connection_begins_after_it_opened(patch: pytest.MonkeyPatch) -> None:
+    begins, opened = ConnectionMark.begins, ConnectionMark.opened
+
+    def unsaid(self: ConnectionMark, *about: Any, **more: Any) -> Any:
+        setup = begins(self, *about, **more)
+        if not self.silent:
+            FACTS._facts.pop()
+        return setup
+
+    def late(self: ConnectionMark, at: float | None = None) -> None:
+        opened(self, at)
+        if not self.silent and self.sheet is not None:
+            FACTS.put(BEGUN, self.sheet)
+
+    patch.setattr(ConnectionMark, "begins", unsaid)
+    patch.setattr(ConnectionMark, "opened", late)
+
+
+def a_wait_is_not_measured(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(story, "waited", lambda exchange, _: setattr(exchange, "pool_wait", 0.0))
+
+
+def idle_time_begins_at_the_open(patch: pytest.MonkeyPatch) -> None:
+    given_back = ConnectionMark.given_back
+
+    def idle_ever_since(self: ConnectionMark, exchange: Any, complete: bool | None) -> None:
+        given_back(self, exchange, complete)
+        if self.sheet is not None and self.sheet.idle_since is not None:
+            self.sheet.idle_since = self.sheet.opened_at
+
+    patch.setattr(ConnectionMark, "given_back", idle_ever_since)
+
+
+def a_request_of_a_client_counts_twice(patch: pytest.MonkeyPatch) -> None:
+    begins = Registry.begins
+
+    def twice(self: Registry, exchange: Any) -> None:
+        begins(self, exchange)
+        if exchange.client is not None:
+            self.clients[exchange.client].started.up()
+
+    patch.setattr(Registry, "begins", twice)
+
+
 FAULTS = (
+    a_connection_begins_after_it_opened,
+    a_wait_is_not_measured,
+    idle_time_begins_at_the_open,
+    a_request_of_a_client_counts_twice,
     an_end_is_reported_twice,
     an_end_is_not_reported,
     an_end_leaves_the_exchange_live,

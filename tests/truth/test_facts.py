@@ -102,6 +102,42 @@ def says_how_long(name: str, _trusted: ssl.SSLContext, _patch: pytest.MonkeyPatc
     return captured
 
 
+def asked_to_close(name: str, _trusted: ssl.SSLContext, _patch: pytest.MonkeyPatch) -> Capture:
+    with in_thread() as server, watch(name) as (probe, captured):
+        assert probe.get(server.url("/fixed/1"), headers={"Connection": "close"}) is None
+        probe.close()
+    return captured
+
+
+def closed_without_a_word(name: str, _trusted: ssl.SSLContext, _patch: pytest.MonkeyPatch) -> Capture:
+    """By the server; the program's next request finds out, and needs another connection."""
+
+    def script(server: Scripted) -> None:
+        with server.accept() as peer:
+            peer.read_head()
+            peer.answer()
+            peer.half_close()
+            server.reached.set()
+            peer.wait_for_close()
+
+    with scripted(script) as server, in_thread() as other, watch(name) as (probe, captured):
+        assert probe.get(server.url()) is None
+        server.wait_for_script()
+        assert probe.get(other.url("/fixed/1")) is None
+        probe.close()
+    return captured
+
+
+def open_at_the_end(name: str, _trusted: ssl.SSLContext, _patch: pytest.MonkeyPatch) -> Capture:
+    with in_thread() as server, PROBES[name]() as probe:
+        with poolscope.testing.capture() as captured:
+            probe.build(Options())
+            for number in range(2):
+                assert probe.get(server.url(f"/fixed/{number}")) is None
+        probe.close()
+    return captured
+
+
 def one_too_many(name: str, _trusted: ssl.SSLContext, _patch: pytest.MonkeyPatch) -> Capture:
     with in_thread() as server, watch(name, max_idle=1) as (probe, captured):
         one, two = probe.open(server.url("/size/10/1")), probe.open(server.url("/size/10/2"))
@@ -223,6 +259,17 @@ FACTS: dict[str, Fact] = {
     "connection.close_time": connection("close_time", right=lambda took: took >= 0),
     "connection.close_reason": connection("close_reason", right=lambda why: why == "client_close"),
     "connection.closed_by": connection("closed_by", right=lambda who: who == "client"),
+    "connection.closed_by after a silent close": Fact(
+        closed_without_a_word,
+        lambda captured: [captured.connections[0].closed_by],
+        lambda who: who == "server",
+    ),
+    "connection.close_reason of a request that asked for it": connection(
+        "close_reason", asked_to_close, lambda why: why == "connection_close_header"
+    ),
+    "connection.requests of an open connection": connection(
+        "requests", open_at_the_end, lambda count: count == 2
+    ),
     "connection.idle_left": Fact(
         one_too_many,
         lambda captured: [

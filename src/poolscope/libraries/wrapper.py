@@ -21,6 +21,9 @@ from poolscope.libraries.point import OURS, Point, Step
 
 _CODES: Final[dict[str, CodeType]] = {}
 
+getframe: Final = sys._getframe
+"""The only one: hooks and doors get the caller's frame from here."""
+
 
 def _rewriting(name: str, takes: tuple[str, ...], at: Original) -> Iterator[str]:
     yield "if _ps_token is not None and _ps_token.instead is not None:"
@@ -224,7 +227,7 @@ def wrapper_of(point: Point, owner: Any, there: Any, inherited: bool) -> Functio
         "__name__": module,
         "_ps_original": there,
         "_ps_hide": hide_frame,
-        "_ps_getframe": sys._getframe,
+        "_ps_getframe": getframe,
         # Not the class itself: gevent would take that for `from ssl import SSLContext`, and warn.
         "_ps_classes": (owner,),
         "_ps_super": super,

@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
+from poolscope.libraries.wrapper import getframe
+
 PATIENCE: Final = 10.0
 """Seconds that a thread waits for another thread's last write."""
 WAKE_EVERY: Final = 0.25
@@ -163,7 +165,7 @@ def _is_worker() -> bool:
     """Whether multiprocessing made this process: by a fork just now, or as a new interpreter."""
     if any("multiprocessing.spawn" in word or "multiprocessing.forkserver" in word for word in sys.orig_argv):
         return True
-    frame = sys._getframe()
+    frame = getframe()
     while frame.f_back is not None:
         frame = frame.f_back
         if frame.f_code.co_filename.endswith(_WORKERS):

@@ -1,13 +1,19 @@
-"""What an exchange goes through: it asks, gets a connection, is sent, has headers, and is over.
+"""What an exchange goes through: it asks, is assigned a connection, is sent, has headers, and is over.
 
-    asks ── lost ──┐
-     │      ▲      │        A connection that was handed out may be lost again to another request.
-     └──► gets ◄───┘──► sent ──► headers ──► ended
-     └────────────────────────────────────► failed
+    asks ──► assigned ──► sent ──► headers ──► ended (or dropped: nobody closed it)
+      ▲          │
+      └── lost ◄─┘        The connection went to another request, or was gone.
 
-The functions are called in the exchange's own task, except `ended`, which may also run when another thread closes
-a response or the garbage collector takes it: it queues one fact, takes no lock and calls no door.
-From `asks` to its end an exchange is in `LIVE`; the hook that takes it out of `LIVE` ends it.
+    failed              From anywhere: an exception ends it.
+
+A connection that is assigned may be ready or still to be set up (`connection.py`). On HTTP/2 an exchange may then wait
+for a stream, from `asks_for_stream` to `has_stream`. Once it really has the connection, `ConnectionMark.taken` notes
+that on its sheet.
+
+The functions are called in the exchange's own task, except `ended` and `dropped`, which may also run when another
+thread closes a response or the garbage collector takes it: they queue one fact, take no lock and call no door.
+From `asks` to its end an exchange is in `LIVE`, and in `_peers`, the exchanges in flight from the same line: the
+function that takes it out of these ends it, so only one does.
 """
 
 from __future__ import annotations
