@@ -241,7 +241,7 @@ def losing(protocol: Any, exc: BaseException | None) -> None:
         trigger = _left_idle(sheet)
     elif (error := protocol.exception() or exc) is not None:
         at.note_error(state, error)
-    elif exchange.status != 101:
+    else:
         sheet.eof = True
     if state.mark.closing(trigger) is not None:
         state.mark.closed(sheet, None)
