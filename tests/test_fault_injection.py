@@ -153,6 +153,9 @@ def with_urllib3(places: Places) -> list[Any]:
             manager.request("GET", places.plain.url("/size/9999"), preload_content=False) for _ in range(2)
         ]
         outcomes += [len(answer.read()) for answer in held]
+        shut = manager.request("GET", places.plain.url("/stall"), preload_content=False)
+        shut.shutdown()
+        outcomes.append(outcome_of(shut.read))
         outcomes += places.stale(lambda url: manager.request("GET", url).status)
     with urllib3.HTTPConnectionPool("127.0.0.1", places.plain.port, maxsize=1, block=True) as pool:
         answer = pool.urlopen("GET", "/size/9999", preload_content=False)

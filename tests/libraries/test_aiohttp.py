@@ -416,6 +416,53 @@ def test_a_websocket_is_in_progress_until_it_is_closed() -> None:
     assert connection.close_reason == "upgraded"
 
 
+def test_a_websocket_that_the_server_ends() -> None:
+    async def hangs_up(request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        assert request.transport is not None
+        request.transport.abort()
+        return socket
+
+    async def main() -> None:
+        async with served({"/": hangs_up}) as url, Session() as session:
+            async with session.ws_connect(f"{url}/") as socket:
+                assert (await socket.receive()).type is aiohttp.WSMsgType.CLOSED
+
+    captured = captured_by(main)
+    (exchange,), (connection,) = captured.exchanges, captured.connections
+    assert (exchange.status, exchange.body_complete, exchange.error) == (101, None, None)
+    assert (connection.close_reason, connection.closed_by) == ("upgraded", "server")
+
+
+@pytest.mark.parametrize("how", ["close", "abort"])
+def test_the_program_closes_the_transport(server: Running, how: str) -> None:
+    async def main() -> None:
+        async with Session() as session, session.get(server.url("/stall/1")) as response:
+            assert response.connection is not None
+            getattr(response.connection.transport, how)()
+            with pytest.raises(aiohttp.ClientPayloadError):
+                await response.read()
+
+    captured = captured_by(main)
+    (exchange,), (connection,) = captured.exchanges, captured.connections
+    assert (exchange.status, exchange.body_complete) == (200, False)
+    assert (connection.close_reason, connection.closed_by) == ("program_close", "client")
+
+
+def test_the_program_closes_the_transport_of_an_idle_connection(server: Running) -> None:
+    async def main() -> None:
+        async with Session() as session:
+            await ask(session, server.url("/fixed/1"))
+            ((idle, *_),) = getattr(session.connector, "_conns").values()
+            idle[0].transport.close()
+            await ask(session, server.url("/fixed/2"))
+
+    first, second = captured_by(main).connections
+    assert (first.close_reason, first.closed_by) == ("program_close", "client")
+    assert (second.close_reason, second.requests) == ("client_close", 1)
+
+
 @pytest.mark.parametrize("early", [False, True], ids=["answer after", "answer before the end"])
 def test_an_upload_is_sent_when_its_last_byte_is_written(early: bool) -> None:
     async def takes(request: web.Request) -> web.StreamResponse:

@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpcore
@@ -134,6 +135,40 @@ def test_a_stream_closed_while_another_thread_reads_from_it(library: str) -> Non
         outcome, httpcore.RemoteProtocolError | httpcore.ReadError
     )  # whether it is in recv() yet
     assert captured.ledger.hook_failures == 0
+
+
+@on_libraries
+@pytest.mark.parametrize("how", [socket.SHUT_RD, socket.SHUT_RDWR], ids=["reading", "both"])
+@pytest.mark.parametrize("sent", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\npart"])
+def test_the_program_shuts_down_the_socket(library: str, sent: bytes, how: int) -> None:
+    """So a thread is woken that waits for an answer; the end that it reads is not the server's."""
+    httpcore = importlib.import_module(library)
+
+    def script(server: Scripted) -> None:
+        with server.accept() as peer:
+            peer.read_head()
+            peer.send(sent)
+            server.wait_for_test()
+
+    def ask() -> None:
+        with pytest.raises(httpcore.RemoteProtocolError):
+            pool.request("GET", server.url())
+
+    with (
+        scripted(script) as server,
+        capture() as captured,
+        httpcore.ConnectionPool() as pool,
+        ThreadPoolExecutor(1) as threads,
+    ):
+        asked = threads.submit(ask)
+        server.wait_for_script()
+        (connection,) = pool.connections
+        connection._connection._network_stream.get_extra_info("socket").shutdown(how)
+        asked.result(10)
+    assert (captured.connections[0].close_reason, captured.connections[0].closed_by) == (
+        "program_close",
+        "client",
+    )
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")

@@ -394,6 +394,85 @@ def test_the_program_closes_the_connection() -> None:
     assert reason(only(captured)[0]) == ("program_close", "client")
 
 
+def shut_down(response: Any) -> None:
+    """As a thread ends another one's read; what has arrived can still be read."""
+    getattr(response, "raw", response).shutdown()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"Content-Length: 100\r\n\r\npart",
+        b"Transfer-Encoding: chunked\r\n\r\n4\r\npart\r\n",
+        b"Connection: close\r\n\r\npart",
+    ],
+    ids=["length", "chunks", "close"],
+)
+def test_the_program_shuts_down_the_socket_of_an_answer(using: Any, answer: bytes) -> None:
+    def act(peer: Peer) -> None:
+        peer.read_head()
+        peer.send(b"HTTP/1.1 200 OK\r\n" + answer)
+        peer.wait_for_close()
+
+    with scripted(plays(act)) as server, capture() as captured:
+        client = using()
+        response = client.open(server.url())
+        shut_down(response)
+        with nullcontext() if b"close" in answer else pytest.raises(BAD):
+            client.read(response)
+        client.close()
+    connection, exchange = only(captured)
+    assert reason(connection) == ("program_close", "client")
+    assert exchange.status == 200
+    assert not exchange.body_complete
+
+
+def test_a_socket_that_was_shut_down_is_of_no_use_later(using: Any) -> None:
+    def act(peer: Peer) -> None:
+        peer.read_head()
+        peer.answer()
+        peer.wait_for_close()
+
+    with scripted(plays(act, act)) as server, capture() as captured:
+        client = using()
+        response = client.open(server.url())
+        shut_down(response)
+        assert client.read(response) == b"ok"
+        assert client.get(server.url()) == b"ok"
+        del response  # which keeps its pool
+        client.close()
+    assert [reason(connection) for connection in captured.connections] == [
+        ("program_close", "client"),
+        ("client_close", "client"),
+    ]
+    assert [exchange.body_complete for exchange in captured.exchanges] == [True, True]
+
+
+def test_a_socket_that_was_reset_cannot_be_shut_down(using: Any) -> None:
+    def script(server: Scripted) -> None:
+        peer = server.accept()
+        peer.read_head()
+        peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\npart")
+        server.wait_for_test()
+        peer.reset()
+        server.reached.set()
+
+    with scripted(script) as server, capture() as captured:
+        client = using()
+        response = client.open(server.url())
+        server.wait_for_script()
+        server.reached.clear()
+        server.go.set()
+        server.wait_for_script()
+        with pytest.raises(OSError):
+            shut_down(response)
+        with pytest.raises(BAD):
+            client.read(response)
+        client.close()
+    connection, _ = only(captured)
+    assert reason(connection) == ("reset", "network")
+
+
 def test_an_exception_of_the_programs_own(using: Any) -> None:
     class Changed(Exception):
         pass

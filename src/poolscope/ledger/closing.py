@@ -92,13 +92,13 @@ def _maintenance(connection: Connection) -> tuple[CloseReason, ClosedBy | None]:
 def _with_exchange(connection: Connection) -> tuple[CloseReason, ClosedBy | None]:
     if connection.eof and connection.last_status is None:
         return "server_closed_no_response", SERVER
+    if connection.last_status == 101 and connection.error is None:
+        return "upgraded", (SERVER if connection.eof else CLIENT)
     unread = connection.body_complete is False
     if connection.eof and (unread or not (connection.body_complete or connection.answer_closes)):
         return "server_closed_mid_body", SERVER
     if connection.error is not None:
         return _error(connection.error)
-    if connection.last_status == 101:
-        return "upgraded", CLIENT
     if connection.body_complete is False:
         return "response_not_read", CLIENT
     if connection.request_closes:  # the answer only agrees

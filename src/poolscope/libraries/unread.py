@@ -1,5 +1,5 @@
-"""How long an answer that this thread was waiting for had been there before it looked: Linux dates the last data that a
-TCP socket received and sent. The rest of a phase may be the network's, the server's or the thread's own.
+"""What Linux knows of a TCP socket. When it last received and sent data: so long had an answer been there before this
+thread looked; the rest of a phase may be the network's, the server's or the thread's own. And which side has ended it.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ import sys
 from struct import Struct
 from typing import Any, Final
 
+from poolscope.facts import CloseTrigger, Connection
+
 TCP_INFO: Final[int | None] = (
     getattr(socket, "TCP_INFO", None) if sys.platform in ("linux", "android") else None
 )
@@ -17,6 +19,8 @@ _AGES: Final = Struct("=44xIxxxxI")
 """Of Linux's ``tcp_info``: milliseconds since data was last sent, and last received; a SYN-ACK counts as received."""
 TICK: Final = 0.01
 """Seconds by which Linux may overstate an age: the slowest of its clocks ticks so often."""
+_NOT_ENDED_THERE: Final = frozenset((1, 4, 5))
+"""ESTABLISHED, FIN_WAIT1, FIN_WAIT2: the other side has sent neither FIN nor RST."""
 
 
 def since_answer(sock: Any) -> float | None:
@@ -34,7 +38,25 @@ def since_handshake(sock: Any, version: str | None) -> float | None:
     return max(ages) if version == "TLSv1.3" else ages[1]
 
 
+def whose_end(sheet: Connection, stream: Any, otherwise: CloseTrigger) -> CloseTrigger:
+    """``program`` if the socket shows that an end met there is not the other side's, which it does not below TLS; else
+    ``otherwise``.
+    """
+    if sheet.tls_version is not None or sheet.origin[0] not in ("http", b"http"):
+        return otherwise
+    info = _info(stream.get_extra_info("socket"))
+    return "program" if info is not None and info[0] in _NOT_ENDED_THERE else otherwise
+
+
 def _ages(sock: Any) -> tuple[float, float] | None:
+    info = _info(sock)
+    if info is None:
+        return None
+    sent, received = _AGES.unpack(info)
+    return max(0.0, sent / 1000 - TICK), max(0.0, received / 1000 - TICK)
+
+
+def _info(sock: Any) -> bytes | None:
     ask = getattr(sock, "getsockopt", None)
     if TCP_INFO is None or ask is None:
         return None
@@ -44,5 +66,4 @@ def _ages(sock: Any) -> tuple[float, float] | None:
         return None
     if type(answer) is not bytes or len(answer) != _AGES.size:  # a test's own object has any
         return None
-    sent, received = _AGES.unpack(answer)
-    return max(0.0, sent / 1000 - TICK), max(0.0, received / 1000 - TICK)
+    return answer

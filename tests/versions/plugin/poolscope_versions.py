@@ -43,6 +43,12 @@ CANNOT = (
         "a session closes all its connections, also those of open responses",
     ),
     Cannot(
+        r"test_urllib3_closes\.py::\w+_shuts?_down",
+        "urllib3",
+        (2, 3),
+        "a program cannot shut down the socket of an answer",
+    ),
+    Cannot(
         r"test_aiohttp\.py::test_a_wait_that_is_given_up",
         "aiohttp",
         (3, 11),

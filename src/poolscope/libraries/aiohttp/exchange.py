@@ -17,6 +17,7 @@ from poolscope.libraries.errors import class_name, handled_in, name_on_the_wire
 from poolscope.libraries.guard import guard
 from poolscope.libraries.marks import in_sight, watched
 from poolscope.libraries.point import Point
+from poolscope.libraries.unread import whose_end
 from poolscope.story import exchange as story
 from poolscope.story.call import CURRENT_CALL
 from poolscope.story.client import ClientFacts
@@ -188,8 +189,8 @@ def releasing(_connector: Any, protocol: Any, frame: FrameType) -> None:
 def _raised_in(payload: Any) -> BaseException | None:
     """The error that aiohttp gave the reader of ``payload``, or the error that ended the reading."""
     known: BaseException | None = payload.exception()
-    released = type(known).__name__ == "ClientConnectionError"  # the error that a release gives a late reader
-    return handled_in(payload) if known is None or released else known
+    # A release gives a late reader a ClientConnectionError.
+    return handled_in(payload) if type(known).__name__ in ("NoneType", "ClientConnectionError") else known
 
 
 # Its connection ends
@@ -213,17 +214,17 @@ def _trigger(state: at.State, sheet: Connection, protocol: Any, frame: FrameType
     if frame.f_code.co_name in ("_close", "connect"):
         return "client"
     if frame.f_code.co_name in ("_get", "_cleanup"):
-        return "maintenance" if protocol.is_connected() else _left_idle(sheet)
+        return "maintenance" if protocol.is_connected() else _left_idle(sheet, protocol.transport)
     after: CloseTrigger = "excess" if protocol._buffer or protocol._tail else "response"
     return after if state.mark.exchange is None or state.mark.exchange.error is None else "exchange"
 
 
-def _left_idle(sheet: Connection) -> CloseTrigger:
+def _left_idle(sheet: Connection, transport: Any) -> CloseTrigger:
     """The close trigger of an idle connection that the server closed; the newest request may have asked for that."""
     if sheet.request_closes:
         return "exchange"
     sheet.readable_at = now()
-    return "checkout"
+    return whose_end(sheet, transport, "checkout")
 
 
 def closed(token: tuple[at.State, Connection]) -> None:
@@ -232,17 +233,17 @@ def closed(token: tuple[at.State, Connection]) -> None:
 
 
 def losing(protocol: Any, exc: BaseException | None) -> None:
-    """A connection is lost; if aiohttp did not close it, the other side or the network did."""
+    """A connection is lost; if neither aiohttp nor the program closed it, the other side or the network did."""
     state = watched(protocol)
     if state is None or state.mark.sheet is None or protocol.transport is None:
         return
     sheet, exchange, trigger = state.mark.sheet, state.exchange, "exchange"
     if exchange is None or _has_whole_answer(protocol):
-        trigger = _left_idle(sheet)
+        trigger = _left_idle(sheet, protocol.transport)
     elif (error := protocol.exception() or exc) is not None:
         at.note_error(state, error)
-    elif exchange.status != 101:
-        sheet.eof = True
+    else:
+        sheet.eof, trigger = True, whose_end(sheet, protocol.transport, "exchange")
     if state.mark.closing(trigger) is not None:
         state.mark.closed(sheet, None)
 

@@ -55,6 +55,13 @@ def closed(token: Closing) -> None:
     mark.closed(sheet, now() - began_at)
 
 
+def shuts(response: Any) -> None:
+    """The program shuts down the socket of an answer, which ends a read in another thread."""
+    state = state_of(response._connection)
+    if state is not None:
+        state.shut = True
+
+
 def _outermost_close(connection: Any, frame: FrameType | None) -> FrameType | None:
     """The caller of a subclass's ``close`` that called the base's."""
     while frame is not None and frame.f_code.co_name == "close" and _first(frame) is connection:

@@ -9,7 +9,7 @@ from poolscope.facts import Connection, Exchange, now
 from poolscope.libraries import callsite
 from poolscope.libraries.marks import mark_on
 from poolscope.libraries.point import Point
-from poolscope.libraries.urllib3.close import closed, closing
+from poolscope.libraries.urllib3.close import closed, closing, shuts
 from poolscope.libraries.urllib3.errors import note_error
 from poolscope.libraries.urllib3.setup import describe_socket, place_of
 from poolscope.libraries.urllib3.state import (
@@ -186,6 +186,7 @@ CONNECTION: Final = (
     Point(_HTTP, "getresponse", after=answer_came, failed=no_answer),
     Point(_HTTP, "close", before=closing, always=closed),
     Point("response.HTTPResponse", "_init_length", before=headers_before_body),
+    Point("response.HTTPResponse", "shutdown", before=shuts, missing_ok=True),
 )
 CHUNKS: Final = _sending("request_chunked")
 """1.26 sends them itself; 2.x calls ``request`` and warns at its caller, which must not be a frame of poolscope."""

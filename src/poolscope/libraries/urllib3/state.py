@@ -71,7 +71,7 @@ def mark_of_pool(pool: Any) -> PoolMark | None:
 class State(connection_state.ConnectionState):
     """The state of an HTTPConnection object."""
 
-    __slots__ = ("answer", "ending_since", "fresh", "headers", "instead", "pool", "ready")
+    __slots__ = ("answer", "ending_since", "fresh", "headers", "instead", "pool", "ready", "shut")
 
     def __init__(self, era: Era) -> None:
         super().__init__(era)
@@ -88,6 +88,8 @@ class State(connection_state.ConnectionState):
         """When the socket passed to an answer that says it will not be kept."""
         self.instead: Any = None
         """The changed headers of a request without a pool."""
+        self.shut = False
+        """The program has shut down its socket: the end that is read there is not the server's."""
 
     def collected(self) -> None:
         """The garbage collector takes the connection before the end of its socket or request."""
@@ -162,7 +164,7 @@ def was_read(state: State) -> bool | None:
     if answer is None:
         return None
     if not answer.length:  # none left, or its length is known only from chunks or the close
-        return True if answer.length == 0 or answer.isclosed() else None
+        return True if answer.length == 0 or (answer.isclosed() and not state.shut) else None
     if not answer.isclosed():
         return None
     if state.mark.sheet is not None:
@@ -173,6 +175,9 @@ def was_read(state: State) -> bool | None:
 def close_begins(state: State, trigger: CloseTrigger, at: float) -> Connection | None:
     """A socket's close begins, and ends the exchange that is still on it; returns its sheet, unless already closed."""
     mark = state.mark
+    sheet = mark.sheet
+    if state.shut and sheet is not None and (sheet.eof or sheet.error is None):
+        trigger = "program"
     sheet = mark.closing(trigger, at)
     mark.sheet = state.ending_since = None
     if sheet is None:
@@ -184,6 +189,7 @@ def close_begins(state: State, trigger: CloseTrigger, at: float) -> Connection |
         unread = None if exchange.headers_at is None else False
         complete = was_read(state) if exchange.pool is None else unread
         exchanges.ended(exchange, complete, at=at)
+    state.shut = False
     return sheet
 
 
