@@ -54,8 +54,9 @@ def asks(
     exchange.thread = get_ident()
     exchange.task = task
     exchange.pool = pool
-    exchange.client = client
-    if call is not None:
+    if call is None:
+        exchange.client = client
+    else:
         call.follow(exchange)
     served = SERVED.get()
     if served is not None:

@@ -6,7 +6,6 @@ An answer's body is over when its last byte has arrived, even if the program has
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from types import FrameType
 from typing import Any, Final
 
@@ -38,8 +37,15 @@ def asks(connector: Any, req: Any, frames: Callable[[int], FrameType]) -> Exchan
         return None
     url = req.url
     origin = url.scheme, url.raw_host or "", None if not url.absolute or url.is_default_port() else url.port
-    describe, target = partial(_describe, connector), url.raw_path_qs
-    exchange = acquire.begins(pool, describe, origin, req.method, target, frames, asynchronous=True)
+    exchange = acquire.begins(
+        pool,
+        lambda sheet: _describe(connector, sheet),
+        origin,
+        req.method,
+        url.raw_path_qs,
+        frames,
+        asynchronous=True,
+    )
     if not exchange.silent:
         exchange.queued = _has_to_wait(connector, req)
         if call is not None and call.young is not None:
@@ -140,8 +146,9 @@ def writes(_request: Any, conn: Any) -> Any:
 def written(_request: Any, conn: Any, token: at.State) -> None:
     """Its body was written, unless the connection has an error now: aiohttp passes errors on that way."""
     failed = conn.protocol is None or conn.protocol.exception() is not None
-    if not failed and token.exchange is not None and token.exchange.headers_at is None:
-        story.sent(token.exchange)
+    exchange = None if failed else token.exchange
+    if exchange is not None and exchange.headers_at is None:
+        story.sent(exchange)
 
 
 # It is answered
