@@ -180,7 +180,7 @@ class ConnectionMark:
 
     # Exchanges
 
-    def taken(self, exchange: Exchange, *, joined: bool = False) -> None:
+    def taken(self, exchange: Exchange, joined: bool = False) -> None:
         """``exchange`` really has this connection; ``joined``: it waited while another one set it up."""
         sheet = self.sheet
         if sheet is None or sheet.closed_at is not None:

@@ -42,7 +42,6 @@ def asks(
     origin: RawOrigin,
     method: Any,
     target: Any,
-    *,
     call: Call | None,
     client: int | None,
     pool: int | None,
@@ -132,7 +131,6 @@ def headers(
     exchange: Exchange,
     status: int,
     response: Any,
-    *,
     http_version: str | None = None,
     answer_closes: bool | None = None,
 ) -> None:

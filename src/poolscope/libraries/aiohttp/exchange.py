@@ -160,7 +160,7 @@ def answered(token: at.State, result: Any) -> None:
     if exchange is None or (100 <= message.code < 200 and message.code != 101):
         return
     version, closes = f"{message.version[0]}.{message.version[1]}", bool(message.should_close)
-    story.headers(exchange, message.code, message, http_version=version, answer_closes=closes)
+    story.headers(exchange, message.code, message, version, closes)
     sheet = exchange.connection
     if sheet is not None and sheet.requests == 1:
         sheet.server_keepalive, sheet.first_length = keepalive.in_headers(message.raw_headers)

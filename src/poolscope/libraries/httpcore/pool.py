@@ -92,7 +92,7 @@ def asks(pool: Any, request: Any, frames: Callable[[int], FrameType]) -> Exchang
         request.method,
         url.target,
         frames,
-        asynchronous=asynchronous,
+        asynchronous,
     )
     if exchange.silent:
         return exchange
@@ -191,7 +191,7 @@ def answered(token: Exchange, result: Any) -> None:
     wire: Wire | None = token._mark
     if wire is not None and version == b"HTTP/2":
         wire.heard_settings()
-    story.headers(token, result.status, result, http_version=names.VERSIONS.get(version))
+    story.headers(token, result.status, result, names.VERSIONS.get(version))
     connection = token.connection
     if connection is not None and connection.requests == 1 and version != b"HTTP/2":
         connection.server_keepalive, connection.first_length = keepalive.in_headers(result.headers)
