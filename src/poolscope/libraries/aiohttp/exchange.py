@@ -22,6 +22,9 @@ from poolscope.story.client import ClientFacts
 from poolscope.story.door import ENTRANCE
 from poolscope.story.pool import PoolMark
 
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443, "ws": 80, "wss": 443}
+_VERSIONS: Final = {(1, 0): "1.0", (1, 1): "1.1"}
+
 # It asks
 
 
@@ -36,7 +39,8 @@ def asks(connector: Any, req: Any, frames: Callable[[int], FrameType]) -> Exchan
     if pool is None or not hasattr(type(req), "connection_key"):  # a mock, of which any attribute may raise
         return None
     url = req.url
-    origin = url.scheme, url.raw_host or "", None if not url.absolute or url.is_default_port() else url.port
+    scheme, port = url.scheme, url.explicit_port
+    origin = scheme, url.raw_host or "", None if port == _DEFAULT_PORTS.get(scheme) else port
     exchange = acquire.begins(
         pool,
         lambda sheet: _describe(connector, sheet),
@@ -159,8 +163,8 @@ def answered(token: at.State, result: Any) -> None:
     (message, token.payload), exchange = result, token.exchange
     if exchange is None or (100 <= message.code < 200 and message.code != 101):
         return
-    version, closes = f"{message.version[0]}.{message.version[1]}", bool(message.should_close)
-    story.headers(exchange, message.code, message, version, closes)
+    version = _VERSIONS.get(message.version) or "{}.{}".format(*message.version)
+    story.headers(exchange, message.code, message, version, bool(message.should_close))
     sheet = exchange.connection
     if sheet is not None and sheet.requests == 1:
         sheet.server_keepalive, sheet.first_length = keepalive.in_headers(message.raw_headers)
