@@ -95,7 +95,7 @@ class Client(_Sheet):
     """
 
     __slots__ = (
-        "ca_time call_site close_kind closed_at construction_time created_at epoch id kind loop sdk_call_site "
+        "ca_time call_site close_kind closed_at construction_time created_at epoch id kind line loop sdk_call_site "
         "settings apart_from_credentials started inherited_from"
     ).split()
 
@@ -113,6 +113,8 @@ class Client(_Sheet):
         """First frame outside site-packages and the standard library: the user's line."""
         self.sdk_call_site: RawCallSite | None = None
         """First frame outside the HTTP libraries, when that is not the user's line."""
+        self.line: tuple[int, ...] | None = None
+        """Its call site as numbers, for `story.live`; None until it is used."""
         self.loop: int | None = None
         """A small number for the event loop it was built under; None outside of one."""
         self.settings: int | None = None

@@ -143,14 +143,15 @@ class Ledger:
     def _exchange(self, sheet: facts.Exchange) -> None:
         if sheet.epoch != FACTS.epoch:
             return  # a forked child reads the answer to its parent's request; the parent reports it
-        LIVE.exchanges.pop(sheet.id, None)
-        sheet._peers.pop(sheet.id, None)
+        number = sheet.id
+        LIVE.exchanges.pop(number, None)
+        sheet._peers.pop(number, None)
         if self._in_progress:
-            self._in_progress.pop(sheet.id, None)
+            self._in_progress.pop(number, None)
         self.requests += 1
         connection = sheet.connection
         if connection is not None:
-            connection.unsettled.discard(sheet.id)
+            connection.unsettled.discard(number)
             if connection.id not in LIVE.connections or connection.id <= self.since.connection:
                 self._tell_older(connection)
         if self._yield is not None and (self.needs is None or self.needs(self.pid, sheet)):

@@ -23,7 +23,6 @@ def begins(
     method: Any,
     target: Any,
     frames: Callable[[int], FrameType],
-    *,
     asynchronous: bool,
 ) -> Exchange:
     """The exchange of a request that asks ``pool``; ``describe`` notes the pool's limits at its first use.
@@ -40,7 +39,7 @@ def begins(
     sheet = pool.sheet
     if sheet is None or sheet.epoch != FACTS.epoch:
         sheet = pool.current(None if pool.shared else client if owner is None else owner, describe)
-    exchange = story.asks(origin, method, target, call=call, client=client, pool=sheet.id)
+    exchange = story.asks(origin, method, target, call, client, sheet.id)
     if asynchronous:
         exchange.task, exchange.loop = current_task_and_loop()
     exchange._pool = pool

@@ -51,7 +51,20 @@ _LOOPS: Final = frozenset((("asyncio", "events.py"), ("asyncio", "base_events.py
 _WRAPPERS: Final = 10
 """Around one method, at the most."""
 
-_kinds: dict[str, int] = {}
+
+class _Kinds(dict[str, int]):
+    """What kind of file each is."""
+
+    def __missing__(self, filename: str) -> int:
+        if len(self) >= _MOST:
+            self.clear()
+        kind = self[filename] = _classify(filename)
+        return kind
+
+
+_kinds: Final = _Kinds()
+kind_of: Final = _kinds.__getitem__
+"""LIBRARY, PACKAGE, USER, STANDARD or RUNNER, by a file's place."""
 _sites: dict[tuple[int, int], RawCallSite] = {}
 _MOST: Final = 10_000
 """Files and sites kept: exec may make any number of them."""
@@ -66,16 +79,6 @@ def site_of(code: CodeType, frame: FrameType) -> RawCallSite:
             _sites.clear()
         site = _sites[place] = code, frame.f_lineno
     return site
-
-
-def kind_of(filename: str) -> int:
-    """LIBRARY, PACKAGE, USER or RUNNER, by the file's place."""
-    kind = _kinds.get(filename)
-    if kind is None:
-        if len(_kinds) >= _MOST:
-            _kinds.clear()
-        kind = _kinds[filename] = _classify(filename)
-    return kind
 
 
 def _classify(filename: str) -> int:
@@ -138,23 +141,17 @@ def user(frame: FrameType | None, or_sdk: bool = False) -> RawCallSite | None:
     Where there is none: the line that handed the call over to this thread, or the first line outside the HTTP
     libraries if ``or_sdk``, or None.
     """
-    known = _kinds
+    kinds = _kinds
     innermost = frame
     sdk: RawCallSite | None = None
     while frame is not None:
-        code = frame.f_code
-        file = code.co_filename
-        try:
-            kind = known[file]
-        except KeyError:
-            kind = kind_of(file)
-        if kind:
+        if kind := kinds[frame.f_code.co_filename]:
             if kind == USER:
-                return site_of(code, frame)
+                return site_of(frame.f_code, frame)
             if kind == RUNNER:
                 return sdk
             if or_sdk and sdk is None and kind == PACKAGE:
-                sdk = site_of(code, frame)
+                sdk = site_of(frame.f_code, frame)
         frame = frame.f_back
     return handed_over(innermost) or sdk
 

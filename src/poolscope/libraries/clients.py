@@ -84,27 +84,29 @@ def is_called(client: Any, frames: Callable[[int], FrameType]) -> Call | None:
 
     None where another such method calls it.
     """
-    return (
-        None if _announced(client) else Call(id(client), None, callsite.user(frames(2), True), announced=True)
-    )
-
-
-def _announced(client: Any) -> Call | None:
-    """The call that the program has made on ``client`` and that has sent nothing yet."""
-    call = CURRENT_CALL.get()
-    if call is None or not call.announced or call.owner != id(client) or call.newest is not None:
+    if _announces(CURRENT_CALL.get(), client):
         return None
-    return call
+    return Call(id(client), None, callsite.user(frames(2), True), announced=True)
 
 
-def sends(client: Any, mark: ClientMark | None, frame: FrameType, identified: bool = True) -> Call | None:
-    """The call that a client sends for, as `call_on` makes it; without ``mark`` it only hides the call it is made in."""
-    call = _announced(client)
-    if call is None:
-        if mark is None and CURRENT_CALL.get() is None:
-            return None
+def _announces(call: Call | None, client: Any) -> bool:
+    """Whether the program has made ``call`` on ``client``, and it has sent nothing yet."""
+    return call is not None and call.announced and call.owner == id(client) and call.newest is None
+
+
+def sends(
+    client: Any, mark: ClientMark | None, outer: Call | None, frame: FrameType, identified: bool = True
+) -> Call | None:
+    """The call that a client sends for, as `call_on` makes it, perhaps ``outer``, the current one; without ``mark`` it
+    only hides the call it is made in.
+    """
+    if outer is not None and _announces(outer, client):
+        call = outer
+        call.announced = False
+    elif mark is None and outer is None:
+        return None
+    else:
         call = Call(id(client), None, callsite.user(frame, True))
-    call.announced = False
     return call if mark is None else _of_client(call, mark.facts, identified)
 
 

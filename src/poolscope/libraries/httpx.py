@@ -145,10 +145,11 @@ def observe_client(client: Any, pool_name: str | None = None) -> bool:
 
 def calls(client: Any, auth: Any, frame: FrameType) -> Call | None:
     """The program makes a call, which may take several exchanges."""
-    call = clients.sends(client, clients.in_sight(client, _kind, _leave), frame)
+    outer = CURRENT_CALL.get()
+    call = clients.sends(client, clients.in_sight(client, _kind, _leave), outer, frame)
     if call is not None and call.young is not None and not call.young.identity.calls:
         _note_settings(client, call.young, auth)
-    return None if call is CURRENT_CALL.get() else call
+    return None if call is outer else call
 
 
 def _note_settings(client: Any, facts: ClientFacts, auth: Any) -> None:

@@ -44,7 +44,7 @@ class ClientFacts:
 
     def current(self) -> Client:
         """The sheet; a new one with an unknown past after a fork or a time unobserved."""
-        if self.era not in (SIGHT.own, SIGHT.era):
+        if self.era is not SIGHT.era and self.era is not SIGHT.own:
             self.era = SIGHT.era
             self._begin_anew()
         elif self.sheet.epoch != FACTS.epoch:

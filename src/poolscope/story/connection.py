@@ -180,7 +180,7 @@ class ConnectionMark:
 
     # Exchanges
 
-    def taken(self, exchange: Exchange, *, joined: bool = False) -> None:
+    def taken(self, exchange: Exchange, joined: bool = False) -> None:
         """``exchange`` really has this connection; ``joined``: it waited while another one set it up."""
         sheet = self.sheet
         if sheet is None or sheet.closed_at is not None:
@@ -190,12 +190,14 @@ class ConnectionMark:
         if self.silent:
             return
         exchange.joined = joined
-        exchange.reused = sheet.opened_by != exchange.id and not joined
+        exchange.reused = reused = sheet.opened_by != exchange.id and not joined
         idle_since, sheet.idle_since = sheet.idle_since, None
-        if exchange.reused and idle_since is not None and not sheet.in_flight:
+        if reused and idle_since is not None and not sheet.in_flight:
             at = now() if exchange.assigned_at is None else exchange.assigned_at
-            if at >= idle_since or sheet.http_version != "2":  # else it was handed out while others ran on it
-                exchange.idle_time = max(at - idle_since, 0.0)
+            if at >= idle_since:
+                exchange.idle_time = at - idle_since
+            elif sheet.http_version != "2":  # else it was handed out while others ran on it
+                exchange.idle_time = 0.0
         sheet.last_status = sheet.body_complete = sheet.readable_at = None
         sheet.answer_closes = sheet.request_closes = None
         if sheet.http_version != "2":
@@ -223,12 +225,15 @@ class ConnectionMark:
     def given_back(self, exchange: Exchange, complete: bool | None) -> None:
         """``exchange`` is done with this connection, which may have another owner a moment later."""
         sheet = self.sheet if exchange.connection is None else exchange.connection
-        if sheet is None or exchange.id not in sheet.in_flight:
+        if sheet is None:
+            return
+        in_flight = sheet.in_flight
+        if exchange.id not in in_flight:
             return
         if sheet.http_version != "2":
             sheet.body_complete = complete
-        sheet.in_flight.discard(exchange.id)
-        if sheet.closed_at is None and not sheet.in_flight:
+        in_flight.discard(exchange.id)
+        if sheet.closed_at is None and not in_flight:
             at = exchange.finished_at
             sheet.idle_since = now() if at is None else at
 

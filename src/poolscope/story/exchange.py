@@ -48,7 +48,6 @@ def asks(
     origin: RawOrigin,
     method: Any,
     target: Any,
-    *,
     call: Call | None,
     client: int | None,
     pool: int | None,
@@ -60,8 +59,9 @@ def asks(
     exchange.thread = get_ident()
     exchange.task = task
     exchange.pool = pool
-    exchange.client = client
-    if call is not None:
+    if call is None:
+        exchange.client = client
+    else:
         call.follow(exchange)
     served = SERVED.get()
     if served is not None:
@@ -137,7 +137,6 @@ def headers(
     exchange: Exchange,
     status: int,
     response: Any,
-    *,
     http_version: str | None = None,
     answer_closes: bool | None = None,
 ) -> None:

@@ -49,10 +49,13 @@ class Registry:
     def begins(self, exchange: Exchange) -> None:
         """``exchange`` is live from now on, and joins those in flight from the same client's line."""
         client = None if exchange.client is None else self.clients.get(exchange.client)
+        line: tuple[int, ...] | None = ()
         if client is not None:
             client.started.up()
-        site = None if client is None else client.call_site or client.sdk_call_site
-        key = (exchange.origin, None, None) if site is None else (exchange.origin, id(site[0]), site[1])
+            line = client.line
+            if line is None:
+                line = client.line = _line_of(client)
+        key = exchange.origin, line
         peers = self.peers.get(key)
         if peers is None:
             peers = self.peers.setdefault(key, {})
@@ -106,6 +109,11 @@ class Registry:
 
     def _has_client(self, pool: Pool) -> bool:
         return pool.client in self.clients
+
+
+def _line_of(client: Client) -> tuple[int, ...]:
+    site = client.call_site or client.sdk_call_site
+    return () if site is None else (id(site[0]), site[1])  # a code object is hashed slowly
 
 
 def _drop_oldest(live: dict[int, Any], limit: int, kept: Any = None) -> None:

@@ -6,7 +6,6 @@ An answer's body is over when its last byte has arrived, even if the program has
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from types import FrameType
 from typing import Any, Final
 
@@ -24,6 +23,9 @@ from poolscope.story.client import ClientFacts
 from poolscope.story.door import ENTRANCE
 from poolscope.story.pool import PoolMark
 
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443, "ws": 80, "wss": 443}
+_VERSIONS: Final = {(1, 0): "1.0", (1, 1): "1.1"}
+
 # It asks
 
 
@@ -38,9 +40,17 @@ def asks(connector: Any, req: Any, frames: Callable[[int], FrameType]) -> Exchan
     if pool is None or not hasattr(type(req), "connection_key"):  # a mock, of which any attribute may raise
         return None
     url = req.url
-    origin = url.scheme, url.raw_host or "", None if not url.absolute or url.is_default_port() else url.port
-    describe, target = partial(_describe, connector), url.raw_path_qs
-    exchange = acquire.begins(pool, describe, origin, req.method, target, frames, asynchronous=True)
+    scheme, port = url.scheme, url.explicit_port
+    origin = scheme, url.raw_host or "", None if port == _DEFAULT_PORTS.get(scheme) else port
+    exchange = acquire.begins(
+        pool,
+        lambda sheet: _describe(connector, sheet),
+        origin,
+        req.method,
+        url.raw_path_qs,
+        frames,
+        asynchronous=True,
+    )
     if not exchange.silent:
         exchange.queued = _has_to_wait(connector, req)
         if call is not None and call.young is not None:
@@ -141,8 +151,9 @@ def writes(_request: Any, conn: Any) -> Any:
 def written(_request: Any, conn: Any, token: at.State) -> None:
     """Its body was written, unless the connection has an error now: aiohttp passes errors on that way."""
     failed = conn.protocol is None or conn.protocol.exception() is not None
-    if not failed and token.exchange is not None and token.exchange.headers_at is None:
-        story.sent(token.exchange)
+    exchange = None if failed else token.exchange
+    if exchange is not None and exchange.headers_at is None:
+        story.sent(exchange)
 
 
 # It is answered
@@ -153,8 +164,8 @@ def answered(token: at.State, result: Any) -> None:
     (message, token.payload), exchange = result, token.exchange
     if exchange is None or (100 <= message.code < 200 and message.code != 101):
         return
-    version, closes = f"{message.version[0]}.{message.version[1]}", bool(message.should_close)
-    story.headers(exchange, message.code, message, http_version=version, answer_closes=closes)
+    version = _VERSIONS.get(message.version) or "{}.{}".format(*message.version)
+    story.headers(exchange, message.code, message, version, bool(message.should_close))
     sheet = exchange.connection
     if sheet is not None and sheet.requests == 1:
         sheet.server_keepalive, sheet.first_length = keepalive.in_headers(message.raw_headers)

@@ -40,10 +40,10 @@ def _leave(session: Any, mark: ClientMark) -> None:
 
 def calls(session: Any, frame: FrameType) -> Call | None:
     """The program makes a call, which may take several exchanges."""
-    mark = clients.in_sight(session, _kind, _leave)
+    outer, mark = CURRENT_CALL.get(), clients.in_sight(session, _kind, _leave)
     # A session does not throw away a shared connector, so such sessions need no settings.
-    call = clients.sends(session, mark, frame, session._connector_owner)
-    return None if call is CURRENT_CALL.get() else call
+    call = clients.sends(session, mark, outer, frame, session._connector_owner)
+    return None if call is outer else call
 
 
 def observe(session: Any, pool_name: str | None = None) -> bool:

@@ -92,7 +92,7 @@ def asks(pool: Any, request: Any, frames: Callable[[int], FrameType]) -> Exchang
         request.method,
         url.target,
         frames,
-        asynchronous=asynchronous,
+        asynchronous,
     )
     if exchange.silent:
         return exchange
@@ -143,19 +143,18 @@ def _copy_of(request: Any) -> Any:
     return copied
 
 
-def queued(waiting: Any) -> None:
-    """The pool has tried to serve its requests: ours may have to wait for a connection."""
+def queued(waiting: Any) -> Exchange | None:
+    """The pool has tried to serve its requests: the current one may have to wait for a connection."""
     exchange = CURRENT.get()
     if exchange is not None and not exchange.queued:
         exchange.queued = waiting.connection is None
+    return exchange
 
 
-def assigned(result: Any) -> None:
-    """The pool hands the current request a connection, which may yet refuse it."""
-    exchange = CURRENT.get()
-    if exchange is not None:
-        wire: Wire | None = mark_on(result)
-        story.assigned(exchange, _meet(result, exchange) if wire is None else wire)
+def assigned(token: Exchange, result: Any) -> None:
+    """The pool hands it a connection, which may yet refuse it."""
+    wire: Wire | None = mark_on(result)
+    story.assigned(token, _meet(result, token) if wire is None else wire)
 
 
 def _meet(connection: Any, exchange: Exchange) -> Wire | None:
@@ -192,7 +191,7 @@ def answered(token: Exchange, result: Any) -> None:
     wire: Wire | None = token._mark
     if wire is not None and version == b"HTTP/2":
         wire.heard_settings()
-    story.headers(token, result.status, result, http_version=names.VERSIONS.get(version))
+    story.headers(token, result.status, result, names.VERSIONS.get(version))
     connection = token.connection
     if connection is not None and connection.requests == 1 and version != b"HTTP/2":
         connection.server_keepalive, connection.first_length = keepalive.in_headers(result.headers)

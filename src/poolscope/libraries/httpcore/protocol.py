@@ -31,7 +31,7 @@ def gets(protocol: Any, request: Any, stream_id: int | None) -> None:
     assert sheet is not None
     opened_at, assigned_at = sheet.opened_at, exchange.assigned_at
     joined = opened_at is not None and assigned_at is not None and assigned_at < opened_at
-    wire.taken(exchange, joined=joined and sheet.opened_by != exchange.id)
+    wire.taken(exchange, joined and sheet.opened_by != exchange.id)
     if stream_id is None:
         wire.counted(exchange)
     else:

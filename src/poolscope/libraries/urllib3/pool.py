@@ -58,7 +58,7 @@ def asks(pool: Any, method: Any, url: Any, body: Any, headers: Any, frame: Frame
     origin = mark.origin
     if type(url) is not str or url[:1] != "/":
         origin = _origin(origin, url)
-    exchange = exchanges.asks(origin, method, url, call=call, client=None, pool=sheet.id, task=current_task())
+    exchange = exchanges.asks(origin, method, url, call, None, sheet.id, current_task())
     if begun is not None:
         begun.first = exchange
         CURRENT_CALL.set(begun)
@@ -200,7 +200,7 @@ def given_back(_pool: Any, conn: Any) -> None:
     if LIVE.lent:
         _slot_back(exchange)
     if exchange is not None and exchange.finished_at is None:
-        exchanges.ended(exchange, was_read(state), at=at)
+        exchanges.ended(exchange, was_read(state), None, at)
     sheet = mark.sheet
     if sheet is not None:
         sheet.idle_since = at

@@ -140,8 +140,8 @@ def answered(exchange: Exchange, answer: Any) -> None:
             exchange,
             answer.status,
             answer,
-            http_version=VERSIONS.get(answer.version),
-            answer_closes=bool(getattr(answer, "will_close", False)),
+            VERSIONS.get(answer.version),
+            bool(getattr(answer, "will_close", False)),
         )
         connection = exchange.connection
         if connection is not None and connection.requests == 1:
