@@ -104,8 +104,7 @@ class Client(_Sheet):
         self.kind = kind
         """``requests.Session``, ``requests.get``, ``httpx.Client``, ``httpx2.get``, ``urllib3.PoolManager``…"""
         self.epoch = epoch
-        self.created_at = created_at
-        """None when the client was already alive at `instrument()`."""
+        self.created_at = created_at  # None when the client was already alive at `instrument()`
         self.construction_time: float | None = None
         self.ca_time: float | None = None
         """Seconds that loading CA certificates took for it, some perhaps before it was built."""
@@ -113,18 +112,15 @@ class Client(_Sheet):
         """First frame outside site-packages and the standard library: the user's line."""
         self.sdk_call_site: RawCallSite | None = None
         """First frame outside the HTTP libraries, when that is not the user's line."""
-        self.line: tuple[int, ...] | None = None
-        """Its call site as numbers, for `story.live`; None until it is used."""
-        self.loop: int | None = None
-        """A small number for the event loop it was built under; None outside of one."""
+        self.line: tuple[int, ...] | None = None  # its call site as numbers, once it is used
+        self.loop: int | None = None  # a small number for its event loop; None outside of one
         self.settings: int | None = None
         """Equal numbers mean equal TLS, proxy and auth settings (values are never kept)."""
         self.apart_from_credentials: int | None = None  # the same without them; None while it sent none
         self.inherited_from: int | None = None  # its id in the process that this one was forked from
         self.closed_at: float | None = None
         self.close_kind: CloseKind | None = None
-        self.started = Count()
-        """Exchanges it has started."""
+        self.started = Count()  # exchanges it has started
 
 
 class Pool(_Sheet):
@@ -141,8 +137,7 @@ class Pool(_Sheet):
         self.max_idle: int | None = None
         self.keepalive_expiry: float | None = None
         self.blocking: bool | None = None
-        self.starved_at = float("-inf")
-        """When the holders of its connections were last noted."""
+        self.starved_at = float("-inf")  # when the holders of its connections were last noted
 
 
 class Connection(_Sheet):

@@ -23,9 +23,6 @@ from poolscope.story.client import ClientFacts
 from poolscope.story.door import ENTRANCE
 from poolscope.story.pool import PoolMark
 
-_DEFAULT_PORTS: Final = {"http": 80, "https": 443, "ws": 80, "wss": 443}
-_VERSIONS: Final = {(1, 0): "1.0", (1, 1): "1.1"}
-
 # It asks
 
 
@@ -41,16 +38,9 @@ def asks(connector: Any, req: Any, frames: Callable[[int], FrameType]) -> Exchan
         return None
     url = req.url
     scheme, port = url.scheme, url.explicit_port
-    origin = scheme, url.raw_host or "", None if port == _DEFAULT_PORTS.get(scheme) else port
-    exchange = acquire.begins(
-        pool,
-        lambda sheet: _describe(connector, sheet),
-        origin,
-        req.method,
-        url.raw_path_qs,
-        frames,
-        asynchronous=True,
-    )
+    origin = scheme, url.raw_host or "", None if port == acquire.DEFAULT_PORTS.get(scheme) else port
+    describe, target = (lambda sheet: _describe(connector, sheet)), url.raw_path_qs
+    exchange = acquire.begins(pool, describe, origin, req.method, target, frames, asynchronous=True)
     if not exchange.silent:
         exchange.queued = _has_to_wait(connector, req)
         if call is not None and call.young is not None:
@@ -151,9 +141,8 @@ def writes(_request: Any, conn: Any) -> Any:
 def written(_request: Any, conn: Any, token: at.State) -> None:
     """Its body was written, unless the connection has an error now: aiohttp passes errors on that way."""
     failed = conn.protocol is None or conn.protocol.exception() is not None
-    exchange = None if failed else token.exchange
-    if exchange is not None and exchange.headers_at is None:
-        story.sent(exchange)
+    if not failed and token.exchange is not None and token.exchange.headers_at is None:
+        story.sent(token.exchange)
 
 
 # It is answered
@@ -164,7 +153,7 @@ def answered(token: at.State, result: Any) -> None:
     (message, token.payload), exchange = result, token.exchange
     if exchange is None or (100 <= message.code < 200 and message.code != 101):
         return
-    version = _VERSIONS.get(message.version) or "{}.{}".format(*message.version)
+    version = "1.1" if message.version == (1, 1) else "{}.{}".format(*message.version)
     story.headers(exchange, message.code, message, version, bool(message.should_close))
     sheet = exchange.connection
     if sheet is not None and sheet.requests == 1:
