@@ -75,7 +75,11 @@ def test_the_name_is_the_proxys(
 def by_requests(url: str, proxy: str, trusting: Certificates | None) -> None:
     with requests.Session() as session:
         session.trust_env = False
-        session.get(url, proxies={"http": proxy, "https": proxy}, verify=None if trusting is None else trusting.authority)
+        session.get(
+            url,
+            proxies={"http": proxy, "https": proxy},
+            verify=None if trusting is None else trusting.authority,
+        )
 
 
 def by_httpx(url: str, proxy: str, trusting: Certificates | None) -> None:

@@ -243,9 +243,10 @@ class RequestSpans:
             # Without a setup span, the connection's facts are on the span of its first request.
             lean = self._lean and (setup is not None or not opener)
             attributes = exchange_facts(exchange, connection, lean=lean)
-            linked = self._links and setup is not None and not opener and live.described
-            if linked and setup.trace_flags.sampled and not (followed and _has_link(span, setup)):
-                span.add_link(setup)
+            wanted = self._links and not opener and live.described
+            linked = setup if wanted and setup is not None and setup.trace_flags.sampled else None
+            if linked is not None and not (followed and _has_link(span, linked)):
+                span.add_link(linked)
         name = name_of(exchange.pool)
         if name is not None:
             attributes[names.POOL_NAME] = name
