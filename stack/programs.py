@@ -265,7 +265,7 @@ class Stack:
         self.start_service(self.downstream)
         if self.caddy:
             self.caddy.start()
-            self.caddy.wait_for(lambda: all(map(listens, self.called)))
+            self.caddy.wait_for(lambda: all(map(listens, (self.ports.caddy, self.ports.caddy_tls))))
         for service in (self.healthy, self.sick):
             self.start_service(service)
 
