@@ -141,8 +141,8 @@ def writes(_request: Any, conn: Any) -> Any:
 def written(_request: Any, conn: Any, token: at.State) -> None:
     """Its body was written, unless the connection has an error now: aiohttp passes errors on that way."""
     failed = conn.protocol is None or conn.protocol.exception() is not None
-    if not failed and token.exchange is not None and token.exchange.headers_at is None:
-        story.sent(token.exchange)
+    if not failed and (exchange := token.exchange) is not None and exchange.headers_at is None:
+        story.sent(exchange)
 
 
 # It is answered
