@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from multiprocessing.pool import ThreadPool
 from typing import Any
 
 import httpx
@@ -300,10 +300,12 @@ def test_in_several_threads_no_saving_is_promised(server: Running) -> None:
     assert finding.saving is None
 
 
-def test_calls_of_an_unwatched_pool_have_a_fix_but_no_line(server: Running) -> None:
+def test_calls_that_threads_make_have_a_fix_but_no_line(server: Running) -> None:
     def program(url: str) -> None:
-        with ThreadPool(2) as pool:
-            pool.map(requests.get, [url] * 20)
+        for _ in range(20):
+            thread = threading.Thread(target=requests.get, args=(url,))
+            thread.start()
+            thread.join()
 
     (finding,) = found(program, server.url("/"))
     assert (finding.call_site, finding.sdk_call_site, finding.kind) == (None, None, "requests.get")

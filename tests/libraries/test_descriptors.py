@@ -86,7 +86,7 @@ def test_there_are_many() -> None:
     libraries = {"httpcore", "httpcore2", "httpx", "httpx2", "urllib3", "requests", "aiohttp"}
     assert {name for name in libraries if find_spec(name)} == {
         owner.__module__.partition(".")[0] for owner, _ in METHODS
-    } - {"socks", "concurrent"}
+    } - {"socks", "concurrent", "multiprocessing"}
 
 
 @pytest.mark.parametrize("there_before", DESCRIPTORS, indirect=True)
