@@ -154,9 +154,9 @@ components: $(VENV)/dev.stamp
 truth: $(VENV)/dev.stamp
 	POOLSCOPE_TRUTH=full $(PYTEST) -m load tests/truth
 
-# The report comes in any case: it is what this is for. Then the tests that failed are named again, and make fails, so that
-# nobody takes what they did not run for untested code. CI shows that and goes on: `make test` has judged the same tests at
-# their own speed, and a slow second run of them would only stop it for timeouts. CONTRIBUTING.md says what it cannot see.
+# It always prints the report. Then it names the tests that failed and fails, so that nobody takes what these did not run for
+# untested code. CI goes on: `make test` has judged them, and measured tests are slow enough for timeouts. CONTRIBUTING.md
+# says what coverage cannot see.
 coverage: $(VENV)/dev.stamp
 	@rm -rf build/coverage
 	$(BIN)/coverage run -m pytest -n $(JOBS) --dist worksteal -o cache_dir=$(CURDIR)/build/coverage/pytest -m '$(MEASURED)' $(TESTS); \

@@ -63,6 +63,18 @@ def test_requests_relieve_the_queue_however_many_facts_each_of_them_states(queue
     assert len(got) + len(queue) == 100 * 3 * RELIEF_BATCH
 
 
+def test_what_a_settle_has_drained_is_passed_on_once_by_a_later_request(queue, got):
+    passed_on = []
+    queue.after_relief = (lambda: passed_on.append(len(got)),)
+    queue.relieve()  # the first request
+    queue.put(BEGUN, sheet())
+    assert queue.settle()
+    for _ in range(3):
+        queue.put(BEGUN, sheet())
+        queue.relieve()
+    assert passed_on == [1]
+
+
 def test_nobody_waits_for_a_running_drain(queue, got):
     entered, leave = threading.Event(), threading.Event()
     queue.add_consumer(lambda moment, sheet: (entered.set(), leave.wait(10)))

@@ -72,9 +72,8 @@ class Failure(NamedTuple):
     """The system's words for that code, or OpenSSL's reason."""
     connection: int | None = None
     """Id of the connection that could not be set up."""
-    proxy: tuple[bytes | str, int | None] | None = (
-        None  # host and port, if not the server but its proxy failed
-    )
+    proxy: tuple[bytes | str, int | None] | None = None
+    """Host and port, if its proxy failed and not the server."""
 
 
 class _Sheet:

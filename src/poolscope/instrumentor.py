@@ -203,14 +203,11 @@ def instrument(
     """
     given = dict(locals())
     options = {name: value for name, value in given.items() if name != "signals" and value is not None}
-    if _refused():
+    if _refused() or INSTRUMENTOR.holds(_PROGRAM):
         return
     started = _signals_for(options, wanted=signals)
-    if not INSTRUMENTOR.hold(_PROGRAM):
-        if started is not None:
-            started.stop()
-        return
-    _switch(started)
+    if INSTRUMENTOR.hold(_PROGRAM):
+        _switch(started)
 
 
 def observe(*packages: str) -> None:

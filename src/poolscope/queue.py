@@ -21,9 +21,9 @@ Consumer: TypeAlias = Callable[[Moment, Sheet], None]
 CAPACITY: Final = 65_536
 """Facts kept while nobody drains; about 20 MB at worst."""
 RELIEF_AT: Final = 1_024
-"""From this length on, each request drains some facts itself."""
+"""At this length the next request drains some facts itself."""
 RELIEF_BATCH: Final = 8
-"""How many below that length: one request that drained hundreds of facts would take milliseconds longer than the rest."""
+"""It drains down to so many below that length: hundreds at once would make it milliseconds slower than the others."""
 _OWN: Final = os.path.join(os.path.dirname(os.path.abspath(__file__)), "")
 
 
@@ -97,6 +97,7 @@ class FactQueue:
                 if self.at_first_request is not None:
                     self.at_first_request()
             else:
+                self._relief_at = RELIEF_AT
                 self.drain(len(self._facts) - RELIEF_AT + RELIEF_BATCH)
                 for action in self.after_relief:
                     action()
@@ -125,6 +126,8 @@ class FactQueue:
             return
         with self._draining():
             self._deliver(None)
+            if self._relief_at:
+                self._relief_at = 1  # what was drained here is passed on by the next request but one
             yield True
 
     def when_idle(self, action: Callable[[], None]) -> None:

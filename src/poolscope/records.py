@@ -88,7 +88,7 @@ class Client:
     apart_from_credentials: int | None = None
     """Equal numbers: equal settings, whatever the credentials; None if it sent none."""
     inherited_from: int | None = None
-    """Its id in the process that this one was forked from; None if it was built here."""
+    """Its id in the process that reported it before the fork, the parent or one further up; None if none did."""
 
 
 @dataclass(slots=True)

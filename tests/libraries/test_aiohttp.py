@@ -463,6 +463,28 @@ def test_the_program_closes_the_transport_of_an_idle_connection(server: Running)
     assert (second.close_reason, second.requests) == ("client_close", 1)
 
 
+def test_what_cannot_be_read_on_an_idle_connection_is_the_servers_end_of_it() -> None:
+    def script(server: Scripted) -> None:
+        with server.accept() as peer:
+            peer.read_head()
+            peer.answer()
+            server.wait_for_test()
+            peer.send(b"\0garbage\r\n\r\n")
+            peer.wait_for_close()
+
+    async def main(server: Scripted) -> None:
+        async with Session() as session:
+            await ask(session, server.url())
+            ((idle, *_),) = getattr(session.connector, "_conns").values()
+            server.go.set()
+            while idle[0].is_connected():
+                await asyncio.sleep(0.01)
+
+    with scripted(script) as server:
+        (connection,) = captured_by(lambda: main(server)).connections
+    assert (connection.close_reason, connection.closed_by) == ("server_closed_idle", "server")
+
+
 @pytest.mark.parametrize("early", [False, True], ids=["answer after", "answer before the end"])
 def test_an_upload_is_sent_when_its_last_byte_is_written(early: bool) -> None:
     async def takes(request: web.Request) -> web.StreamResponse:

@@ -14,7 +14,7 @@ def test_the_version_is_that_of_the_module_itself(monkeypatch: pytest.MonkeyPatc
     assert (found.version, found.status) == ("3.0", "untested")
 
 
-def test_every_hook_point_has_a_meaning() -> None:
+def test_what_a_missing_hook_means_is_explained() -> None:
     assert fit.meaning_of("HTTPConnectionPool.urlopen").startswith("exchanges")
     assert fit.meaning_of("Client.__init__").startswith("clients")
     assert fit.meaning_of("nobody.knows") == "some facts would be missing"

@@ -143,7 +143,7 @@ def main(suites: tuple[str, ...]) -> int:
     gone = unmapped(rows("The tests of the hooks"))
     if gone:
         print(
-            "tests of the old hooks of which README.md does not say where they are:",
+            "README.md does not say where these tests of the old hooks are:",
             *gone,
             sep="\n  ",
             file=sys.stderr,

@@ -505,7 +505,7 @@ def test_code_without_a_file_has_a_name_and_no_address(show: Open) -> None:
     assert "<python" not in page.inner_text("body")
 
 
-def test_a_finding_of_a_sender_without_a_file_is_beside_its_lanes(show: Open) -> None:
+def test_a_finding_at_a_line_in_no_file_shows_its_lanes(show: Open) -> None:
     story = Story()
     for site in (CallSite("<python -c>", 2, "<module>"), KEPT):
         client = story.client(

@@ -260,7 +260,7 @@ def parent_and_child(requests: int) -> tuple[list[Record], list[Record]]:
 
 
 @pytest.mark.parametrize("used", [0, 1])
-def test_the_client_of_several_processes_is_one_in_any_order(used: int) -> None:
+def test_a_client_of_several_processes_counts_once_whatever_comes_first(used: int) -> None:
     parent, child = parent_and_child(used)
     alternately = [record for both in zip_longest(parent, child) for record in both if record is not None]
     for records in (parent + child, child + parent, alternately):
@@ -271,7 +271,7 @@ def test_the_client_of_several_processes_is_one_in_any_order(used: int) -> None:
         assert row.requests == used + 2
 
 
-def test_an_inherited_client_without_its_parent_is_one() -> None:
+def test_an_inherited_client_counts_even_without_its_parents_records() -> None:
     _, child = parent_and_child(0)
     seen = overview.of(child)
     (row,) = seen.rows()

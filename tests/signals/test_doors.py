@@ -206,3 +206,12 @@ def test_opentelemetrys_own_door(telemetry, server) -> None:
 def test_the_entry_point_names_that_door() -> None:
     found = [each for each in entry_points(group="opentelemetry_instrumentor") if each.name == "poolscope"]
     assert {each.value for each in found} == {"poolscope.otel:PoolscopeInstrumentor"}
+
+
+def test_a_second_instrument_changes_nothing(telemetry, server) -> None:
+    with telemetry.instrumented():
+        requests.get(server.url("/a"), timeout=5)
+        poolscope.instrument(**telemetry.providers, max_servers=1)
+        requests.get(server.url("/b"), timeout=5)
+        assert telemetry.total("http.client.request.duration") == 2
+        assert telemetry.total("poolscope.requests") == 2

@@ -12,7 +12,7 @@ import pytest
 import requests
 
 from stack.running import free_port as closed_port
-from tests.servers import Certificates, Running, ServerConfig, in_thread
+from tests.servers import Certificates, Running, Scripted, ServerConfig, in_thread, scripted
 from tests.truth import setup_failures as ways
 
 
@@ -135,7 +135,7 @@ def test_a_proxy_that_refuses_is_named(telemetry, fetch: Callable[..., None], sc
 
 
 @pytest.mark.parametrize("fetch", ALL)
-def test_a_proxy_that_nobody_knows_is_named(
+def test_a_proxy_that_is_not_found_is_named(
     telemetry, fetch: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with ways.names_of_our_own(monkeypatch), telemetry.instrumented():
@@ -159,3 +159,16 @@ def test_the_first_handshake_is_the_proxys(
         fetch(f"https://localhost:{origin.port}/fixed/1", f"https://127.0.0.1:{proxy.port}", certificates)
     handshakes = telemetry.named("TLS client handshake")
     assert [span.attributes["server.address"] for span in handshakes] == ["127.0.0.1", "localhost"]
+
+
+def test_a_socks4_proxy_that_answered_is_not_the_peer_that_nobody_reached(telemetry) -> None:
+    def script(server: Scripted) -> None:
+        with server.accept() as peer:
+            peer.sock.recv(1_000)
+            peer.send(b"\0\x5b" + bytes(6))
+
+    with scripted(script) as proxy, telemetry.instrumented(), pytest.raises(requests.ConnectionError):
+        requests.get("http://192.0.2.7:81/", proxies={"http": f"socks4://127.0.0.1:{proxy.port}"}, timeout=5)
+    assert telemetry.requests[0].status.description == "the proxy made no connection (192.0.2.7:81)"
+    (negotiation,) = telemetry.named("HTTP proxy_tunnel")
+    assert negotiation.status.description == "the proxy made no connection (192.0.2.7:81, in proxy_tunnel)"

@@ -73,7 +73,7 @@ def test_no_beginning_is_lost(ends: list[int]) -> None:
     assert line > 20
 
 
-def test_of_two_that_end_an_exchange_one_reports_it(ends: list[int]) -> None:
+def test_two_threads_end_an_exchange_and_only_one_reports_it(ends: list[int]) -> None:
     line = 0
     for line in itertools.count():
         exchange = story.asks(ORIGIN, "GET", "/", call=None, client=None, pool=None)

@@ -90,12 +90,12 @@ def assert_that_it_does_not_grow(few: Counter[str], more: Counter[str], many: Co
 
 
 @pytest.mark.parametrize("name", LIBRARIES)
-def test_a_client_is_closed_with_answers_open(name: str, server: Running) -> None:
+def test_each_open_answer_costs_the_same(name: str, server: Running) -> None:
     assert_that_it_does_not_grow(*(lines_with(number, name, server) for number in (FEW, MORE, MANY)))
 
 
 @pytest.mark.parametrize("name", ["httpx-sync", "httpx-asyncio"])
-def test_streams_of_one_connection(name: str, http2: Running) -> None:
+def test_each_open_stream_costs_the_same(name: str, http2: Running) -> None:
     assert_that_it_does_not_grow(
         *(lines_with(number, name, http2, http2=True) for number in (FEW, MORE, MANY))
     )

@@ -157,7 +157,7 @@ def user(frame: FrameType | None, or_sdk: bool = False) -> RawCallSite | None:
 
 
 RUNS: Final[dict[str, tuple[CodeType, Callable[[FrameType], Any]]]] = {}
-"""By the module of a watched thread pool: the code that does a piece of work, and what has the mark of that piece."""
+"""For the module of each watched thread pool: the code that does a piece of work, and how to find that in its frame."""
 HANDING: Final[ContextVar[RawCallSite | None]] = ContextVar("poolscope_handing", default=None)
 """The line that called the running ``to_thread``, perhaps as a separate task."""
 HANDED_BY: Final = "_poolscope_handed_by"

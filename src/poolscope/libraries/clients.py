@@ -97,8 +97,8 @@ def _announces(call: Call | None, client: Any) -> bool:
 def sends(
     client: Any, mark: ClientMark | None, outer: Call | None, frame: FrameType, identified: bool = True
 ) -> Call | None:
-    """The call that a client sends for, as `call_on` makes it, perhaps ``outer``, the current one; without ``mark`` it
-    only hides the call it is made in.
+    """The call that a client sends for: ``outer``, the current one, if the program announced it, else a new one. Without
+    ``mark`` it only hides the call it is made in.
     """
     if outer is not None and _announces(outer, client):
         call = outer

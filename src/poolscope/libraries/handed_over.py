@@ -43,7 +43,7 @@ _jobs: Final[WeakValueDictionary[int, Any]] = WeakValueDictionary()
 
 
 def job_made(job: Any, pool: Any, frames: Callable[[int], FrameType]) -> None:
-    """A pool of multiprocessing gets a job, in the thread that submits it; of interest if its workers are threads."""
+    """A pool of multiprocessing makes a job, in the thread that submits it; only pools of threads matter."""
     if not isinstance(pool, sys.modules["multiprocessing.pool"].ThreadPool):
         return
     line = callsite.user(frames(2)) or callsite.HANDING.get()
@@ -60,7 +60,7 @@ def _job(worker: FrameType) -> Any:
     known = worker.f_locals
     number = known.get("job")
     if type(known) is dict:
-        known.clear()  # before Python 3.13 it would keep the call's arguments alive, as long as the thread
+        known.clear()  # before Python 3.13 it would keep the arguments as long as the thread lives
     return None if number is None else _jobs.get(number)
 
 

@@ -1,5 +1,7 @@
-"""What Linux knows of a TCP socket. When it last received and sent data: so long had an answer been there before this
-thread looked; the rest of a phase may be the network's, the server's or the thread's own. And which side has ended it.
+"""What Linux knows of a TCP socket: when it last received and sent data, and which side has ended it.
+
+The first shows how long an answer was there before this thread looked; the rest of a phase may be the network's, the
+server's or the thread's own.
 """
 
 from __future__ import annotations
@@ -38,10 +40,8 @@ def since_handshake(sock: Any, version: str | None) -> float | None:
     return max(ages) if version == "TLSv1.3" else ages[1]
 
 
-def whose_end(sheet: Connection, stream: Any, otherwise: CloseTrigger) -> CloseTrigger:
-    """``program`` if the socket shows that an end met there is not the other side's, which it does not below TLS; else
-    ``otherwise``.
-    """
+def who_ended(sheet: Connection, stream: Any, otherwise: CloseTrigger) -> CloseTrigger:
+    """``program`` if the socket shows that the other side has not ended it, else ``otherwise``; over TLS it cannot show that."""
     if sheet.tls_version is not None or sheet.origin[0] not in ("http", b"http"):
         return otherwise
     info = _info(stream.get_extra_info("socket"))

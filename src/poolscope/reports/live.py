@@ -17,7 +17,7 @@ RECENT: Final = 1_024
 OPEN: Final = 10_000
 """Clients, and as many connections, that are followed while open; beyond that the oldest counts as left open."""
 GENERATIONS: Final = 16
-"""An inherited client is looked for in so many processes, from parent to parent."""
+"""How many processes are searched for an inherited client, from parent to parent."""
 
 
 @dataclass(slots=True, eq=False)

@@ -26,7 +26,7 @@ from poolscope.reports.routes import Routes
 from poolscope.reports.tally import Limits, Row, Tally
 
 LEFT: Final = 100_000
-"""Connections left open of which the end is still counted, and requests in progress: as many as a process itself follows."""
+"""How many connections left open, and how many requests in progress, are remembered to their end: as a process does."""
 LINES: Final = 10_000
 ROWS_OF_A_CLIENT: Final = 64
 """How many origins of one client are distinguished when clients are counted; of the first `FEW` clients, `CAP`."""

@@ -162,7 +162,9 @@ ATTRIBUTES: Final[dict[str, Attribute]] = {
         "double", "poolscope", "Seconds from the last byte of the request sent to the response headers."
     ),
     EXCHANGES: Attribute(
-        "int", "poolscope", "Exchanges under this span, from the second on; the facts are the last one's."
+        "int",
+        "poolscope",
+        "Exchanges under this span, if several or without a connection; the facts are the last one's.",
     ),
     PHASE: Attribute(
         "string",

@@ -78,8 +78,9 @@ class RequestSpans:
 
     def request_started(self, exchange: Exchange, request: Any) -> Sequence[tuple[str, str]] | None:
         """Make the request's span, or find its owner; returns propagation headers if it is ours."""
-        if self.tick is not None:
-            self.tick()
+        tick = self.tick
+        if tick is not None:
+            tick()
         if self._excludes_some and self._is_excluded(exchange):
             exchange.live = EXCLUDED
             return None
@@ -213,7 +214,7 @@ class RequestSpans:
         return name, attributes
 
     def _describe(self, span: Any, live: Live, exchange: Exchange, failure: Failure | None = None) -> None:
-        """Put the facts on a span of somebody else's, which may cover several exchanges."""
+        """Put the facts on another package's span, which may cover several exchanges."""
         before = _exchanges_on(span)
         attributes = self._facts(span, live, exchange, failure, followed=before > 0)
         if live.described:
@@ -230,7 +231,7 @@ class RequestSpans:
         *,
         followed: bool = False,
     ) -> Attributes:
-        """The connection's facts for ``span``; also reports the wait and the link, once if it ``followed`` others."""
+        """The connection's facts for ``span``; also reports the wait and the link. ``followed``: it has others, perhaps with that link."""
         connection = exchange.connection
         if exchange.pool_wait and exchange.queued:
             in_vain = failure if connection is None and failure and failure.connection is None else None
@@ -264,7 +265,7 @@ class RequestSpans:
 
 
 def _exchanges_on(span: Any) -> int:
-    """How many exchanges a span of somebody else's has been described with: the id of a connection counts as one."""
+    """How many exchanges another package's span covers so far; the id of a connection alone means one."""
     known = getattr(span, "attributes", None) or {}
     count: int = known.get(names.EXCHANGES) or names.CONNECTION_ID in known
     return count

@@ -16,7 +16,7 @@ from poolscope.libraries.errors import class_name, handled_in, name_on_the_wire
 from poolscope.libraries.guard import guard
 from poolscope.libraries.marks import in_sight, watched
 from poolscope.libraries.point import Point
-from poolscope.libraries.unread import whose_end
+from poolscope.libraries.unread import who_ended
 from poolscope.story import exchange as story
 from poolscope.story.call import CURRENT_CALL
 from poolscope.story.client import ClientFacts
@@ -214,17 +214,18 @@ def _trigger(state: at.State, sheet: Connection, protocol: Any, frame: FrameType
     if frame.f_code.co_name in ("_close", "connect"):
         return "client"
     if frame.f_code.co_name in ("_get", "_cleanup"):
-        return "maintenance" if protocol.is_connected() else _left_idle(sheet, protocol.transport)
+        return "maintenance" if protocol.is_connected() else _left_idle(sheet, protocol)
     after: CloseTrigger = "excess" if protocol._buffer or protocol._tail else "response"
     return after if state.mark.exchange is None or state.mark.exchange.error is None else "exchange"
 
 
-def _left_idle(sheet: Connection, transport: Any) -> CloseTrigger:
+def _left_idle(sheet: Connection, protocol: Any) -> CloseTrigger:
     """The close trigger of an idle connection that the server closed; the newest request may have asked for that."""
     if sheet.request_closes:
         return "exchange"
     sheet.readable_at = now()
-    return whose_end(sheet, transport, "checkout")
+    # aiohttp itself closes a connection on which something came that it cannot read.
+    return "checkout" if protocol.exception() else who_ended(sheet, protocol.transport, "checkout")
 
 
 def closed(token: tuple[at.State, Connection]) -> None:
@@ -239,11 +240,11 @@ def losing(protocol: Any, exc: BaseException | None) -> None:
         return
     sheet, exchange, trigger = state.mark.sheet, state.exchange, "exchange"
     if exchange is None or _has_whole_answer(protocol):
-        trigger = _left_idle(sheet, protocol.transport)
+        trigger = _left_idle(sheet, protocol)
     elif (error := protocol.exception() or exc) is not None:
         at.note_error(state, error)
     else:
-        sheet.eof, trigger = True, whose_end(sheet, protocol.transport, "exchange")
+        sheet.eof, trigger = True, who_ended(sheet, protocol.transport, "exchange")
     if state.mark.closing(trigger) is not None:
         state.mark.closed(sheet, None)
 

@@ -11,7 +11,7 @@ from poolscope.libraries import callsite
 from poolscope.libraries.httpcore import errors, names
 from poolscope.libraries.httpcore.marks import CLOSER, Wire, let_go, wire_of
 from poolscope.libraries.point import Point
-from poolscope.libraries.unread import whose_end
+from poolscope.libraries.unread import who_ended
 from poolscope.story import failures
 from poolscope.story.exchange import CURRENT
 
@@ -53,7 +53,7 @@ def closing(stream: Any, frame: FrameType) -> Closing | None:
     elif trigger in ("exchange", "response"):
         _note_http1(wire, sheet, protocol, sys.exc_info()[1])
         if sheet.eof:  # perhaps the program has shut down the socket, to wake a thread that reads
-            sheet.close_trigger = whose_end(sheet, stream, trigger)
+            sheet.close_trigger = who_ended(sheet, stream, trigger)
     if trigger in ("exchange", "response"):
         sheet.idle_since = None
     return Closing(wire, sheet)

@@ -58,7 +58,7 @@ def closed(token: Closing) -> None:
 def shuts(response: Any) -> None:
     """The program shuts down the socket of an answer, which ends a read in another thread."""
     state = state_of(response._connection)
-    if state is not None:
+    if state is not None and getattr(response, "_sock_shutdown", None):  # else urllib3 raises
         state.shut = True
 
 

@@ -171,8 +171,10 @@ def not_connected(connection: Any, token: Lookup, error: BaseException) -> None:
     if not token.over(connection):
         # Reading the options comes right after the answer: without it there was none, unless a subclass
         # connects in its own way.
-        unknown = isinstance(on_the_wire(error), socket.gaierror | UnicodeError)
-        token.setup.phase = "dns" if unknown else "connect"
+        cause = on_the_wire(error)
+        token.setup.phase = "dns" if isinstance(cause, socket.gaierror | UnicodeError) else "connect"
+    elif type(on_the_wire(error)).__name__ == "SOCKS4Error":  # PySocks connects and negotiates in one call
+        token.setup.enters("proxy_tunnel")
 
 
 def negotiates() -> None:
