@@ -3,7 +3,7 @@
 Instructions differ from run to run by what the allocator does; this count does not, so it shows whether a change made
 capturing cheaper. It leaves out what the bytecodes call in C.
 
-    python -m bench.bytecodes                each library on a kept connection
+    python -m bench.bytecodes                each library, in pools of 1, 20 and 100 connections
     python -m bench.bytecodes requests -v    one of them, function by function
 """
 
@@ -16,7 +16,7 @@ from collections import Counter
 from types import FrameType
 from typing import Any, Final, Self
 
-from bench.instructions import LIBRARIES, MORE, WARM, WORKER
+from bench.instructions import LIBRARIES, MORE, SIZES, WARM, WORKER
 
 OURS: Final = "src/poolscope/"
 COUNT: Final = """
@@ -61,10 +61,10 @@ class Counted:
         return step
 
 
-def of_a_request(library: str, url: str) -> list[tuple[float, float, str]]:
-    """(bytecodes, calls, function) a request, the most first."""
+def of_a_request(library: str, url: str, size: int) -> list[tuple[float, float, str]]:
+    """(bytecodes, calls, function) a request on a kept connection in a pool of ``size``, the most first."""
     warm = WORKER.replace("int(sys.argv[5])", str(WARM)) + f"count = {MORE}\n" + COUNT
-    command = [sys.executable, "-c", warm, "capture", library, "1", url]
+    command = [sys.executable, "-c", warm, "capture", library, str(size), url]
     ran = subprocess.run(command, capture_output=True, text=True, check=True)
     lines = [line.rsplit(" ", 2) for line in ran.stdout.splitlines()]
     return sorted(
@@ -84,12 +84,12 @@ def main() -> None:
         assert server.stdout is not None
         url = f"http://127.0.0.1:{server.stdout.readline().strip()}/x"
         for library in given.libraries or LIBRARIES:
-            rows = of_a_request(library, url)
-            print(
-                f"{library:12} {sum(row[0] for row in rows):8,.0f} bytecodes in {sum(row[1] for row in rows):,.0f} calls"
-            )
-            for codes, calls, place in rows if given.verbose else ():
-                print(f"  {codes:8,.1f} {calls:6,.1f}  {place}")
+            for size in SIZES:
+                rows = of_a_request(library, url, size)
+                codes, calls = (sum(row[number] for row in rows) for number in (0, 1))
+                print(f"{library:12} {size:>4} connections {codes:8,.0f} bytecodes in {calls:,.0f} calls")
+                for each, times, place in rows if given.verbose else ():
+                    print(f"  {each:8,.1f} {times:6,.1f}  {place}")
         assert server.stdin is not None
         server.stdin.close()
 

@@ -99,3 +99,26 @@ def test_each_open_stream_costs_the_same(name: str, http2: Running) -> None:
     assert_that_it_does_not_grow(
         *(lines_with(number, name, http2, http2=True) for number in (FEW, MORE, MANY))
     )
+
+
+def lines_of_a_request(idle: int, name: str, server: Running) -> int:
+    """The lines that run for one more request while the pool keeps so many idle connections."""
+    with Lines() as lines, PROBES[name]() as probe, capture() as seen:
+        probe.build(Options(max_connections=idle, max_idle=idle))
+        answers = [probe.open(server.url("/size/2000000")) for _ in range(idle)]
+        assert [probe.read(answer) for answer in answers] == [None] * idle
+        assert [probe.get(server.url("/fixed/1")) for _ in range(20)] == [None] * 20  # it is no new client
+        lines.doing = "request"
+        assert [probe.get(server.url("/fixed/1")) for _ in range(10)] == [None] * 10
+        lines.doing = "drain"
+        seen.settle()
+        lines.doing = "end"
+        assert len(seen.opened()) == idle
+        assert all(exchange.reused for exchange in seen.exchanges[idle:])
+    return lines.of["request"]
+
+
+@pytest.mark.parametrize("name", LIBRARIES)
+def test_a_request_costs_the_same_whatever_the_pool_holds(name: str, server: Running) -> None:
+    few, many = (lines_of_a_request(idle, name, server) for idle in (1, MANY))
+    assert 10 * 20 < many <= few * 1.02
