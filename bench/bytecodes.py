@@ -87,7 +87,7 @@ def main() -> None:
             for size in SIZES:
                 rows = of_a_request(library, url, size)
                 codes, calls = (sum(row[number] for row in rows) for number in (0, 1))
-                print(f"{library:12} {size:>4} connections {codes:8,.0f} bytecodes in {calls:,.0f} calls")
+                print(f"{library:12} pool of {size:>3} {codes:8,.0f} bytecodes in {calls:,.0f} calls")
                 for each, times, place in rows if given.verbose else ():
                     print(f"  {each:8,.1f} {times:6,.1f}  {place}")
         assert server.stdin is not None
