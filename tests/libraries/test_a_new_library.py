@@ -231,7 +231,7 @@ def test_each_attempt_has_its_own_end(added: str) -> None:
 @on_both
 def test_an_answer_that_stops_is_not_complete(added: str, server: Running) -> None:
     with watch(added) as (probe, captured):
-        assert probe.get(server.url("/stall/1"), timeout=0.1) is not None
+        assert probe.get(server.url("/stall/1"), timeout=0.5) is not None
     (exchange,) = captured.exchanges
     assert (exchange.status, exchange.body_complete, exchange.error_type) == (200, False, "read_timeout")
 
