@@ -86,7 +86,7 @@ def main() -> None:
         for library in given.libraries or LIBRARIES:
             for size in SIZES:
                 rows = of_a_request(library, url, size)
-                codes, calls = (sum(row[number] for row in rows) for number in (0, 1))
+                codes, calls = sum(row[0] for row in rows), sum(row[1] for row in rows)
                 print(f"{library:12} pool of {size:>3} {codes:8,.0f} bytecodes in {calls:,.0f} calls")
                 for each, times, place in rows if given.verbose else ():
                     print(f"  {each:8,.1f} {times:6,.1f}  {place}")

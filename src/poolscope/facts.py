@@ -20,7 +20,7 @@ from poolscope.genuine import perf_counter as now
 from poolscope.ids import IDS, Count
 
 __all__ = [
-    "BEGUN", "ENDED", "ERROR_TYPES", "OPENED", "Client", "CloseKind", "Connection", "ErrorType", "Exchange",
+    "BEGUN", "DEFAULT_PORTS", "ENDED", "ERROR_TYPES", "OPENED", "Client", "CloseKind", "Connection", "ErrorType", "Exchange",
     "Failure", "HolderState", "HookFailure", "PhaseName", "Pool", "RawCallSite", "Relation", "State", "Via", "WaitKind", "now",
 ]  # fmt: skip
 
@@ -53,6 +53,7 @@ WaitKind: TypeAlias = Literal["pool", "stream"]  # a connection of its pool, or 
 RawCallSite: TypeAlias = tuple[CodeType, int]
 RawOrigin: TypeAlias = "tuple[bytes | str, bytes | str, int | None]"
 """(scheme, host, port); port is None when the scheme's default applies."""
+DEFAULT_PORTS: Final = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 ErrorType: TypeAlias = Literal[
     "dns_error", "connection_refused", "connect_timeout", "connection_error", "tls_certificate", "tls_error",
     "proxy_error", "pool_timeout", "write_timeout", "read_timeout", "response_ended", "reset", "protocol_error",

@@ -126,8 +126,7 @@ class FactQueue:
             return
         with self._draining():
             self._deliver(None)
-            if self._relief_at:
-                self._relief_at = 1  # what was drained here is passed on by the next request but one
+            self._relief_at = min(self._relief_at, 1)  # a later request passes on what was drained here
             yield True
 
     def when_idle(self, action: Callable[[], None]) -> None:

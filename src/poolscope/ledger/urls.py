@@ -6,9 +6,9 @@ from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import Any, Final
 
+from poolscope.facts import DEFAULT_PORTS
 from poolscope.ledger.tokens import HIDDEN, hide_tokens, is_token
 
-DEFAULT_PORTS: Final = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 LONGEST_URL: Final = 2_048
 
 

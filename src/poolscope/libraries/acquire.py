@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import FrameType
-from typing import Any, Final
+from typing import Any
 
 from poolscope.facts import Exchange, Pool, RawOrigin
 from poolscope.libraries import callsite
@@ -14,8 +14,6 @@ from poolscope.story.call import CURRENT_CALL
 from poolscope.story.pool import PoolMark
 from poolscope.story.runtime import current_task_and_loop
 from poolscope.story.suppression import suppressed
-
-DEFAULT_PORTS: Final = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 
 
 def begins(

@@ -11,8 +11,7 @@ from opentelemetry._logs import Logger, SeverityNumber
 from opentelemetry.context import Context
 
 from poolscope import records
-from poolscope.facts import now
-from poolscope.ledger.urls import DEFAULT_PORTS
+from poolscope.facts import DEFAULT_PORTS, now
 from poolscope.signals import errors, names, table
 from poolscope.signals.describe import Attributes, peer
 from poolscope.signals.limit import Limit

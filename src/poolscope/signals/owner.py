@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 from opentelemetry import context as otel_context
 from opentelemetry.trace import SpanKind
 
-from poolscope.facts import Exchange
-from poolscope.ledger.urls import DEFAULT_PORTS, format_origin, text
+from poolscope.facts import DEFAULT_PORTS, Exchange
+from poolscope.ledger.urls import format_origin, text
 from poolscope.signals import names
 from poolscope.signals.redaction import server
 

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Final
 
-from poolscope.facts import RawOrigin
-from poolscope.ledger.urls import DEFAULT_PORTS, format_origin, matches, text
+from poolscope.facts import DEFAULT_PORTS, RawOrigin
+from poolscope.ledger.urls import format_origin, matches, text
 from poolscope.otel_version import VariableError
 
 SIGNED_KEYS: Final = frozenset(

@@ -135,6 +135,7 @@ class RequestSpans:
             return
         span, live.span = live.span, None
         if exchange.epoch != FACTS.epoch:
+            live.request = None
             return  # a forked child carries on; the span is its parent's to end
         if not live.own:
             self._describe(span, live, exchange)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, Final
 
-from poolscope.facts import CloseTrigger, Connection, Exchange, Pool, now
+from poolscope.facts import DEFAULT_PORTS, CloseTrigger, Connection, Exchange, Pool, now
 from poolscope.libraries import acquire, callsite, keepalive
 from poolscope.libraries.aiohttp import connection as at
 from poolscope.libraries.errors import class_name, handled_in, name_on_the_wire
@@ -38,7 +38,7 @@ def asks(connector: Any, req: Any, frames: Callable[[int], FrameType]) -> Exchan
         return None
     url = req.url
     scheme, port = url.scheme, url.explicit_port
-    origin = scheme, url.raw_host or "", None if port == acquire.DEFAULT_PORTS.get(scheme) else port
+    origin = scheme, url.raw_host or "", None if port == DEFAULT_PORTS.get(scheme) else port
     describe, target = (lambda sheet: _describe(connector, sheet)), url.raw_path_qs
     exchange = acquire.begins(pool, describe, origin, req.method, target, frames, asynchronous=True)
     if not exchange.silent:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import sys
 from typing import Any, Final
 
-from poolscope.facts import Connection, PhaseName, Pool, RawOrigin, Via
+from poolscope.facts import DEFAULT_PORTS, Connection, PhaseName, Pool, RawOrigin, Via
 from poolscope.libraries.errors import handled_in, name_of
 from poolscope.libraries.tls import note_tls as note_tls_of
 from poolscope.queue import is_the_hosts
 
-DEFAULT_PORTS: Final = {b"http": 80, b"https": 443, b"ws": 80, b"wss": 443}
+_DEFAULT_PORTS: Final = {scheme.encode(): port for scheme, port in DEFAULT_PORTS.items()}
 VERSIONS: Final = {b"HTTP/1.0": "1.0", b"HTTP/1.1": "1.1", b"HTTP/2": "2"}
 KEPT: Final = "DONE"
 """h11's state for an answer that was read to its end, on a connection that can be reused."""
@@ -30,7 +30,7 @@ _SETTINGS: Final = (
 def origin_of(url: Any) -> RawOrigin:
     """(scheme, host, port) of an httpcore URL or Origin; the scheme's default port is None."""
     scheme, port = url.scheme, url.port
-    return scheme, url.host, None if port == DEFAULT_PORTS.get(scheme) else port
+    return scheme, url.host, None if port == _DEFAULT_PORTS.get(scheme) else port
 
 
 def class_of(error: BaseException) -> type[BaseException]:
