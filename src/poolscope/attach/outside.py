@@ -170,6 +170,10 @@ class Visit:
             with suppress(OSError):  # it has hung up already
                 self._connected.shutdown(socket.SHUT_WR)
 
+    def give_up(self) -> None:
+        """Do not wait for what it has not sent yet."""
+        self._until = time.monotonic()
+
     def close(self) -> None:
         """Hang up."""
         if self._connected is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -26,22 +27,30 @@ def report(
     """Attach, and show what was seen."""
     visit = Visit(pid, seconds, wait, live=False)
     file = None if save is None else _claimed(save, visit)
+    with _CtrlC(visit):
+        _show(visit, file, format_, color, note)
+    if not visit.complete:
+        note(
+            f"process {pid} did not send the rest: it is stopped, or too busy"
+            if visit.silent
+            else f"process {pid} ended before its time was over"
+        )
+
+
+def _show(visit: Visit, file: OwnFile | None, format_: Format, color: bool, note: Note) -> None:
     rendering = renderer(
         format_, lambda text: say(text, nl=False, color=color), Look(columns=width(), color=color)
     )
-    for record in _with_findings(_until_stopped(visit)):
+    for record in _with_findings(visit.records()):
         if file is not None:
             file.write(f"{to_json(record)}\n".encode())
         rendering.add(record)
+    visit.close()
     if file is None:
         rendering.finish()
     else:
         note(f"poolscope view {file.path} shows the recording")
         file.release()
-    if visit.silent:
-        note(f"process {pid} did not send the rest: it is stopped, or too busy")
-    elif not visit.complete:
-        note(f"process {pid} ended before its time was over")
 
 
 def _claimed(save: str, visit: Visit) -> OwnFile:
@@ -52,25 +61,33 @@ def _claimed(save: str, visit: Visit) -> OwnFile:
         raise CannotLookError(f"can't write --save {save!r}: {error.strerror}") from None
 
 
-def _until_stopped(visit: Visit) -> Iterator[Record]:
-    """The records; Ctrl-C ends the visit early, and a second one does not wait for what is left."""
-    records = visit.records()
-    stopped = False
-    while True:
-        try:
-            record = next(records, None)
-        except KeyboardInterrupt:
-            if stopped:
-                visit.close()
-                return
-            stopped = True
-            visit.stop()
-            records = visit.records()
-            continue
-        if record is None:
-            visit.close()
-            return
-        yield record
+class _CtrlC:
+    """A first Ctrl-C ends the visit early, a second does not wait for the rest, and a third ends us.
+
+    Handlers, because a KeyboardInterrupt can come at any line: between two records, or while one is written.
+    """
+
+    def __init__(self, visit: Visit) -> None:
+        self._visit = visit
+        self._before = signal.getsignal(signal.SIGINT)
+
+    def __repr__(self) -> str:
+        return f"<_CtrlC for {self._visit!r}>"
+
+    def __enter__(self) -> None:
+        if self._before is not signal.SIG_IGN:  # in the background of a shell script
+            signal.signal(signal.SIGINT, self._end_early)
+
+    def __exit__(self, *_: object) -> None:
+        signal.signal(signal.SIGINT, self._before)
+
+    def _end_early(self, *_: object) -> None:
+        self._visit.stop()
+        signal.signal(signal.SIGINT, self._do_not_wait)
+
+    def _do_not_wait(self, *_: object) -> None:
+        self._visit.give_up()
+        signal.signal(signal.SIGINT, self._before)
 
 
 def _with_findings(stream: Iterator[Record]) -> Iterator[Record]:
