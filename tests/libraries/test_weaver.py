@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import functools
 import gc
 import inspect
@@ -661,6 +662,54 @@ def test_a_coroutine_closed_half_way_has_ended(weaver: Weaver, at_call: bool) ->
 
     asyncio.run(close_half_way())
     assert SEEN == [("fails", "GeneratorExit")]
+
+
+class Sleeper:
+    async def wait(self):
+        await asyncio.sleep(0)
+
+
+class Heavier(Sleeper):
+    async def wait(self):
+        await super().wait()
+
+
+def begun(of: type[Sleeper]) -> types.CoroutineType[Any, Any, None]:
+    coroutine: Any = of().wait()
+    coroutine.send(None)
+    return coroutine
+
+
+@pytest.mark.parametrize("at_call", [False, True])
+@pytest.mark.parametrize("of", [Sleeper, Heavier])
+def test_a_coroutine_closed_in_anothers_context_changes_nothing_there(
+    weaver: Weaver, of: type[Sleeper], at_call: bool
+) -> None:
+    """A loop may be closed with tasks in it, and the garbage collector takes these wherever it runs."""
+    points = [
+        Point(cls, "wait", before=token_of, failed=fails, var=HELD, at_call=at_call)
+        for cls in (Sleeper, Heavier)
+    ]
+    weaver.weave(points)
+
+    def elsewhere() -> None:
+        coroutine = contextvars.copy_context().run(begun, of)
+        held = [(HELD, Token()), (points[0].inside, (id(points), object))]
+        for var, value in held:
+            var.set(value)
+        coroutine.close()
+        assert [var.get() for var, _ in held] == [value for _, value in held]
+
+    contextvars.copy_context().run(elsewhere)
+    assert SEEN == [("fails", "GeneratorExit")]
+
+
+def test_a_coroutine_closed_where_it_ran_holds_nothing_there(weaver: Weaver) -> None:
+    weaver.weave([Point(Sleeper, "wait", before=token_of, failed=fails, var=HELD)])
+    coroutine = begun(Sleeper)
+    assert HELD.get() is not None
+    coroutine.close()
+    assert HELD.get() is None
 
 
 # Calls by super()

@@ -91,19 +91,24 @@ def _indented(lines: Iterator[str]) -> Iterator[str]:
 
 def _around(call: str, target: str, point: Point, at: Original, once: bool) -> Iterator[str]:
     """The original call, and the code around it."""
-    resets = []
+    resets, elsewhere = [], []
     if once:
         yield "_ps_around = _ps_inside.get(None)"
-        yield f"_ps_inside.set((id({at.itself}), _ps_classes[0]))"
+        yield f"_ps_here = (id({at.itself}), _ps_classes[0])"
+        yield "_ps_inside.set(_ps_here)"
         resets.append("_ps_inside.set(_ps_around)")
+        elsewhere.append("if _ps_inside.get(None) is not _ps_here: _ps_around = _ps_inside.get(None)")
     if point.var is not None:
         yield "if _ps_token is not None:"
         yield "    _ps_outer = _ps_var_get(None)"
         yield "    _ps_var_set(_ps_token)"
         resets.append("if _ps_token is not None: _ps_var_set(_ps_outer)")
+        elsewhere.append("if _ps_var_get(None) is not _ps_token: _ps_outer = _ps_var_get(None)")
     yield "try:"
     yield f"    {target}{call}"
     yield "except BaseException as _ps_error:"
+    if call.startswith("await "):  # a coroutine may be closed, or collected, in another one's context
+        yield from _indented(iter(elsewhere))
     yield from _indented(_step("failed", point, at))
     yield "    _ps_hide(_ps_error)"
     yield "    raise"
