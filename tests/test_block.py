@@ -11,11 +11,13 @@ from pathlib import Path
 import httpx
 import pytest
 import requests
+import urllib3
 
 import poolscope
 from poolscope import records
 from poolscope.instrumentor import INSTRUMENTOR
 from poolscope.recording.reader import Reading
+from poolscope.story.live import LIVE
 from tests.pictures.payload import facts_in
 from tests.servers import Running
 
@@ -109,6 +111,37 @@ def test_a_recording_inside_another(server: Running) -> None:
         with poolscope.record() as inner:
             sick(server.url("/fixed/"), 2)
     assert ("3 requests" in outer.report(), "2 requests" in inner.report()) == (True, True)
+
+
+def test_an_answer_from_an_earlier_block_is_not_counted_again(server: Running) -> None:
+    with httpx.Client() as httpx_client, requests.Session() as session, urllib3.PoolManager() as manager:
+        request = httpx_client.build_request("GET", server.url("/size/400000/1"))
+        with poolscope.record():
+            one = httpx_client.send(request, stream=True)
+            two = session.get(server.url("/size/400000/2"), stream=True, timeout=10)
+            three = manager.request("GET", server.url("/size/400000/3"), preload_content=False)
+        with poolscope.record() as seen:
+            one.read()
+            two.raw.drain_conn()
+            three.drain_conn()
+            httpx_client.get(server.url("/fixed/1"))
+            session.get(server.url("/fixed/2"), timeout=10)
+            manager.request("GET", server.url("/fixed/3"))
+    exchanges = [record for record in seen.records() if isinstance(record, records.Exchange)]
+    assert [exchange.in_flight for exchange in exchanges] == [1, 1, 1]
+    connections = {record.id for record in seen.records() if isinstance(record, records.Connection)}
+    assert connections == {exchange.connection for exchange in exchanges}
+
+
+def test_blocks_leave_nothing_for_the_next(server: Running) -> None:
+    with httpx.Client() as client, requests.Session() as session:
+        sizes = set()
+        for _ in range(3):
+            with poolscope.record():
+                client.get(server.url("/fixed/"))
+                session.get(server.url("/fixed/"), timeout=10)
+            sizes.add((len(LIVE.clients), len(LIVE.connections), len(LIVE.peers)))
+    assert len(sizes) == 1
 
 
 def test_very_many_records_go_to_a_file_that_is_removed_with_it(

@@ -17,6 +17,7 @@ from poolscope.otel_version import api, too_old
 from poolscope.queue import FACTS
 from poolscope.story.door import ENTRANCE
 from poolscope.story.hook import HOOKS
+from poolscope.story.live import LIVE
 from poolscope.supported import NotSupportedError, refusal
 
 if TYPE_CHECKING:
@@ -75,6 +76,8 @@ class Instrumentor:
             if first:
                 for hook in HOOKS.values():
                     hook.reset()
+                FACTS.settle()
+                LIVE.reset()
                 self.ledger.reset()
                 FACTS.add_consumer(self.ledger.consume)
             if hooks and not active:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from poolscope.facts import Client, Connection, Exchange, HolderState, Pool, RawOrigin, State
+from poolscope.ids import IDS
 from poolscope.queue import FACTS
 
 LIMIT: Final = 100_000
@@ -24,7 +25,7 @@ LOOK_EVERY: Final = 1.0
 class Registry:
     """Clients, pools, connections and exchanges that are live, each by its id."""
 
-    __slots__ = ("clients", "connections", "exchanges", "lent", "peers", "pools")
+    __slots__ = ("clients", "connections", "exchanges", "lent", "peers", "pools", "since")
 
     def __init__(self) -> None:
         self.reset()
@@ -36,7 +37,11 @@ class Registry:
         )
 
     def reset(self) -> None:
-        """Forget everything, as a forked child must: its parent reports what is live."""
+        """Forget everything, as a forked child must, because its parent reports what is live; or after a gap, in
+        which nobody saw what ended.
+        """
+        self.since = IDS.exchange.value
+        """The newest exchange of before."""
         self.clients: dict[int, Client] = {}
         self.pools: dict[int, Pool] = {}
         self.connections: dict[int, Connection] = {}
