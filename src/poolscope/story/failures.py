@@ -131,10 +131,10 @@ def _name(error: BaseException) -> str:
 
 
 def _by_the_standard_library(error: BaseException) -> Seen | None:
-    ssl = sys.modules.get("ssl")
+    ssl: Any = sys.modules.get("ssl")
     if isinstance(error, socket.gaierror):
         return Seen("unresolved", *_of_getaddrinfo(error.errno))
-    if ssl is not None and isinstance(error, ssl.SSLError):
+    if isinstance(error, getattr(ssl, "SSLError", ())):  # not there while another thread imports it
         if isinstance(error, ssl.SSLCertVerificationError):
             return Seen("certificate", None, _words(getattr(error, "verify_message", None)))
         kind: Kind = "ended" if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError) else "tls"

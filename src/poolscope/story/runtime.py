@@ -1,4 +1,7 @@
-"""The event loop and the task we run in: asyncio's or trio's, if the program has loaded them."""
+"""The event loop and the task we run in: asyncio's or trio's, if the program has loaded them.
+
+Another thread may be importing them just now; in a process that it forked meanwhile they stay half imported.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,10 @@ _newest: tuple[Callable[[], Any], int] = (_none, 0)
 def running_loop() -> Any:
     """The running loop of asyncio; None outside of one."""
     events = _loaded("asyncio.events")
-    return None if events is None else events._get_running_loop()
+    try:
+        return None if events is None else events._get_running_loop()
+    except AttributeError:
+        return None
 
 
 def current_loop() -> int | None:
@@ -70,12 +76,12 @@ def _running_trio() -> Any:
     trio = _loaded("trio")
     try:
         return None if trio is None else trio.lowlevel.current_trio_token()
-    except RuntimeError:
+    except (RuntimeError, AttributeError):
         return None
 
 
 def _trios_task() -> str | None:
     try:
         return str(_loaded("trio").lowlevel.current_task().name)
-    except RuntimeError:
+    except (RuntimeError, AttributeError):
         return None
