@@ -549,10 +549,23 @@ def test_settings_that_ran_one_after_the_other_add_up_and_side_by_side_do_not() 
     assert finding.saving == pytest.approx(20 * 0.025)
     side_by_side = Story()
     for _ in range(11):
-        side_by_side.throwaway(settings=1)
-        side_by_side.throwaway(settings=2)
+        side_by_side.throwaway(settings=1, exchange={"thread": 1})
+        side_by_side.throwaway(settings=2, exchange={"thread": 2})
     (finding,) = found(side_by_side)
     assert finding.saving == pytest.approx(10 * 0.025)
+
+
+@pytest.mark.parametrize(
+    ("runner", "clients"), [({"thread": 1}, 5 * 10), ({"thread": 1, "task": "main"}, 5 * 10), ({}, 10)]
+)
+def test_lines_that_one_thread_or_task_runs_in_turn_add_up(runner: dict[str, Any], clients: int) -> None:
+    story = Story()
+    for _ in range(11):
+        for number in range(5):
+            story.throwaway(call_site=CallSite("load.py", number, "main"), exchange=runner)
+    (finding,) = found(story)
+    assert finding.count == 5 * 11
+    assert finding.saving == pytest.approx(clients * 0.025)
 
 
 def test_building_is_counted_once_for_a_client_of_two_origins() -> None:

@@ -19,12 +19,11 @@ that met an error.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import ClassVar, Final
 
 from poolscope.findings.advice import fix, sentence
 from poolscope.findings.base import Rule
-from poolscope.findings.churn import Churn, ShortLife
+from poolscope.findings.churn import Churn, Runner, ShortLife
 from poolscope.findings.habits import Habit, Habits
 from poolscope.findings.harmless import more_to_be_had, why_harmless
 from poolscope.findings.known import idle_at_close, is_bound_to_its_loop
@@ -214,6 +213,7 @@ def _judge(client: Client, life: Life, habits: Habits, patience: dict[str, float
         churn = habits[habit]
         churn.built += 1
         churn.saw_in_flight(use.peak)
+        churn.saw_runners(use.runners)
         short = short_life(client, life, use, construction, patience.get(origin))
         if life.calls > MOST_CALLS or len(life.uses) >= MAX_ORIGINS or not _is_short(life, short):
             churn.long_lived += 1
@@ -249,14 +249,16 @@ def _fires(churn: Churn) -> bool:
     )
 
 
-def _saving(churns: Iterable[Churn]) -> float | None:
-    """The sum of habits that ran one after the other; of those that ran side by side, the largest."""
+def _saving(churns: list[Churn]) -> float | None:
+    """The sum of habits of one thread or task, or one after the other; of those side by side, the largest."""
+    runners = set[Runner]().union(*(churn.runners for churn in churns))
+    takes_turns = len(runners) == 1 and all(thread is not None for thread, _ in runners)
     total, largest, until = 0.0, 0.0, float("-inf")
     for churn in sorted(churns, key=lambda churn: churn.busy.first):
         saving = churn.saving()
         if saving is None:
             return None
-        if churn.busy.first >= until:
+        if takes_turns or churn.busy.first >= until:
             total, largest = total + largest, 0.0
         largest = max(largest, saving)
         until = max(until, churn.busy.last)
