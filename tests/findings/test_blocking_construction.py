@@ -28,10 +28,10 @@ def built(seconds: float, times: int = 1, *, loop: int = 1, other: int | None = 
     return story
 
 
-def one_per_loop(loops: int, seconds: float, requests: int = 1) -> Story:
+def one_per_loop(loops: int, seconds: float, requests: int = 1, kind: str = "httpx.AsyncClient") -> Story:
     story = Story()
     for loop in range(1, loops + 1):
-        client = story.client(kind="httpx.AsyncClient", built_in=seconds, loop=loop)
+        client = story.client(kind=kind, built_in=seconds, loop=loop)
         connection = story.connect(client, connect=0.01, loop=loop)
         story.exchange(client, connection, loop=loop)
         story.disconnect(connection, close_time=0.005)
@@ -118,6 +118,11 @@ def test_it_says_for_how_long() -> None:
     assert "3 times" in finding.sentence
     assert "80 ms" in finding.sentence
     assert finding.cost == pytest.approx(0.24)
+
+
+@pytest.mark.parametrize(("kind", "loops"), [("aiohttp.ClientSession", 10), ("requests.Session", None)])
+def test_only_a_client_that_needs_a_loop_must_be_built_in_each(kind: str, loops: int | None) -> None:
+    assert count("PS126", one_per_loop(10, 0.04, requests=5, kind=kind)) == loops
 
 
 def test_a_loop_for_each_call() -> None:

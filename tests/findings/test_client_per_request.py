@@ -261,6 +261,16 @@ def test_one_client_per_event_loop_is_no_finding() -> None:
     assert not found(story)
 
 
+@pytest.mark.parametrize("kind", ["requests.get", "httpx.Client", "urllib3.PoolManager"])
+def test_clients_that_need_no_loop_can_be_shared_by_several(kind: str) -> None:
+    story = Story()
+    for number in range(20):
+        story.throwaway(kind=kind, loop=number)
+    (finding,) = found(story)
+    assert finding.count == 20
+    assert finding.saving == pytest.approx(19 * 0.025)
+
+
 def test_different_credentials_are_no_finding() -> None:
     story = Story()
     for number in range(20):
@@ -506,6 +516,29 @@ def test_the_fix_names_the_pool_size_where_the_default_is_too_small() -> None:
     assert "pool_maxsize=11" in large.fix
 
 
+def test_the_pool_is_large_enough_for_all_lines_that_are_busy_in_the_same_period() -> None:
+    side_by_side, in_turn = Story(), Story()
+    sites = [CallSite("load.py", number, "main") for number in range(4)]
+    at_once = {"in_flight": 5}
+    for _ in range(10):
+        for site in sites:
+            side_by_side.throwaway(kind="requests.get", call_site=site, exchange=at_once)
+    for site in sites:
+        for settings in (1, 2):
+            for _ in range(10):
+                in_turn.throwaway(kind="requests.get", call_site=site, settings=settings, exchange=at_once)
+    assert "pool_maxsize=20" in found(side_by_side)[0].fix
+    assert "pool_maxsize" not in found(in_turn)[0].fix
+
+
+def test_lines_that_one_thread_runs_need_no_larger_pool() -> None:
+    story = Story()
+    for _ in range(10):
+        for number in range(12):
+            story.throwaway(kind="requests.get", call_site=CallSite("load.py", number, "main"))
+    assert "pool_maxsize" not in found(story)[0].fix
+
+
 def test_settings_that_ran_one_after_the_other_add_up_and_side_by_side_do_not() -> None:
     one_after_the_other = Story()
     for settings in (1, 2):
@@ -516,10 +549,23 @@ def test_settings_that_ran_one_after_the_other_add_up_and_side_by_side_do_not() 
     assert finding.saving == pytest.approx(20 * 0.025)
     side_by_side = Story()
     for _ in range(11):
-        side_by_side.throwaway(settings=1)
-        side_by_side.throwaway(settings=2)
+        side_by_side.throwaway(settings=1, exchange={"thread": 1})
+        side_by_side.throwaway(settings=2, exchange={"thread": 2})
     (finding,) = found(side_by_side)
     assert finding.saving == pytest.approx(10 * 0.025)
+
+
+@pytest.mark.parametrize(
+    ("runner", "clients"), [({"thread": 1}, 5 * 10), ({"thread": 1, "task": "main"}, 5 * 10), ({}, 10)]
+)
+def test_lines_that_one_thread_or_task_runs_in_turn_add_up(runner: dict[str, Any], clients: int) -> None:
+    story = Story()
+    for _ in range(11):
+        for number in range(5):
+            story.throwaway(call_site=CallSite("load.py", number, "main"), exchange=runner)
+    (finding,) = found(story)
+    assert finding.count == 5 * 11
+    assert finding.saving == pytest.approx(clients * 0.025)
 
 
 def test_building_is_counted_once_for_a_client_of_two_origins() -> None:

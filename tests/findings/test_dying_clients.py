@@ -39,6 +39,10 @@ def test_one_batch_ends_as_it_should() -> None:
     assert count("PS122", batches(1, size=50)) is None
 
 
+def test_one_client_after_another_over_a_long_time() -> None:
+    assert count("PS122", batches(MIN_DEAD, size=1, pause=SOON - 1.0)) == MIN_DEAD
+
+
 def test_batches_far_apart() -> None:
     assert count("PS122", batches(10, pause=SOON + 10.0)) is None
 
@@ -55,3 +59,4 @@ def test_it_says_what_became_of_them() -> None:
     (finding,) = found("PS122", batches(4))
     assert "16 clients (httpx.Client) were garbage-collected" in finding.sentence
     assert f"after {MOST_CALLS} requests each" in finding.sentence
+    assert "Share one client" in finding.fix

@@ -13,13 +13,13 @@ from tests.reports.stories import LINE, ORIGIN, Story
 TARGET = "https://www.api.test"
 
 
-def redirected(times: int, target: str = TARGET, **first: Any) -> Story:
+def redirected(times: int, target: str = TARGET, to: str = f"{TARGET}/", **first: Any) -> Story:
     story = Story()
     client = story.client()
     for _ in range(times):
         before = story.exchange(client, story.connect(client), status=301, **first)
         there = story.connect(client, target)
-        story.exchange(client, there, previous=before.id, relation="redirect")
+        story.exchange(client, there, previous=before.id, relation="redirect", url=to)
     return story
 
 
@@ -41,3 +41,8 @@ def test_a_redirect_on_the_same_origin_costs_no_connection() -> None:
 
 def test_a_redirect_on_a_kept_connection_opens_none() -> None:
     assert count("PS113", redirected(10, reused=True)) is None
+
+
+def test_an_address_that_only_the_answer_could_name() -> None:
+    assert count("PS113", redirected(10, to="https://files.test/signed/8f3a")) is None
+    assert count("PS113", redirected(10, to=TARGET)) == 10

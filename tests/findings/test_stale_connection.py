@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
+import aiohttp
 import pytest
+import requests
+import urllib3
 
+from poolscope import testing
 from poolscope.findings.stale_connection import AT_ONCE, MIN_IDLE
+from poolscope.records import Exchange
 from tests.findings.rule import count, found
 from tests.reports.stories import Story
+from tests.servers import Scripted, scripted
 
 
 def failed(
@@ -38,6 +48,12 @@ def test_one_is_enough() -> None:
     assert finding.notes == ["The last one was request 2 on its connection."]
 
 
+def test_the_time_to_keep_them_is_rounded_down() -> None:
+    (finding,) = found("PS108", failed(idle=0.58))
+    assert "idle for 0.5 s or more" in finding.sentence
+    assert "less than 0.5 s" in finding.fix
+
+
 def test_idle_below_and_at_the_threshold() -> None:
     assert count("PS108", failed(idle=MIN_IDLE - 0.001)) is None
     assert count("PS108", failed(idle=MIN_IDLE)) == 1
@@ -58,6 +74,61 @@ def test_other_failures(changes: dict[str, Any]) -> None:
 @pytest.mark.parametrize("reason", ["timeout", "cancelled", "protocol_error", "client_close_active"])
 def test_closes_that_are_not_the_servers(reason: str) -> None:
     assert count("PS108", failed(reason=reason)) is None
+
+
+@pytest.mark.parametrize("relation", ["retry", None])
+def test_what_the_library_sends_again_has_not_failed(relation: str | None) -> None:
+    story = failed()
+    before = next(record for record in story.records if isinstance(record, Exchange) and record.error)
+    client = story.client()
+    story.exchange(client, story.connect(client), previous=before.id, relation=relation)
+    assert count("PS108", story) == (None if relation else 1)
+
+
+def urllib3_get(url: str) -> None:
+    with urllib3.PoolManager() as manager:
+        manager.request("GET", url)
+        time.sleep(MIN_IDLE)
+        manager.request("GET", url)
+
+
+def requests_get(url: str) -> None:
+    with requests.Session() as session:
+        session.get(url, timeout=5)
+        time.sleep(MIN_IDLE)
+        with suppress(requests.ConnectionError):
+            session.get(url, timeout=5)
+
+
+def aiohttp_get(url: str) -> None:
+    async def main() -> None:
+        async with aiohttp.ClientSession() as session:
+            await (await session.get(url)).read()
+            await asyncio.sleep(MIN_IDLE)
+            await (await session.get(url)).read()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("program", "failures"), [(urllib3_get, []), (requests_get, ["PS108"]), (aiohttp_get, [])]
+)
+def test_libraries_that_retry_and_one_that_does_not(
+    program: Callable[[str], None], failures: list[str]
+) -> None:
+    def script(server: Scripted) -> None:
+        with server.accept() as first:
+            first.read_head()
+            first.answer()
+            first.read_head()
+        if not failures:
+            with server.accept() as second:
+                second.read_head()
+                second.answer()
+
+    with scripted(script) as server, testing.capture() as captured:
+        program(server.url("/"))
+    assert [finding.code for finding in captured.findings] == failures
 
 
 def test_it_says_whether_to_send_again() -> None:

@@ -153,6 +153,10 @@ NO_LOOP_OF_OURS = {
     "nothing new": "requests.get(URL)",
     "other credentials": "requests.get(f'{URL}/{item}', auth=item)",
     "other headers": "requests.get(f'{URL}/{item}', headers={'X': item})",
+    "other credentials in the query": "requests.get(URL, params={'page': item, 'access_token': item})",
+    "other credentials in the address": "requests.get(f'{URL}/me?page=1&api_key={item}')",
+    "other credentials in the body": "requests.post(f'{URL}/{item}', json={'password': item})",
+    "other credentials in a variable": "form = {'token': item}; requests.post(f'{URL}/{item}', data=form)",
     "headers that a call makes": "requests.get(f'{URL}/{item}', headers=sign())",
     "arguments that cannot be read": "requests.get(f'{URL}/{item}', **options)",
     "a body that may not be read": "requests.get(f'{URL}/{item}', stream=True)",
@@ -193,6 +197,12 @@ IN_A_FUNCTION = {
     "only where none was given": "def f(self, item):\n    if self.client is None:\n"
     "        with httpx.Client() as c:\n            c.get(f'{URL}/{item}')",
     "a poll": "def f(item):\n    with httpx.Client() as c:\n        c.get(f'{URL}/{item}')\n    time.sleep(60)",
+    "a schedule": "def f(item):\n    with httpx.Client() as c:\n        c.get(f'{URL}/{item}')\n"
+    "schedule.every(1).minutes.do(f, 1)",
+    "a schedule's keyword": "def f(item):\n    with httpx.Client() as c:\n        c.get(f'{URL}/{item}')\n"
+    "def g(planner): planner.add_job(func=f, trigger='cron')",
+    "a timer's method": "class A:\n    def f(self, item):\n        with httpx.Client() as c:\n"
+    "            c.get(f'{URL}/{item}')\n    def g(self):\n        threading.Timer(60, lambda: self.f(1)).start()",
     "a loop for each call": "async def f(item):\n    async with httpx.AsyncClient() as c:\n        await c.get(f'{URL}/{item}')\n"
     "def g(item):\n    asyncio.run(f(item))",
     "a loop for each call, by anyio": "async def f(item):\n    async with httpx.AsyncClient() as c:\n        await c.get(f'{URL}/{item}')\n"
@@ -224,6 +234,7 @@ def test_a_doubtful_loop_is_left_alone(body: str) -> None:
         "def f(items):\n    for item in items:\n        httpx.Client().post(URL, json=item)",
         "@app.get('/')\ndef f(item):\n    with httpx.Client() as c:\n        c.get(f'{URL}/{item}')",
         "def f(item):\n    with httpx.Client() as c:\n        c.get(f'{URL}/{item}')\nfor i in A: f(i)",
+        "def f(item):\n    with httpx.Client() as c:\n        c.get(f'{URL}?token={TOKEN}&page={item}')",
     ],
 )
 def test_a_client_for_one_request_in_each_form(body: str) -> None:

@@ -74,4 +74,4 @@ def _what(kind: str, library: str, name: str, sdk: CallSite | None) -> str:
 def _size(library: str, peak: int) -> str:
     if library not in _LARGER or peak <= _IDLE_KEPT[library]:
         return ""
-    return f" Up to {peak:,} requests were in flight at once: {_LARGER[library].format(library=library, peak=peak)}."
+    return f" Up to {peak:,} requests may be in flight at once: {_LARGER[library].format(library=library, peak=peak)}."

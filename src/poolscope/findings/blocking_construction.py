@@ -3,7 +3,7 @@
 It fires for a line
 
 - where building one took at least `MIN_BLOCKED` seconds while a request of the same loop was in progress, or
-- where at least `MIN_LOOPS` event loops built one each, one loop after the other, for at most `MOST_CALLS` requests,
+- where at least `MIN_LOOPS` event loops, one after the other, built an async client each, for at most `MOST_CALLS` requests,
   and building them took at least `MIN_BLOCKED` seconds without the slowest.
 
 A program that builds a client at the start of its only loop holds nothing up.
@@ -15,7 +15,7 @@ from typing import ClassVar, Final, NamedTuple
 
 from poolscope.findings.accounts import Account, Accounts
 from poolscope.findings.base import Rule
-from poolscope.findings.known import Bounded, Place
+from poolscope.findings.known import Bounded, Place, is_bound_to_its_loop
 from poolscope.findings.lives import MOST_CALLS
 from poolscope.records import Client, Connection, Exchange, Finding, Severity
 
@@ -122,7 +122,7 @@ class BlockingConstruction(Rule):
             blocked.requests += record.requests
             self._accounts.move(record, blocked.account)
             return
-        if record.loop > blocked.highest and blocked.open <= 0:
+        if record.loop > blocked.highest and blocked.open <= 0 and is_bound_to_its_loop(record.kind):
             blocked.loops += 1
             blocked.highest = record.loop
         blocked.open += 1

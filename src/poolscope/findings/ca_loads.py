@@ -17,8 +17,9 @@ MIN_LOAD: Final = 0.001
 
 _FIXES: Final = {
     "requests": (
-        "Build one ssl.SSLContext, and mount an HTTPAdapter of your own that passes it on: "
-        "init_poolmanager(…, ssl_context=context)."
+        "Build one ssl.SSLContext, and mount an HTTPAdapter of your own: its init_poolmanager passes ssl_context=context "
+        "on, and its cert_verify sets conn.ca_certs = conn.ca_cert_dir = None, or requests loads the certificates into "
+        "the context again for every connection."
     ),
     "urllib3": "Build one ssl.SSLContext and pass it to every pool: ssl_context=context.",
 }
@@ -60,7 +61,7 @@ class CaLoads(Rule):
 
     def connection(self, record: Connection) -> None:
         """Count the loads of its setup, once that is over."""
-        if record.ca_time is None or record.ca_time < MIN_LOAD or record.closed_at is None:
+        if record.ca_time is None or record.ca_time < MIN_LOAD or not self.known.is_first:
             return
         place = self.known.place_of(record)._replace(origin="")
         loads = self._loads.get_or_put(place, _Loads)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from bisect import insort
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from poolscope.findings.intervals import CAPACITY, BusyTime, Moments
 from poolscope.findings.parts import added
 
 ONE_BY_ONE: Final = 0.98
 """If elapsed over summed busy time is at least this, nothing ran side by side."""
+
+
+Runner: TypeAlias = tuple[int | None, str | None]
+"""The thread and the task that sent a request: what one runner does, it does one after the other."""
 
 
 class ShortLife(NamedTuple):
@@ -80,6 +84,8 @@ class Churn:
         """Those of them with a server that closed it right after an answer, without saying so."""
         self.peak: int | None = 0
         """Exchanges in flight from this call site at most; None where that was not observed."""
+        self.runners: set[Runner] = set()
+        """Who sent their requests; one more than one is as good as all of them."""
         self.busy = BusyTime()
         self._ends = Moments()
         self._waiting: list[tuple[float, float, float]] = []
@@ -93,6 +99,11 @@ class Churn:
         """Take a client's peak in flight into account."""
         if self.peak is not None:
             self.peak = None if number is None else max(self.peak, number)
+
+    def saw_runners(self, runners: set[Runner]) -> None:
+        """Take into account who used a client."""
+        if len(self.runners) < 2:
+            self.runners |= runners
 
     def add(self, life: ShortLife) -> None:
         """Count one more client."""

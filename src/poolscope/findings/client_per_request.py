@@ -1,6 +1,6 @@
 """PS101: one line builds a client for every request or two, so its connections are hardly used again.
 
-It fires for one call site, in one process and loop, on one origin, with equal settings, when
+It fires for one call site, in one process and, if its clients need one, one event loop, on one origin, with equal settings, when
 
 - at least `MIN_CLIENTS` clients were built, used for at most `MAX_CALLS` requests each (or for up to
   `MOST_CALLS`, where building took more time than they did), and closed,
@@ -19,17 +19,17 @@ that met an error.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import ClassVar, Final
 
 from poolscope.findings.advice import fix, sentence
 from poolscope.findings.base import Rule
-from poolscope.findings.churn import Churn, ShortLife
+from poolscope.findings.churn import Churn, Runner, ShortLife
 from poolscope.findings.habits import Habit, Habits
 from poolscope.findings.harmless import more_to_be_had, why_harmless
-from poolscope.findings.known import idle_at_close
+from poolscope.findings.known import idle_at_close, is_bound_to_its_loop
 from poolscope.findings.lives import MAX_NOTES, MAX_ORIGINS, MOST_CALLS, Life, short_life
 from poolscope.findings.parts import added
+from poolscope.findings.peak import peak_of
 from poolscope.records import Client, Connection, Exchange, Finding, Pool
 
 MIN_CLIENTS: Final = 3
@@ -163,7 +163,6 @@ class ClientPerRequest(Rule):
         habit = found[0][0]
         churns = [churn for _, churn in found]
         count = sum(churn.built for churn in churns)
-        peak = max((churn.peak or 1 for churn in churns), default=1)
         harmless = why_harmless(habit, churns)
         return Finding(
             pid=habit.pid,
@@ -178,7 +177,7 @@ class ClientPerRequest(Rule):
             cost=sum(churn.cost for churn in churns),
             parts={part: cost for part, cost in added(churn.parts for churn in churns).items() if cost},
             saving=_saving(churns),
-            fix=fix(habit.kind, habit.sdk_call_site, peak),
+            fix=fix(habit.kind, habit.sdk_call_site, peak_of(found)),
             sentence=sentence(habit.kind, count, sum(churn.calls for churn in churns), habit.origin),
             notes=[*_other_lines(found), *more_to_be_had(churns), *([harmless] if harmless else [])],
         )
@@ -206,13 +205,15 @@ def _counts(client: Client) -> bool:
 
 def _judge(client: Client, life: Life, habits: Habits, patience: dict[str, float]) -> None:
     construction = _construction(client)
+    loop = client.loop if is_bound_to_its_loop(client.kind) else None
     for origin, use in life.uses.items():
         habit = Habit(
-            client.pid, origin, client.call_site, client.sdk_call_site, client.loop, client.settings or 0, client.kind
+            client.pid, origin, client.call_site, client.sdk_call_site, loop, client.settings or 0, client.kind
         )  # fmt: skip
         churn = habits[habit]
         churn.built += 1
         churn.saw_in_flight(use.peak)
+        churn.saw_runners(use.runners)
         short = short_life(client, life, use, construction, patience.get(origin))
         if life.calls > MOST_CALLS or len(life.uses) >= MAX_ORIGINS or not _is_short(life, short):
             churn.long_lived += 1
@@ -248,14 +249,16 @@ def _fires(churn: Churn) -> bool:
     )
 
 
-def _saving(churns: Iterable[Churn]) -> float | None:
-    """The sum of habits that ran one after the other; of those that ran side by side, the largest."""
+def _saving(churns: list[Churn]) -> float | None:
+    """The sum of habits of one thread or task, or one after the other; of those side by side, the largest."""
+    runners = set[Runner]().union(*(churn.runners for churn in churns))
+    takes_turns = len(runners) == 1 and all(thread is not None for thread, _ in runners)
     total, largest, until = 0.0, 0.0, float("-inf")
     for churn in sorted(churns, key=lambda churn: churn.busy.first):
         saving = churn.saving()
         if saving is None:
             return None
-        if churn.busy.first >= until:
+        if takes_turns or churn.busy.first >= until:
             total, largest = total + largest, 0.0
         largest = max(largest, saving)
         until = max(until, churn.busy.last)

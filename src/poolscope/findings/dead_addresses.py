@@ -57,16 +57,14 @@ class DeadAddresses(Rule):
 
     def __init__(self) -> None:
         self._origins: Bounded[tuple[int, str], _Lost] = Bounded()
-        self._counted: Bounded[tuple[int, int], bool] = Bounded()
 
     def connection(self, record: Connection) -> None:
-        """Count a connection that was opened after other addresses had failed; its record comes again at its close."""
-        if record.opened_at is None or not record.lost_time or (record.pid, record.id) in self._counted:
+        """Count a connection that was opened after other addresses had failed."""
+        if record.opened_at is None or not record.lost_time or not self.known.is_first:
             return
         connect = record.setup.get("connect")
         # Without a loop, busy is how long the answer of the last address lay unread, which is no lost time.
         busy = 0.0 if connect is None or record.loop is None else connect.busy or 0.0
-        self._counted.put((record.pid, record.id), True)
         lost = self._origins.get_or_put(
             (record.pid, record.origin), lambda: _Lost(self.known.place_of(record))
         )

@@ -1,4 +1,4 @@
-"""PS122: clients that die with the threads or batches that they belong to, and take their connections along.
+"""PS122: clients that die with the threads, batches or objects that they belong to, and take their connections along.
 
 It fires for a line where at least `MIN_DEAD` clients with equal settings were collected unclosed after more requests
 than one would call a client per request, and the next of them was built within `SOON` of another's end.
@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import ClassVar, Final
 
 from poolscope.findings.base import Rule
+from poolscope.findings.intervals import Moments
 from poolscope.findings.known import Bounded, Place, setup_time
 from poolscope.findings.lives import KEEPS_ALIVE
 from poolscope.records import Client, Connection, Finding, Severity
@@ -19,12 +20,12 @@ SOON: Final = 5.0
 
 
 class _Dead:
-    __slots__ = ("cost", "count", "ended", "followed", "origin", "requests")
+    __slots__ = ("cost", "count", "ends", "followed", "origin", "requests")
 
     def __init__(self) -> None:
         self.count = self.requests = self.followed = 0
         self.cost = 0.0
-        self.ended: float | None = None
+        self.ends = Moments()
         self.origin = ""
 
 
@@ -32,12 +33,12 @@ class DyingClients(Rule):
     """The rule. State: the setup time of each live client, and a few numbers per line and settings."""
 
     code: ClassVar[str] = "PS122"
-    title: ClassVar[str] = "clients die with their threads"
+    title: ClassVar[str] = "clients collected and built again"
     severity: ClassVar[Severity] = "info"
     adds_up: ClassVar[bool] = True
     explanation: ClassVar[str] = (
         "One client per thread is a good habit only while the threads live. With a new thread pool for each batch, "
-        "every batch starts with new clients and new connections."
+        "every batch starts with new clients and new connections. So does every object that builds its own."
     )
 
     def __init__(self) -> None:
@@ -71,12 +72,11 @@ class DyingClients(Rule):
             return
         place = Place.of_client(record, setup[0])
         dead = self._dead.get_or_put((place, record.settings), _Dead)
-        if dead.ended is not None and 0 <= record.created_at - dead.ended <= SOON:
-            dead.followed += 1
+        dead.followed += dead.ends.any_before(record.created_at, SOON)
         dead.count += 1
         dead.requests += record.requests
         dead.cost += setup[1] + (record.construction_time or 0.0)
-        dead.ended = record.closed_at if dead.ended is None else min(dead.ended, record.closed_at)
+        dead.ends.add(record.closed_at)
 
     def findings(self) -> list[Finding]:
         """One per process, origin and line."""
@@ -92,6 +92,6 @@ class DyingClients(Rule):
             dead.count,
             f"{dead.count:,} clients ({place.kind}) were garbage-collected without a close, after "
             f"{dead.requests / dead.count:.0f} requests each to {place.origin}, and others were built in their place.",
-            "Keep the threads (one pool for all batches), or share one client among them.",
+            "Share one client among them; where each thread has its own, keep the threads (one pool for all batches).",
             dead.cost,
         )

@@ -25,7 +25,7 @@ class _Early:
 
 
 class EarlyCloses(Rule):
-    """The rule. State: a few numbers per line, and the connections that were counted."""
+    """The rule. State: a few numbers per line."""
 
     code: ClassVar[str] = "PS111"
     title: ClassVar[str] = "idle connections closed early"
@@ -37,7 +37,6 @@ class EarlyCloses(Rule):
 
     def __init__(self) -> None:
         self._early: Bounded[Place, _Early] = Bounded()
-        self._opened_once: Bounded[tuple[int, int], bool] = Bounded()
 
     def connection(self, record: Connection) -> None:
         """Count a connection that was closed early, or one opened in its place."""
@@ -56,10 +55,8 @@ class EarlyCloses(Rule):
         early.cost += record.close_time or 0.0
 
     def _opened(self, record: Connection) -> None:
-        key = (record.pid, record.id)
-        if not self._early or record.opened_at is None or key in self._opened_once:
+        if not self._early or record.opened_at is None or not self.known.is_first:
             return
-        self._opened_once.put(key, True)
         early = self._early.get(self.known.place_of(record))
         if early is not None and early.owed:
             early.owed -= 1

@@ -11,6 +11,10 @@ LIVE: Final = 10_000
 OVER: Final = 1_024
 """Closed clients and connections still known when a straggler names them."""
 
+_NO_LOOP: Final = frozenset(("requests", "urllib3"))
+_BOTH: Final = frozenset(("httpx", "httpx2"))
+"""Libraries with clients that need an event loop, and others that do not."""
+
 Key = tuple[int, int]
 """(pid, id)"""
 _K = TypeVar("_K")
@@ -57,6 +61,12 @@ class Place(NamedTuple):
         return cls(record.pid, origin, record.call_site, record.sdk_call_site, record.kind)
 
 
+def is_bound_to_its_loop(kind: str) -> bool:
+    """Whether the connections of such a client work in one event loop only; True for a library that is not known."""
+    library, _, name = kind.partition(".")
+    return library not in _NO_LOOP and (library not in _BOTH or name == "AsyncClient")
+
+
 def of_package(site: CallSite | None) -> bool:
     """Whether a line is an installed package's, not the program's own."""
     return site is not None and any(
@@ -67,7 +77,7 @@ def of_package(site: CallSite | None) -> bool:
 class Known:
     """Feed it the stream before the rules."""
 
-    __slots__ = ("_clients", "_connections", "_past_clients", "_past_connections", "_pools")
+    __slots__ = ("_clients", "_connections", "_past_clients", "_past_connections", "_pools", "is_first")
 
     def __init__(self) -> None:
         self._clients: Bounded[Key, Client] = Bounded(LIVE)
@@ -75,6 +85,8 @@ class Known:
         self._connections: Bounded[Key, Connection] = Bounded(LIVE)
         self._past_connections: Bounded[Key, Connection] = Bounded()
         self._pools: Bounded[Key, Pool] = Bounded(LIVE)
+        self.is_first = False
+        """Whether the record is the first one of its connection, which comes again at its end and at the program's."""
 
     def __repr__(self) -> str:
         return f"<Known {len(self._clients)} clients, {len(self._connections)} connections>"
@@ -82,6 +94,7 @@ class Known:
     def consume(self, record: Record) -> None:
         """Take in the next record of the stream."""
         if isinstance(record, Connection):
+            self.is_first = self.connection(record.pid, record.id) is None
             _note(record, record.closed_at is not None, self._connections, self._past_connections)
         elif isinstance(record, Client):
             _note(record, record.close_kind is not None, self._clients, self._past_clients)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from poolscope.findings.churn import ShortLife
+from poolscope.findings.churn import Runner, ShortLife
 from poolscope.findings.known import idle_at_close
 from poolscope.findings.parts import added
 from poolscope.records import Client, CloseReason, Connection, Exchange
@@ -44,7 +44,8 @@ class Use:
     """What one client did on one origin."""
 
     __slots__ = (
-        "closes", "ended_well", "failing", "keepalive", "large", "parts", "peak", "refused", "setup", "silent", "spans"
+        "closes", "ended_well", "failing", "keepalive", "large", "parts", "peak", "refused", "runners", "setup", "silent",
+        "spans"
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -63,6 +64,7 @@ class Use:
         """What the server said."""
         self.closes: dict[int, tuple[float, float]] = {}
         self.peak: int | None = 0
+        self.runners: set[Runner] = set()
 
     def add_connection(self, record: Connection) -> None:
         total = record.setup.get("total")
@@ -82,6 +84,7 @@ class Use:
             self.silent = self.silent or closed_at_once(record)
 
     def add_exchange(self, record: Exchange) -> None:
+        self.runners.add((record.thread, record.task))
         if self.peak is not None:
             self.peak = None if record.in_flight is None else max(self.peak, record.in_flight)
         if record.started_at is None or record.finished_at is None or not _ended_well(record):

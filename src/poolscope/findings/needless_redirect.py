@@ -1,12 +1,13 @@
 """PS113: requests that are redirected to another origin each time, over a connection that the right URL would save.
 
 It fires for a line where at least `MIN_REDIRECTED` redirected requests opened a connection to the first origin only to
-be sent on to the same second one.
+be sent on to the same path on the same second one. Another path may be an address that only the answer could name.
 """
 
 from __future__ import annotations
 
 from typing import ClassVar, Final
+from urllib.parse import urlsplit
 
 from poolscope.findings.base import Rule
 from poolscope.findings.known import Bounded, Place, setup_time
@@ -50,7 +51,7 @@ class NeedlessRedirect(Rule):
             self._redirected.put((record.pid, record.id), record)
 
     def _followed(self, before: Exchange, record: Exchange) -> None:
-        if before.reused is not False:
+        if before.reused is not False or _path(before) != _path(record):
             return
         seen = self._seen.get_or_put((self.known.place_of(before), record.origin), _Redirected)
         seen.count += 1
@@ -69,3 +70,7 @@ class NeedlessRedirect(Rule):
             for (place, target), seen in self._seen.items()
             if seen.count >= MIN_REDIRECTED
         ]
+
+
+def _path(exchange: Exchange) -> str:
+    return urlsplit(exchange.url or "").path.rstrip("/")

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import ClassVar, Final
 
 from poolscope.findings.base import Rule
-from poolscope.findings.known import Bounded, Key, Place
+from poolscope.findings.known import Bounded, Place
 from poolscope.records import Connection, Finding, Severity
 
 MIN_LOOKUPS: Final = 5
@@ -47,16 +47,14 @@ class SlowLookups(Rule):
 
     def __init__(self) -> None:
         self._origins: Bounded[tuple[int, str], _Lookups] = Bounded()
-        self._counted: Bounded[Key, bool] = Bounded()
 
     def connection(self, record: Connection) -> None:
-        """Count a connection that was opened; its record comes again at its close."""
+        """Count a connection that was opened."""
         dns, total = record.setup.get("dns"), record.setup.get("total")
         if dns is None or total is None or record.opened_at is None or record.loop is not None:
             return
-        if record.via != "direct" or (record.pid, record.id) in self._counted:
+        if record.via != "direct" or not self.known.is_first:
             return
-        self._counted.put((record.pid, record.id), True)
         connect = record.setup.get("connect")
         if connect is not None and (connect.busy or 0.0) >= BUSY:
             return

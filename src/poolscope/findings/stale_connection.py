@@ -6,10 +6,11 @@ an answer within `AT_ONCE`, because the other side had closed.
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar, Final
 
 from poolscope.findings.base import Rule
-from poolscope.findings.known import Bounded, Place
+from poolscope.findings.known import Bounded, Key, Place
 from poolscope.records import CloseReason, Connection, Exchange, Finding
 
 MIN_IDLE: Final = 0.5
@@ -47,9 +48,12 @@ class StaleConnection(Rule):
     def __init__(self) -> None:
         self._failed: Bounded[tuple[int, int], Exchange] = Bounded()
         self._stale: Bounded[Place, _Stale] = Bounded()
+        self._counted: Bounded[Key, _Stale] = Bounded()
+        """Failed requests, until their library sends them again."""
 
     def exchange(self, record: Exchange) -> None:
         """Remember an exchange that failed on a connection that had been idle."""
+        self._sent_again(record)
         if (
             record.error is not None
             and record.status is None
@@ -63,6 +67,14 @@ class StaleConnection(Rule):
         ):
             self._failed.put((record.pid, record.connection), record)
 
+    def _sent_again(self, record: Exchange) -> None:
+        """A request that its library itself sends again has not failed for the program."""
+        before = (record.pid, record.previous or 0)
+        stale = self._counted.pop(before, None) if record.relation == "retry" else None
+        if stale is not None:
+            stale.count -= 1
+            stale.numbers = None
+
     def connection(self, record: Connection) -> None:
         """See why the connection of a failed request was closed."""
         if record.closed_at is None:
@@ -71,9 +83,8 @@ class StaleConnection(Rule):
         if failed is None or record.close_reason not in _ENDED:
             return
         place = self.known.place_of(failed)
-        if (place.kind or "").startswith("aiohttp.") and failed.method in IDEMPOTENT:
-            return  # it was sent again, unnoticed by the program
         stale = self._stale.get_or_put(place, lambda: _Stale(place))
+        self._counted.put((failed.pid, failed.id), stale)
         stale.count += 1
         stale.idle = min(stale.idle, failed.idle_time or 0.0)
         stale.numbers = failed.request_number
@@ -81,7 +92,7 @@ class StaleConnection(Rule):
 
     def findings(self) -> list[Finding]:
         """One per process, origin and line."""
-        return [self._finding(stale) for stale in self._stale.values()]
+        return [self._finding(stale) for stale in self._stale.values() if stale.count]
 
     def _finding(self, stale: _Stale) -> Finding:
         unsafe = [method for method in stale.methods if method not in IDEMPOTENT]
@@ -91,12 +102,13 @@ class StaleConnection(Rule):
             else "These requests are safe to send again: allow a retry on connection errors."
         )
         what = "request" if stale.count == 1 else "requests"
+        idle = math.floor(round(stale.idle * 10, 3)) / 10  # not more, because that would be too long
         return self.finding(
             stale.place,
             stale.count,
             f"{stale.count:,} {what} to {stale.place.origin} failed on a kept connection that had been idle for "
-            f"{stale.idle:.1f} s or more and that the server had closed.",
-            f"Keep connections for less than {stale.idle:.1f} s (httpx: Limits(keepalive_expiry=…), "
+            f"{idle:.1f} s or more and that the server had closed.",
+            f"Keep connections for less than {idle:.1f} s (httpx: Limits(keepalive_expiry=…), "
             "aiohttp: TCPConnector(keepalive_timeout=…)), or let the "
             f"server keep them longer. {retry}",
             notes=[f"The last one was request {stale.numbers} on its connection."] if stale.numbers else None,

@@ -167,7 +167,7 @@ def _query(target: str) -> Iterator[str]:
                 yield pair  # a bare token may itself be the secret
         elif name.lower() in ("x-amz-credential", "x-goog-credential"):
             yield f"{name}={value.partition('%2F')[0].partition('/')[0]}"
-        elif name.lower() not in _PER_REQUEST and (_names_credential(name) or _looks_secret(value)):
+        elif name.lower() not in _PER_REQUEST and (names_credential(name) or _looks_secret(value)):
             yield pair
 
 
@@ -175,12 +175,13 @@ def _looks_secret(value: str) -> bool:
     return len(value) >= 20 and re.match(_OPAQUE, value) is not None and re.match(_UUID, value) is None
 
 
-def _names_credential(name: str, words: frozenset[str] = _WORDS) -> bool:
+def names_credential(name: str, words: frozenset[str] = _WORDS) -> bool:
+    """Whether a name in a query or a body is that of a credential."""
     return any(word.lower() in words for word in re.split(_SPLIT, name)) or name.lower().endswith(_ENDS)
 
 
 def _body(body: Any) -> Iterator[str]:
     if isinstance(body, bytes | str) and 0 < len(body) <= BODY:
         for name, value in re.findall(_IN_BODY, _text(body)):
-            if _names_credential(name, _SECRETS):
+            if names_credential(name, _SECRETS):
                 yield f"{name}={value}"

@@ -112,6 +112,11 @@ class Flow:
             if name not in _names(value)
         )
 
+    def meaning(self, expression: ast.expr) -> ast.expr:
+        """The value of a name that is bound once; else the expression itself."""
+        name = dotted(expression)
+        return expression if name is None else self._again.value(name) or expression
+
     def may_change(self, expression: ast.AST, depth: int = 0) -> bool:
         """Whether it may differ each time; the result of a call may."""
         return any(self._may_differ(name, depth) for name in _names(expression) if name in self._again.bound)

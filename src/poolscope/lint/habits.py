@@ -146,7 +146,7 @@ def _is_habit_of_function(send: Send, tree: Tree, once: Once) -> bool:
     function = tree.scope(send.built)
     if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
         return False
-    if once.is_once(function) or once.has_its_own_loop(function):
+    if once.is_once(function) or once.is_scheduled(function) or once.has_its_own_loop(function):
         return False
     within = list(inside(function))
     if any(isinstance(each, ast.Yield | ast.YieldFrom) or _asks_for_a_client(each) for each in within):

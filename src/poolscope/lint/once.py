@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections import Counter
+from collections.abc import Iterator
 from itertools import islice
 from typing import Final
 
@@ -15,13 +16,18 @@ from poolscope.lint.tree import Tree
 _ONCE: Final = re.compile(
     r"^_?(__init__|__main__|main|cli|setup|teardown|startup|shutdown|lifespan|test)(_|$)|^test|_(main|cli)$"
 )
+_SCHEDULES: Final = r"perpetual|periodic|cron|schedul|every|interval|repeat|timer|call_later|call_at|add_job"
+"""Names of what calls a function after pauses that may be long."""
+_SCHEDULE: Final = re.compile(_SCHEDULES, re.IGNORECASE)
 _ONCE_DECORATORS: Final = re.compile(
-    r"command|group|callback|fixture|cache|memo|once|on_event|startup|shutdown|contextmanager|lifespan|skip|overload"
-    r"|perpetual|periodic|cron|schedul|every|interval|repeat"
+    r"command|group|callback|fixture|cache|memo|once|on_event|startup|shutdown|contextmanager|lifespan|skip|overload|"
+    + _SCHEDULES
 )
 _ROUTES: Final = frozenset((*VERBS, "route", "api_route", "websocket", "view"))
 _TESTS: Final = re.compile(r"^(tests?|testing|conftest|test_.*|.*_test|setup|noxfile|__main__)(\.py)?$")
 _RUNNERS: Final = frozenset(("run", "run_until_complete"))
+_HANDED_OVER: Final = 4
+"""How far above its name the call is that a function is handed to, as in ``schedule(lambda: function(1))``."""
 _DEEPEST: Final = 5
 """How many levels of callers are followed."""
 
@@ -67,6 +73,14 @@ class Once:
         outer = (each for each in self._tree.above(function) if isinstance(each, FUNCTIONS))
         return any(self.is_once(each, depth + 1) for each in outer) or self._is_started(function, depth)
 
+    def is_scheduled(self, function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+        """Whether it is handed to a schedule: no connection would be kept until its next call."""
+        return any(
+            isinstance(call, ast.Call) and _SCHEDULE.search(" ".join(_names(call.func)))
+            for user in self._by.get(function.name, [])
+            for call in islice(self._tree.above(user), _HANDED_OVER)
+        )
+
     def has_its_own_loop(self, function: ast.AST) -> bool:
         """Whether an event loop is run for it (``asyncio.run(…)``): no two such calls can share a client."""
         if not isinstance(function, ast.AsyncFunctionDef):
@@ -87,6 +101,13 @@ class Once:
         if self._tree.loops(user):
             return False
         return isinstance(scope, ast.Module) or self.is_once(scope, depth + 1)
+
+
+def _names(function: ast.expr) -> Iterator[str]:
+    """All names in what is called: ``schedule``, ``every``, ``minutes`` and ``do`` of ``schedule.every().minutes.do``."""
+    for node in ast.walk(function):
+        if isinstance(node, ast.Name | ast.Attribute):
+            yield node.id if isinstance(node, ast.Name) else node.attr
 
 
 def _head(decorator: ast.expr) -> ast.expr:
