@@ -83,7 +83,7 @@ class Metrics:
     def _callback(self, name: str, read: Reader) -> Callable[[CallbackOptions], Iterable[Observation]]:
         def callback(_: CallbackOptions) -> Iterable[Observation]:
             first = self._collection.begins_with(name)
-            # The SDK's locks do not survive a fork during an export, so a master that only forks exports nothing.
+            # A gRPC channel that was used does not survive a fork, so a master that only forks exports nothing.
             if not len(FACTS) and self._totals.are_empty:
                 return []
             if first:
