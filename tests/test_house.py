@@ -34,7 +34,7 @@ MAY_IMPORT = {
     "ledger": {"call_site", "facts", "ids", "queue", "records", "story"},
     "findings": {"ledger", "records"},
     "otel_version": set(),
-    "signals": {"call_site", "facts", "queue", "ledger", "records", "story", "otel_version"},
+    "signals": {"call_site", "facts", "genuine", "queue", "ledger", "records", "story", "otel_version"},
     # Findings are computed from the records a report reads, so that a saved file shows the same findings again.
     "reports": {"ledger", "records", "findings"},
     "gate": {"findings", "instrumentor", "ledger", "libraries", "recording", "records", "reports"},

@@ -143,8 +143,7 @@ def test_without_any_opentelemetry_under_run(installed: str, downstream: Running
 def test_requests_from_before_the_fork_are_reported_once(
     installed: str, downstream: Running, receiver: Receiver
 ) -> None:
-    # The master must not be collecting while it forks: the SDK's own locks would not survive that.
-    # Nor would a gRPC channel that has been used (grpc/grpc, doc/fork_support.md).
+    # A gRPC channel that has been used would not survive the fork (grpc/grpc, doc/fork_support.md).
     env: dict[str, Any] = {"ASK_BEFORE_FORK": "1", "OTEL_METRIC_EXPORT_INTERVAL": "60000"} | options(
         official=False
     )

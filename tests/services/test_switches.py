@@ -130,15 +130,21 @@ def test_a_configuration_file(
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ('{excluded: "health"}', "excluded"),
-        ("{excluded_urls: [health]}", "excluded_urls is a comma-separated string, not list"),
+        ('{excluded: "health"}', "excluded is not a setting, and ignored"),
+        (
+            "{excluded_urls: [health]}",
+            "excluded_urls is a comma-separated string, not list; the default is used",
+        ),
     ],
 )
-def test_a_wrong_configuration_file_is_reported(
+def test_a_wrong_field_of_a_file_is_one_line_and_the_others_count(
     installed: str, receiver: Receiver, downstream: Running, tmp_path: Path, options: str, said: str
 ) -> None:
-    env = configured(tmp_path, receiver, options)
+    env = configured(tmp_path, receiver, options.replace("}", ", events: off}"))
     done = run(installed, receiver, downstream, tmp_path, **env)
     assert (done.returncode, done.stdout) == (0, "200\n" * 4)
-    assert "poolscope" in done.stderr
-    assert said in done.stderr
+    lines = done.stderr.splitlines()
+    assert [line for line in lines if "poolscope" in line] == [f"poolscope: {said}"]
+    assert "Traceback" not in done.stderr
+    assert receiver.total("poolscope.connections.closed") == 1
+    assert receiver.events("poolscope.connection.closed") == []

@@ -18,7 +18,7 @@ def telemetry() -> Telemetry:
 
 
 class Seen:
-    """A server that keeps the headers it got; the last part of the path may be a status."""
+    """A server that keeps the headers it got, each with all its values; the last part of the path may be a status."""
 
     def __init__(self, server: ThreadingHTTPServer, headers: list[dict[str, str]]) -> None:
         self.port: int = server.server_address[1]
@@ -47,7 +47,8 @@ def server() -> Iterator[Seen]:
         timeout = 10
 
         def do_GET(self) -> None:
-            headers.append({name.lower(): value for name, value in self.headers.items()})
+            got = self.headers
+            headers.append({name.lower(): ", ".join(got.get_all(name) or ()) for name in got})
             last = self.path.partition("?")[0].rpartition("/")[2]
             if last == "redirect":
                 self.send_response(302)

@@ -7,14 +7,20 @@ import os
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 import requests
 from opentelemetry.sdk._logs import LogRecordProcessor
 
+import poolscope
+from poolscope import instrumentor
+from poolscope.queue import FACTS
 from tests.receiver import Receiver, receiving
+from tests.signals.conftest import Seen
 from tests.signals.telemetry import Telemetry
 
 PROGRAM = """
@@ -113,13 +119,60 @@ def test_a_log_processor_that_raises_stops_neither_metrics_nor_requests(server) 
         assert telemetry.total("http.client.request.duration") == 5
 
 
+class Unhurried(LogRecordProcessor):
+    """Keeps its thread until another one has had the time to go on without it."""
+
+    def __init__(self) -> None:
+        self.entered = threading.Event()
+        self.kept: list[str] = []
+
+    def on_emit(self, log_record: Any) -> None:
+        self.entered.set()
+        time.sleep(0.1)
+        self.kept.append(log_record.log_record.event_name)
+
+    def shutdown(self) -> None:
+        pass
+
+    def force_flush(self, timeout_millis: int = 0) -> bool:
+        return True
+
+
+def exit_handler(_: Telemetry) -> None:
+    instrumentor._signals._last_facts()
+
+
+def collection(telemetry: Telemetry) -> None:
+    telemetry.everything()
+
+
+def off(_: Telemetry) -> None:
+    poolscope.uninstrument()
+
+
+@pytest.mark.parametrize("end", [exit_handler, collection, off])
+def test_an_end_waits_for_a_thread_that_still_passes_something_on(
+    server: Seen, end: Callable[[Telemetry], None]
+) -> None:
+    """Else the provider may be shut down in between, and a close that was counted has no event."""
+    telemetry, unhurried = Telemetry(), Unhurried()
+    telemetry.logger_provider.add_log_record_processor(unhurried)
+    with telemetry.instrumented(events="all"):
+        requests.get(server.url())
+        FACTS.settle()
+        passing = threading.Thread(target=instrumentor._signals.metrics.publish)
+        passing.start()
+        assert unhurried.entered.wait(10)
+        end(telemetry)
+        assert unhurried.kept == ["poolscope.connection.closed"]
+        passing.join()
+
+
 @pytest.mark.load
 def test_samples_are_passed_on_even_when_spans_are_given_up(server) -> None:
     class Refusing:
         def start_span(self, *_: Any, **__: Any) -> Any:
             raise RuntimeError("start_span")
-
-    from poolscope import instrumentor
 
     telemetry = Telemetry()
     with telemetry.instrumented(), requests.Session() as session:

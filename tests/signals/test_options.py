@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
 import time
 from typing import Any
@@ -12,9 +11,9 @@ import requests
 import urllib3
 
 import poolscope
-from poolscope.otel import Configuration, PoolscopeInstrumentor
+from poolscope.otel import PoolscopeInstrumentor
 from poolscope.signals.limit import BURST, RATE
-from poolscope.signals.options import EXCEPTIONS, NAMES, PREFIX, Options, settle
+from poolscope.signals.options import EXCEPTIONS, IN_FILES, NAMES, PREFIX, Options, sane, settle
 
 RIGHT: dict[str, tuple[Any, str]] = {
     "setup_spans": ("errors", "errors"),
@@ -42,7 +41,6 @@ WRONG = {"excluded_servers": 3, "span_links": "maybe", "max_servers": 0}
 def test_every_setting_can_be_made_in_three_ways(monkeypatch: pytest.MonkeyPatch) -> None:
     assert set(RIGHT) == set(NAMES)
     assert set(NAMES) <= set(inspect.signature(poolscope.instrument).parameters)
-    assert set(NAMES) < {field.name for field in dataclasses.fields(Configuration)}
     for name, (value, text) in RIGHT.items():
         assert getattr(settle({name: value}).options, name) == value
         monkeypatch.setenv(PREFIX + name.upper(), text)
@@ -79,7 +77,7 @@ def test_a_wrong_variable_is_one_line_and_the_rest_works(
     assert len(telemetry.requests) == 1
 
 
-@pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(Configuration)])
+@pytest.mark.parametrize("name", IN_FILES)
 def test_a_wrong_field_of_a_file_is_one_line_and_the_rest_works(
     name: str, capfd: pytest.CaptureFixture[str], telemetry: Any, server: Any
 ) -> None:
@@ -92,6 +90,24 @@ def test_a_wrong_field_of_a_file_is_one_line_and_the_rest_works(
     (line,) = capfd.readouterr().err.splitlines()
     assert line.startswith(f"poolscope: {name}") and line.endswith("; the default is used")
     assert len(telemetry.requests) == 1
+
+
+def test_what_a_file_may_say() -> None:
+    """YAML reads an off without quotes as false, and an empty value as none."""
+    given = {
+        "events": False,
+        "setup_spans": False,
+        "span_links": False,
+        "max_servers": None,
+        "span_facts": False,
+    }
+    right, complaints = sane({**given, "excluded": "health", "request_hook": "x"}, KEYWORDS)
+    assert right == {"events": "off", "setup_spans": "off", "span_links": False}
+    assert complaints == [
+        "span_facts is False, not lean or full; the default is used",
+        "excluded is not a setting, and ignored",
+        "request_hook is not a setting, and ignored",
+    ]
 
 
 def use(telemetry: Any, server: Any, **options: Any) -> None:

@@ -81,6 +81,79 @@ def test_every_forked_worker_reports_its_own(server, locked: str) -> None:
     assert len(server.headers) == 1 + 1 + 2 + 3 + 4
 
 
+FORK_WHILE_BUSY = """
+    import json, os, sys, threading
+    import requests
+    import poolscope
+    from opentelemetry.metrics import Observation
+    from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.metrics.export import MetricExporter, MetricExportResult, PeriodicExportingMetricReader
+
+    url, where = sys.argv[1], sys.argv[2]
+    parent, reached, released = os.getpid(), threading.Event(), threading.Event()
+
+    def stand(here):
+        if here == where and os.getpid() == parent:
+            reached.set()
+            released.wait(30)
+
+    class Exporter(MetricExporter):
+        arrived = {}
+
+        def export(self, metrics_data, timeout_millis=0, **_):
+            stand("export")
+            for resource in metrics_data.resource_metrics:
+                for scope in resource.scope_metrics:
+                    for metric in scope.metrics:
+                        self.arrived[metric.name] = [
+                            getattr(point, "count", None) or getattr(point, "value", None)
+                            for point in metric.data.data_points
+                        ]
+            return MetricExportResult.SUCCESS
+
+        def force_flush(self, timeout_millis=0):
+            return True
+
+        def shutdown(self, timeout_millis=0, **_):
+            pass
+
+    def observed(_):
+        stand("collection")
+        return [Observation(1)]
+
+    exporter = Exporter()
+    meters = MeterProvider([PeriodicExportingMetricReader(exporter, 50)], shutdown_on_exit=False)
+    poolscope.instrument(meter_provider=meters)
+    meters.get_meter("theirs").create_observable_counter("theirs", [observed])
+    requests.get(url)
+    assert reached.wait(30)
+    read, write = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        for _ in range(3):
+            requests.get(url)
+        meters.shutdown(5_000)
+        arrived = {name: exporter.arrived.get(name) for name in (
+            "http.client.request.duration", "poolscope.connections.opened", "theirs")}
+        os.write(write, json.dumps(arrived).encode())
+        os._exit(0)
+    os.close(write)
+    with os.fdopen(read) as pipe:
+        print(pipe.read())
+    os.waitpid(pid, 0)
+    released.set()
+"""
+
+
+@pytest.mark.parametrize("where", ["export", "collection"])
+def test_a_worker_that_is_forked_during_an_export_delivers(server, where: str) -> None:
+    """A collector that is slow or away makes an export take seconds, and gunicorn forks at any time."""
+    arrived = run(FORK_WHILE_BUSY, server.url(), where)
+    assert arrived["http.client.request.duration"] == [3]
+    assert arrived["poolscope.connections.opened"] == [3]
+    assert arrived["theirs"] == [1]
+
+
 FORK_LATE = """
     import json, os, sys
     import requests

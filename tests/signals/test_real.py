@@ -8,6 +8,7 @@ import inspect
 import re
 from typing import Any
 
+import httpx
 import pytest
 import requests
 import urllib3
@@ -96,6 +97,22 @@ def test_spans_agree_with_the_server(fetch, telemetry, server) -> None:
         f"00-{span.context.trace_id:032x}-{span.context.span_id:016x}-{span.context.trace_flags:02x}"
         for span in telemetry.requests
     ]
+
+
+@pytest.mark.parametrize("name", ["traceparent", "TraceParent"])
+def test_a_header_of_the_programs_own_is_replaced_in_any_letters(telemetry, server, name: str) -> None:
+    own = {name: "00-" + "1" * 32 + "-" + "2" * 16 + "-01", "x-other": "kept"}
+    in_bytes: Any = {key.encode(): value for key, value in own.items()}
+    with telemetry.instrumented(), urllib3.PoolManager() as pools, httpx.Client() as client:
+        pools.request("GET", server.url(), headers=own)
+        pools.request("GET", server.url(), headers=in_bytes)
+        pools.request("GET", server.url(), headers=urllib3.HTTPHeaderDict(own))
+        requests.get(server.url(), headers=own)
+        client.get(server.url(), headers=own)
+    spans = [f"{span.context.span_id:016x}" for span in telemetry.requests]
+    assert [parent.split("-")[2] for parent in server.traceparents] == spans
+    assert [headers["x-other"] for headers in server.headers] == ["kept"] * 5
+    assert name in own
 
 
 def test_metrics_agree_with_the_server(fetch, telemetry, server) -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from poolscope.signals.redaction import (
     SIGNED_KEYS,
     excluding,
+    known_methods,
     method,
     server,
     url_full,
@@ -121,3 +122,8 @@ def test_excluded_urls_come_from_the_argument_or_the_environment(monkeypatch) ->
     assert excluding("") is None
     with pytest.raises(ValueError, match=r"'\(' is not a regular expression"):
         excluding("ok,(")
+
+
+def test_known_methods() -> None:
+    assert known_methods("GET, PURGE,") == {"GET", "PURGE"}
+    assert known_methods(" ") == known_methods("") > {"GET", "QUERY"}, "an empty variable is none"

@@ -7,7 +7,7 @@ from time import time_ns
 
 import pytest
 from opentelemetry import baggage, context, propagate, trace
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, Decision, Sampler, SamplingResult
 from opentelemetry.trace import SpanKind
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
@@ -102,6 +102,29 @@ def test_setup_and_its_phases_are_children_with_their_own_times(door, telemetry)
         "tls.resumed": False,
         "tls.next_protocol": "h2",
     }
+
+
+class NoSetups(Sampler):
+    """Drops the spans that are not a request's, as a rule by kind does."""
+
+    def should_sample(self, parent_context, trace_id, name, kind=None, *_, **__) -> SamplingResult:
+        wanted = kind is SpanKind.CLIENT
+        return SamplingResult(Decision.RECORD_AND_SAMPLE if wanted else Decision.DROP)
+
+    def get_description(self) -> str:
+        return "NoSetups"
+
+
+def test_if_the_setups_span_is_sampled_away_its_facts_are_on_the_first_request() -> None:
+    telemetry = Telemetry(sampler=NoSetups())
+    door = RequestSpans(telemetry.tracer, explicit=True)
+    on = sheets.connection(("https", "shop.example", None), tls_version="TLSv1.3")
+    run(door, on=on)
+    run(door, on=on)
+    first, second = (dict(span.attributes or {}) for span in telemetry.spans)
+    assert first["tls.protocol.version"] == "1.3"
+    assert "tls.protocol.version" not in second
+    assert [span.links for span in telemetry.spans] == [(), ()]
 
 
 @pytest.mark.parametrize("others", [0, 1])

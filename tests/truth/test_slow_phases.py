@@ -6,12 +6,15 @@ must be right both times; what cannot be seen stays unknown.
 
 from __future__ import annotations
 
+import ctypes
 import socket
 import ssl
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import anyio
@@ -19,7 +22,8 @@ import pytest
 
 import poolscope.testing
 from poolscope.records import Phase
-from tests.servers import Certificates, Scripted, ServerConfig, in_process, scripted
+from tests.servers import Certificates, Scripted, scripted
+from tests.servers.scripted import Peer
 from tests.truth.watching import watch
 
 pytestmark = pytest.mark.load
@@ -30,6 +34,7 @@ LONG = 0.06
 """Seconds that the loop is busy at a time."""
 SLOW = 0.4
 """Seconds until the slow server answers: less is lost to a busy machine."""
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
 def over_tls(certificates: Certificates, delay: float = 0.0) -> Callable[[Scripted], None]:
@@ -66,25 +71,41 @@ def busy_loop(probe: Any) -> Iterator[None]:
         working.result()
 
 
-@contextmanager
-def busy_threads() -> Iterator[None]:
-    """Two threads compute, and each keeps the GIL for tenths of a second at a time."""
-    stop = threading.Event()
-    begun = threading.Barrier(3)
+def keeping_the_gil(certificates: Certificates) -> Callable[[Scripted], None]:
+    """The server's thread keeps the GIL, as an extension in C may, each time that it has sent something."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificates.server)
+    libc = ctypes.PyDLL(None)
 
-    def work() -> None:
-        begun.wait()
-        while not stop.is_set():
-            sum(range(4_000_000))
+    def send(peer: Peer, data: bytes) -> None:
+        usual = sys.getswitchinterval()
+        sys.setswitchinterval(60)  # nobody gets the GIL between the two calls
+        try:
+            libc.send(peer.sock.fileno(), data, len(data), 0)
+            libc.usleep(int(2 * LONG * 1e6))
+        finally:
+            sys.setswitchinterval(usual)
 
-    with ExitStack() as stack:
-        for _ in range(2):
-            thread = threading.Thread(target=work)
-            thread.start()
-            stack.callback(thread.join)
-        stack.callback(stop.set)
-        begun.wait()
-        yield
+    def script(server: Scripted) -> None:
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = context.wrap_bio(incoming, outgoing, server_side=True)
+        with server.accept() as peer:
+            for step in (tls.do_handshake, tls.read, partial(tls.write, ANSWER)):
+                while not _is_done(step):
+                    send(peer, outgoing.read())
+                    incoming.write(peer.sock.recv(65536))
+            send(peer, outgoing.read())
+            peer.wait_for_close()
+
+    return script
+
+
+def _is_done(step: Callable[[], object]) -> bool:
+    try:
+        step()
+    except ssl.SSLWantReadError:
+        return False
+    return True
 
 
 def setup_of(captured: poolscope.testing.Capture) -> dict[str, Phase]:
@@ -122,17 +143,14 @@ def test_trios_loop_was_busy(certificates: Certificates) -> None:
 
 
 @pytest.mark.parametrize("name", IN_THREADS)
-def test_other_threads_kept_the_gil(name: str, certificates: Certificates) -> None:
-    apart = in_process(
-        ServerConfig(certificate=certificates.server)
-    )  # else the GIL makes the server slow as well
-    with apart as server, watch(name, trust=certificates.trusting()) as (probe, captured):
-        with busy_threads():
-            assert probe.get(server.url("/fixed/1")) is None
+def test_another_thread_kept_the_gil(name: str, certificates: Certificates) -> None:
+    server_side, trust = keeping_the_gil(certificates), certificates.trusting()
+    with scripted(server_side) as server, watch(name, trust=trust) as (probe, captured):
+        assert probe.get(server.url(scheme="https")) is None
         probe.close()
     setup = setup_of(captured)
-    assert setup["connect"].duration + setup["tls"].duration >= LONG
-    assert busy_in(setup["connect"]) + busy_in(setup["tls"]) >= LONG / 2
+    assert setup["tls"].duration >= LONG
+    assert busy_in(setup["tls"]) >= LONG
 
 
 @pytest.mark.parametrize("name", (*ON_ASYNCIO, "httpx-trio", *IN_THREADS))

@@ -161,7 +161,7 @@ class Collector:
 
     def _settle(self) -> None:
         self._signals.settle()
-        self._signals.metrics.publish()
+        self._signals.metrics.finish()
 
     def _send_due(self) -> None:
         from opentelemetry.context import attach, detach, set_value

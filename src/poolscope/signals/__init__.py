@@ -161,7 +161,7 @@ class Signals:
         FACTS.remove_consumer(self.totals.consume)
         FACTS.at_fork = tuple(known for known in FACTS.at_fork if known != self._after_fork)
         FACTS.after_relief = tuple(known for known in FACTS.after_relief if known != self.metrics.publish)
-        self.metrics.publish()
+        self.metrics.finish()
         if self.metrics.events is self._events:
             self.metrics.readings.live = False
             self.metrics.events = None
@@ -236,7 +236,7 @@ class Signals:
 
     def _last_facts(self) -> None:
         self.settle()
-        self.metrics.publish()
+        self.metrics.finish()
 
     def _after_fork(self) -> None:
         self.totals.reset()

@@ -1,7 +1,7 @@
 """The instruments, and how values reach them: drained and read inside the Observable callbacks.
 
 All instruments exist from construction on. Callbacks report totals, so any number of readers may collect.
-`publish` passes histograms and events on; call it where no lock is held.
+`publish` passes histograms and events on; call it where no lock is held. `finish` waits for other threads that do.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from opentelemetry.metrics import CallbackOptions, Histogram, Meter, Observation
 
-from poolscope.facts import BEGUN, HookFailure
+from poolscope.facts import BEGUN, HookFailure, now
+from poolscope.genuine import get_ident, sleep
 from poolscope.queue import FACTS
 from poolscope.signals import names, table
 from poolscope.signals.after_fork import forget
@@ -32,7 +33,7 @@ from poolscope.signals.sums import (
 from poolscope.signals.totals import Totals
 
 SETTLE: Final = 1.0
-"""Seconds a collection waits for a drain under way elsewhere."""
+"""Seconds a collection waits for a drain under way elsewhere, and for a thread that passes on what was drained."""
 
 _DEFAULT: Final = Options()
 
@@ -50,6 +51,8 @@ class Metrics:
         self._collection = Collection()
         self._histograms: dict[str, Histogram] = {}
         self._observables: list[Any] = []
+        self._publishers: set[int] = set()
+        """The threads that are passing on drained samples."""
         for name, metric in table.METRICS.items():
             if metric.kind == "histogram":
                 self._histograms[name] = meter.create_histogram(
@@ -80,13 +83,13 @@ class Metrics:
     def _callback(self, name: str, read: Reader) -> Callable[[CallbackOptions], Iterable[Observation]]:
         def callback(_: CallbackOptions) -> Iterable[Observation]:
             first = self._collection.begins_with(name)
-            # The SDK's locks do not survive a fork during an export, so a master that only forks exports nothing.
+            # A gRPC channel that was used does not survive a fork, so a master that only forks exports nothing.
             if not len(FACTS) and self._totals.are_empty:
                 return []
             if first:
                 self.settle()
                 self._totals.meet()
-                self.publish()
+                self.finish()
                 self._exemplars.renew()
             return list(read(self.readings))
 
@@ -96,10 +99,29 @@ class Metrics:
         """In a forked child: forget everything that the parent reports."""
         self.readings.forget()
         self._collection = Collection()
+        self._publishers.clear()
         forget((*self._histograms.values(), *self._observables))
 
     def publish(self) -> None:
         """Pass on drained samples. Call it without holding a lock: it calls OpenTelemetry."""
+        me = get_ident()
+        if me in self._publishers:  # a signal handler interrupted this very thread here
+            self._pass_all_on()
+            return
+        self._publishers.add(me)
+        try:
+            self._pass_all_on()
+        finally:
+            self._publishers.discard(me)
+
+    def finish(self) -> None:
+        """Pass on drained samples, and wait for other threads that have taken some and not passed them on yet."""
+        self.publish()
+        me, deadline = get_ident(), now() + SETTLE
+        while self._publishers - {me} and now() < deadline:
+            sleep(0.001)
+
+    def _pass_all_on(self) -> None:
         pending = self._totals.pending
         while pending:
             try:

@@ -5,7 +5,7 @@ wrong keyword raises. A wrong variable or field is named in one line on stderr, 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Final, Literal, get_args, get_type_hints
 
@@ -58,6 +58,8 @@ EVERYTHING: Final[Mapping[str, Any]] = {"setup_spans": "full", "events": "all"}
 """The defaults of a run that somebody looks at."""
 _NO_DEFAULTS: Final[Mapping[str, Any]] = {}
 NAMES: Final = tuple(field.name for field in fields(Options))
+IN_FILES: Final = (*NAMES, "excluded_urls")
+"""The settings that a file may have: the other arguments of `instrument()` are objects."""
 _KINDS: Final = get_type_hints(Options)
 
 
@@ -72,22 +74,34 @@ def settle(keywords: Mapping[str, Any], defaults: Mapping[str, Any] = _NO_DEFAUL
     return Settings(Options(**chosen), record, (*complaints, *complaint))
 
 
-def sane(given: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """The valid settings of ``given``, and a message for each other one."""
-    right, complaints = {}, []
+def sane(given: Mapping[str, Any], known: Collection[str]) -> tuple[dict[str, Any], list[str]]:
+    """The valid ones of ``given`` from a file, if they are ``known``, and a message for each other one."""
+    right: dict[str, Any] = {}
+    complaints = []
     for name, value in given.items():
-        try:
-            if name == "excluded_urls":
-                excluding(value)
-            right[name] = _checked(name, name, value) if name in NAMES and value is not None else value
-        except (TypeError, ValueError) as error:
-            complaints.append(f"{error}{DEFAULT_USED}")
+        if name not in known or (name not in IN_FILES and isinstance(value, str)):
+            complaints.append(f"{name} is not a setting, and ignored")
+        elif value is not None:
+            try:
+                right[name] = _from_file(name, value)
+            except (TypeError, ValueError) as error:
+                complaints.append(f"{error}{DEFAULT_USED}")
     return right, complaints
+
+
+def _from_file(name: str, value: Any) -> Any:
+    if name == "excluded_urls":
+        excluding(value)
+    if name not in NAMES:
+        return value
+    if value is False and "off" in get_args(_KINDS[name]):
+        value = "off"  # as YAML reads an off without quotes
+    return _checked(name, name, value)
 
 
 def _from_environment() -> tuple[dict[str, Any], list[str]]:
     chosen: dict[str, Any] = {}
-    known = {PREFIX + name.upper() for name in (*NAMES, "excluded_urls")}
+    known = {PREFIX + name.upper() for name in IN_FILES}
     unknown = [name for name in sorted(os.environ) if name.startswith(PREFIX) and name not in known]
     complaints = [f"{name} is not a setting, and ignored" for name in unknown]
     for name in NAMES:

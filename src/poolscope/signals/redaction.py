@@ -30,14 +30,15 @@ SIGNED_KEYS: Final = frozenset(
 )
 REDACTED: Final = "REDACTED"
 
-_KNOWN_METHODS: Final = frozenset(
-    name.strip()
-    for name in os.environ.get(
-        "OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS",
-        "CONNECT,DELETE,GET,HEAD,OPTIONS,PATCH,POST,PUT,QUERY,TRACE",
-    ).split(",")
-    if name.strip()
-)
+_STANDARD: Final = "CONNECT,DELETE,GET,HEAD,OPTIONS,PATCH,POST,PUT,QUERY,TRACE"
+
+
+def known_methods(said: str) -> frozenset[str]:
+    """The methods of a comma-separated list; if it is empty, the standard ones."""
+    return frozenset(name for part in (said.strip() or _STANDARD).split(",") if (name := part.strip()))
+
+
+_KNOWN_METHODS: Final = known_methods(os.environ.get("OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS", ""))
 
 
 @lru_cache(maxsize=2_048)

@@ -241,14 +241,15 @@ class RequestSpans:
             attributes = unconnected_facts(exchange, failure)
         else:
             setup = connection.span
+            if setup is not None and not setup.trace_flags.sampled:
+                setup = None  # a sampler may drop it alone
             opener = connection.opened_by == exchange.id
             # Without a setup span, the connection's facts are on the span of its first request.
             lean = self._lean and (setup is not None or not opener)
             attributes = exchange_facts(exchange, connection, lean=lean)
             wanted = self._links and not opener and live.described
-            linked = setup if wanted and setup is not None and setup.trace_flags.sampled else None
-            if linked is not None and not (followed and _has_link(span, linked)):
-                span.add_link(linked)
+            if wanted and setup is not None and not (followed and _has_link(span, setup)):
+                span.add_link(setup)
         name = name_of(exchange.pool)
         if name is not None:
             attributes[names.POOL_NAME] = name

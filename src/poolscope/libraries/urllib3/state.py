@@ -217,8 +217,17 @@ def announced(exchange: Exchange, headers: Any) -> Any:
         return None
     merged = _copy_of(headers)
     for name, value in added:
+        if name not in merged and isinstance(merged, dict):  # others find a name in any case
+            _drop(merged, name)
         merged[name] = value
     return merged
+
+
+def _drop(headers: dict[Any, Any], name: str) -> None:
+    """Remove the caller's own header of this name in other letters: a server that gets two would believe neither."""
+    for other in [known for known in headers if len(known) == len(name)]:
+        if (other.decode("latin-1") if isinstance(other, bytes) else other).lower() == name:
+            del headers[other]
 
 
 def _copy_of(headers: Any) -> Any:
