@@ -53,7 +53,6 @@ class Recording:
         FACTS.settle()
         INSTRUMENTOR.hold(self)
         FACTS.add_consumer(self._ledger.consume)
-        self._stream.head()
         return self
 
     def __exit__(
@@ -70,6 +69,7 @@ class Recording:
         if self._summary is None:
             gc.collect()
             FACTS.settle()
+            self._stream.head()
 
     def records(self) -> Iterator[Record]:
         """Every record, in order, the findings before the summary."""
