@@ -67,6 +67,27 @@ def test_every_format_goes_to_a_file(server: Running, tmp_path: Path) -> None:
     assert len(json.loads((tmp_path / "har").read_text("utf-8"))["log"]["entries"]) == 5
 
 
+def test_an_unknown_format_is_refused_and_nothing_written(tmp_path: Path) -> None:
+    with poolscope.record() as seen:
+        pass
+    with pytest.raises(ValueError, match=r"no format 'rows' \(there are text, json, "):
+        seen.to("rows", tmp_path / "page")  # type: ignore[arg-type]
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_recording_is_of_one_block(server: Running) -> None:
+    """A second one would be lost: the report is that of the first."""
+    seen = poolscope.record()
+    with seen:
+        sick(server.url("/fixed/"), 1)
+        with pytest.raises(RuntimeError, match="one block"), seen:
+            pass
+    with pytest.raises(RuntimeError, match="one block"), seen:
+        pass
+    assert "1 request" in seen.report()
+    assert not INSTRUMENTOR.active
+
+
 def test_a_saved_block_is_a_recording(server: Running, tmp_path: Path) -> None:
     with poolscope.record() as seen:
         sick(server.url("/fixed/"))
@@ -165,6 +186,7 @@ def test_it_shows_itself_in_a_notebook(server: Running) -> None:
     assert 'sandbox="allow-scripts"' in shown
     assert "<script" not in shown
     assert repr(seen).startswith("<Recording test_block.py:")
+    assert repr(seen).endswith(": requests=5 connections=5 clients=5>")
 
 
 def test_a_page_too_large_for_a_notebook_is_text(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -50,6 +50,7 @@ def test_the_cell_runs_and_its_connections_are_shown(server: Running, tmp_path: 
     assert isinstance(shown, list)
     assert shown[-1]["text/html"].startswith("<iframe")
     assert "4 requests" in shown[-1]["text/plain"]
+    assert "· requests " in shown[-1]["text/plain"], "the version of a library that the cell itself imports"
     assert "ran\nOut[1]: 42" in str(result["stdout"])
     kept = result["kept"]
     assert isinstance(kept, dict)

@@ -47,13 +47,13 @@ class Recording:
         self._summary: Summary | None = None
 
     def __repr__(self) -> str:
-        return f"<Recording {self.name}, {self._stream!r}>"
+        return f"<Recording {self.name}: {self._stream.sums}>"
 
     def __enter__(self) -> Self:
         FACTS.settle()
-        INSTRUMENTOR.hold(self)
+        if self._summary is not None or not INSTRUMENTOR.hold(self):
+            raise RuntimeError("a recording is of one block: make another with poolscope.record()")
         FACTS.add_consumer(self._ledger.consume)
-        self._stream.head()
         return self
 
     def __exit__(
@@ -70,6 +70,7 @@ class Recording:
         if self._summary is None:
             gc.collect()
             FACTS.settle()
+            self._stream.head()
 
     def records(self) -> Iterator[Record]:
         """Every record, in order, the findings before the summary."""
@@ -97,7 +98,7 @@ class Recording:
         self.to("html", path, source=source)
 
     def to(self, format: Format, path: str | os.PathLike[str], *, source: bool = False) -> None:  # noqa: A002
-        """Write any of the formats: text, json, html, perfetto, har."""
+        """Write any of the formats of ``poolscope view``: text, json, html, perfetto, har, …"""
         with replaced(os.fspath(path), print) as write:
             render(self.records(), renderer(format, write, Look(source=source)))
 

@@ -92,12 +92,11 @@ class FactQueue:
     def relieve(self) -> None:
         """Drain a few facts when the queue has grown long; called where a request starts, in its own task."""
         if len(self._facts) >= self._relief_at:
-            if self._relief_at == 0:
-                self._relief_at = RELIEF_AT
+            first, self._relief_at = self._relief_at == 0, RELIEF_AT
+            if first:
                 if self.at_first_request is not None:
                     self.at_first_request()
             else:
-                self._relief_at = RELIEF_AT
                 self.drain(len(self._facts) - RELIEF_AT + RELIEF_BATCH)
                 for action in self.after_relief:
                     action()

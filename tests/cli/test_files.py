@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import threading
 from pathlib import Path
@@ -108,6 +109,20 @@ def test_a_folder_means_all_recordings_in_it(program: Program) -> None:
     view = program.poolscope("view", str(folder))
     assert (view.returncode, view.stderr) == (0, "")
     assert "2 requests · 2 connections" in view.stdout
+
+
+def test_several_runs_have_no_common_duration(program: Program) -> None:
+    code = OTHER.replace("{url}", program.server.url("/fixed/")) * 5
+    program.write(code).run()
+    other = program.directory / "other.jsonl"
+    program.poolscope("run", "--quiet", "--save", str(other), "-c", code)
+    one = " ".join(program.poolscope("view", str(program.saved)).stdout.split())
+    both = " ".join(program.poolscope("view", str(other), str(program.saved)).stdout.split())
+    duration = r"the run took|of the run's|s of \d"
+    assert re.search(duration, one)
+    assert not re.search(duration, both)
+    assert f"{program.path.name}, python -c · Python" in both
+    assert " · 2 runs files below" in both
 
 
 def test_processes_with_the_same_pid_are_kept_apart(program: Program) -> None:

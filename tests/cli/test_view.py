@@ -13,6 +13,7 @@ import pytest
 from poolscope import records
 from poolscope.recording.stderr import PLAINLY
 from tests.cli.conftest import SOURCE, Program
+from tests.reports.stories import Story
 
 pytestmark = pytest.mark.processes
 
@@ -226,3 +227,35 @@ def test_a_file_of_the_first_schema_opens(program: Program) -> None:
     assert "PS101 client per request (info)  orders.py:3 in call" in view.stdout
     diff = program.poolscope("diff", str(saved), str(saved))
     assert (diff.returncode, diff.stderr) == (0, "")
+
+
+def written(path: Path, kind: str, at: float, wall_at_zero: float) -> str:
+    """A recording of a program, named like its clients, that began ``at`` on its machine's clock."""
+    story = Story(now=at)
+    story.header(program=kind, wall_at_zero=wall_at_zero)
+    story.throwaway(kind=kind)
+    story.summary()
+    path.write_text("".join(records.to_json(record) + "\n" for record in story.records))
+    return str(path)
+
+
+@pytest.mark.parametrize("format_", ["text", "har", "perfetto"])
+def test_recordings_of_two_machines_are_on_one_clock(program: Program, tmp_path: Path, format_: str) -> None:
+    """A monotonic clock counts from the start of its machine, so only the time of day says what came first."""
+    late = written(tmp_path / "a.jsonl", "httpx.get", 100.0, 1e9)
+    here = written(tmp_path / "b.jsonl", "requests.get", 64.0, 1e9)
+    there = written(tmp_path / "c.jsonl", "requests.get", 64.0 + 2**22, 1e9 - 2**22)
+    shown = [program.poolscope("view", "--format", format_, late, early).stdout for early in (here, there)]
+    assert re.sub(r"\d+\.\d+", "", shown[0]) == re.sub(r"\d+\.\d+", "", shown[1])
+    if format_ == "text":
+        assert "+36.0" in shown[1]
+        assert "requests.get, httpx.get" in shown[1]
+    elif format_ == "perfetto":
+        times = [event["ts"] for event in json.loads(shown[1])["traceEvents"] if "ts" in event]
+        assert 0 <= min(times) < max(times) < 40e6
+    else:
+        entries = json.loads(shown[1])["log"]["entries"]
+        assert {entry["startedDateTime"][:16] for entry in entries} == {
+            "2001-09-09T01:47",
+            "2001-09-09T01:48",
+        }

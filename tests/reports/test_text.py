@@ -271,7 +271,7 @@ def test_several_processes() -> None:
     stories = [Story(pid=pid) for pid in (11, 12)]
     records: list[Record] = []
     for story in stories:
-        story.header()
+        story.header(parent=None if story is stories[0] else stories[0].pid)
         for _ in range(5):
             story.throwaway(kind="requests.get")
         story.summary()

@@ -11,6 +11,7 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import DataTable, Static
 
+from poolscope.ledger.snapshot import ConnectionState
 from poolscope.look.frame import (
     Counts,
     FindingNow,
@@ -177,7 +178,8 @@ def test_names_of_others_cannot_write_on_the_screen() -> None:
 
 def test_lanes_move_to_the_left() -> None:
     lanes = Lanes()
-    for state, requests in (("connecting", 0), ("active", 1), ("idle", 1), ("idle", 3)):
+    states: list[tuple[ConnectionState, int]] = [("connecting", 0), ("active", 1), ("idle", 1), ("idle", 3)]
+    for state, requests in states:
         lanes.add(together([look(lanes=[LaneNow(2, "https://a.test", state, requests, None, 9.0)])]))
     [lane] = lanes.drawn(60, "")
     assert lane.startswith("#2 https://a.test (3)")

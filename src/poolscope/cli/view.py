@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
 import stat
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from typing import Final
+from dataclasses import fields, is_dataclass, replace
+from typing import Any, Final
 
 from poolscope import records
 from poolscope.recording.errors import CommandError
@@ -22,6 +23,10 @@ STDIN: Final = "-"
 _NOT_OURS: Final = "is not a poolscope record"
 _BEYOND_PIDS: Final = 10_000_000
 """Larger than any process id."""
+_ADJUSTED: Final = 1.0
+"""Seconds by which one machine's clock may be set between two recordings; more is another machine, or a restart."""
+_MOMENTS: Final = ("_at", "since", "start")
+"""How the names of those fields of records end that are moments."""
 
 
 class UnreadableError(CommandError):
@@ -74,6 +79,8 @@ def render(paths: Sequence[str], renderer: Renderer) -> list[str]:
     """
     notes: list[str] = []
     files = _files(paths)
+    if len(files) > 1:
+        files.sort(key=_began)
     processes = _Processes()
     for path in files:
         running: set[int] = set()
@@ -99,6 +106,15 @@ def _files(paths: Sequence[str]) -> list[str]:
     return found
 
 
+def _began(path: str) -> float:
+    """Unix time at which its program began; without a header it comes last, like what can be read only once."""
+    try:
+        first = next(Reading(path).records(), None) if os.path.isfile(path) else None
+    except OSError:
+        return math.inf
+    return first.wall_at_zero + first.started_at if isinstance(first, records.Header) else math.inf
+
+
 def _is_saved(entry: os.DirEntry[str]) -> bool:
     """Whether it begins like a recording, or is empty while its children have written."""
     try:
@@ -112,14 +128,32 @@ def _is_saved(entry: os.DirEntry[str]) -> bool:
 
 
 class _Processes:
-    """Distinguishes processes with the same id in several files: in containers most have id 1."""
+    """Makes one stream of several files, perhaps of several machines: every process has an id of its own, as in
+    containers most have id 1, and all times are on the clock of the first file.
+    """
 
     def __init__(self) -> None:
         self._earlier: set[int] = set()
         self._numbers: dict[int, int] = {}
+        self._zero: float | None = None
+        self._behind: float | None = None
+        """Seconds to add to the times of the current file; None before its first header."""
+
+    def __repr__(self) -> str:
+        return f"<_Processes {self._numbers} beside {len(self._earlier)} earlier ones>"
 
     def apart(self, record: records.Record) -> records.Record:
         """The record; with another process id if a different process had the same id in an earlier file."""
+        if isinstance(record, records.Header):
+            if self._zero is None:
+                self._zero = record.wall_at_zero
+            if self._behind is None:
+                behind = record.wall_at_zero - self._zero
+                self._behind = behind if abs(behind) > _ADJUSTED else 0.0
+            if self._behind:
+                record = replace(record, wall_at_zero=record.wall_at_zero - self._behind)
+        if self._behind:
+            record = _later(record, self._behind)
         pid = self.number_of(record.pid)
         return record if pid == record.pid else replace(record, pid=pid)
 
@@ -136,6 +170,20 @@ class _Processes:
         """The next records come from another file."""
         self._earlier.update(self._numbers.values())
         self._numbers = {}
+        self._behind = None
+
+
+def _later(thing: Any, by: float) -> Any:
+    """A copy of a record in which every moment is ``by`` seconds later."""
+    if isinstance(thing, list):
+        return [_later(item, by) for item in thing]
+    if isinstance(thing, dict):
+        return {key: _later(value, by) for key, value in thing.items()}
+    if not is_dataclass(thing) or isinstance(thing, type):
+        return thing
+    changed = {field.name: _later(getattr(thing, field.name), by) for field in fields(thing)}
+    moments = (name for name, value in changed.items() if name.endswith(_MOMENTS) and value is not None)
+    return replace(thing, **changed | {name: changed[name] + by for name in moments})
 
 
 def has_trouble(notes: list[str]) -> bool:

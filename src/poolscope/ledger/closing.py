@@ -99,7 +99,7 @@ def _with_exchange(connection: Connection) -> tuple[CloseReason, ClosedBy | None
         return "server_closed_mid_body", SERVER
     if connection.error is not None:
         return _error(connection.error)
-    if connection.body_complete is False:
+    if unread:
         return "response_not_read", CLIENT
     if connection.request_closes:  # the answer only agrees
         return "connection_close_header", CLIENT

@@ -61,8 +61,12 @@ class Point:
         self.owner = owner
         """A class, or its path from the library: ``connection.HTTPConnection``."""
         self.method = method
-        bodies = {"before": before, "after": after or always, "failed": failed or always}
-        self.hooks: dict[str, BodyHook] = {step: hook_of(body) for step, body in bodies.items() if body}
+        bodies: dict[Step, Body | None] = {
+            "before": before,
+            "after": after or always,
+            "failed": failed or always,
+        }
+        self.hooks: dict[Step, BodyHook] = {step: hook_of(body) for step, body in bodies.items() if body}
         self.uses_token = bool(var or rewrites or any("token" in hook.wants for hook in self.hooks.values()))
         if self.uses_token and before is None:
             raise ValueError(f"{method}: a token is what `before` returns")

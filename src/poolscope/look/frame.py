@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass, field, fields
 from math import inf
 from typing import Any, ClassVar, Final, Literal, TypeAlias
 
+from poolscope.facts import HolderState
+from poolscope.ledger.snapshot import ConnectionState
 from poolscope.recording.validation import checked
 from poolscope.records import CallSite, Severity
 
@@ -98,8 +100,7 @@ class Holder:
     connection: int
     origin: str
     method: str | None
-    state: str
-    """A `facts.HolderState`, as in saved files."""
+    state: HolderState
     held: float
     """Seconds since the request began."""
     pool: int | None
@@ -115,7 +116,7 @@ class Waiter:
     exchange: int
     origin: str
     method: str | None
-    state: str
+    state: WaiterState
     waited: float
     pool: int | None
     task: str | None
@@ -129,7 +130,7 @@ class LaneNow:
 
     connection: int
     origin: str
-    state: str
+    state: ConnectionState
     requests: int
     since: float | None
     """Seconds in which it has been idle, or since its setup began; None while it is active."""

@@ -59,7 +59,12 @@ class Stream:
         self._live: set[tuple[str, int]] = set()
 
     def __repr__(self) -> str:
-        return f"<Stream of {self._program}: {self._requests} requests on {self._connections} connections>"
+        return f"<Stream of {self._program}: {self.sums}>"
+
+    @property
+    def sums(self) -> str:
+        """What was seen so far, in a few words."""
+        return f"requests={self._requests} connections={self._connections} clients={self._clients}"
 
     @property
     def watched(self) -> Watched:

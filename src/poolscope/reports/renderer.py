@@ -80,6 +80,8 @@ class SummaryRenderer:
 
 def renderer(format: Format, write: Write, look: Look) -> Renderer:  # noqa: A002  (the option's name)
     """A new rendering that sends its text, in pieces, to ``write``."""
+    if format not in FORMATS:
+        raise ValueError(f"there is no format {format!r} (there are {', '.join(FORMATS)})")
     module = import_module(f"poolscope.reports.{'json_report' if format == 'json' else format}")
     fresh: Renderer = module.renderer(write, look)
     return fresh

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import signal
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import Final, NamedTuple
 
 from poolscope.records import Header
 from poolscope.reports.nothing import nothing
 from poolscope.reports.overview import Overview
 from poolscope.reports.words import count, seconds
 
+NAMED: Final = 3
+"""How many programs of several runs are named."""
+
 
 class Process(NamedTuple):
-    """The run in a few words, and its duration."""
+    """The run in a few words, and its duration; several runs have none."""
 
     words: list[str]
     wall_time: float | None
@@ -25,32 +29,45 @@ def name(header: Header | None) -> str:
 
 
 def process(overview: Overview) -> Process:
-    """The run according to its first process."""
+    """The run according to its first process; of several runs, which `view` puts together, what is true of all."""
+    headers = list(overview.headers.values())
+    runs = [header for header in headers if header.parent is None] or headers[:1]
+    first = runs[0] if runs else None
     words: list[str] = []
-    first = next(iter(overview.headers.values()), None)
     if first is not None:
-        words.append(name(first))
-        if first.origins:
+        words.append(_named(map(name, runs)))
+        if first.origins and all(run.origins == first.origins for run in runs):
             words.append(f"only {', '.join(first.origins)}")
-        words.append(f"Python {first.python}")
+        words.append(f"Python {_named(run.python for run in runs)}")
         used = {row.site.kind.partition(".")[0] for row in overview.rows()}
-        words += [f"{name} {version}" for name, version in sorted(first.libraries.items()) if name in used]
+        versions = {item for run in runs for item in run.libraries.items() if item[0] in used}
+        words += [f"{library} {version}" for library, version in sorted(versions)]
+    if len(runs) > 1:
+        words.append(count(len(runs), "run"))
+    if len(headers) > len(runs):
+        words.append(count(len(headers), "process", "processes"))
     running = len(_running(overview))
-    if len(overview.headers) > 1:
-        words.append(count(len(overview.headers), "process", "processes"))
-        if running:
-            words.append(f"{running:,} still running")
+    if running and len(headers) > 1:
+        words.append(f"{running:,} still running")
+    if len(runs) > 1:
+        return Process(words, None)
     summary = overview.summaries.get(first.pid) if first is not None else None
     if summary is None:
         if first is not None and first.pid not in overview.running:
             words.append("no end recorded")
-        elif len(overview.headers) == 1:
+        elif len(headers) == 1:
             words.append("still running")
         return Process(words, None)
     words.append(seconds(summary.wall_time))
     if summary.exit_code:
         words.append(_ending(summary.exit_code))
     return Process(words, summary.wall_time)
+
+
+def _named(names: Iterable[str]) -> str:
+    different = list(dict.fromkeys(names))
+    more = len(different) - NAMED
+    return ", ".join(different[:NAMED]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _running(overview: Overview) -> list[int]:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 from poolscope.signals import names
 
+Source: TypeAlias = Literal["semconv", "semconv-dev", "dotnet", "poolscope"]
+"""Who gave the name: the conventions, stable or in development; the .NET documents; poolscope."""
+
 
 class Metric(NamedTuple):
-    """One metric: ``kind`` is counter, updowncounter, gauge or histogram."""
+    """One metric."""
 
-    kind: str
+    kind: Literal["counter", "updowncounter", "gauge", "histogram"]
     unit: str
-    source: str
+    source: Source
     brief: str
     attributes: tuple[str, ...]
     buckets: tuple[float, ...] | None = None
@@ -30,8 +33,8 @@ class Span(NamedTuple):
     """One kind of span; ``name`` shows its parts."""
 
     name: str
-    kind: str
-    source: str
+    kind: Literal["client", "internal"]
+    source: Source
     brief: str
     required: tuple[str, ...]
     more: tuple[str, ...]
@@ -45,7 +48,7 @@ class Span(NamedTuple):
 class Event(NamedTuple):
     """One event, sent as a log record with this event name."""
 
-    source: str
+    source: Source
     brief: str
     required: tuple[str, ...]
     more: tuple[str, ...]

@@ -187,21 +187,21 @@ def _words(raw: Any) -> str | None:
 
 # When it happened
 
-_IN_SETUP: Final[dict[str, tuple[dict[str, ErrorType], ErrorType]]] = {
+_IN_SETUP: Final[Mapping[Moment, tuple[Mapping[Kind, ErrorType], ErrorType]]] = {
     "dns": ({}, "dns_error"),
     "connect": ({"refused": "connection_refused"}, "connection_error"),
     "proxy_tunnel": ({}, "proxy_error"),
     "tls_context": ({}, "tls_error"),
     "tls": ({"certificate": "tls_certificate"}, "tls_error"),
 }
-_WITH_CONNECTION: Final[dict[str, ErrorType]] = {
+_WITH_CONNECTION: Final[Mapping[Kind, ErrorType]] = {
     "reset": "reset",
     "ended": "response_ended",
     "protocol": "protocol_error",
     "tls": "tls_error",
     "timeout": "read_timeout",
 }
-_IN_EXCHANGE: Final[dict[str, dict[str, ErrorType]]] = {
+_IN_EXCHANGE: Final[Mapping[Moment, Mapping[Kind, ErrorType]]] = {
     "waiting": {"timeout": "pool_timeout"},
     "sending": {**_WITH_CONNECTION, "timeout": "write_timeout"},
     "awaiting": _WITH_CONNECTION,
@@ -209,7 +209,7 @@ _IN_EXCHANGE: Final[dict[str, dict[str, ErrorType]]] = {
 }
 
 
-def type_of(kind: Kind, moment: str) -> ErrorType | None:
+def type_of(kind: Kind, moment: Moment) -> ErrorType | None:
     """The type of what went wrong; None for a cancellation. Whatever takes too long in setup is a connect timeout."""
     if kind == "cancelled":
         return None

@@ -7,6 +7,7 @@ comprehension over the dictionary itself. Suppressed exchanges are not in it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from poolscope.facts import Client, Connection, Exchange, HolderState, Pool, RawOrigin, State
@@ -121,7 +122,7 @@ def _line_of(client: Client) -> tuple[int, ...]:
     return () if site is None else (id(site[0]), site[1])  # a code object is hashed slowly
 
 
-def _drop_oldest(live: dict[int, Any], limit: int, kept: Any = None) -> None:
+def _drop_oldest(live: dict[int, Any], limit: int, kept: Callable[[Any], bool] | None = None) -> None:
     # A tenth at once: removing the oldest entries one by one is quadratic.
     if len(live) <= limit + limit // 10:
         return
