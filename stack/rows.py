@@ -283,6 +283,7 @@ FINDINGS = "Top findings"
 
 def what_did_poolscope_find(scope: Scope) -> Row:
     # `job` is namespace/name for a service with a namespace; events and traces have only the name.
+    # Each process counts for itself: the sum of four workers with one habit would be 4.
     counted = f"max_over_time({metric(names.FINDINGS)}{{{scope.service}}}[$__range])"
     service = f'label_replace({counted}, "service", "$2", "job", "(.+/)?([^/]+)")'
     return Row(
@@ -290,11 +291,11 @@ def what_did_poolscope_find(scope: Scope) -> Row:
         (
             Panel(
                 FINDINGS,
-                "Habits recognised in this time range; a click opens the event with the file and the line.",
+                "Habits known in this time range, and at how many places one process has them; a click opens the event.",
                 "short",
                 (
                     Question(
-                        f"topk(10, sum by ({ENVIRONMENT}, service, {CODE}) ({service}) > 0)",
+                        f"topk(10, max by ({ENVIRONMENT}, service, {CODE}) ({service}) > 0)",
                         f"{named('service')} {named(ENVIRONMENT)} {named(CODE)}",
                     ),
                 ),

@@ -95,8 +95,12 @@ def closes(each: float, by: str = "client") -> dict[str, str]:
     return {name: f"0+{each}x40"}
 
 
-def findings(values: str) -> dict[str, str]:
-    return {f'poolscope_findings_total{{{WHO},instance="a",poolscope_finding_code="PS101"}}': values}
+def findings(*values: str) -> dict[str, str]:
+    """What each process counts."""
+    return {
+        f'poolscope_findings_total{{{WHO},instance="{instance}",poolscope_finding_code="PS101"}}': each
+        for instance, each in zip("abcd", values, strict=False)
+    }
 
 
 def dropped(values: str) -> dict[str, str]:
@@ -160,8 +164,11 @@ CASES = [
     Case(PORTS, "closed by the server", closes(15000, "server")),
     Case("HabitFound", "one", findings("1x40"), fires={"poolscope_finding_code": "PS101"}, value="1"),
     Case("HabitFound", "at the first export", findings("1x40"), "0m", {"poolscope_finding_code": "PS101"}, "1"),
+    Case("HabitFound", "four workers", findings("1x40", "2x40", "1x40", "0x40"), fires={"poolscope_finding_code": "PS101"}, value="2"),
     Case("HabitFound", "none", findings("0x40")),
     Case("FactsDropped", "7 lost", dropped("0x15 7x40"), fires={"instance": "a"}),
+    Case("FactsDropped", "7 lost before the first export", dropped("_x15 7x40"), fires={"instance": "a"}),
+    Case("FactsDropped", "7 lost an hour ago, before the first export", dropped("_x5 7x100"), at="80m"),
     Case("FactsDropped", "7 lost an hour ago", dropped("0x5 7x100"), at="80m"),
     Case("FactsDropped", "none", dropped("0x40")),
     Case("HooksDisabled", "one", disabled("1x40"), fires={"poolscope_hook_name": "httpx.send"}),

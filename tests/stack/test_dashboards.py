@@ -118,7 +118,7 @@ def test_the_finding_leads_to_its_event(board):
     (link,) = panel["fieldConfig"]["defaults"]["links"]
     # Its fields are the labels that the panel's query keeps.
     fields = re.findall(r"\$\{__data\.fields\.(\w+)\}", link["url"])
-    kept = re.findall(r"sum by \(([^)]*)\)", panel["targets"][0]["expr"])[0].split(", ")
+    kept = re.findall(r"max by \(([^)]*)\)", panel["targets"][0]["expr"])[0].split(", ")
     assert fields
     assert set(fields) <= set(kept)
 
