@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from typing import Any
 
 import httpx
@@ -50,14 +51,13 @@ def test_a_full_connection_shows_its_limit_and_who_waits(
         async with httpx.AsyncClient(http2=True, verify=certificates.trusting(), trust_env=False) as client:
             await client.get(http2.url("/fixed/1"))
             seen.append(streams(telemetry, http2.port))
-            held = [asyncio.create_task(client.get(http2.url(f"/slow/400/{n}"))) for n in range(ALLOWED)]
-            await _until(
-                lambda: sum(sheet.connection is not None for sheet in LIVE.exchanges.values()) == ALLOWED
-            )
-            waiting = asyncio.create_task(client.get(http2.url("/fixed/2")))
-            await _until(lambda: [x.queued for x in LIVE.exchanges.values()].count(True) == 1)
-            seen.append(streams(telemetry, http2.port))
-            await asyncio.gather(waiting, *held)
+            async with AsyncExitStack() as held:
+                for number in range(ALLOWED):
+                    await held.enter_async_context(client.stream("GET", http2.url(f"/held/{number}")))
+                waiting = asyncio.create_task(client.get(http2.url("/fixed/2")))
+                await _until(lambda: [x.queued for x in LIVE.exchanges.values()].count(True) == 1)
+                seen.append(streams(telemetry, http2.port))
+            await waiting
 
     with telemetry.instrumented():
         asyncio.run(main())
