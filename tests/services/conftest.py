@@ -47,9 +47,9 @@ class Service:
         counted: dict[str, int] = answer.json()
         return counted
 
-    def stop(self) -> None:
+    def stop(self, how: int = signal.SIGINT) -> None:
         # SIGTERM kills uvicorn without Python's exit handlers; SIGINT lets it end normally.
-        self.process.send_signal(signal.SIGINT)
+        self.process.send_signal(how)
         self.said = self.process.communicate(timeout=90)[1]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections import defaultdict
 from typing import Any
@@ -138,6 +139,20 @@ def test_without_any_opentelemetry_under_run(installed: str, downstream: Running
     sums_agree(downstream, receiver, spans)
     assert {span.scope for span in spans} == {"poolscope"}
     assert 1 < len({span.resource["process.pid"] for span in spans}) <= 4
+
+
+def test_a_service_that_flushes_at_its_end_loses_nothing_at_sigterm(
+    installed: str, downstream: Running, receiver: Receiver
+) -> None:
+    """Kubernetes sends it, and uvicorn ends without Python's exit handlers."""
+    env: dict[str, Any] = {"FLUSH_AT_END": "1", "OTEL_METRIC_EXPORT_INTERVAL": "60000"} | options(
+        official=False
+    )
+    with serving("fastapi", installed, downstream, receiver, protocol="http/protobuf", **env) as service:
+        service.ask(PATHS["fastapi"])
+        service.stop(signal.SIGTERM)
+    spans = held_against(downstream, receiver)
+    sums_agree(downstream, receiver, spans)
 
 
 def test_requests_from_before_the_fork_are_reported_once(
