@@ -29,8 +29,8 @@ QUESTIONS: Final[dict[str, str]] = {
     'poolscope_client_construction_duration_seconds_sum{{poolscope_setup_phase="total"}}[{since}]))',
     "dropped": "sum by (service_name) (increase(poolscope_facts_dropped_total[{since}]))",
     # A finding often comes once, in the first sample of its series, where `increase` sees nothing. So this counts
-    # from the start of the processes.
-    "findings": "sum by (service_name, poolscope_finding_code) (max_over_time(poolscope_findings_total[{since}]))",
+    # from the start of the processes. Each counts for itself: the sum of four workers with one habit would be 4.
+    "findings": "max by (service_name, poolscope_finding_code) (max_over_time(poolscope_findings_total[{since}]))",
 }
 """Number → its query. `increase` extrapolates to the ends of the range, so it estimates."""
 
