@@ -11,15 +11,21 @@ KEPT = 10
 
 
 def closed(
-    times: int, idle_left: int | None, reason: str = "max_keepalive_surplus", reopened: bool = True
+    times: int,
+    idle_left: int | None,
+    reason: str = "max_keepalive_surplus",
+    reopened: bool = True,
+    *,
+    pause: float = 0.0,
 ) -> Story:
     story = Story()
     client = story.client()
-    pool = story.pool(client)
+    pool = story.pool(client, keepalive=30.0)
     for _ in range(times):
         connection = story.connect(client, pool=pool.id)
         story.exchange(client, connection)
         story.disconnect(connection, reason, idle_left=idle_left)
+        story.now += pause
     if reopened:
         story.connect(client, pool=pool.id)
     return story
@@ -39,6 +45,11 @@ def test_only_while_fewer_are_idle_than_allowed() -> None:
 
 def test_only_where_others_are_opened_instead() -> None:
     assert count("PS111", closed(MIN_EARLY, 0, reopened=False)) is None
+
+
+def test_where_the_client_itself_would_not_have_kept_them_so_long() -> None:
+    assert count("PS111", closed(10, 0, pause=29.0)) == 10
+    assert count("PS111", closed(10, 0, pause=31.0)) is None
 
 
 def test_it_says_what_to_set() -> None:

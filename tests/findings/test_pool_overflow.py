@@ -6,13 +6,21 @@ from typing import Any
 
 import pytest
 
+from poolscope.findings.lives import DEFAULT_KEEPALIVE
 from poolscope.findings.pool_overflow import MIN_REOPENED
 from tests.findings.rule import count, found
 from tests.reports.stories import LINE, Story
 
 
 def bursts(
-    times: int, at_once: int, kept: int = 10, reason: str = "pool_full", kind: str = "requests.Session"
+    times: int,
+    at_once: int,
+    kept: int = 10,
+    reason: str = "pool_full",
+    kind: str = "requests.Session",
+    *,
+    pause: float = 0.0,
+    server_keepalive: float | None = None,
 ) -> Story:
     """Bursts on one pool: each opens the connections that the burst before did not leave, and leaves ``kept``."""
     story = Story()
@@ -20,12 +28,17 @@ def bursts(
     pool = story.pool(client, most=None)
     idle: list[Any] = []
     for _ in range(times):
-        used = [*idle, *(story.connect(client, pool=pool.id) for _ in range(at_once - len(idle)))]
+        new = range(at_once - len(idle))
+        used = [
+            *idle,
+            *(story.connect(client, pool=pool.id, server_keepalive=server_keepalive) for _ in new),
+        ]
         for connection in used:
             story.exchange(client, connection)
         for connection in used[kept:]:
             story.disconnect(connection, reason)
         idle = used[:kept]
+        story.now += pause
     return story
 
 
@@ -45,6 +58,13 @@ def test_it_names_what_is_kept_and_what_is_needed() -> None:
     assert "keeps 10" in finding.sentence
     assert "pool_maxsize=25" in finding.fix
     assert finding.cost == pytest.approx(4 * 15 * 0.01)
+
+
+def test_bursts_so_far_apart_that_no_connection_would_have_been_kept() -> None:
+    assert count("PS104", bursts(5, 25, pause=DEFAULT_KEEPALIVE - 1.0)) == 5 * 15
+    assert count("PS104", bursts(5, 25, pause=DEFAULT_KEEPALIVE + 1.0)) is None
+    assert count("PS104", bursts(5, 25, pause=60.0, server_keepalive=75.0)) == 5 * 15
+    assert count("PS104", bursts(5, 25, pause=4.0, server_keepalive=2.0)) is None
 
 
 def test_a_pool_that_is_large_enough() -> None:

@@ -1,7 +1,7 @@
 """PS111: idle connections are closed as too many, although the pool may keep more than it has.
 
 It fires for a client's line and an origin where at least `MIN_EARLY` connections were closed that way while fewer were
-idle than the client may keep, and others were opened in their place.
+idle than the client may keep, and others were opened while those could still have served.
 """
 
 from __future__ import annotations
@@ -10,16 +10,18 @@ from typing import ClassVar, Final
 
 from poolscope.findings.base import Rule
 from poolscope.findings.known import Bounded, Place, setup_time
+from poolscope.findings.replaced import Gone
 from poolscope.records import Connection, Finding, Severity
 
 MIN_EARLY: Final = 3
 
 
 class _Early:
-    __slots__ = ("closed", "cost", "limit", "owed", "reopened")
+    __slots__ = ("closed", "cost", "gone", "limit", "reopened")
 
     def __init__(self) -> None:
-        self.closed = self.reopened = self.owed = 0
+        self.closed = self.reopened = 0
+        self.gone = Gone()
         self.limit = 0
         self.cost = 0.0
 
@@ -50,7 +52,7 @@ class EarlyCloses(Rule):
             return
         early = self._early.get_or_put(self.known.place_of(record), _Early)
         early.closed += 1
-        early.owed += 1
+        early.gone.add(record, pool.keepalive_expiry)
         early.limit = pool.max_idle
         early.cost += record.close_time or 0.0
 
@@ -58,8 +60,7 @@ class EarlyCloses(Rule):
         if not self._early or record.opened_at is None or not self.known.is_first:
             return
         early = self._early.get(self.known.place_of(record))
-        if early is not None and early.owed:
-            early.owed -= 1
+        if early is not None and early.gone.is_replaced_by(record):
             early.reopened += 1
             early.cost += setup_time(record)
 

@@ -1,7 +1,7 @@
 """PS104: more connections in use than the pool keeps, so they are opened, thrown away, and opened again.
 
 It fires for a client's line and an origin where at least `MIN_REOPENED` connections were opened after as many had
-been thrown away because the pool was full.
+been thrown away because the pool was full, while those could still have served.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from typing import ClassVar, Final
 
 from poolscope.findings.base import Rule
 from poolscope.findings.known import Bounded, Place, setup_time
+from poolscope.findings.replaced import Gone
 from poolscope.records import Connection, Finding
 
 MIN_REOPENED: Final = 3
@@ -23,12 +24,12 @@ _LARGER: Final = {
 class _Pool:
     """One pool's connections."""
 
-    __slots__ = ("open", "peak", "thrown_away")
+    __slots__ = ("gone", "open", "peak")
 
     def __init__(self) -> None:
         self.open: set[int] = set()
         self.peak = 0
-        self.thrown_away = 0
+        self.gone = Gone()
 
 
 class _Overflow:
@@ -65,7 +66,8 @@ class PoolOverflow(Rule):
             return
         pool.open.discard(record.id)
         if record.close_reason == "pool_full":
-            pool.thrown_away += 1
+            known = self.known.pool(record.pid, record.pool)
+            pool.gone.add(record, None if known is None else known.keepalive_expiry)
             overflow = self._overflow(record)
             overflow.thrown_away += 1
             overflow.cost += record.close_time or 0.0
@@ -76,8 +78,7 @@ class PoolOverflow(Rule):
             return
         pool.open.add(record.id)
         pool.peak = max(pool.peak, len(pool.open))
-        if pool.thrown_away:
-            pool.thrown_away -= 1
+        if pool.gone.is_replaced_by(record):
             overflow = self._overflow(record)
             overflow.reopened += 1
             overflow.cost += setup_time(record)
