@@ -138,5 +138,7 @@ def test_a_name_of_which_the_first_address_does_not_answer(
             get(f"http://twofold.test:{server.port}/")
     (finding,) = [finding for finding in captured.findings if finding.code == "PS116"]
     assert (finding.count, finding.call_site is not None) == (2, True)
-    assert 0.4 <= (finding.cost or 0.0) < 1.0
+    lost = sum(connection.lost_time or 0.0 for connection in captured.connections)
+    assert lost >= 0.4
+    assert 0.0 < (finding.cost or 0.0) <= lost, "less what the loop itself was busy, on a busy machine"
     assert "tried 2 addresses in vain, then 127.0.0.1 answered" in finding.sentence
