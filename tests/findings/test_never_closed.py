@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from poolscope.findings.never_closed import MIN_OPEN
+from poolscope.findings.never_closed import MIN_OPEN, PER_THREAD
 from poolscope.reports import overview, text
 from tests.findings.rule import count, found
 from tests.reports.stories import LINE, Story
@@ -43,6 +43,30 @@ def test_clients_that_differ() -> None:
 def test_clients_without_a_request_or_with_unknown_settings() -> None:
     assert count("PS102", kept(50, requests=0)) is None
     assert count("PS102", kept(50, settings=None)) is None
+
+
+def used_in_threads(clients: int, threads: int, **changes: Any) -> Story:
+    story = Story()
+    for number in range(clients):
+        client = story.client(**changes)
+        connection = story.connect(client)
+        story.exchange(client, connection, thread=number % threads)
+        story.exchange(client, connection, thread=number % threads)
+        story.close(client, 2, closed_at=None, close_kind="open_at_exit")
+    return story
+
+
+@pytest.mark.parametrize("kind", ["requests.Session", "httpx.AsyncClient"])
+def test_one_for_each_thread_or_for_the_loop_in_each(kind: str) -> None:
+    assert count("PS102", used_in_threads(40, 40, kind=kind)) is None
+    assert count("PS102", used_in_threads(40 * PER_THREAD - 1, 40, kind=kind)) is None
+    assert count("PS102", used_in_threads(40 * PER_THREAD, 40, kind=kind)) == 40 * PER_THREAD
+    assert count("PS102", used_in_threads(MIN_OPEN, 1, kind=kind)) == MIN_OPEN
+
+
+def test_a_client_that_belongs_to_an_event_loop_is_shared_only_there() -> None:
+    assert "one httpx.AsyncClient per event loop" in found("PS102", kept(20, kind="httpx.AsyncClient"))[0].fix
+    assert "one httpx.Client and share it" in found("PS102", kept(20))[0].fix
 
 
 def test_its_line() -> None:

@@ -372,6 +372,27 @@ def open_streams_of_threads_that_read_them(url: str) -> None:
         assert set(threads.map(follow, range(8))) == {100_000}
 
 
+@well_behaved
+def sessions_that_share_an_adapter(url: str) -> None:
+    with closing(HTTPAdapter()) as shared:
+        for _ in range(6):
+            session = requests.Session()
+            session.mount("http://", shared)
+            session.get(url, timeout=5)
+
+
+@well_behaved
+def clients_that_share_a_transport(url: str) -> None:
+    class Shared(httpx.BaseTransport):
+        def handle_request(self, request: httpx.Request) -> httpx.Response:
+            return transport.handle_request(request)
+
+    with httpx.HTTPTransport() as transport:
+        for _ in range(6):
+            with httpx.Client(transport=Shared()) as client:
+                client.get(url)
+
+
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.__name__)
 def test_no_warning(server: Running, program: Program) -> None:
     with testing.capture() as captured:

@@ -14,7 +14,7 @@ It fires for one call site, in one process and, if its clients need one, one eve
 The keep-alive time is the shortest of the pool's own, the server's ``Keep-Alive: timeout``, and what the server
 was seen to do with idle connections. Only clients that were closed or garbage-collected count: a client that is
 still held, even at exit, may be meant to live long. Clients with unknown settings do not count, and neither do clients
-that met an error.
+that met an error, or that opened no connection because they share a pool.
 """
 
 from __future__ import annotations
@@ -220,7 +220,7 @@ def _judge(client: Client, life: Life, habits: Habits, patience: dict[str, float
         elif use.refused:
             churn.refused += 1
             churn.silent += use.silent
-        elif use.spans and use.ended_well:
+        elif use.spans and use.ended_well and use.connected:
             churn.add(short)
             churn.failing += use.failing
             churn.large += use.large

@@ -44,12 +44,14 @@ class Use:
     """What one client did on one origin."""
 
     __slots__ = (
-        "closes", "ended_well", "failing", "keepalive", "large", "parts", "peak", "refused", "runners", "setup", "silent",
+        "closes", "connected", "ended_well", "failing", "keepalive", "large", "parts", "peak", "refused", "runners", "setup", "silent",
         "spans"
     )  # fmt: skip
 
     def __init__(self) -> None:
         self.spans: list[tuple[float, float]] = []
+        self.connected = False
+        """It opened a connection of its own, and did not use those of another client's."""
         self.ended_well = True
         self.refused = False
         self.silent = False
@@ -67,6 +69,7 @@ class Use:
         self.runners: set[Runner] = set()
 
     def add_connection(self, record: Connection) -> None:
+        self.connected = True
         total = record.setup.get("total")
         if total is not None:
             self.setup[record.id] = total.duration
