@@ -83,6 +83,8 @@ class StaleConnection(Rule):
         if failed is None or record.close_reason not in _ENDED:
             return
         place = self.known.place_of(failed)
+        if (place.kind or "").startswith("aiohttp.") and failed.method in IDEMPOTENT:
+            return  # it will be sent again: a live process need not wait to see that
         stale = self._stale.get_or_put(place, lambda: _Stale(place))
         self._counted.put((failed.pid, failed.id), stale)
         stale.count += 1
