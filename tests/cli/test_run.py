@@ -309,6 +309,7 @@ REFUSED = {
     "nothing to run": ((), "nothing to run"),
     "unknown option": (("--wat", "x.py"), "--wat"),
     "no value": (("--save",), "--save"),
+    "stdout": (("--save", "-", "-c", "print('ran')"), "--save cannot go to stdout"),
     "seconds": (("--every", "soon", "-c", ""), "soon"),
     "signal": (("--dump-on", "KILL", "-c", ""), "KILL"),
 }

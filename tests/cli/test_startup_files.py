@@ -52,6 +52,24 @@ def test_every_word_for_yes(
     assert (run.stdout, run.stderr) == (f"{recorded}\n", "")
 
 
+@pytest.mark.parametrize(
+    ("value", "trouble"),
+    [
+        ("--sav calls.jsonl", "no such option: --sav"),
+        ("--save 'calls.jsonl", "No closing quotation"),
+        ("2 --otlp http://me:sesame@127.0.0.1:4318", "neither 1 nor options"),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_variable_and_without_its_secrets(
+    value: str, trouble: str, program: Program, installed: tuple[str, dict[str, str]]
+) -> None:
+    run = start(installed[0], program, POOLSCOPE=value)
+    assert run.stderr.count("\n") == 1
+    assert "not recording: the variable POOLSCOPE: " in run.stderr
+    assert trouble in run.stderr
+    assert "sesame" not in run.stderr
+
+
 @pytest.mark.regress
 def test_there_is_an_entry_for_python_3_15(program: Program, installed: tuple[str, dict[str, str]]) -> None:
     """As PEP 829 says, `pkgutil.resolve_name` resolves each line, and the result is called."""

@@ -287,6 +287,17 @@ def test_several_processes() -> None:
     assert "saving  at least 100 ms of the run's 175 ms in one process" in shown
 
 
+def test_of_many_runs_a_few_are_named() -> None:
+    records: list[Record] = []
+    for pid in range(1, 6):
+        story = Story(pid=pid)
+        story.header(program=f"job{pid}.py", origins=["*.test"] if pid > 1 else [])
+        story.throwaway()
+        story.summary(exit_code=1)
+        records += story.records
+    assert "job1.py, job2.py, job3.py and 2 more · Python 3.11.9 · 5 runs\n" in report(records)
+
+
 def test_a_client_that_was_not_seen() -> None:
     story = Story()
     connection = story.connect(None)

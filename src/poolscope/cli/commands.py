@@ -69,7 +69,9 @@ commands.add_command(_run_help())
 @click.option(
     "--format", "format_", type=click.Choice(FORMATS), default="text", show_default=True, help=FORMAT_HELP
 )
-@click.option("-o", "--output", type=click.Path(), help="Write to this file instead of stdout (-).")
+@click.option(
+    "-o", "--output", type=click.Path(), metavar="FILE", help="Write to FILE instead of stdout (-)."
+)
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 @click.option(
     "--source", is_flag=True, help="With --format html: show the lines of code around each call site."

@@ -12,7 +12,7 @@ import ssl
 import sys
 import threading
 import time
-from typing import Final
+from typing import IO, Final
 
 BODY: Final = b'{"status": "ok"}\n'
 LARGE: Final = b"x" * 2_000_000
@@ -66,12 +66,12 @@ class Server:
         return not closing
 
 
-def _read_request(lines: object) -> str | None:
+def _read_request(lines: IO[bytes]) -> str | None:
     """The path of the next request; None at the end of the connection."""
-    first = lines.readline()  # type: ignore[attr-defined]
+    first = lines.readline()
     if not first:
         return None
-    while lines.readline() not in (b"\r\n", b""):  # type: ignore[attr-defined]
+    while lines.readline() not in (b"\r\n", b""):
         pass
     return str(first.split()[1].decode().partition("?")[0])
 

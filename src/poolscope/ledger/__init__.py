@@ -152,18 +152,15 @@ class Ledger:
         if connection is not None:
             connection.unsettled.discard(number)
         if number > LIVE.since:  # else there was a gap in it, and its connection has another sheet now
-            self._exchange_over(sheet, connection)
+            self.requests += 1
+            if connection is not None and (
+                connection.id not in LIVE.connections or connection.id <= self.since.connection
+            ):
+                self._tell_older(connection)
+            if self._yield is not None and (self.needs is None or self.needs(self.pid, sheet)):
+                self._yield(convert.exchange(sheet, self.pid, self.keep_query, keep_path=self.keep_path))
         if self._closing:
             self._settle(sheet)
-
-    def _exchange_over(self, sheet: facts.Exchange, connection: facts.Connection | None) -> None:
-        self.requests += 1
-        if connection is not None and (
-            connection.id not in LIVE.connections or connection.id <= self.since.connection
-        ):
-            self._tell_older(connection)
-        if self._yield is not None and (self.needs is None or self.needs(self.pid, sheet)):
-            self._yield(convert.exchange(sheet, self.pid, self.keep_query, keep_path=self.keep_path))
 
     def _tell_older(self, connection: facts.Connection) -> None:
         """Report a connection that was open before we began, when it is first used."""

@@ -148,23 +148,26 @@ def parse(arguments: Sequence[str]) -> Options | None:
 
 
 def parse_variable(value: str) -> Options:
-    """Options from the POOLSCOPE variable: ``1``, or options as on the command line."""
+    """Options from the POOLSCOPE variable: ``1``, or options as on the command line. UsageError if it cannot be read."""
     options = Options()
     import shlex
 
-    rest = shlex.split(value)
-    while rest:
-        word = rest.pop(0)
-        if word.startswith("-") and word not in ("-m", "-c"):
-            _take(options, word, rest)
-        elif word.lower() not in ("1", "true", "yes", "on"):
-            raise UsageError(f"POOLSCOPE={value!r}: {word!r} is not an option")
+    try:
+        rest = shlex.split(value)
+        while rest:
+            word = rest.pop(0)
+            if word.startswith("-") and word not in ("-m", "-c"):
+                _take(options, word, rest)
+            elif word.lower() not in ("1", "true", "yes", "on"):
+                raise UsageError("it is neither 1 nor options of poolscope run")
+        _check(options)
+    except (UsageError, ValueError) as error:
+        raise UsageError(f"the variable POOLSCOPE: {error}") from None
     if options.fail_on is not None:
         raise UsageError(
             "--fail-on in POOLSCOPE cannot change how a program ends: use poolscope run, or --save FILE and"
             " afterwards poolscope view FILE --fail-on"
         )
-    _check(options)
     return options
 
 
@@ -216,6 +219,8 @@ def _store(options: Options, option: Option, value: str) -> None:
     elif option.attribute in ("save", "output", "baseline", "write_baseline"):
         if not value:
             raise UsageError(f"{option.names[0]} needs a file name")
+        if option.attribute == "save" and value == "-":
+            raise UsageError("--save cannot go to stdout, which is the program's: name a file or a pipe")
         on_stdout = option.attribute == "output" and value == "-"
         setattr(options, option.attribute, value if on_stdout else os.path.abspath(value))
     else:

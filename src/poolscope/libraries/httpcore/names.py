@@ -254,19 +254,17 @@ def note_tls(stream: Any, connection: Connection) -> None:
 
 def note_addresses(stream: Any, connection: Connection) -> None:
     """The socket's two addresses; a peer that is gone has none."""
-    for name, slot in (("client_addr", "local"), ("server_addr", "peer")):
-        try:
-            setattr(connection, slot, stream.get_extra_info(name))
-        except Exception as error:
-            if is_the_hosts(error):
-                raise
-            setattr(connection, slot, None)
+    connection.local, connection.peer = _shown_by(stream, "client_addr"), _shown_by(stream, "server_addr")
 
 
 def socket_of(stream: Any) -> Any:
     """The socket below ``stream``, if it shows one."""
+    return _shown_by(stream, "socket")
+
+
+def _shown_by(stream: Any, name: str) -> Any:
     try:
-        return stream.get_extra_info("socket")
+        return stream.get_extra_info(name)
     except Exception as error:
         if is_the_hosts(error):
             raise
