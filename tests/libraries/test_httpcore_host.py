@@ -33,7 +33,7 @@ from tests.libraries.httpcore_means import (
     pool_of,
 )
 from tests.servers import Running, Scripted, scripted
-from tests.truth.probes import PROBES, Options
+from tests.truth.probes import HTTPX, PROBES, Options
 from tests.truth.watching import until, watch
 
 
@@ -377,3 +377,29 @@ def test_suppressed_requests_and_their_connections_are_silent(name: str, server:
         probe.drop()
         captured.settle()
         assert (captured.connections, captured.exchanges, captured.pools) == ([], [], [])
+
+
+@pytest.mark.parametrize("name", HTTPX)
+def test_a_new_block_while_a_request_connects_knows_its_connection_once(name: str, server: Running) -> None:
+    """A request of an earlier block goes on in the next."""
+    first, second = capture(), capture()
+
+    def between(event: str, _info: Any) -> None:
+        if event == "connection.connect_tcp.started":
+            first.__exit__(None, None, None)
+            second.__enter__()
+
+    async def asynchronously(event: str, info: Any) -> None:
+        between(event, info)
+
+    with PROBES[name]() as probe:
+        probe.build(Options())
+        first.__enter__()
+        trace = asynchronously if "async" in probe.tags else between
+        probe.run(lambda: probe.client.get(server.url("/fixed/1"), extensions={"trace": trace}))
+        probe.get(server.url("/fixed/2"))
+        probe.close()
+        second.__exit__(None, None, None)
+    (connection,) = second.connections
+    (exchange,) = second.exchanges
+    assert (exchange.connection, exchange.request_number, exchange.reused) == (connection.id, None, True)

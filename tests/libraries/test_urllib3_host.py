@@ -23,7 +23,7 @@ import urllib3
 
 import poolscope
 from poolscope.facts import Connection, Exchange
-from poolscope.instrumentor import observe
+from poolscope.instrumentor import INSTRUMENTOR, observe
 from poolscope.ledger import Ledger
 from poolscope.libraries.urllib3 import manager
 from poolscope.queue import FACTS
@@ -501,3 +501,24 @@ def test_a_connection_collected_in_another_thread(server: Running) -> None:
         thread.start()
         thread.join()
     assert [c.close_reason for c in captured.connections] == ["gc"]
+
+
+def test_a_connection_that_an_unseen_request_opens_has_a_past(server: Running) -> None:
+    """Another thread may call ``instrument()`` in the middle of a request."""
+    seen = capture()
+
+    class Connection(urllib3.connection.HTTPConnection):
+        def endheaders(self, *args: Any, **kwargs: Any) -> None:
+            if not INSTRUMENTOR.active:
+                seen.__enter__()
+            super().endheaders(*args, **kwargs)
+
+    pool = urllib3.HTTPConnectionPool("127.0.0.1", server.port)
+    pool.ConnectionCls = Connection
+    for number in range(3):
+        pool.request("GET", f"/fixed/{number}")
+    seen.__exit__(None, None, None)
+    pool.close()
+    (connection,) = seen.connections
+    assert (connection.setup_started_at, connection.opened_at, connection.opened_by) == (None, None, None)
+    assert [(exchange.request_number, exchange.reused) for exchange in seen.exchanges] == [(None, True)] * 2

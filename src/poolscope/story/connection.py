@@ -138,7 +138,7 @@ class ConnectionMark:
         sheet.opened_at = sheet.idle_since = setup.since if at is None else at
         if exchange is not None:
             exchange.connecting = None
-        if not self.silent:
+        if not self.silent and sheet.id in LIVE.connections:  # else it began before a gap
             FACTS.put(OPENED, sheet)
         self._tell_setup(sheet, exchange)
 

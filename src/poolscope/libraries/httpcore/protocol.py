@@ -59,7 +59,7 @@ def _meets(protocol: Any, wire: Wire, exchange: Exchange, request: Any) -> bool:
         wire.is_met(protocol)
     elif wire.sheet is not None:
         wire.is_met(protocol)
-    elif exchange.silent:
+    elif exchange.silent or not wire.pool.era.goes_on:  # its pool has not been seen since the request asked
         return False
     else:
         sheet = found(wire, protocol)

@@ -47,7 +47,7 @@ def connecting(_backend: Any, host: Any, port: Any) -> Connecting | None:
     """The connecting task asks the backend for a stream; a retry goes on with the same sheet."""
     exchange = CURRENT.get()
     wire: Wire | None = None if exchange is None else exchange._mark
-    if exchange is None or wire is None or wire.connecting:
+    if exchange is None or wire is None or wire.connecting or not wire.pool.era.goes_on:
         return None
     setup = wire.setup
     if setup is None:

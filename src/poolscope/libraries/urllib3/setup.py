@@ -34,6 +34,8 @@ def begins(connection: Any) -> Setup | None:
     if mark.sheet is not None:  # connected again without a close, so nothing holds the old socket now
         gone(state, "gc", now())
     exchange = exchange_on(mark)
+    if exchange is None and getattr(connection, "_HTTPConnection__state", "Idle") != "Idle":
+        return None  # for a request that began unseen: its connection has a past, too
     silent = suppressed() if exchange is None else exchange.silent
     return mark.begins(*place_of(connection), exchange, silent)
 
