@@ -20,6 +20,7 @@ from typing import Any, cast
 import pytest
 import requests
 import urllib3
+from urllib3.connection import HTTPConnection
 
 import poolscope
 from poolscope.facts import Connection, Exchange
@@ -122,8 +123,6 @@ def test_nothing_is_left_behind() -> None:
 
 
 def test_signatures_and_names_stay() -> None:
-    from urllib3.connection import HTTPConnection
-
     plain = HTTPConnection.getresponse.__qualname__, urllib3.HTTPConnectionPool.urlopen.__name__
     with capture():
         assert (HTTPConnection.getresponse.__qualname__, urllib3.HTTPConnectionPool.urlopen.__name__) == plain
@@ -503,18 +502,25 @@ def test_a_connection_collected_in_another_thread(server: Running) -> None:
     assert [c.close_reason for c in captured.connections] == ["gc"]
 
 
-def test_a_connection_that_an_unseen_request_opens_has_a_past(server: Running) -> None:
+@pytest.mark.parametrize("began", ["unseen", "in an earlier block"])
+def test_a_connection_that_opens_for_a_request_of_before_has_a_past(began: str, server: Running) -> None:
     """Another thread may call ``instrument()`` in the middle of a request."""
-    seen = capture()
+    before, seen = capture(), capture()
+    opens: list[str] = []
 
-    class Connection(urllib3.connection.HTTPConnection):
+    class Connection(HTTPConnection):
         def endheaders(self, *args: Any, **kwargs: Any) -> None:
-            if not INSTRUMENTOR.active:
+            if not opens:
+                if INSTRUMENTOR.holds(before):
+                    before.__exit__(None, None, None)
                 seen.__enter__()
+            opens.append("")
             super().endheaders(*args, **kwargs)
 
-    pool = urllib3.HTTPConnectionPool("127.0.0.1", server.port)
+    pool: Any = urllib3.HTTPConnectionPool("127.0.0.1", server.port)
     pool.ConnectionCls = Connection
+    if began != "unseen":
+        before.__enter__()
     for number in range(3):
         pool.request("GET", f"/fixed/{number}")
     seen.__exit__(None, None, None)

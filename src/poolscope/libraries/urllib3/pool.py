@@ -16,6 +16,7 @@ from poolscope.libraries.urllib3.state import (
     PoolMark,
     State,
     announced,
+    current_exchange,
     fail,
     given_to,
     gone,
@@ -145,7 +146,7 @@ def got(pool: Any, result: Any, token: float | None = None) -> None:
         if state is None:
             return
     mark = state.mark
-    exchange = mark.exchange = CURRENT.get()
+    exchange = mark.exchange = current_exchange()
     state.ready = False
     state.fresh = result.sock is None
     if exchange is None:

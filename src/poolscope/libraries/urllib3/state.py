@@ -19,6 +19,7 @@ from poolscope.story import exchange as exchanges
 from poolscope.story import pool as pools
 from poolscope.story.client import ClientFacts
 from poolscope.story.connection import ConnectionMark
+from poolscope.story.live import LIVE
 from poolscope.story.sight import SIGHT, Era
 
 CURRENT: Final[ContextVar[Exchange | None]] = ContextVar("poolscope_urllib3_exchange", default=None)
@@ -120,12 +121,18 @@ def given_to(connection: Any, era: Era | None = None) -> State | None:
     return state
 
 
+def current_exchange() -> Exchange | None:
+    """The exchange of the ``urlopen`` that is running; None if that began before a gap."""
+    exchange = CURRENT.get()
+    return None if exchange is None or exchange.id <= LIVE.since else exchange
+
+
 def exchange_on(mark: ConnectionMark) -> Exchange | None:
     """The exchange that owns a connection now: the current exchange, if it has no other connection and this one is free."""
     exchange = mark.exchange
     if exchange is not None and exchange.finished_at is None:
         return exchange
-    current = CURRENT.get()
+    current = current_exchange()
     if current is None or current.finished_at is not None or current.assigned_at is not None:
         return None
     exchanges.assigned(current)
