@@ -27,14 +27,22 @@ def files(paths: Sequence[str]) -> list[str]:
     """The files, and the .py files in folders, each once; UsageError for a path that does not exist."""
     found: dict[str, None] = {}
     for path in paths:
-        if not os.path.lexists(path):
-            raise UsageError(f"can't read {path!r}: No such file or directory")
-        found |= dict.fromkeys(_below(path) if os.path.isdir(path) else [os.path.abspath(path)])
+        there = _absolute(path)
+        found |= dict.fromkeys(_below(there) if os.path.isdir(there) else [there])
     return list(found)
 
 
+def _absolute(path: str) -> str:
+    try:
+        os.lstat(path)
+        return os.path.abspath(path)
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise UsageError(f"can't read {path!r}: {why}") from None
+
+
 def _below(folder: str) -> Iterator[str]:
-    for here, folders, names in os.walk(os.path.abspath(folder)):
+    for here, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if _is_own(os.path.join(here, name)))
         yield from (os.path.join(here, name) for name in sorted(names) if name.endswith(".py"))
 
