@@ -87,3 +87,13 @@ def test_in_a_deleted_folder(program: Program, saved: Path, words: str, status: 
     assert done.returncode == status, done.stderr
     assert "Traceback" not in done.stderr
     assert len(done.stderr.splitlines()) == 1 or not status
+
+
+def test_a_report_does_not_replace_its_recording(program: Program, saved: Path) -> None:
+    recorded = saved.read_text()
+    (program.directory / "link.jsonl").symlink_to(saved)
+    for name in ("saved.jsonl", "./saved.jsonl", "link.jsonl"):
+        done = program.poolscope("view", "saved.jsonl", "-o", name)
+        assert done.returncode == 2
+        assert done.stderr == f"poolscope: -o {name!r} is the recording itself, and would replace it\n"
+    assert saved.read_text() == recorded

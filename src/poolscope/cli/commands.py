@@ -104,7 +104,7 @@ def view(
     from poolscope.recording.stderr import colored, width
 
     format_ = "json" if as_json else format_
-    output = None if output == STDOUT else output
+    output = None if output == STDOUT else viewing.checked(output, files)
     color = format_ == "text" and output is None and colored(not no_color, sys.stdout)
     gate = gate_for(GateOptions(**given))
     look = Look(columns=width(), color=color, source=source, shows=gate.shows, root=gate.root)

@@ -7,11 +7,12 @@ import os
 import stat
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, Final
 
 from poolscope import records
-from poolscope.recording.errors import CommandError
+from poolscope.recording.errors import CommandError, UsageError
 from poolscope.recording.own_file import is_live
 from poolscope.recording.reader import Reading
 from poolscope.recording.spools import beside, is_written, open_spools
@@ -70,6 +71,15 @@ class GatedRenderer:
     def lines(self) -> set[records.CallSite]:
         """Lines of code that built clients or sent requests."""
         return self._overview.lines
+
+
+def checked(output: str | None, files: Sequence[str]) -> str | None:
+    """Where to write; UsageError if that is one of the recordings, which would be lost."""
+    for file in files:
+        with suppress(OSError):
+            if output is not None and os.path.isfile(output) and os.path.samefile(output, file):
+                raise UsageError(f"-o {output!r} is the recording itself, and would replace it")
+    return output
 
 
 def render(paths: Sequence[str], renderer: Renderer) -> list[str]:

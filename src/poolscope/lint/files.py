@@ -23,12 +23,14 @@ class UnreadableError(Exception):
     """A file that cannot be read; the text is one clear line."""
 
 
-def files(paths: Sequence[str]) -> list[str]:
-    """The files, and the .py files in folders, each once; UsageError for a path that does not exist."""
+def files(paths: Sequence[str], unread: list[str]) -> list[str]:
+    """The files, and the .py files in folders, each once; UsageError for a path that does not exist. ``unread`` gets a
+    sentence for each folder that cannot be listed.
+    """
     found: dict[str, None] = {}
     for path in paths:
         there = _absolute(path)
-        found |= dict.fromkeys(_below(there) if os.path.isdir(there) else [there])
+        found |= dict.fromkeys(_below(there, unread) if os.path.isdir(there) else [there])
     return list(found)
 
 
@@ -41,8 +43,11 @@ def _absolute(path: str) -> str:
         raise UsageError(f"can't read {path!r}: {why}") from None
 
 
-def _below(folder: str) -> Iterator[str]:
-    for here, folders, names in os.walk(folder):
+def _below(folder: str, unread: list[str]) -> Iterator[str]:
+    def cannot_list(error: OSError) -> None:
+        unread.append(f"can't read {error.filename!r}: {error.strerror}")
+
+    for here, folders, names in os.walk(folder, onerror=cannot_list):
         folders[:] = sorted(name for name in folders if _is_own(os.path.join(here, name)))
         yield from (os.path.join(here, name) for name in sorted(names) if name.endswith(".py"))
 
