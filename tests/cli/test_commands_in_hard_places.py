@@ -13,7 +13,7 @@ import pytest
 from tests.cli.conftest import POOLSCOPE, Program
 from tests.cli.waiting import eventually
 
-pytestmark = [pytest.mark.processes, pytest.mark.regress]
+pytestmark = pytest.mark.processes
 
 
 @pytest.fixture

@@ -65,7 +65,6 @@ def few_descriptors() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (64, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
 
 
-@pytest.mark.regress
 @pytest.mark.parametrize(("format_", "shown"), [("text", "PS103"), ("html", "</html>")])
 def test_a_program_that_has_used_up_its_descriptors_gets_its_report(
     program: Program, format_: str, shown: str
@@ -86,7 +85,6 @@ resource.setrlimit(resource.RLIMIT_NOFILE, (int(sys.argv[1]), resource.getrlimit
 """
 
 
-@pytest.mark.regress
 def test_a_saved_file_has_its_header_without_a_descriptor(program: Program) -> None:
     run = program.write(LIMITED).run(arguments=("3",))
     assert (run.returncode, program.records()[0].type, program.summary().requests) == (0, "header", 1)
