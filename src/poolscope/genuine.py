@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 
-def _second(name: str) -> Any:
+def second(name: str) -> Any:
     """Another instance of a module written in C, outside of `sys.modules`."""
     spec = find_spec(name)
     if spec is None or spec.loader is None:
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     import select
     import time
 else:
-    _thread, select, time = map(_second, ("_thread", "select", "time"))
+    _thread, select, time = map(second, ("_thread", "select", "time"))
 
 perf_counter = time.perf_counter
 thread_time = time.thread_time

@@ -230,7 +230,9 @@ code = "import requests, sys\\nrequests.get('{url}')\\nprint('called', flush=Tru
 child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
 assert child.stdout.readline() == b"called\\n"
 requests.get("{url}")
-import time; time.sleep(1.5)
+import glob, time
+while not any('"exchange"' in open(spool).read() for spool in glob.glob("saved.jsonl.children/*/*.spool")):
+    time.sleep(0.02)
 """
 
 

@@ -22,17 +22,17 @@ def test_python_files_of_folders_once_each_without_installed_packages(tmp_path: 
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("")
     (tmp_path / "env" / "pyvenv.cfg").write_text("")
-    found = files([str(tmp_path), str(tmp_path / "a.py")])
+    found = files([str(tmp_path), str(tmp_path / "a.py")], [])
     assert [os.path.relpath(path, tmp_path) for path in found] == own
     asked_for = tmp_path / ".hidden"
-    assert files([str(asked_for), str(tmp_path / "notes.txt")]) == [
+    assert files([str(asked_for), str(tmp_path / "notes.txt")], []) == [
         str(asked_for / "c.py"), str(tmp_path / "notes.txt")
     ]  # fmt: skip
 
 
 def test_a_path_that_does_not_exist() -> None:
     with pytest.raises(UsageError, match=r"can't read 'nowhere\.py': No such file"):
-        files(["nowhere.py"])
+        files(["nowhere.py"], [])
 
 
 BROKEN = {
@@ -65,7 +65,7 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
 def test_a_link_to_nowhere(tmp_path: Path) -> None:
     (tmp_path / "gone.py").symlink_to("nowhere.py")
     with pytest.raises(UnreadableError, match=r"can't read '.*gone\.py': No such file"):
-        tree(files([str(tmp_path)])[0])
+        tree(files([str(tmp_path)], [])[0])
 
 
 def test_a_file_that_names_no_library_is_not_parsed(tmp_path: Path) -> None:
@@ -76,3 +76,16 @@ def test_a_file_that_names_no_library_is_not_parsed(tmp_path: Path) -> None:
 def test_warnings_of_python_are_not_shown(tmp_path: Path) -> None:
     (tmp_path / "old.py").write_text(SICK + "'\\d'\n")
     assert tree(str(tmp_path / "old.py")) is not None
+
+
+def test_a_folder_that_cannot_be_listed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its path is longer than the system takes, which holds for root as well."""
+    monkeypatch.chdir(tmp_path)
+    for _ in range(20):
+        os.mkdir("n" * 250)
+        os.chdir("n" * 250)
+    unread: list[str] = []
+    assert files([str(tmp_path)], unread) == []
+    (sentence,) = unread
+    assert sentence.startswith(f"can't read '{tmp_path}/nnn")
+    assert sentence.endswith("File name too long")

@@ -14,6 +14,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 import pyte
 
+ALTERNATE = 1049 << 5
+"""The mode of a program that draws on a screen of its own; pyte keeps private modes so."""
+
 
 class Terminal:
     """Start a command, type to it, look at the screen."""
@@ -43,6 +46,11 @@ class Terminal:
     @property
     def text(self) -> str:
         return "\n".join(self.lines)
+
+    @property
+    def is_given_back(self) -> bool:
+        """Whether the screen from before is shown again, with its cursor."""
+        return ALTERNATE not in self._screen.mode and not self._screen.cursor.hidden
 
     def shows(self, condition: str | Callable[[str], bool], within: float = 30.0) -> str:
         """Wait until the screen shows the text; returns the screen."""

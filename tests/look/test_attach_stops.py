@@ -1,4 +1,4 @@
-"""Ctrl-C while ``poolscope attach`` reads and writes: it may come before any line of ours, once or twice."""
+"""Signals while ``poolscope attach`` reads and writes: they may come before any line of ours, once or twice."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -16,10 +16,13 @@ import pytest
 
 from poolscope.attach import outside
 from poolscope.cli import attach
+from poolscope.cli.stops import Stopped
+from poolscope.recording import line_file
+from poolscope.recording.errors import CannotWriteError
 from poolscope.records import to_json
 from tests.reports.stories import Story
 
-OURS = {attach.__file__, outside.__file__}
+OURS = {attach.__file__, outside.__file__, line_file.__file__}
 
 
 def recorded() -> bytes:
@@ -34,6 +37,7 @@ def recorded() -> bytes:
 
 
 RECORDED = recorded()
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Connected(outside.Visit):
@@ -50,10 +54,10 @@ class Connected(outside.Visit):
 
 
 @contextmanager
-def ctrl_c(before: int, times: int) -> Iterator[list[str]]:
-    """Press it before the n-th line of `_show` and of what it calls; yields the lines before which it was pressed."""
+def sent(number: signal.Signals, before: int, times: int) -> Iterator[list[str]]:
+    """Send it before the n-th line of `_show` and of what it calls; yields the lines before which it was sent."""
     seen = 0
-    pressed: list[str] = []
+    came: list[str] = []
 
     def trace(frame: FrameType, event: str, _argument: Any) -> Callable[..., Any] | None:
         nonlocal seen
@@ -62,14 +66,14 @@ def ctrl_c(before: int, times: int) -> Iterator[list[str]]:
         if event == "line":
             seen += 1
             if before <= seen < before + times:
-                pressed.append(f"{frame.f_code.co_name}:{frame.f_lineno}")
-                signal.raise_signal(signal.SIGINT)
+                came.append(f"{frame.f_code.co_name}:{frame.f_lineno}")
+                signal.raise_signal(number)
         return trace
 
     earlier = sys.gettrace()
     sys.settrace(trace)
     try:
-        yield pressed
+        yield came
     finally:
         sys.settrace(earlier)
 
@@ -80,28 +84,45 @@ def within(name: str, frame: FrameType | None) -> bool:
     return frame is not None
 
 
-@pytest.mark.parametrize("times", [1, 2])
-def test_wherever_ctrl_c_comes_the_file_is_whole(
-    times: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("number", "times"),
+    [(signal.SIGINT, 1), (signal.SIGINT, 2), (signal.SIGTERM, 1), (signal.SIGHUP, 2)],
+)
+def test_whenever_a_signal_comes_the_file_is_whole(
+    number: signal.Signals, times: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(attach, "Visit", Connected)
-    handler = signal.getsignal(signal.SIGINT)
-    sent = [json.loads(line) for line in RECORDED.splitlines()]
+    handlers = [signal.getsignal(each) for each in SIGNALS]
+    records = [json.loads(line) for line in RECORDED.splitlines()]
     places = set()
     for line in range(1, 10_000):
         saved = tmp_path / f"{line}.jsonl"
         notes: list[str] = []
-        with ctrl_c(line, times) as pressed:
+        with sent(number, line, times) as came, suppress(Stopped):
             attach.report(1, 1.0, 1.0, str(saved), "text", False, notes.append)
+            assert number == signal.SIGINT or not came, "it dies of the signal"
         kept = [json.loads(text) for text in saved.read_text().splitlines()]
-        assert kept == sent[: len(kept)], pressed
-        assert kept == sent or times == 2, pressed
+        assert kept == records[: len(kept)], came
+        assert kept == records or times == 2, came
         assert notes[0] == f"poolscope view {saved} shows the recording"
         assert [note.endswith("did not send the rest: it is stopped, or too busy") for note in notes[1:]] == (
-            [True] if kept != sent else []
+            [True] if kept != records else []
         )
-        assert signal.getsignal(signal.SIGINT) is handler
-        if len(pressed) < times:
+        assert [signal.getsignal(each) for each in SIGNALS] == handlers
+        if len(came) < times:
             break
-        places.update(pressed)
-    assert {place.partition(":")[0] for place in places} >= {"_show", "records", "_lines", "_piece"}
+        places.update(came)
+    assert {place.partition(":")[0] for place in places} >= {"_show", "records", "_lines", "_piece", "flush"}
+
+
+def test_a_file_that_cannot_be_written_further_is_one_line_beside_the_report(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(attach, "Visit", Connected)
+    notes: list[str] = []
+    with pytest.raises(
+        CannotWriteError, match=r"^--save '/dev/full' is not complete: No space left on device$"
+    ):
+        attach.report(1, 1.0, 1.0, "/dev/full", "text", False, notes.append)
+    assert "total  3 requests" in capsys.readouterr().out
+    assert notes == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 
@@ -107,6 +108,19 @@ def test_without_textual_json_works_and_the_screen_says_what_to_install(watched)
     top = Terminal(command, watched.environment(), 100, 24)
     assert top.ends() == 2
     assert top.lines[0] == "poolscope: top needs Textual: pip install 'poolscope[top]', or use --json"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_gives_the_terminal_back(watched, number: signal.Signals) -> None:
+    process = watched.starts(HELD)
+    watched.look_when(lambda look: look["waiters"], process.pid)
+    top = on_a_terminal(watched, 80, 24, str(process.pid))
+    top.shows("waits for a connection")
+    assert not top.is_given_back
+    os.kill(top.pid, number)
+    assert top.ends() == -number
+    assert top.is_given_back
+    assert "Traceback" not in top.text
 
 
 MANY = """

@@ -84,10 +84,17 @@ class Visit:
                 file.write(script(settings))
             for place in (name, path, self._home) if os.geteuid() == 0 else ():
                 os.chown(place, user, -1)
-            self._python.run(name)
-            self._asked = True
+            self._ask(name)
             self._connected = self._wait_for(listening, wait)
         self._expect_hello()
+
+    def _ask(self, name: str) -> None:
+        self._asked = True  # a signal may come before we hear that it was
+        try:
+            self._python.run(name)
+        except CannotLookError:
+            self._asked = False
+            raise
 
     def _wait_for(self, listening: socket.socket, wait: float) -> socket.socket:
         deadline = time.monotonic() + wait
@@ -246,9 +253,22 @@ class _Python:
             name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "POOLSCOPE"))
         }
         command = [self._path, "-I", "-S", "-c", code, *arguments]
-        return subprocess.run(  # noqa: S603  (the very interpreter that the process runs)
-            command, env=environment, capture_output=True, text=True, timeout=30, check=False, cwd="/", **who
-        )
+        try:
+            return subprocess.run(  # noqa: S603  (the very interpreter that the process runs)
+                command,
+                env=environment,
+                capture_output=True,
+                text=True,
+                timeout=30,
+                check=False,
+                cwd="/",
+                **who,
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            why = getattr(error, "strerror", None) or "it does not answer"
+            raise CannotLookError(
+                f"the interpreter of process {self._pid} cannot be started: {why}"
+            ) from None
 
 
 def _why(pid: int, complaint: str) -> str:

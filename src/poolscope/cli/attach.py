@@ -6,13 +6,16 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import Final, Self
 
 from poolscope.attach.outside import Visit
+from poolscope.cli.stops import DEADLY, Stopped
 from poolscope.look.client import CannotLookError, Watch
-from poolscope.recording.own_file import OwnFile, claim
+from poolscope.recording.errors import CannotWriteError
+from poolscope.recording.line_file import LineFile
+from poolscope.recording.own_file import claim
 from poolscope.recording.stderr import say, width
-from poolscope.records import Record, Summary, to_json
+from poolscope.records import Record, Summary
 from poolscope.reports.overview import Overview
 from poolscope.reports.renderer import Format, Look, renderer
 
@@ -27,7 +30,7 @@ def report(
     """Attach, and show what was seen."""
     visit = Visit(pid, seconds, wait, live=False)
     file = None if save is None else _claimed(save, visit)
-    with _CtrlC(visit):
+    with _Stops(visit) as stops:
         _show(visit, file, format_, color, note)
     if not visit.complete:
         note(
@@ -35,59 +38,72 @@ def report(
             if visit.silent
             else f"process {pid} ended before its time was over"
         )
+    if file is not None and file.error is not None:
+        raise CannotWriteError(f"--save {file.path!r} is not complete: {file.error}")
+    if stops.deadly is not None:
+        raise Stopped(stops.deadly)
 
 
-def _show(visit: Visit, file: OwnFile | None, format_: Format, color: bool, note: Note) -> None:
+def _show(visit: Visit, file: LineFile | None, format_: Format, color: bool, note: Note) -> None:
     rendering = renderer(
         format_, lambda text: say(text, nl=False, color=color), Look(columns=width(), color=color)
     )
     for record in _with_findings(visit.records()):
         if file is not None:
-            file.write(f"{to_json(record)}\n".encode())
+            file.add(record)
+            file.flush()
         rendering.add(record)
     visit.close()
-    if file is None:
+    if file is None or file.error is not None:
         rendering.finish()
     else:
         note(f"poolscope view {file.path} shows the recording")
-        file.release()
 
 
-def _claimed(save: str, visit: Visit) -> OwnFile:
+def _claimed(save: str, visit: Visit) -> LineFile:
     try:
-        return claim(save)
+        own = claim(save)
     except OSError as error:
         visit.close()
         raise CannotLookError(f"can't write --save {save!r}: {error.strerror}") from None
+    return LineFile(own.path, lambda: own, own)
 
 
-class _CtrlC:
-    """A first Ctrl-C ends the visit early, a second does not wait for the rest, and a third ends us.
+class _Stops:
+    """A first Ctrl-C, SIGTERM or SIGHUP ends the visit early, a second does not wait for the rest, and a third ends us.
 
-    Handlers, because a KeyboardInterrupt can come at any line: between two records, or while one is written.
+    Handlers, because an exception can come at any line: between two records, or while one is written.
     """
 
     def __init__(self, visit: Visit) -> None:
+        self.deadly: int | None = None
+        """The signal that ends us after the report; Ctrl-C does not."""
         self._visit = visit
-        self._before = signal.getsignal(signal.SIGINT)
+        self._before = {number: signal.getsignal(number) for number in (signal.SIGINT, *DEADLY)}
+        self._came = 0
 
     def __repr__(self) -> str:
-        return f"<_CtrlC for {self._visit!r}>"
+        return f"<_Stops for {self._visit!r}, {self._came} came>"
 
-    def __enter__(self) -> None:
-        if self._before is not signal.SIG_IGN:  # in the background of a shell script
-            signal.signal(signal.SIGINT, self._end_early)
+    def __enter__(self) -> Self:
+        for number, handler in self._before.items():
+            if handler is not signal.SIG_IGN:  # in the background of a shell script, or under nohup
+                signal.signal(number, self._stop)
+        return self
 
     def __exit__(self, *_: object) -> None:
-        signal.signal(signal.SIGINT, self._before)
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
 
-    def _end_early(self, *_: object) -> None:
-        self._visit.stop()
-        signal.signal(signal.SIGINT, self._do_not_wait)
-
-    def _do_not_wait(self, *_: object) -> None:
-        self._visit.give_up()
-        signal.signal(signal.SIGINT, self._before)
+    def _stop(self, number: int, _: object) -> None:
+        self._came += 1
+        if number in DEADLY:
+            self.deadly = number
+        if self._came == 1:
+            self._visit.stop()
+        else:
+            self._visit.give_up()
+            self.__exit__()
 
 
 def _with_findings(stream: Iterator[Record]) -> Iterator[Record]:

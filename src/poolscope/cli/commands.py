@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from typing import Any
 
@@ -12,6 +13,7 @@ from poolscope.cli.duration import Duration
 from poolscope.cli.gated import end_by, gate_options
 from poolscope.cli.lint import lint
 from poolscope.cli.notes import say_note
+from poolscope.cli.stops import Stopped
 from poolscope.recording.errors import CommandError
 from poolscope.recording.options import OPTIONS
 from poolscope.recording.outputs import STDOUT
@@ -21,12 +23,14 @@ from poolscope.reports.renderer import FORMAT_HELP, FORMATS, Format, Look, rende
 
 class _Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; what it cannot do is one line on stderr."""
+        """Run the command; what it cannot do is one line on stderr, and Ctrl-C is a signal like others."""
         try:
             return super().invoke(ctx)
         except CommandError as error:
             say_note(str(error))
             raise SystemExit(error.status) from None
+        except KeyboardInterrupt:
+            raise Stopped(signal.SIGINT) from None
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -100,7 +104,7 @@ def view(
     from poolscope.recording.stderr import colored, width
 
     format_ = "json" if as_json else format_
-    output = None if output == STDOUT else output
+    output = None if output == STDOUT else viewing.checked(output, files)
     color = format_ == "text" and output is None and colored(not no_color, sys.stdout)
     gate = gate_for(GateOptions(**given))
     look = Look(columns=width(), color=color, source=source, shows=gate.shows, root=gate.root)

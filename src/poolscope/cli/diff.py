@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 from rich.console import Console
 from rich.table import Table
 
+from poolscope.recording import folder
 from poolscope.records import CallSite
 from poolscope.reports.merge import Merged, merged
 from poolscope.reports.overview import Overview
@@ -234,7 +235,7 @@ def _named(place: Place, before: Recording, after: Recording) -> str:
 
 
 def _short(file: str) -> str:
-    return os.path.relpath(file) if file.startswith(os.path.join(os.getcwd(), "")) else file
+    return file.removeprefix(os.path.join(folder.current(), ""))
 
 
 def _promises(before: Recording, after: Recording) -> list[str]:

@@ -40,16 +40,28 @@ def main(arguments: Sequence[str] | None = None, prog: str = "poolscope") -> Non
 def _commands(words: list[str], prog: str) -> NoReturn:
     reason = command_refusal()
     if reason is not None:
-        sys.stderr.write(page([f"{prog}: {reason}"]))
-        raise SystemExit(USAGE_ERROR)
-    from poolscope.cli.commands import commands
-    from poolscope.recording.stderr import on_any_terminal
+        _end(f"{prog}: {reason}")
+    from poolscope.cli.stops import dies_of_signals
 
-    on_any_terminal()
-    commands.main(args=words, prog_name=prog)
+    with dies_of_signals():
+        from poolscope.cli.commands import commands
+        from poolscope.recording.stderr import on_any_terminal
+
+        on_any_terminal()
+        try:
+            commands.main(args=words, prog_name=prog)
+        except OSError as error:  # what click prints itself: help
+            _end(f"{prog}: {error.strerror or error}")
     raise SystemExit(0)
 
 
 def _refuse(error: UsageError) -> NoReturn:
-    sys.stderr.write(page([f"poolscope run: {error}"]))
+    _end(f"poolscope run: {error}")
+
+
+def _end(complaint: str) -> NoReturn:
+    from poolscope.recording.stderr import print_text, silence
+
+    for stream in (sys.stdout, sys.stderr) if not print_text(page([complaint])) else (sys.stdout,):
+        silence(stream)
     raise SystemExit(USAGE_ERROR)

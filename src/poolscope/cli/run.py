@@ -39,12 +39,10 @@ def _run(main: program.Main, session: Session) -> None:
         if session.exit_code == 0:
             _end_by_gate(session)
         raise
-    except KeyboardInterrupt as error:
-        session.exit_code = -2
-        _show_without_us(error, main)
-        raise
     except BaseException as error:
-        session.exit_code = 1
+        session.exit_code = (
+            -2 if type(error) is KeyboardInterrupt else 1
+        )  # Python, too, asks for exactly this
         _show_without_us(error, main)
         if isinstance(error, ModuleNotFoundError) and not session.options.quiet:
             session.hint = elsewhere(error.name)

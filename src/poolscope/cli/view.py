@@ -7,11 +7,12 @@ import os
 import stat
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, Final
 
 from poolscope import records
-from poolscope.recording.errors import CommandError
+from poolscope.recording.errors import CommandError, UsageError
 from poolscope.recording.own_file import is_live
 from poolscope.recording.reader import Reading
 from poolscope.recording.spools import beside, is_written, open_spools
@@ -72,6 +73,15 @@ class GatedRenderer:
         return self._overview.lines
 
 
+def checked(output: str | None, files: Sequence[str]) -> str | None:
+    """Where to write; UsageError if that is one of the recordings, which would be lost."""
+    for file in files:
+        with suppress(OSError):
+            if output is not None and os.path.isfile(output) and os.path.samefile(output, file):
+                raise UsageError(f"-o {output!r} is the recording itself, and would replace it")
+    return output
+
+
 def render(paths: Sequence[str], renderer: Renderer) -> list[str]:
     """Show saved files, and return notes about what is odd.
 
@@ -99,7 +109,7 @@ def _files(paths: Sequence[str]) -> list[str]:
         if not os.path.isdir(path):
             found.append(path)
             continue
-        inside = [entry.path for entry in sorted(os.scandir(path), key=lambda e: e.name) if _is_saved(entry)]
+        inside = [entry.path for entry in _entries(path) if _is_saved(entry)]
         if not inside:
             raise UnreadableError(f"no file in {path} is a poolscope recording")
         found += inside
@@ -113,6 +123,14 @@ def _began(path: str) -> float:
     except OSError:
         return math.inf
     return first.wall_at_zero + first.started_at if isinstance(first, records.Header) else math.inf
+
+
+def _entries(folder: str) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entries, key=lambda entry: entry.name)
+    except OSError as error:
+        raise UnreadableError(f"can't read {folder!r}: {error.strerror}") from None
 
 
 def _is_saved(entry: os.DirEntry[str]) -> bool:
@@ -196,7 +214,7 @@ def stream(path: str, notes: list[str], running: set[int] | None = None) -> Iter
     processes that still run.
     """
     running = set() if running is None else running
-    reading = Reading("standard input", source=sys.stdin.buffer) if path == STDIN else Reading(path)
+    reading = _standard_input() if path == STDIN else Reading(path)
     first: records.Record | None = None
     last: records.Record | None = None
     try:
@@ -227,6 +245,12 @@ def stream(path: str, notes: list[str], running: set[int] | None = None) -> Iter
         notes.append(f"{count(children.read, 'child', 'children')} of {path} outlived the first process")
 
 
+def _standard_input() -> Reading:
+    if sys.stdin is None:
+        raise UnreadableError("can't read standard input: it is closed")
+    return Reading("standard input", source=sys.stdin.buffer)
+
+
 def _yet(path: str) -> str:
     return "" if path != STDIN and is_live(path) is False else " yet"
 
@@ -243,7 +267,7 @@ class _Children:
     """The spools beside a saved file: of a run that goes on, was killed, or was outlived by children."""
 
     def __init__(self, path: str) -> None:
-        self._path = os.path.abspath(path)
+        self._path = path
         self.read = 0
 
     def records(self, notes: list[str], running: set[int]) -> Iterator[records.Record]:

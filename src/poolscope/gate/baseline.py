@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from poolscope.findings.fingerprint import Fingerprint
-from poolscope.recording.errors import UsageError
-from poolscope.recording.replaced import CannotWriteError, replaced
+from poolscope.recording.errors import CannotWriteError, UsageError
+from poolscope.recording.replaced import replaced
 
 VERSION: Final = 1
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -12,6 +11,7 @@ from poolscope.gate.codes import FailOn
 from poolscope.gate.comments import Comments
 from poolscope.gate.config import Config, config_for
 from poolscope.gate.ignores import Ignore
+from poolscope.recording import folder
 from poolscope.recording.errors import UsageError
 from poolscope.records import CallSite, Finding
 from poolscope.reports.merge import merged
@@ -139,7 +139,7 @@ def _is_named(path: str | None, place: str) -> None:
 
 def gate_for(options: GateOptions, directory: str | None = None) -> Gate:
     """The gate of the project around ``directory``, or the current one; UsageError names what is wrong."""
-    return Gate(config_for(directory or os.getcwd()), options)
+    return Gate(config_for(directory or folder.current()), options)
 
 
 def judged(gate: Gate, findings: Sequence[Finding], reached: Iterable[CallSite]) -> tuple[Verdict, list[str]]:

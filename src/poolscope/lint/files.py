@@ -23,18 +23,31 @@ class UnreadableError(Exception):
     """A file that cannot be read; the text is one clear line."""
 
 
-def files(paths: Sequence[str]) -> list[str]:
-    """The files, and the .py files in folders, each once; UsageError for a path that does not exist."""
+def files(paths: Sequence[str], unread: list[str]) -> list[str]:
+    """The files, and the .py files in folders, each once; UsageError for a path that does not exist. ``unread`` gets a
+    sentence for each folder that cannot be listed.
+    """
     found: dict[str, None] = {}
     for path in paths:
-        if not os.path.lexists(path):
-            raise UsageError(f"can't read {path!r}: No such file or directory")
-        found |= dict.fromkeys(_below(path) if os.path.isdir(path) else [os.path.abspath(path)])
+        there = _absolute(path)
+        found |= dict.fromkeys(_below(there, unread) if os.path.isdir(there) else [there])
     return list(found)
 
 
-def _below(folder: str) -> Iterator[str]:
-    for here, folders, names in os.walk(os.path.abspath(folder)):
+def _absolute(path: str) -> str:
+    try:
+        os.lstat(path)
+        return os.path.abspath(path)
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise UsageError(f"can't read {path!r}: {why}") from None
+
+
+def _below(folder: str, unread: list[str]) -> Iterator[str]:
+    def cannot_list(error: OSError) -> None:
+        unread.append(f"can't read {error.filename!r}: {error.strerror}")
+
+    for here, folders, names in os.walk(folder, onerror=cannot_list):
         folders[:] = sorted(name for name in folders if _is_own(os.path.join(here, name)))
         yield from (os.path.join(here, name) for name in sorted(names) if name.endswith(".py"))
 

@@ -23,14 +23,14 @@ class Linted(NamedTuple):
     findings: list[Finding]
     files: int
     unread: list[str]
-    """Files that could not be read, a sentence each."""
+    """Files and folders that could not be read, a sentence each."""
 
 
 def lint(paths: Sequence[str], root: str) -> Linted:
     """Check files and folders of the project at ``root``; UsageError for a path that does not exist."""
-    there = files(paths)
     findings: list[Finding] = []
     unread: list[str] = []
+    there = files(paths, unread)
     for path in there:
         try:
             findings += _of_file(path, root)

@@ -11,6 +11,7 @@ from typing import Any, Final
 from poolscope import __version__
 from poolscope.lint.findings import PROOF
 from poolscope.lint.formats import HintFormat
+from poolscope.recording import folder
 from poolscope.records import Finding
 from poolscope.reports import github, gitlab, sarif
 from poolscope.reports.annotations import Annotation
@@ -58,7 +59,7 @@ def _hint(finding: Finding) -> list[str]:
 
 def _shown(file: str) -> str:
     """The path as one would type it here."""
-    here = os.path.join(os.getcwd(), "")
+    here = os.path.join(folder.current(), "")
     return file.removeprefix(here)
 
 

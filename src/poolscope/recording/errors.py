@@ -8,5 +8,9 @@ class CommandError(Exception):
     """The exit status of the command."""
 
 
+class CannotWriteError(CommandError):
+    """The output cannot be written where it was wanted."""
+
+
 class UsageError(CommandError):
     """The user asked for something impossible."""

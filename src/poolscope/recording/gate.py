@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Final
 
+from poolscope.recording import folder
 from poolscope.recording.errors import UsageError
 from poolscope.recording.options import Options
 from poolscope.reports.renderer import Look
@@ -23,7 +23,7 @@ class RunGate:
     def __init__(self, options: Options) -> None:
         """UsageError if an option, or something in pyproject.toml, cannot be read."""
         self._options = options
-        self._directory = _here()
+        self._directory = folder.current()
         self._trouble: str | None = None
         self.failed = False
         """Whether a finding failed the run."""
@@ -70,10 +70,3 @@ class RunGate:
         verdict, words = judged(self._gate, overview.found(), overview.lines)
         self.failed = bool(verdict.failing or (verdict.errors and self._gate.fail_on))
         return words
-
-
-def _here() -> str:
-    try:
-        return os.getcwd()
-    except OSError:  # it was deleted
-        return os.sep

@@ -15,7 +15,7 @@ def interrupted(exit_code: int | None) -> bool:
         return exit_code == -2
     last = getattr(sys, "last_type", None)
     interactive = hasattr(sys, "ps1") or "IPython" in sys.modules
-    return isinstance(last, type) and issubclass(last, KeyboardInterrupt) and not interactive
+    return last is KeyboardInterrupt and not interactive
 
 
 def remember_interrupt() -> None:

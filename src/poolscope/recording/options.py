@@ -222,9 +222,16 @@ def _store(options: Options, option: Option, value: str) -> None:
         if option.attribute == "save" and value == "-":
             raise UsageError("--save cannot go to stdout, which is the program's: name a file or a pipe")
         on_stdout = option.attribute == "output" and value == "-"
-        setattr(options, option.attribute, value if on_stdout else os.path.abspath(value))
+        setattr(options, option.attribute, value if on_stdout else _absolute(value, option))
     else:
         setattr(options, option.attribute, value)
+
+
+def _absolute(path: str, option: Option) -> str:
+    try:
+        return os.path.abspath(path)
+    except OSError:
+        raise UsageError(f"{option.names[0]} {path!r} is nowhere: the current folder was deleted") from None
 
 
 def _seconds(value: str) -> float:

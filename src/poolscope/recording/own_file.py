@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Final
 
-from poolscope.recording.stderr import write_patiently
+from poolscope.recording.stderr import unharmed, write_patiently
 
 _READABLE: Final = 0o666
 """As the user's umask has it."""
@@ -50,9 +50,10 @@ class OwnFile:
             if not self.regular:
                 write_patiently(descriptor, data)
                 return
-            view = memoryview(data)
-            while view:
-                view = view[os.write(descriptor, view) :]
+            with unharmed():
+                view = memoryview(data)
+                while view:
+                    view = view[os.write(descriptor, view) :]
 
     def size(self) -> int:
         """Its length; OSError if that cannot be known."""

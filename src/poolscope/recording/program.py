@@ -39,7 +39,7 @@ def _check_module(name: str) -> None:
         raise UsageError(f"{name!r} is not a module name; -m takes one as in 'import'")
     if name in sys.builtin_module_names:
         return
-    search: list[str] | None = [os.getcwd(), *sys.path] if not sys.flags.safe_path else list(sys.path)
+    search: list[str] | None = [_working_folder(), *sys.path] if not sys.flags.safe_path else list(sys.path)
     parts = name.split(".")
     for depth, _ in enumerate(parts, 1):
         qualified = ".".join(parts[:depth])
@@ -93,7 +93,7 @@ class Main:
         sys.modules["__main__"] = self.module
         options = self._options
         if options.module is not None:
-            self._run_module(options.module, os.getcwd(), ["-m", *options.arguments], alter_argv=True)
+            self._run_module(options.module, _working_folder(), ["-m", *options.arguments], alter_argv=True)
         elif options.code is not None:
             _set_first_path("")
             sys.argv[:] = ["-c", *options.arguments]
@@ -145,6 +145,13 @@ def _main_module() -> ModuleType:
     module = ModuleType("__main__")
     vars(module).update(__annotations__={}, __builtins__=builtins)
     return module
+
+
+def _working_folder() -> str:
+    try:
+        return os.getcwd()
+    except OSError:  # deleted: Python finds no module there either
+        return ""
 
 
 def _set_first_path(path: str) -> None:

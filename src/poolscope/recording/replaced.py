@@ -7,15 +7,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Final
 
-from poolscope.recording.errors import CommandError
+from poolscope.recording.errors import CannotWriteError
 from poolscope.reports.renderer import Write
 
 READABLE: Final = 0o666
 """As the user's umask has it."""
-
-
-class CannotWriteError(CommandError):
-    """The requested file cannot be written."""
 
 
 @contextmanager

@@ -117,7 +117,8 @@ class Session:
         FACTS.at_fork = (*FACTS.at_fork, self._after_fork)
         processes.watch(self)
         self._handle_signals()
-        atexit.register(self._at_exit)
+        for _ in range(2):  # Ctrl-C may come before the first line of the first
+            atexit.register(self._at_exit)
         if self.options.every is not None:
             self._heartbeat.start()
         if self._socket is not None and self.first:
@@ -264,22 +265,22 @@ class Session:
     # End ----------------------------------------------------------------------------------------
 
     def _at_exit(self) -> None:
-        self.finish()
-        termination.catch_up(self._waiting)
+        termination.finish_at_exit(self.finish)
 
-    def finish(self) -> None:
-        """Settle, close the file and print the report, once; never raises. Signals wait for it."""
+    def finish(self) -> list[int]:
+        """Settle, close the file and print the report, once; never raises. Signals wait for it; returns them."""
         if self._pid != os.getpid():  # forked just now, and not ready
-            return
+            return []
         with termination.undisturbed() as self._waiting, self._end.claimed() as claimed:
             if claimed:
                 self._finish()
         if interrupted(self.exit_code):
             remember_interrupt()
+        return self._waiting
 
     def _finish(self) -> None:
         try:
-            with termination.nothing_collected():
+            with termination.nothing_collected(), self._stream.room():
                 self._stream.end()
                 self._heartbeat.stop()
                 if self._socket is not None:

@@ -12,10 +12,13 @@ import io
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 from poolscope.facts import now
 from poolscope.genuine import poll
+from poolscope.recording.errors import CannotWriteError
 from poolscope.reports.printable import page
 
 PATIENCE: Final = 5.0
@@ -49,20 +52,25 @@ def print_text(text: str, *, on_stdout: bool = False) -> bool:
 
 
 def write_patiently(descriptor: int, data: bytes) -> None:
-    """Write even if the reader is slow; OSError if it is gone.
-
-    The program may have reset SIGPIPE to its deadly default; our writing must not trigger it.
-    """
+    """Write even if the reader is slow; OSError if it is gone."""
     if poll is None:  # Windows has neither poll() nor SIGPIPE
         os.write(descriptor, data)
         return
-    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGPIPE})
-    try:
+    with unharmed():
         _write(descriptor, data, poll())
+
+
+@contextmanager
+def unharmed() -> Iterator[None]:
+    """Our write that fails sends the program no signal: it may have reset SIGPIPE and SIGXFSZ to their deadly default."""
+    sent = {signal.SIGPIPE, signal.SIGXFSZ}
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, sent)
+    try:
+        yield
     except (OSError, ValueError):
         # sigtimedwait() would ask in one call, but macOS has none.
-        if signal.SIGPIPE not in blocked and signal.SIGPIPE in signal.sigpending():
-            signal.sigwait({signal.SIGPIPE})
+        for number in (sent - blocked) & signal.sigpending():
+            signal.sigwait({number})
         raise
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
@@ -102,10 +110,26 @@ def on_any_terminal() -> None:
 
 
 def say(text: str, *, nl: bool = True, color: bool | None = None) -> None:
-    """Print on the stdout of a process of our own; click by itself writes UTF-8 where ASCII is asked for."""
+    """Print on the stdout of a process of our own; click by itself writes UTF-8 where ASCII is asked for.
+    `CannotWriteError` if there is no room; a reader that has gone is left to click.
+    """
     import click
 
-    click.echo(text, file=sys.stdout, nl=nl, color=color)
+    try:
+        click.echo(text, file=sys.stdout, nl=nl, color=color)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        silence(sys.stdout)
+        raise CannotWriteError(f"can't write to stdout: {error.strerror}") from None
+
+
+def silence(stream: Any) -> None:
+    """Write nothing to it any more: what its buffer still holds would make the interpreter end with status 120."""
+    with suppress(OSError, ValueError, AttributeError):
+        nowhere = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
 
 
 def note(text: str) -> None:

@@ -6,6 +6,7 @@ import importlib
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import TYPE_CHECKING, Final, Protocol
 
 from poolscope import __version__
@@ -49,6 +50,8 @@ class Stream:
         self.headed = False
         self.we_export = False
         """Whether the exporters in this process are ours (``--otlp``)."""
+        self.room: Callable[[], AbstractContextManager[None]] = nullcontext
+        """Lets our own files be opened at the program's end."""
         self._program = program
         self._parent = parent
         self._started_at = started_at
@@ -84,6 +87,7 @@ class Stream:
         """Load what takes records. Before the first request: later the program may change where modules are found."""
         with standard_library_first():
             importlib.import_module("poolscope.ledger.convert")
+            self.room = importlib.import_module("poolscope.recording.room").room_for_files
             if self._parent is None:
                 self.draw()
 
@@ -185,12 +189,10 @@ def libraries() -> dict[str, str]:
     """
     if not any(name in sys.modules for name in CLIENTS):
         return {}
-    from importlib import metadata
-
     found: dict[str, str] = {}
     for name in CLIENTS:
-        try:
+        with suppress(Exception):  # not installed; or the program has no descriptor left, or no memory
+            from importlib import metadata
+
             found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
     return found

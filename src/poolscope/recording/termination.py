@@ -66,18 +66,39 @@ def undisturbed() -> Iterator[list[int]]:
         waiting.append(number)
 
     try:
-        for number in map(int, signal.valid_signals()):
-            handler = signal.getsignal(number)
-            if callable(handler) or (handler is signal.SIG_DFL and number in _DEADLY):
-                before[number] = handler
-                signal.signal(number, wait)
+        with _blocked():
+            for number in map(int, signal.valid_signals()):
+                handler = signal.getsignal(number)
+                if callable(handler) or (handler is signal.SIG_DFL and number in _DEADLY):
+                    signal.signal(number, wait)
+                    before[number] = handler
     except ValueError:
         before.clear()
     try:
         yield waiting
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        with _blocked():
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+@contextmanager
+def _blocked() -> Iterator[None]:
+    """No handler of this thread's runs in the block, where it could raise between two lines."""
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+def finish_at_exit(finish: Callable[[], list[int]]) -> None:
+    """Finish, whenever Ctrl-C comes, and let the delayed signals take effect."""
+    try:
+        waiting = finish()
+    except KeyboardInterrupt:  # before signals wait, or when they no longer do
+        waiting = [*finish(), signal.SIGINT]
+    catch_up(waiting)
 
 
 @contextmanager

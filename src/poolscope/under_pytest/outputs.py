@@ -8,8 +8,8 @@ from typing import Final
 import pytest
 
 from poolscope import __version__
-from poolscope.recording.errors import UsageError
-from poolscope.recording.replaced import CannotWriteError, replaced
+from poolscope.recording.errors import CannotWriteError, UsageError
+from poolscope.recording.replaced import replaced
 from poolscope.reports import github, gitlab, markdown, sarif
 from poolscope.reports.annotations import Annotation
 from poolscope.under_pytest.shown import Shown

@@ -1,0 +1,42 @@
+"""Signals that end a command: it takes away what it has put somewhere, and dies of the signal, as programs do."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+DEADLY: Final = (signal.SIGTERM, signal.SIGHUP)
+
+
+class Stopped(BaseException):
+    """A signal came."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+@contextmanager
+def dies_of_signals() -> Iterator[None]:
+    """In the block a deadly signal is an exception, as Ctrl-C is; the second one kills at once."""
+    for number in DEADLY:
+        if signal.getsignal(number) == signal.SIG_DFL:  # not under nohup
+            signal.signal(number, _stop)
+    try:
+        yield
+    except KeyboardInterrupt:
+        _die_of(signal.SIGINT)
+    except Stopped as stopped:
+        _die_of(stopped.number)
+
+
+def _stop(number: int, _: object) -> None:
+    signal.signal(number, signal.SIG_DFL)
+    raise Stopped(number)
+
+
+def _die_of(number: int) -> None:
+    signal.signal(number, signal.SIG_DFL)
+    signal.raise_signal(number)
