@@ -19,6 +19,7 @@ from poolscope.findings.dead_addresses import DeadAddresses
 from poolscope.findings.dying_clients import DyingClients
 from poolscope.findings.early_closes import EarlyCloses
 from poolscope.findings.foreign_loop import ForeignLoop
+from poolscope.findings.hosts_in_turn import HostsInTurn
 from poolscope.findings.keepalive_clash import KeepAliveClash
 from poolscope.findings.needless_redirect import NeedlessRedirect
 from poolscope.findings.never_closed import NeverClosed
@@ -55,6 +56,7 @@ RULES: Final[tuple[type[Rule], ...]] = (
     PinnedSockets,
     CaLoads,
     DeadAddresses,
+    HostsInTurn,
     RetriesSleep,
     ThrownAway,
     DyingClients,

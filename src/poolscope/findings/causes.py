@@ -16,9 +16,13 @@ EXPLAINS: Final[dict[str, tuple[str, ...]]] = {
     "PS104": ("PS124",),
     "PS106": ("PS107", "PS113", "PS124"),
     "PS112": ("PS107", "PS113"),
+    "PS117": ("PS124",),
     "PS123": ("PS121",),
 }
 """Code → the codes of findings at the same place that its fix also fixes."""
+
+SENTENCES: Final = 3
+"""How many of the explained findings are quoted."""
 
 HIDES: Final[dict[str, tuple[str, ...]]] = {"PS101": ("PS116",)}
 """Code → the codes of findings on the same origin that its fix hides without fixing them."""
@@ -43,7 +47,12 @@ def _sentences(finding: Finding, found: list[Finding]) -> list[str]:
         for other in found
         if _hides(finding, other)
     ]
-    return fixed + hidden
+    return _a_few(fixed) + _a_few(hidden)
+
+
+def _a_few(sentences: list[str]) -> list[str]:
+    more = len(sentences) - SENTENCES
+    return sentences if more <= 0 else [*sentences[:SENTENCES], f"The same is true of {more:,} more."]
 
 
 def _hides(cause: Finding, other: Finding) -> bool:
@@ -55,5 +64,5 @@ def _explains(cause: Finding, other: Finding) -> bool:
         other.code in EXPLAINS.get(cause.code, ())
         and cause.pid == other.pid
         and (cause.call_site, cause.sdk_call_site) == (other.call_site, other.sdk_call_site)
-        and (other.origin is None or other.origin == cause.origin)
+        and (cause.origin is None or other.origin in (None, cause.origin))
     )
