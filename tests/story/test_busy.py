@@ -80,12 +80,12 @@ async def test_time_in_which_nothing_else_ran_is_found_in_its_phase() -> None:
     watch = watching(began)
     await asyncio.sleep(LONG)
     middle = now()
-    time.sleep(LONG)
+    time.sleep(3 * LONG)
     await asyncio.sleep(0)
     ended = now()
     found = watch.ends(began, [("connect", began, middle), ("tls", middle, ended)])
-    assert LONG - 2 * busy.EVERY <= found["tls"] <= ended - middle
-    assert found["connect"] <= LONG / 2
+    assert 3 * LONG - 2 * busy.EVERY <= found["tls"] <= ended - middle
+    assert found["connect"] < 2 * LONG, "what a busy machine may add"
 
 
 @on_a_loop
