@@ -568,6 +568,33 @@ def test_lines_that_one_thread_or_task_runs_in_turn_add_up(runner: dict[str, Any
     assert finding.saving == pytest.approx(clients * 0.025)
 
 
+@pytest.mark.parametrize("task", [None, "worker"])
+def test_what_runs_side_by_side_under_one_name_does_not_add_up(task: str | None) -> None:
+    """Greenlets have one thread, and tasks may have one name."""
+    story = Story()
+    for _ in range(11):
+        began = story.now
+        for number in range(5):
+            story.now = began
+            site = CallSite("load.py", number, "main")
+            story.throwaway(call_site=site, exchange={"thread": 1, "task": task})
+    (finding,) = found(story)
+    assert finding.saving == pytest.approx(10 * 0.025)
+
+
+def test_requests_through_a_forward_proxy() -> None:
+    """The connections are the proxy's, and the requests those of the servers behind it."""
+    story = Story()
+    for _ in range(5):
+        client = story.client(kind="requests.get")
+        connection = story.connect(client, "http://proxy.test", via="forward")
+        story.exchange(client, connection, origin=ORIGIN)
+        story.disconnect(connection)
+        story.close(client)
+    (finding,) = found(story)
+    assert (finding.origin, finding.count) == (ORIGIN, 5)
+
+
 def test_building_is_counted_once_for_a_client_of_two_origins() -> None:
     story = Story()
     for _ in range(5):

@@ -103,3 +103,18 @@ def test_where_most_are_closed_for_other_reasons() -> None:
     for _ in range(5):
         story.disconnect(story.connect(client), "client_close")
     assert count("PS107", story) is None
+
+
+def test_a_connection_that_began_before_the_pause_takes_no_other_ones_place() -> None:
+    story = Story()
+    client = story.client()
+    pool = story.pool(client, 5.0)
+    began = story.now
+    for connection in [story.connect(client, pool=pool.id) for _ in range(5)]:
+        story.exchange(client, connection)
+        connection.idle_since = story.now
+        story.now += 5.0
+        story.disconnect(connection, "keepalive_expired")
+    for _ in range(5):
+        story.connect(client, pool=pool.id, setup_started_at=began)
+    assert count("PS107", story) is None

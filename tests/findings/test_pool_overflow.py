@@ -46,6 +46,21 @@ def test_one_burst_does_no_harm() -> None:
     assert count("PS104", bursts(1, 50)) is None
 
 
+def test_one_burst_does_no_harm_if_some_take_longer_to_connect() -> None:
+    """They began before the first of the others was thrown away, so they take no other one's place."""
+    story = Story()
+    client = story.client(kind="requests.Session")
+    pool = story.pool(client, most=None)
+    began = story.now
+    quick = [story.connect(client, pool=pool.id) for _ in range(20)]
+    for connection in quick[10:]:
+        story.exchange(client, connection)
+        story.disconnect(connection, "pool_full")
+    for _ in range(10):
+        story.connect(client, pool=pool.id, setup_started_at=began)
+    assert not found("PS104", story)
+
+
 def test_reopened_below_and_at_the_threshold() -> None:
     assert count("PS104", bursts(2, 10 + MIN_REOPENED - 1)) is None
     assert count("PS104", bursts(2, 10 + MIN_REOPENED)) == 2 * MIN_REOPENED

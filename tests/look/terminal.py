@@ -71,7 +71,9 @@ class Terminal:
                 self._read(0.05)
                 os.close(self._end)
                 return os.waitstatus_to_exitcode(status)
-            assert time.monotonic() < deadline, self.text
+            if time.monotonic() > deadline:
+                self.kill()
+                raise AssertionError(self.text)
 
     def kill(self) -> None:
         os.kill(self.pid, signal.SIGKILL)

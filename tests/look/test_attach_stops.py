@@ -84,6 +84,7 @@ def within(name: str, frame: FrameType | None) -> bool:
     return frame is not None
 
 
+@pytest.mark.usefixtures("hang_up")
 @pytest.mark.parametrize(
     ("number", "times"),
     [(signal.SIGINT, 1), (signal.SIGINT, 2), (signal.SIGTERM, 1), (signal.SIGHUP, 2)],

@@ -110,6 +110,7 @@ def test_without_textual_json_works_and_the_screen_says_what_to_install(watched)
     assert top.lines[0] == "poolscope: top needs Textual: pip install 'poolscope[top]', or use --json"
 
 
+@pytest.mark.usefixtures("hang_up")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_gives_the_terminal_back(watched, number: signal.Signals) -> None:
     process = watched.starts(HELD)

@@ -19,6 +19,7 @@ from opentelemetry.sdk._logs import LogRecordProcessor
 import poolscope
 from poolscope import instrumentor
 from poolscope.queue import FACTS
+from poolscope.signals import metrics
 from tests.receiver import Receiver, receiving
 from tests.signals.conftest import Seen
 from tests.signals.telemetry import Telemetry
@@ -152,9 +153,10 @@ def off(_: Telemetry) -> None:
 
 @pytest.mark.parametrize("end", [exit_handler, collection, off])
 def test_an_end_waits_for_a_thread_that_still_passes_something_on(
-    server: Seen, end: Callable[[Telemetry], None]
+    server: Seen, end: Callable[[Telemetry], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else the provider may be shut down in between, and a close that was counted has no event."""
+    monkeypatch.setattr(metrics, "SETTLE", 30.0)
     telemetry, unhurried = Telemetry(), Unhurried()
     telemetry.logger_provider.add_log_record_processor(unhurried)
     with telemetry.instrumented(events="all"):
@@ -166,6 +168,70 @@ def test_an_end_waits_for_a_thread_that_still_passes_something_on(
         end(telemetry)
         assert unhurried.kept == ["poolscope.connection.closed"]
         passing.join()
+
+
+class Stuck(LogRecordProcessor):
+    """Keeps its thread until the test is over."""
+
+    def __init__(self) -> None:
+        self.entered, self.over = threading.Event(), threading.Event()
+
+    def on_emit(self, log_record: Any) -> None:
+        self.entered.set()
+        self.over.wait()
+
+    def shutdown(self) -> None:
+        pass
+
+    def force_flush(self, timeout_millis: int = 0) -> bool:
+        return True
+
+
+def test_a_collection_waits_once_for_a_thread_that_is_stuck(
+    server: Seen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its instruments are asked one after the other, each some time after the one before."""
+    waits: list[float] = []
+    monkeypatch.setattr(metrics, "sleep", waits.append)
+    monkeypatch.setattr(metrics, "SETTLE", 0.1)
+    monkeypatch.setattr("poolscope.signals.collection.LONGEST", 0.1)
+    telemetry, stuck = Telemetry(), Stuck()
+    telemetry.logger_provider.add_log_record_processor(stuck)
+    with telemetry.instrumented(events="all"):
+        requests.get(server.url())
+        FACTS.settle()
+        passing = threading.Thread(target=instrumentor._signals.metrics.publish)
+        passing.start()
+        assert stuck.entered.wait(10)
+        began: list[int] = []
+        finish = metrics.Metrics.finish
+        monkeypatch.setattr(metrics.Metrics, "finish", lambda self: (began.append(1), finish(self)))
+        telemetry.everything()
+        stuck.over.set()
+        passing.join()
+    assert waits
+    assert len(began) == 2, "of the collection, and of the end"
+
+
+def test_nobody_waits_for_threads_that_begin_meanwhile(server: Seen) -> None:
+    """Else others that pass something on all the time would hold a collection up for as long as it waits."""
+    with Telemetry().instrumented():
+        mine = instrumentor._signals.metrics
+        mine._publishers.add((0, object()))
+
+        def sleep(_: float) -> None:
+            mine._publishers.clear()
+            mine._publishers.add((0, object()))
+            assert len(waits) < 1, "waited for a thread that came later"
+            waits.append(1)
+
+        waits: list[int] = []
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(metrics, "sleep", sleep)
+            patch.setattr(metrics, "SETTLE", 30.0)
+            mine.finish()
+        assert waits == [1]
+        mine._publishers.clear()
 
 
 @pytest.mark.load

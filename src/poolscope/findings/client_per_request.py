@@ -40,6 +40,8 @@ MIN_AVOIDABLE: Final = 2
 LONG_SHARE: Final = 0.1
 SILENT_SHARE: Final = 0.1
 """If the server silently closed at least this share, it closes them all: a client is mostly quicker."""
+MOMENT: Final = 1e-6
+"""Seconds that rounding may add."""
 MAX_LEAVING: Final = 1_024
 """Closed clients that wait for the close of their connections, which a library may do a little later."""
 MAX_LIVES: Final = 2_048
@@ -99,6 +101,7 @@ class ClientPerRequest(Rule):
         life = self._life(record.pid, record.client)
         if life is None or record.opened_at is None:
             return
+        life.connected = True
         life.note()
         over = record.closed_at is not None
         if over:
@@ -220,7 +223,7 @@ def _judge(client: Client, life: Life, habits: Habits, patience: dict[str, float
         elif use.refused:
             churn.refused += 1
             churn.silent += use.silent
-        elif use.spans and use.ended_well and use.connected:
+        elif use.spans and use.ended_well and life.connected:
             churn.add(short)
             churn.failing += use.failing
             churn.large += use.large
@@ -252,7 +255,10 @@ def _fires(churn: Churn) -> bool:
 def _saving(churns: list[Churn]) -> float | None:
     """The sum of habits of one thread or task, or one after the other; of those side by side, the largest."""
     runners = set[Runner]().union(*(churn.runners for churn in churns))
-    takes_turns = len(runners) == 1 and all(thread is not None for thread, _ in runners)
+    # Greenlets share a thread, and tasks a name: what takes longer than there was time for did not take turns.
+    period = max(churn.busy.last for churn in churns) - min(churn.busy.first for churn in churns)
+    fits = sum(churn.busy.elapsed for churn in churns) <= period + MOMENT
+    takes_turns = fits and len(runners) == 1 and all(thread is not None for thread, _ in runners)
     total, largest, until = 0.0, 0.0, float("-inf")
     for churn in sorted(churns, key=lambda churn: churn.busy.first):
         saving = churn.saving()

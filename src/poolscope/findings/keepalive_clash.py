@@ -34,8 +34,10 @@ class _Expired:
         """Whether ``opened`` came soon enough for the newest of them to have served it."""
         if not self.waiting or opened.setup_started_at is None:
             return False
+        pause = opened.setup_started_at - (self.waiting[-1].idle_since or 0.0)
+        if pause < 0:
+            return False  # it was asked for before
         expired = self.waiting.pop()
-        pause = opened.setup_started_at - (expired.idle_since or 0.0)
         if pause > TIMES * self.expiry or pause >= (expired.server_keepalive or math.inf):
             self.others += 1
             return False

@@ -44,14 +44,11 @@ class Use:
     """What one client did on one origin."""
 
     __slots__ = (
-        "closes", "connected", "ended_well", "failing", "keepalive", "large", "parts", "peak", "refused", "runners", "setup", "silent",
-        "spans"
+        "closes", "ended_well", "failing", "keepalive", "large", "parts", "peak", "refused", "runners", "setup", "silent", "spans"
     )  # fmt: skip
 
     def __init__(self) -> None:
         self.spans: list[tuple[float, float]] = []
-        self.connected = False
-        """It opened a connection of its own, and did not use those of another client's."""
         self.ended_well = True
         self.refused = False
         self.silent = False
@@ -69,7 +66,6 @@ class Use:
         self.runners: set[Runner] = set()
 
     def add_connection(self, record: Connection) -> None:
-        self.connected = True
         total = record.setup.get("total")
         if total is not None:
             self.setup[record.id] = total.duration
@@ -100,10 +96,12 @@ class Use:
 class Life:
     """One client between its first record and its last."""
 
-    __slots__ = ("calls", "keepalive", "notes", "open", "uses")
+    __slots__ = ("calls", "connected", "keepalive", "notes", "open", "uses")
 
     def __init__(self) -> None:
         self.calls = 0
+        self.connected = False
+        """It opened a connection of its own, to a server or a proxy, and did not only use another client's."""
         self.notes = 0
         self.open: set[int] = set()
         self.keepalive: float | None = None

@@ -11,29 +11,34 @@ MOST: Final = 1_000
 
 
 class Gone:
-    """The closed connections of one pool that nothing has replaced yet, each with the time until which it could have served."""
+    """The closed connections of one pool that nothing has replaced yet."""
 
-    __slots__ = ("_until",)
+    __slots__ = ("_times",)
 
     def __init__(self) -> None:
-        self._until: list[float] = []
+        self._times: list[tuple[float, float]] = []
+        """When each was closed, and until when it could have served."""
 
     def __repr__(self) -> str:
-        return f"<Gone {len(self._until)}>"
+        return f"<Gone {len(self._times)}>"
 
     def add(self, record: Connection, keepalive: float | None) -> None:
         """A connection was closed; its pool would have kept it idle for ``keepalive`` seconds, if that is known."""
         said = [limit for limit in (keepalive, record.server_keepalive) if limit is not None]
-        self._until.append((record.closed_at or 0.0) + min(said, default=DEFAULT_KEEPALIVE))
-        if len(self._until) > MOST:
-            del self._until[0]
+        closed = record.closed_at or 0.0
+        self._times.append((closed, closed + min(said, default=DEFAULT_KEEPALIVE)))
+        if len(self._times) > MOST:
+            del self._times[0]
 
     def is_replaced_by(self, record: Connection) -> bool:
         """Whether one of them could have served the request for which ``record`` is opened."""
         started = record.setup_started_at or record.opened_at or 0.0
-        if not self._until:
+        # Others were closed while it was being set up, so it takes the place of none of them.
+        before = next((at for at in reversed(range(len(self._times))) if self._times[at][0] <= started), None)
+        if before is None:
             return False
-        if self._until.pop() >= started:
+        _, until = self._times.pop(before)
+        if until >= started:
             return True
-        self._until.clear()
+        del self._times[:before]
         return False

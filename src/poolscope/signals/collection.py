@@ -29,3 +29,7 @@ class Collection:
         self._asked = {name}
         self._began_at = at
         return True
+
+    def goes_on(self) -> None:
+        """What its first instrument did took long, perhaps, and is done once all the same."""
+        self._began_at = now()

@@ -51,8 +51,8 @@ class Metrics:
         self._collection = Collection()
         self._histograms: dict[str, Histogram] = {}
         self._observables: list[Any] = []
-        self._publishers: set[int] = set()
-        """The threads that are passing on drained samples."""
+        self._publishers: set[tuple[int, object]] = set()
+        """Threads that are passing on drained samples, once for each time that they do."""
         for name, metric in table.METRICS.items():
             if metric.kind == "histogram":
                 self._histograms[name] = meter.create_histogram(
@@ -91,6 +91,7 @@ class Metrics:
                 self._totals.meet()
                 self.finish()
                 self._exemplars.renew()
+                self._collection.goes_on()
             return list(read(self.readings))
 
         return callback
@@ -104,21 +105,19 @@ class Metrics:
 
     def publish(self) -> None:
         """Pass on drained samples. Call it without holding a lock: it calls OpenTelemetry."""
-        me = get_ident()
-        if me in self._publishers:  # a signal handler interrupted this very thread here
-            self._pass_all_on()
-            return
-        self._publishers.add(me)
+        token = get_ident(), object()
         try:
+            self._publishers.add(token)
             self._pass_all_on()
         finally:
-            self._publishers.discard(me)
+            self._publishers.discard(token)
 
     def finish(self) -> None:
         """Pass on drained samples, and wait for other threads that have taken some and not passed them on yet."""
         self.publish()
         me, deadline = get_ident(), now() + SETTLE
-        while self._publishers - {me} and now() < deadline:
+        others = {token for token in list(self._publishers) if token[0] != me}
+        while others & self._publishers and now() < deadline:
             sleep(0.001)
 
     def _pass_all_on(self) -> None:
