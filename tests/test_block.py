@@ -16,6 +16,8 @@ import urllib3
 import poolscope
 from poolscope import records
 from poolscope.instrumentor import INSTRUMENTOR
+from poolscope.queue import FACTS
+from poolscope.recording import stream
 from poolscope.recording.reader import Reading
 from poolscope.story.live import LIVE
 from tests.pictures.payload import facts_in
@@ -195,3 +197,26 @@ def test_a_page_too_large_for_a_notebook_is_text(server: Running, monkeypatch: p
         sick(server.url("/fixed/"))
     assert "PS101" in seen._repr_html_()
     assert "iframe" not in seen._repr_html_()
+
+
+def test_no_record_comes_before_the_header(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes a while: it looks versions up. Another thread may read or drain meanwhile."""
+    usual = stream.libraries
+
+    def sends_and_drains() -> None:
+        httpx.get(server.url("/fixed/"))
+        with FACTS.settled(timeout=0.05):
+            pass
+
+    def slowly() -> dict[str, str]:
+        other = threading.Thread(target=sends_and_drains)
+        other.start()
+        other.join()
+        return usual()
+
+    monkeypatch.setattr(stream, "libraries", slowly)
+    with poolscope.record() as seen:
+        pass
+    kinds = [record.type for record in seen.records()]
+    assert kinds[0] == "header"
+    assert kinds.count("header") == 1

@@ -69,8 +69,8 @@ class Recording:
     def _settle(self) -> None:
         if self._summary is None:
             gc.collect()
-            FACTS.settle()
-            self._stream.head()
+            with FACTS.settled():  # no other thread's records come before the header
+                self._stream.head()
 
     def records(self) -> Iterator[Record]:
         """Every record, in order, the findings before the summary."""

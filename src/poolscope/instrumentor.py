@@ -217,8 +217,9 @@ def observe(*packages: str) -> None:
     """Observe the chosen objects of ``packages``."""
     if _refused():
         return
+    first = INSTRUMENTOR.hold(_EXPLICIT, hooks=False)  # before the hooks: it forgets what they have seen
     INSTRUMENTOR.observe_some(*packages)
-    if INSTRUMENTOR.hold(_EXPLICIT, hooks=False) and _signals is None:
+    if first and _signals is None:
         _switch(_signals_for({}, wanted=True))
 
 

@@ -127,3 +127,20 @@ def test_a_file_that_cannot_be_written_further_is_one_line_beside_the_report(
         attach.report(1, 1.0, 1.0, "/dev/full", "text", False, notes.append)
     assert "total  3 requests" in capsys.readouterr().out
     assert notes == []
+
+
+@pytest.mark.usefixtures("hang_up")
+@pytest.mark.parametrize("saved", [None, "/dev/full"])
+def test_a_terminal_that_closes_ends_it_by_its_signal(
+    saved: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def closed(*_: object, **__: object) -> None:
+        signal.raise_signal(signal.SIGHUP)
+        raise CannotWriteError("can't write to stdout: Input/output error")
+
+    monkeypatch.setattr(attach, "Visit", Connected)
+    monkeypatch.setattr(attach, "say", closed)
+    notes: list[str] = []
+    with pytest.raises(Stopped) as stopped:
+        attach.report(1, 1.0, 1.0, saved, "text", False, notes.append)
+    assert stopped.value.number == signal.SIGHUP

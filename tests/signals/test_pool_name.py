@@ -15,7 +15,10 @@ import requests
 import urllib3
 
 import poolscope
+from poolscope.instrumentor import INSTRUMENTOR
+from poolscope.queue import FACTS
 from poolscope.story import pool as pools
+from poolscope.story.live import LIVE
 from tests.signals.telemetry import Telemetry
 
 NAME = {"poolscope.pool.name": "billing"}
@@ -154,3 +157,26 @@ def test_the_101st_name_is_other(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_pickled_adapter_keeps_its_name() -> None:
     adapter = pickle.loads(pickle.dumps(poolscope.HTTPAdapter(3, pool_name="billing")))
     assert (adapter.pool_name, adapter._pool_connections) == ("billing", 3)
+
+
+@pytest.mark.parametrize("build", [requests.Session, httpx.Client, urllib3.PoolManager])
+def test_a_client_that_other_threads_use_at_that_moment(
+    build: Any, server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its hooks see the request of another thread before `trace` has returned."""
+    usual = INSTRUMENTOR.observe_some
+    client = build()
+
+    def requests_meanwhile(*packages: str) -> None:
+        usual(*packages)
+        client.request("GET", server.url("/a"))
+
+    monkeypatch.setattr(INSTRUMENTOR, "observe_some", requests_meanwhile)
+    poolscope.trace(client, pool_name="billing")
+    client.request("GET", server.url("/b"))
+    FACTS.settle()
+    assert [pool.name for pool in LIVE.pools.values()] == ["billing"]
+    assert [known.kind for known in LIVE.clients.values()] == [
+        f"{build.__module__.partition('.')[0]}.{build.__name__}"
+    ]
+    (client.clear if build is urllib3.PoolManager else client.close)()

@@ -87,6 +87,7 @@ FORK_WHILE_BUSY = """
     import poolscope
     from opentelemetry.metrics import Observation
     from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.metrics._internal.aggregation import _ExplicitBucketHistogramAggregation
     from opentelemetry.sdk.metrics.export import MetricExporter, MetricExportResult, PeriodicExportingMetricReader
 
     url, where = sys.argv[1], sys.argv[2]
@@ -121,10 +122,19 @@ FORK_WHILE_BUSY = """
         stand("collection")
         return [Observation(1)]
 
+    def collect(aggregation, *args):
+        if list(aggregation._attributes) == ["theirs"]:
+            stand("another package's histogram")
+        return usual(aggregation, *args)
+
+    usual = _ExplicitBucketHistogramAggregation.collect
+    _ExplicitBucketHistogramAggregation.collect = collect
     exporter = Exporter()
     meters = MeterProvider([PeriodicExportingMetricReader(exporter, 50)], shutdown_on_exit=False)
     poolscope.instrument(meter_provider=meters)
     meters.get_meter("theirs").create_observable_counter("theirs", [observed])
+    histogram = meters.get_meter("theirs").create_histogram("their.histogram")
+    histogram.record(1, {"theirs": True})
     requests.get(url)
     assert reached.wait(30)
     read, write = os.pipe()
@@ -132,9 +142,10 @@ FORK_WHILE_BUSY = """
     if pid == 0:
         for _ in range(3):
             requests.get(url)
+        histogram.record(1, {"theirs": True})
         meters.shutdown(5_000)
         arrived = {name: exporter.arrived.get(name) for name in (
-            "http.client.request.duration", "poolscope.connections.opened", "theirs")}
+            "http.client.request.duration", "poolscope.connections.opened", "theirs", "their.histogram")}
         os.write(write, json.dumps(arrived).encode())
         os._exit(0)
     os.close(write)
@@ -145,13 +156,17 @@ FORK_WHILE_BUSY = """
 """
 
 
-@pytest.mark.parametrize("where", ["export", "collection"])
-def test_a_worker_that_is_forked_during_an_export_delivers(server, where: str) -> None:
+# A fork in the middle of a collection copies what the SDK has already asked of other packages' instruments.
+@pytest.mark.parametrize(
+    ("where", "theirs"), [("export", 1), ("collection", 1), ("another package's histogram", 2)]
+)
+def test_a_worker_that_is_forked_during_an_export_delivers(server, where: str, theirs: int) -> None:
     """A collector that is slow or away makes an export take seconds, and gunicorn forks at any time."""
     arrived = run(FORK_WHILE_BUSY, server.url(), where)
     assert arrived["http.client.request.duration"] == [3]
     assert arrived["poolscope.connections.opened"] == [3]
-    assert arrived["theirs"] == [1]
+    assert arrived["theirs"] == [theirs]
+    assert arrived["their.histogram"] == [2], "the SDK copies it to the child"
 
 
 FORK_LATE = """

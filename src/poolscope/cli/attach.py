@@ -30,18 +30,27 @@ def report(
     """Attach, and show what was seen."""
     visit = Visit(pid, seconds, wait, live=False)
     file = None if save is None else _claimed(save, visit)
-    with _Stops(visit) as stops:
-        _show(visit, file, format_, color, note)
+    stops = _Stops(visit)
+    try:
+        with stops:
+            _show(visit, file, format_, color, note)
+    except CannotWriteError:
+        _end_by(stops)  # a terminal that closes sends the signal, and takes no more text
+        raise
     if not visit.complete:
         note(
             f"process {pid} did not send the rest: it is stopped, or too busy"
             if visit.silent
             else f"process {pid} ended before its time was over"
         )
+    _end_by(stops)
     if file is not None and file.error is not None:
         raise CannotWriteError(f"--save {file.path!r} is not complete: {file.error}")
+
+
+def _end_by(stops: _Stops) -> None:
     if stops.deadly is not None:
-        raise Stopped(stops.deadly)
+        raise Stopped(stops.deadly) from None
 
 
 def _show(visit: Visit, file: LineFile | None, format_: Format, color: bool, note: Note) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -20,16 +21,24 @@ class Stopped(BaseException):
 
 @contextmanager
 def dies_of_signals() -> Iterator[None]:
-    """In the block a deadly signal is an exception, as Ctrl-C is; the second one kills at once."""
-    for number in DEADLY:
-        if signal.getsignal(number) == signal.SIG_DFL:  # not under nohup
-            signal.signal(number, _stop)
+    """In the block a deadly signal is an exception, as Ctrl-C is; the second one kills at once.
+
+    A program that calls commands itself, perhaps in a thread, keeps its handlers.
+    """
+    ours = [number for number in DEADLY if signal.getsignal(number) == signal.SIG_DFL]  # not under nohup
+    if threading.current_thread() is not threading.main_thread():
+        ours = []
+    for number in ours:
+        signal.signal(number, _stop)
     try:
         yield
     except KeyboardInterrupt:
         _die_of(signal.SIGINT)
     except Stopped as stopped:
         _die_of(stopped.number)
+    finally:
+        for number in ours:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _stop(number: int, _: object) -> None:

@@ -46,7 +46,7 @@ def parse_endpoint(value: str) -> Endpoint:
         host, port = parts.hostname, parts.port
     except ValueError:
         host, port, parts = None, None, urlsplit("")
-    if "@" in parts.netloc:
+    if "@" in text:  # in the netloc, unless a password has a slash in it
         raise UsageError("--otlp: credentials belong in OTEL_EXPORTER_OTLP_HEADERS, not in the endpoint")
     clean = host and not any(letter.isspace() for letter in text) and not parts.query and not parts.fragment
     if not clean or port == 0 or parts.scheme not in ("http", "https"):

@@ -66,15 +66,15 @@ def undisturbed() -> Iterator[list[int]]:
         waiting.append(number)
 
     try:
-        with _blocked():
-            for number in map(int, signal.valid_signals()):
-                handler = signal.getsignal(number)
-                if callable(handler) or (handler is signal.SIG_DFL and number in _DEADLY):
-                    signal.signal(number, wait)
-                    before[number] = handler
-    except ValueError:
-        before.clear()
-    try:
+        try:
+            with _blocked():
+                for number in map(int, signal.valid_signals()):
+                    handler = signal.getsignal(number)
+                    if callable(handler) or (handler is signal.SIG_DFL and number in _DEADLY):
+                        before[number] = handler
+                        signal.signal(number, wait)
+        except ValueError:
+            before.clear()
         yield waiting
     finally:
         with _blocked():
@@ -84,9 +84,10 @@ def undisturbed() -> Iterator[list[int]]:
 
 @contextmanager
 def _blocked() -> Iterator[None]:
-    """No handler of this thread's runs in the block, where it could raise between two lines."""
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    """Signals to this thread wait in the block. A handler may still run here, and raise, if another thread takes its signal."""
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     try:
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)

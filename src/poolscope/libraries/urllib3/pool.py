@@ -16,7 +16,6 @@ from poolscope.libraries.urllib3.state import (
     PoolMark,
     State,
     announced,
-    current_exchange,
     fail,
     given_to,
     gone,
@@ -146,7 +145,10 @@ def got(pool: Any, result: Any, token: float | None = None) -> None:
         if state is None:
             return
     mark = state.mark
-    exchange = mark.exchange = current_exchange()
+    exchange = CURRENT.get()
+    if exchange is not None and exchange.id <= LIVE.since:  # `current_exchange`, without a call
+        exchange = None
+    mark.exchange = exchange
     state.ready = False
     state.fresh = result.sock is None
     if exchange is None:
