@@ -14,18 +14,22 @@ import requests
 import urllib3
 
 from poolscope import testing
-from poolscope.findings.stale_connection import AT_ONCE, MIN_IDLE
-from poolscope.records import Exchange
+from poolscope.findings.stale_connection import AT_ONCE, MIN_IDLE, NEWEST
+from poolscope.records import Client, Exchange
 from tests.findings.rule import count, found
 from tests.reports.stories import Story
 from tests.servers import Scripted, scripted
 
 
 def failed(
-    idle: float = 60.0, took: float = 0.01, reason: str = "server_closed_no_response", **changes: Any
+    idle: float = 60.0,
+    took: float = 0.01,
+    reason: str = "server_closed_no_response",
+    kind: str = "httpx.Client",
+    **changes: Any,
 ) -> Story:
     story = Story()
-    client = story.client()
+    client = story.client(kind)
     connection = story.connect(client)
     story.exchange(client, connection)
     story.now += idle
@@ -85,11 +89,64 @@ def test_what_the_library_sends_again_has_not_failed(relation: str | None) -> No
     assert count("PS108", story) == (None if relation else 1)
 
 
+def failed_then(idle: float, method: str, story: Story, *, sent_again: bool) -> None:
+    client = story.client()
+    connection = story.connect(client)
+    story.exchange(client, connection)
+    story.now += idle
+    before = story.exchange(
+        client, connection, error="x", status=None, body_complete=None, idle_time=idle, method=method
+    )
+    story.disconnect(connection, "server_closed_no_response", closed_by="server")
+    if sent_again:
+        story.exchange(client, story.connect(client), previous=before.id, relation="retry", method=method)
+
+
+def test_what_was_sent_again_leaves_no_word_in_the_finding() -> None:
+    story = Story()
+    failed_then(60.0, "GET", story, sent_again=False)
+    failed_then(0.6, "POST", story, sent_again=True)
+    (finding,) = found("PS108", story)
+    assert (finding.count, finding.notes) == (1, ["The last one was request 2 on its connection."])
+    assert "idle for 60.0 s or more" in finding.sentence
+    assert "safe to send again" in finding.fix
+
+
+def test_as_many_as_there_are() -> None:
+    story = Story()
+    for _ in range(NEWEST + 2):
+        failed_then(60.0, "GET", story, sent_again=False)
+    assert count("PS108", story) == NEWEST + 2
+
+
+@pytest.mark.parametrize(("method", "at_once"), [("GET", None), ("POST", 1)])
+def test_what_urllib3_may_send_again_counts_once_the_program_goes_on(
+    method: str, at_once: int | None
+) -> None:
+    """A live process may be asked in the middle of the second attempt."""
+    story = failed(kind="urllib3.PoolManager", method=method)
+    assert count("PS108", story) == at_once
+    client = next(record for record in story.records if isinstance(record, Client))
+    story.close(client)
+    assert count("PS108", story) == 1
+    story.records.pop()
+    story.exchange(client, story.connect(client))
+    assert count("PS108", story) == 1
+
+
 def urllib3_get(url: str) -> None:
     with urllib3.PoolManager() as manager:
         manager.request("GET", url)
         time.sleep(MIN_IDLE)
         manager.request("GET", url)
+
+
+def urllib3_get_once(url: str) -> None:
+    with urllib3.PoolManager(retries=False) as manager:
+        manager.request("GET", url)
+        time.sleep(MIN_IDLE)
+        with suppress(urllib3.exceptions.ProtocolError):
+            manager.request("GET", url)
 
 
 def requests_get(url: str) -> None:
@@ -111,7 +168,8 @@ def aiohttp_get(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("program", "failures"), [(urllib3_get, []), (requests_get, ["PS108"]), (aiohttp_get, [])]
+    ("program", "failures"),
+    [(urllib3_get, []), (urllib3_get_once, ["PS108"]), (requests_get, ["PS108"]), (aiohttp_get, [])],
 )
 def test_libraries_that_retry_and_one_that_does_not(
     program: Callable[[str], None], failures: list[str]

@@ -7,11 +7,12 @@ an answer within `AT_ONCE`, because the other side had closed.
 from __future__ import annotations
 
 import math
-from typing import ClassVar, Final
+from copy import copy
+from typing import ClassVar, Final, NamedTuple, TypeAlias
 
 from poolscope.findings.base import Rule
 from poolscope.findings.known import Bounded, Key, Place
-from poolscope.records import CloseReason, Connection, Exchange, Finding
+from poolscope.records import Client, CloseReason, Connection, Exchange, Finding
 
 MIN_IDLE: Final = 0.5
 """Seconds; a server that closes right after an answer has other reasons."""
@@ -19,22 +20,40 @@ AT_ONCE: Final = 1.0
 """Seconds within which a request fails on a connection that is gone already."""
 IDEMPOTENT: Final = frozenset(("GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"))
 
+NEWEST: Final = 256
+"""Failed requests that their library may still send again."""
+
 _ENDED: Final[frozenset[CloseReason]] = frozenset(("server_closed_no_response", "reset"))
+_Runner: TypeAlias = tuple[int, int | None, str | None]
+
+
+class _Failure(NamedTuple):
+    place: Place
+    exchange: Exchange
 
 
 class _Stale:
-    __slots__ = ("count", "idle", "methods", "numbers", "place")
+    __slots__ = ("count", "idle", "methods", "number")
 
-    def __init__(self, place: Place) -> None:
-        self.place = place
+    def __init__(self) -> None:
         self.count = 0
         self.idle = float("inf")
-        self.numbers: int | None = None
-        self.methods: dict[str, None] = {}
+        self.number: int | None = None
+        self.methods: tuple[str, ...] = ()
+
+    def add(self, failed: Exchange) -> None:
+        """Count one more request."""
+        self.count += 1
+        self.idle = min(self.idle, failed.idle_time or 0.0)
+        self.number = failed.request_number
+        if (method := failed.method or "?") not in self.methods:
+            self.methods += (method,)
 
 
 class StaleConnection(Rule):
-    """The rule. State: failed requests with a connection that is not closed yet, and a few numbers per line."""
+    """The rule. State: failed requests with a connection that is not closed yet, the newest others, and a few numbers per
+    line.
+    """
 
     code: ClassVar[str] = "PS108"
     title: ClassVar[str] = "request failed on a stale connection"
@@ -48,12 +67,13 @@ class StaleConnection(Rule):
     def __init__(self) -> None:
         self._failed: Bounded[tuple[int, int], Exchange] = Bounded()
         self._stale: Bounded[Place, _Stale] = Bounded()
-        self._counted: Bounded[Key, _Stale] = Bounded()
-        """Failed requests, until their library sends them again."""
+        self._newest: dict[Key, _Failure] = {}
+        self._awaited: Bounded[_Runner, Key] = Bounded(NEWEST)
+        """Those that urllib3 sends again by default, until their thread goes on or their client is over."""
 
     def exchange(self, record: Exchange) -> None:
         """Remember an exchange that failed on a connection that had been idle."""
-        self._sent_again(record)
+        self._goes_on(record)
         if (
             record.error is not None
             and record.status is None
@@ -67,13 +87,20 @@ class StaleConnection(Rule):
         ):
             self._failed.put((record.pid, record.connection), record)
 
-    def _sent_again(self, record: Exchange) -> None:
-        """A request that its library itself sends again has not failed for the program."""
-        before = (record.pid, record.previous or 0)
-        stale = self._counted.pop(before, None) if record.relation == "retry" else None
-        if stale is not None:
-            stale.count -= 1
-            stale.numbers = None
+    def _goes_on(self, record: Exchange) -> None:
+        """What its library sends again has not failed for the program; anything else shows that it has."""
+        if record.relation == "retry":
+            self._newest.pop((record.pid, record.previous or 0), None)
+        self._awaited.pop(_runner(record), None)
+
+    def client(self, record: Client) -> None:
+        """A client that is over sends nothing again."""
+        if record.close_kind is None:
+            return
+        for runner, key in list(self._awaited.items()):
+            failure = self._newest.get(key)
+            if failure is None or (key[0], failure.exchange.client) == (record.pid, record.id):
+                del self._awaited[runner]
 
     def connection(self, record: Connection) -> None:
         """See why the connection of a failed request was closed."""
@@ -83,20 +110,26 @@ class StaleConnection(Rule):
         if failed is None or record.close_reason not in _ENDED:
             return
         place = self.known.place_of(failed)
-        if (place.kind or "").startswith("aiohttp.") and failed.method in IDEMPOTENT:
+        key, kind = (failed.pid, failed.id), place.kind or ""
+        if failed.method in IDEMPOTENT and kind.startswith("aiohttp."):
             return  # it will be sent again: a live process need not wait to see that
-        stale = self._stale.get_or_put(place, lambda: _Stale(place))
-        self._counted.put((failed.pid, failed.id), stale)
-        stale.count += 1
-        stale.idle = min(stale.idle, failed.idle_time or 0.0)
-        stale.numbers = failed.request_number
-        stale.methods[failed.method or "?"] = None
+        if failed.method in IDEMPOTENT and kind.startswith("urllib3."):
+            self._awaited.put(_runner(failed), key)
+        self._newest[key] = _Failure(place, failed)
+        if len(self._newest) > NEWEST:
+            oldest = self._newest.pop(next(iter(self._newest)))
+            self._stale.get_or_put(oldest.place, _Stale).add(oldest.exchange)
 
     def findings(self) -> list[Finding]:
         """One per process, origin and line."""
-        return [self._finding(stale) for stale in self._stale.values() if stale.count]
+        found = {place: copy(stale) for place, stale in self._stale.items()}
+        awaited = set(self._awaited.values())
+        for key, failure in self._newest.items():
+            if key not in awaited:
+                found.setdefault(failure.place, _Stale()).add(failure.exchange)
+        return [self._finding(place, stale) for place, stale in found.items()]
 
-    def _finding(self, stale: _Stale) -> Finding:
+    def _finding(self, place: Place, stale: _Stale) -> Finding:
         unsafe = [method for method in stale.methods if method not in IDEMPOTENT]
         retry = (
             f"{', '.join(unsafe)} must not simply be sent again: the server may have done it."
@@ -106,12 +139,16 @@ class StaleConnection(Rule):
         what = "request" if stale.count == 1 else "requests"
         idle = math.floor(round(stale.idle * 10, 3)) / 10  # not more, because that would be too long
         return self.finding(
-            stale.place,
+            place,
             stale.count,
-            f"{stale.count:,} {what} to {stale.place.origin} failed on a kept connection that had been idle for "
+            f"{stale.count:,} {what} to {place.origin} failed on a kept connection that had been idle for "
             f"{idle:.1f} s or more and that the server had closed.",
             f"Keep connections for less than {idle:.1f} s (httpx: Limits(keepalive_expiry=…), "
             "aiohttp: TCPConnector(keepalive_timeout=…)), or let the "
             f"server keep them longer. {retry}",
-            notes=[f"The last one was request {stale.numbers} on its connection."] if stale.numbers else None,
+            notes=[f"The last one was request {stale.number} on its connection."] if stale.number else None,
         )
+
+
+def _runner(record: Exchange) -> _Runner:
+    return record.pid, record.thread, record.task
