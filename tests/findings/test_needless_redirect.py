@@ -45,4 +45,11 @@ def test_a_redirect_on_a_kept_connection_opens_none() -> None:
 
 def test_an_address_that_only_the_answer_could_name() -> None:
     assert count("PS113", redirected(10, to="https://files.test/signed/8f3a")) is None
+    assert count("PS113", redirected(10, to=f"{TARGET}/?Expires=1&Signature=")) is None
     assert count("PS113", redirected(10, to=TARGET)) == 10
+
+
+def test_a_query_with_the_same_names_belongs_to_the_same_address() -> None:
+    first = f"{ORIGIN}/?page=1&size=2"
+    assert count("PS113", redirected(10, to=f"{TARGET}/?size=2&page=1", url=first)) == 10
+    assert count("PS113", redirected(10, to=TARGET, url=first)) is None

@@ -1,13 +1,14 @@
 """PS113: requests that are redirected to another origin each time, over a connection that the right URL would save.
 
 It fires for a line where at least `MIN_REDIRECTED` redirected requests opened a connection to the first origin only to
-be sent on to the same path on the same second one. Another path may be an address that only the answer could name.
+be sent on to the same path on the same second one. Another path, or other names in the query, may be an address that
+only the answer could name.
 """
 
 from __future__ import annotations
 
 from typing import ClassVar, Final
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from poolscope.findings.base import Rule
 from poolscope.findings.known import Bounded, Place, setup_time
@@ -51,7 +52,7 @@ class NeedlessRedirect(Rule):
             self._redirected.put((record.pid, record.id), record)
 
     def _followed(self, before: Exchange, record: Exchange) -> None:
-        if before.reused is not False or _path(before) != _path(record):
+        if before.reused is not False or _target(before) != _target(record):
             return
         seen = self._seen.get_or_put((self.known.place_of(before), record.origin), _Redirected)
         seen.count += 1
@@ -72,5 +73,7 @@ class NeedlessRedirect(Rule):
         ]
 
 
-def _path(exchange: Exchange) -> str:
-    return urlsplit(exchange.url or "").path.rstrip("/")
+def _target(exchange: Exchange) -> tuple[str, list[str]]:
+    """Its path, and the names in its query."""
+    url = urlsplit(exchange.url or "")
+    return url.path.rstrip("/"), sorted(name for name, _ in parse_qsl(url.query, keep_blank_values=True))
