@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -531,12 +532,18 @@ def test_the_pool_is_large_enough_for_all_lines_that_are_busy_in_the_same_period
     assert "pool_maxsize" not in found(in_turn)[0].fix
 
 
-def test_lines_that_one_thread_runs_need_no_larger_pool() -> None:
+@pytest.mark.parametrize(
+    ("threads", "names_a_size"), [([1] * 12, False), (range(12), True), ([None] * 12, True)]
+)
+def test_only_lines_that_one_thread_runs_need_no_larger_pool(
+    threads: Sequence[int | None], names_a_size: bool
+) -> None:
     story = Story()
     for _ in range(10):
-        for number in range(12):
-            story.throwaway(kind="requests.get", call_site=CallSite("load.py", number, "main"))
-    assert "pool_maxsize" not in found(story)[0].fix
+        for number, thread in enumerate(threads):
+            site = CallSite("load.py", number, "main")
+            story.throwaway(kind="requests.get", call_site=site, exchange={"thread": thread})
+    assert ("pool_maxsize=12" in found(story)[0].fix) is names_a_size
 
 
 def test_settings_that_ran_one_after_the_other_add_up_and_side_by_side_do_not() -> None:
