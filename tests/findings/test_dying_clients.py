@@ -10,8 +10,15 @@ from tests.findings.rule import count, found
 from tests.reports.stories import Story
 
 
-def batches(number: int, pause: float = 0.0, size: int = 4, requests: int = MOST_CALLS, **end: Any) -> Story:
-    story = Story()
+def batches(
+    number: int,
+    pause: float = 0.0,
+    size: int = 4,
+    requests: int = MOST_CALLS,
+    after: Story | None = None,
+    **end: Any,
+) -> Story:
+    story = after or Story()
     for _ in range(number):
         clients = [story.client() for _ in range(size)]
         used = [story.connect(client) for client in clients]
@@ -37,6 +44,11 @@ def test_clients_that_were_used_less_are_another_finding() -> None:
 
 def test_one_batch_ends_as_it_should() -> None:
     assert count("PS122", batches(1, size=50)) is None
+
+
+def test_one_batch_after_a_single_client_ends_as_it_should() -> None:
+    assert count("PS122", batches(1, size=50, after=batches(1, size=1))) is None
+    assert count("PS122", batches(1, size=4, after=batches(1, size=4))) == 8
 
 
 def test_one_client_after_another_over_a_long_time() -> None:

@@ -122,3 +122,12 @@ def test_moments_forget_the_oldest() -> None:
         moments.add(moment)
     assert not moments.any_before(2.0, within=5.0)
     assert moments.any_before(21.0, within=5.0)
+
+
+def test_each_moment_is_taken_once_the_oldest_first() -> None:
+    moments = Moments()
+    for moment in (1.0, 4.0, 9.0):
+        moments.add(moment)
+    assert [moments.take_before(5.0, within=4.0) for _ in range(3)] == [True, True, False]
+    assert moments.take_before(9.0, within=0.0)
+    assert not moments.take_before(9.0, within=5.0)

@@ -72,7 +72,7 @@ class DyingClients(Rule):
             return
         place = Place.of_client(record, setup[0])
         dead = self._dead.get_or_put((place, record.settings), _Dead)
-        dead.followed += dead.ends.any_before(record.created_at, SOON)
+        dead.followed += dead.ends.take_before(record.created_at, SOON)
         dead.count += 1
         dead.requests += record.requests
         dead.cost += setup[1] + (record.construction_time or 0.0)

@@ -90,3 +90,11 @@ class Moments:
         if at < len(self._moments) and self._moments[at] == moment:
             return True
         return at > 0 and moment - self._moments[at - 1] <= within
+
+    def take_before(self, moment: float, within: float) -> bool:
+        """As `any_before`; the moment, the oldest of several, is then forgotten."""
+        at = bisect_left(self._moments, moment - within)
+        taken = at < len(self._moments) and self._moments[at] <= moment
+        if taken:
+            del self._moments[at]
+        return taken
