@@ -70,12 +70,18 @@ def test_a_server_that_keeps_them_no_longer_than_that() -> None:
     assert count("PS107", polled(5, 6.0, server_keepalive=6.1)) == 5
 
 
+@pytest.mark.parametrize(("pause", "all_of_them"), [(9.9, 5), (9.901, None), (9.95, None)])
+def test_it_asks_for_less_than_the_server_allows(pause: float, all_of_them: int | None) -> None:
+    assert count("PS107", polled(5, pause, server_keepalive=10.0)) == all_of_them
+
+
 @pytest.mark.parametrize(
     ("pause", "words"), [(0.33, "more than 0.4 s"), (6.41, "more than 6.5 s"), (20.0, "more than 20 s")]
 )
 def test_what_it_says_is_enough(pause: float, words: str) -> None:
     (finding,) = found("PS107", polled(5, pause, expiry=pause / 2))
     assert words in finding.fix
+    assert f"at most {float(words.split()[2]):.1f} s after" in finding.sentence
 
 
 def test_records_of_connections_that_are_open_at_the_end_count_once() -> None:

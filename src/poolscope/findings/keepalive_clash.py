@@ -89,7 +89,9 @@ class KeepAliveClash(Rule):
         return [
             self._finding(place, seen)
             for place, seen in self._expired.items()
-            if seen.count >= MIN_EXPIRED and seen.count > seen.others + len(seen.waiting)
+            if seen.count >= MIN_EXPIRED
+            and seen.count > seen.others + len(seen.waiting)
+            and _rounded_up(seen.longest) < (seen.server or math.inf)
         ]
 
     def _finding(self, place: Place, seen: _Expired) -> Finding:
@@ -106,7 +108,7 @@ class KeepAliveClash(Rule):
             place,
             seen.count,
             f"{seen.count:,} connections to {place.origin} had expired after {seen.expiry:g} idle seconds when the "
-            f"next request came, at most {seen.longest:.1f} s after the previous one.",
+            f"next request came, at most {_rounded_up(seen.longest):.1f} s after the previous one.",
             f"Pass {option} with more than {_rounded_up(seen.longest):g} s to the client.{server}",
             seen.cost,
         )
