@@ -589,6 +589,17 @@ def test_what_runs_side_by_side_under_one_name_does_not_add_up(task: str | None)
     assert finding.saving == pytest.approx(10 * 0.025)
 
 
+def test_lines_side_by_side_under_one_name_need_a_larger_pool() -> None:
+    story = Story()
+    for _ in range(11):
+        began = story.now
+        for number in range(12):
+            story.now = began
+            site = CallSite("load.py", number, "main")
+            story.throwaway(kind="requests.get", call_site=site, exchange={"thread": 1})
+    assert "pool_maxsize=12" in found(story)[0].fix
+
+
 def test_requests_through_a_forward_proxy() -> None:
     """The connections are the proxy's, and the requests those of the servers behind it."""
     story = Story()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import insort
+from collections.abc import Sequence
 from typing import Final, NamedTuple, TypeAlias
 
 from poolscope.findings.intervals import CAPACITY, BusyTime, Moments
@@ -10,6 +11,8 @@ from poolscope.findings.parts import added
 
 ONE_BY_ONE: Final = 0.98
 """If elapsed over summed busy time is at least this, nothing ran side by side."""
+MOMENT: Final = 1e-6
+"""Seconds that rounding may add."""
 
 
 Runner: TypeAlias = tuple[int | None, str | None]
@@ -145,3 +148,12 @@ class Churn:
             return None
         followed, cost = self._all_followed()
         return cost * self.avoidable() / followed if followed else 0.0
+
+
+def took_turns(churns: Sequence[Churn]) -> bool:
+    """Whether one thread or task ran them all, and had the time to run one after the other."""
+    runners = set[Runner]().union(*(churn.runners for churn in churns))
+    # Greenlets share a thread, and tasks a name: what takes longer than there was time for did not take turns.
+    period = max(churn.busy.last for churn in churns) - min(churn.busy.first for churn in churns)
+    fits = sum(churn.busy.elapsed for churn in churns) <= period + MOMENT
+    return fits and len(runners) == 1 and all(thread is not None for thread, _ in runners)

@@ -23,7 +23,7 @@ from typing import ClassVar, Final
 
 from poolscope.findings.advice import fix, sentence
 from poolscope.findings.base import Rule
-from poolscope.findings.churn import Churn, Runner, ShortLife
+from poolscope.findings.churn import Churn, ShortLife, took_turns
 from poolscope.findings.habits import Habit, Habits
 from poolscope.findings.harmless import more_to_be_had, why_harmless
 from poolscope.findings.known import idle_at_close, is_bound_to_its_loop
@@ -40,8 +40,6 @@ MIN_AVOIDABLE: Final = 2
 LONG_SHARE: Final = 0.1
 SILENT_SHARE: Final = 0.1
 """If the server silently closed at least this share, it closes them all: a client is mostly quicker."""
-MOMENT: Final = 1e-6
-"""Seconds that rounding may add."""
 MAX_LEAVING: Final = 1_024
 """Closed clients that wait for the close of their connections, which a library may do a little later."""
 MAX_LIVES: Final = 2_048
@@ -254,17 +252,13 @@ def _fires(churn: Churn) -> bool:
 
 def _saving(churns: list[Churn]) -> float | None:
     """The sum of habits of one thread or task, or one after the other; of those side by side, the largest."""
-    runners = set[Runner]().union(*(churn.runners for churn in churns))
-    # Greenlets share a thread, and tasks a name: what takes longer than there was time for did not take turns.
-    period = max(churn.busy.last for churn in churns) - min(churn.busy.first for churn in churns)
-    fits = sum(churn.busy.elapsed for churn in churns) <= period + MOMENT
-    takes_turns = fits and len(runners) == 1 and all(thread is not None for thread, _ in runners)
+    turns = took_turns(churns)
     total, largest, until = 0.0, 0.0, float("-inf")
     for churn in sorted(churns, key=lambda churn: churn.busy.first):
         saving = churn.saving()
         if saving is None:
             return None
-        if takes_turns or churn.busy.first >= until:
+        if turns or churn.busy.first >= until:
             total, largest = total + largest, 0.0
         largest = max(largest, saving)
         until = max(until, churn.busy.last)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from poolscope.findings.churn import Churn, Runner
+from poolscope.findings.churn import Churn, took_turns
 from poolscope.findings.habits import Habit
 from poolscope.records import CallSite
 
@@ -30,18 +30,13 @@ class Peak:
 def peak_of(found: Iterable[tuple[Habit, Churn]]) -> int:
     """The requests that may be in flight at once: at most the sum of lines that were busy in the same period.
 
-    One thread or task that has one request at a time runs its lines one after the other.
+    Lines that took turns, with one request at a time, need only one connection.
     """
     found = list(found)
     lines: dict[tuple[CallSite | None, CallSite | None], Peak] = {}
     for habit, churn in found:
         lines.setdefault((habit.call_site, habit.sdk_call_site), Peak()).add(churn)
     each = lines.values()
-    if all(peak.requests == 1 for peak in each) and _have_one_runner(churn for _, churn in found):
+    if all(peak.requests == 1 for peak in each) and took_turns([churn for _, churn in found]):
         return 1
     return max(sum(peak.requests for peak in each if peak.first <= at.first <= peak.last) for at in each)
-
-
-def _have_one_runner(churns: Iterable[Churn]) -> bool:
-    runners = set[Runner]().union(*(churn.runners for churn in churns))
-    return len(runners) == 1 and all(thread is not None for thread, _ in runners)
