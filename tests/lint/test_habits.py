@@ -246,6 +246,37 @@ def test_a_doubtful_function_is_left_alone(body: str) -> None:
     assert lines(f"import httpx\nURL = 'https://api.example.com'\n{body}") == []
 
 
+SCHEDULED = {
+    "timer.record(f(i))": False,
+    "timer.record(await_it(f(i)))": False,
+    "collect_everything(f(i) for i in A)": False,
+    "collect_everything(f, A)": False,
+    "multitimers(f, A)": False,
+    "scheduler.spawn(f(i))": False,
+    "repeat_every(60, f)": True,
+    "Every(60, f)": True,
+    "RepeatedTimer(60, f)": True,
+    "BackgroundScheduler().add_job(func=f)": True,
+    "loop.call_later(60, lambda: f(1))": True,
+    "loop.call_later(60, partial(f, 1))": True,
+    "queue.run_repeating(f, 60)": True,
+}
+
+
+@pytest.mark.parametrize(("body", "scheduled"), SCHEDULED.items(), ids=SCHEDULED)
+def test_a_schedule_gets_the_function_itself_and_is_known_by_whole_words(body: str, scheduled: bool) -> None:
+    source = f"""
+import httpx
+URL = 'https://api.example.com'
+def f(item):
+    with httpx.Client() as c:
+        c.get(f'{{URL}}/{{item}}')
+def g(i, A):
+    {body}
+"""
+    assert lines(source) == ([] if scheduled else [(5, "function")])
+
+
 def test_a_test_is_left_alone() -> None:
     source = IN_A_LOOP.format("requests.get(f'{URL}/{item}')")
     assert len(linted(source)) == 1

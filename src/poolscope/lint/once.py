@@ -16,12 +16,13 @@ from poolscope.lint.tree import Tree
 _ONCE: Final = re.compile(
     r"^_?(__init__|__main__|main|cli|setup|teardown|startup|shutdown|lifespan|test)(_|$)|^test|_(main|cli)$"
 )
-_SCHEDULES: Final = r"perpetual|periodic|cron|schedul|every|interval|repeat|timer|call_later|call_at|add_job"
-"""Names of what calls a function after pauses that may be long."""
-_SCHEDULE: Final = re.compile(_SCHEDULES, re.IGNORECASE)
+_SCHEDULE: Final = re.compile(
+    r"\b(perpetual(ly)?|periodic(ally)?|(aio)?cron(tab)?|\w*schedul\w*|every|intervals?|repeat\w*|timers?|call later|call at|add job)\b"
+)
+"""Words in the names of what calls a function after pauses that may be long."""
+_WORDS: Final = r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])"
 _ONCE_DECORATORS: Final = re.compile(
-    r"command|group|callback|fixture|cache|memo|once|on_event|startup|shutdown|contextmanager|lifespan|skip|overload|"
-    + _SCHEDULES
+    r"command|group|callback|fixture|cache|memo|once|on_event|startup|shutdown|contextmanager|lifespan|skip|overload"
 )
 _ROUTES: Final = frozenset((*VERBS, "route", "api_route", "websocket", "view"))
 _TESTS: Final = re.compile(r"^(tests?|testing|conftest|test_.*|.*_test|setup|noxfile|__main__)(\.py)?$")
@@ -66,7 +67,9 @@ class Once:
         if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
             return True
         decorators = [dotted(_head(each)) or "" for each in function.decorator_list]
-        if _ONCE.search(function.name) or any(_ONCE_DECORATORS.search(name) for name in decorators):
+        if _ONCE.search(function.name) or any(
+            _ONCE_DECORATORS.search(name) or _is_schedule(name) for name in decorators
+        ):
             return True
         if depth >= _DEEPEST:
             return False
@@ -76,10 +79,22 @@ class Once:
     def is_scheduled(self, function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
         """Whether it is handed to a schedule: no connection would be kept until its next call."""
         return any(
-            isinstance(call, ast.Call) and _SCHEDULE.search(" ".join(_names(call.func)))
+            _is_schedule(" ".join(_names(call.func)))
             for user in self._by.get(function.name, [])
-            for call in islice(self._tree.above(user), _HANDED_OVER)
+            for call in self._handed_to(user)
         )
+
+    def _handed_to(self, function: ast.AST) -> Iterator[ast.Call]:
+        """The calls that get the function itself, or a lambda that calls it; not those that get its result."""
+        part, is_result = function, False
+        for whole in islice(self._tree.above(function), _HANDED_OVER):
+            if isinstance(whole, ast.Lambda):
+                is_result = False
+            elif isinstance(whole, ast.Call) and part is whole.func:
+                is_result = True
+            elif isinstance(whole, ast.Call) and not is_result:
+                yield whole
+            part = whole
 
     def has_its_own_loop(self, function: ast.AST) -> bool:
         """Whether an event loop is run for it (``asyncio.run(…)``): no two such calls can share a client."""
@@ -108,6 +123,11 @@ def _names(function: ast.expr) -> Iterator[str]:
     for node in ast.walk(function):
         if isinstance(node, ast.Name | ast.Attribute):
             yield node.id if isinstance(node, ast.Name) else node.attr
+
+
+def _is_schedule(names: str) -> bool:
+    """Whether one of the words is that of a schedule: ``repeat_every``, but not ``collect_everything``."""
+    return _SCHEDULE.search(" ".join(re.findall(_WORDS, names)).lower()) is not None
 
 
 def _head(decorator: ast.expr) -> ast.expr:
