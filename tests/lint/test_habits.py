@@ -246,6 +246,48 @@ def test_a_doubtful_function_is_left_alone(body: str) -> None:
     assert lines(f"import httpx\nURL = 'https://api.example.com'\n{body}") == []
 
 
+WITH_CREDENTIALS = (
+    "c.get(URL, params={'api_key': KEY, 'page': i})",
+    "c.get(URL, params=dict(api_key=KEY, page=i))",
+    "c.get(URL, params=dict({'page': i}, api_key=KEY))",
+    "c.get(URL, params=[('api_key', KEY), ('page', i)])",
+    "c.get(URL, params=(['api_key', KEY], ['page', i]))",
+    "c.get(URL + '?page=' + str(i) + '&api_key=' + KEY)",
+    "c.get(URL + f'?page={i}&api_key=' + KEY)",
+    "c.get(f'{URL}?page={i}&api_key={KEY}')",
+    "c.get(f'{URL}?page={i}&api_key=prefix-{KEY}')",
+    "c.get(URL + '?page=%s&api_key=%s' % (i, KEY))",
+    "c.get(URL + '?page={}&api_key={}'.format(i, KEY))",
+    "c.get(URL + '?api_key={key}'.format(key=KEY) + f'&page={i}')",
+    "c.get(URL + '?' + urlencode({'page': i, 'api_key': KEY}))",
+    'c.post(URL, content=\'{"page": 1, "token": "\' + KEY + \'"}\' + str(i))',
+    "c.post(URL, content=b'page=%d&token=' % i + KEY)",
+    "p = {'page': i}; p['api_key'] = KEY; c.get(URL, params=p)",
+    "p = {'page': i}; p.update(api_key=KEY); c.get(URL, params=p)",
+    "p = {'page': i}; p.setdefault('api_key', KEY); c.get(URL, params=p)",
+    "p = [('page', i)]; p.append(('api_key', KEY)); c.get(URL, params=p)",
+    "q = {'api_key': KEY}; p = {'page': i, **q}; c.get(URL, params=p)",
+    "q = f'page={i}'; q += '&api_key=' + KEY; c.get(URL, params=q)",
+)
+
+
+@pytest.mark.parametrize("body", WITH_CREDENTIALS)
+def test_another_credential_is_another_client(body: str) -> None:
+    frame = "import httpx\nURL = 'https://api.example.com'\ndef f(i, key):\n    with httpx.Client() as c: "
+    assert len(lines(frame + body)) == 1
+    assert lines(frame + body.replace("KEY", "key")) == []
+
+
+def test_a_sort_key_is_no_credential() -> None:
+    source = """
+        import httpx
+        def f(ids):
+            with httpx.Client() as c:
+                c.get("https://api.example.com", params={"ids": sorted(ids, key=lambda i: i.number())})
+        """
+    assert lines(source) == [(4, "function")]
+
+
 SCHEDULED = {
     "timer.record(f(i))": False,
     "timer.record(await_it(f(i)))": False,

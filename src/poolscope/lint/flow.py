@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from poolscope.lint.libraries import dotted
@@ -25,8 +25,12 @@ class Region:
     def __init__(self, nodes: Iterable[ast.AST], parameters: ast.arguments | None = None) -> None:
         self.bound: Counter[str] = Counter()
         self.values: dict[str, list[ast.expr]] = {}
+        self.makers: dict[str, list[ast.AST]] = {}
+        """Assignments to a name or into its value, and calls that change that value."""
         for node in nodes:
             self._add(node)
+            for name in _made_by(node):
+                self.makers.setdefault(name, []).append(node)
         self.parameters = [] if parameters is None else _parameters(parameters)
         self.is_function = parameters is not None
         self.bound.update(self.parameters)
@@ -74,6 +78,21 @@ class Region:
             self.bound[name] += 1
 
 
+def _made_by(node: ast.AST) -> Iterator[str]:
+    if isinstance(node, ast.Assign):
+        targets: list[ast.expr] = node.targets
+    elif isinstance(node, ast.AnnAssign | ast.AugAssign | ast.NamedExpr):
+        targets = [node.target]
+    elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _CHANGES:
+        targets = [node.func.value]
+    else:
+        return
+    for target in targets:
+        name = dotted(target.value if isinstance(target, ast.Subscript) else target)
+        if name is not None:
+            yield name
+
+
 def _names(expression: ast.AST) -> set[str]:
     return {name for node in ast.walk(expression) if (name := dotted(node)) is not None}
 
@@ -112,10 +131,15 @@ class Flow:
             if name not in _names(value)
         )
 
-    def meaning(self, expression: ast.expr) -> ast.expr:
-        """The value of a name that is bound once; else the expression itself."""
-        name = dotted(expression)
-        return expression if name is None else self._again.value(name) or expression
+    def made_of(self, expression: ast.expr) -> list[ast.AST]:
+        """The expression, and all that the region does to make the names in it, directly or through others."""
+        made: list[ast.AST] = [expression]
+        known: set[str] = set()
+        for node in made:
+            names = _names(node) - known
+            known |= names
+            made += [maker for name in names for maker in self._again.makers.get(name, [])]
+        return made
 
     def may_change(self, expression: ast.AST, depth: int = 0) -> bool:
         """Whether it may differ each time; the result of a call may."""

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Final
 
-from poolscope.identity.sent import names_credential
+from poolscope.lint.credentials import credentials
 from poolscope.lint.flow import Flow
 from poolscope.lint.libraries import CALLS, CLIENTS, CLOSES, VERBS
 from poolscope.lint.tree import Tree
@@ -78,30 +76,13 @@ class Send:
         if not self.is_one_call:
             settings += [each.value for each in self.built.keywords if each.arg not in HARMLESS]
         for part in self.payload():
-            settings += _credentials(flow.meaning(part))
+            settings += credentials(flow.made_of(part))
         return all(flow.is_fixed(value) for value in settings)
 
     def payload(self) -> list[ast.expr]:
         """What makes a request differ from the previous one."""
         named = [each.value for each in self.call.keywords if each.arg in PAYLOAD]
         return [*self.call.args, *named]
-
-
-def _credentials(part: ast.expr) -> Iterator[ast.expr]:
-    """The values in a query or a body that have the name of a credential: as in a run, other ones are another client's."""
-    for node in ast.walk(part):
-        if isinstance(node, ast.Dict):
-            for key, value in zip(node.keys, node.values, strict=True):
-                if names_credential(_text(key)):
-                    yield value
-        elif isinstance(node, ast.JoinedStr):
-            for before, value in pairwise(node.values):
-                if names_credential(re.split("[?&]", _text(before).rpartition("=")[0])[-1]):
-                    yield value
-
-
-def _text(node: ast.expr | None) -> str:
-    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
 
 
 def sends(tree: Tree) -> Iterator[Send]:
