@@ -30,7 +30,7 @@ class Ignore:
         head, at, server = text.partition("@")
         name, colon, where = head.partition(":")
         if (at and not server.strip()) or (colon and not where.strip()):
-            raise UsageError(f"{place}: {text!r} has nothing after its {'@' if at else ':'}")
+            raise UsageError(f"{place}: {name!r} has nothing after its {'@' if at else ':'}")
         return cls(code(name, place), where.strip() or None, server.strip() or None, f"{place} {text!r}")
 
     def covers(self, finding: Finding, root: str) -> bool:

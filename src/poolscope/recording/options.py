@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Sequence
+from itertools import takewhile
 from typing import Final, NamedTuple
 
 from poolscope.recording.errors import UsageError
@@ -47,6 +48,14 @@ class Options:
 
 
 _SECRET: Final = ("code", "arguments")
+
+
+class WrongValueError(UsageError):
+    """An option has a wrong value. `parse_variable` does not show the value, because it may hold a secret."""
+
+    def __str__(self) -> str:
+        wanted, value = self.args
+        return f"{wanted}, not {value!r}"
 
 
 class Option(NamedTuple):
@@ -162,7 +171,7 @@ def parse_variable(value: str) -> Options:
                 raise UsageError("it is neither 1 nor options of poolscope run")
         _check(options)
     except (UsageError, ValueError) as error:
-        raise UsageError(f"the variable POOLSCOPE: {error}") from None
+        raise UsageError(f"the variable POOLSCOPE: {error.args[0]}") from None
     if options.fail_on is not None:
         raise UsageError(
             "--fail-on in POOLSCOPE cannot change how a program ends: use poolscope run, or --save FILE and"
@@ -181,14 +190,14 @@ def _take(options: Options, word: str, rest: list[str]) -> bool:
     name, attached = _split(word)
     option = _BY_NAME.get(name)
     if option is None:
-        raise UsageError(f"no such option: {name} (options of the program come after its name)")
+        raise UsageError(f"no such option: {_name_in(name)} (options of the program come after its name)")
     if option.metavar is None:
         if attached is not None:
             raise UsageError(f"{name} takes no value")
         setattr(options, option.attribute, option.value)
         return False
     if attached is None:
-        if not rest:
+        if not rest or (rest[0].startswith("--") and not option.ends):
             raise UsageError(f"{name} needs a value: {name} {option.metavar}")
         attached = rest.pop(0)
     _store(options, option, attached)
@@ -200,6 +209,11 @@ def _split(word: str) -> tuple[str, str | None]:
         name, equals, value = word.partition("=")
         return name, value if equals else None
     return word[:2], word[2:] or None
+
+
+def _name_in(word: str) -> str:
+    """Its beginning that may be a name: an address may follow, with a secret in it."""
+    return "".join(takewhile(lambda letter: letter.isalpha() or letter == "-", word))
 
 
 def _store(options: Options, option: Option, value: str) -> None:
@@ -217,7 +231,7 @@ def _store(options: Options, option: Option, value: str) -> None:
         parse_endpoint(value)
         options.otlp = value
     elif option.attribute in ("save", "output", "baseline", "write_baseline"):
-        if not value:
+        if not value or "://" in value:
             raise UsageError(f"{option.names[0]} needs a file name")
         if option.attribute == "save" and value == "-":
             raise UsageError("--save cannot go to stdout, which is the program's: name a file or a pipe")
@@ -240,7 +254,7 @@ def _seconds(value: str) -> float:
     except ValueError:
         seconds = 0.0
     if not 0.1 <= seconds < 1e9:
-        raise UsageError(f"--every wants a number of seconds, at least 0.1, not {value!r}")
+        raise WrongValueError("--every wants a number of seconds, at least 0.1", value)
     return seconds
 
 
@@ -248,7 +262,7 @@ def _format(value: str) -> Format:
     for known in FORMATS:
         if value == known:
             return known
-    raise UsageError(f"--format wants one of {', '.join(FORMATS)}, not {value!r}")
+    raise WrongValueError(f"--format wants one of {', '.join(FORMATS)}", value)
 
 
 def _signal(value: str) -> int:
@@ -258,5 +272,5 @@ def _signal(value: str) -> int:
     except KeyError:
         number = 0
     if number not in signal.valid_signals() or number in (signal.SIGKILL, signal.SIGSTOP):
-        raise UsageError(f"--dump-on wants a signal that can be caught, such as USR1, not {value!r}")
+        raise WrongValueError("--dump-on wants a signal that can be caught, such as USR1", value)
     return number
