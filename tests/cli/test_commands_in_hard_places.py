@@ -89,11 +89,32 @@ def test_in_a_deleted_folder(program: Program, saved: Path, words: str, status: 
     assert len(done.stderr.splitlines()) == 1 or not status
 
 
-def test_a_report_does_not_replace_its_recording(program: Program, saved: Path) -> None:
+@pytest.mark.parametrize(
+    "words",
+    [
+        "view saved.jsonl -o saved.jsonl",
+        "view saved.jsonl -o ./saved.jsonl",
+        "view saved.jsonl -o link.jsonl",
+        "view . -o saved.jsonl",
+        "view saved.jsonl --write-baseline saved.jsonl",
+        "view . --write-baseline link.jsonl",
+        "view - -o saved.jsonl",
+        "view - --write-baseline saved.jsonl",
+    ],
+)
+def test_nothing_replaces_a_recording_that_is_read(program: Program, saved: Path, words: str) -> None:
     recorded = saved.read_text()
     (program.directory / "link.jsonl").symlink_to(saved)
-    for name in ("saved.jsonl", "./saved.jsonl", "link.jsonl"):
-        done = program.poolscope("view", "saved.jsonl", "-o", name)
-        assert done.returncode == 2
-        assert done.stderr == f"poolscope: -o {name!r} is the recording itself, and would replace it\n"
+    with saved.open() as file:
+        done = program.poolscope(*words.split(), stdin=file)
+    *_, option, name = words.split()
+    assert done.stderr == f"poolscope: {option} {name!r} is the recording itself, and would replace it\n"
+    assert done.returncode == 2
     assert saved.read_text() == recorded
+
+
+def test_a_baseline_does_not_replace_a_source(program: Program) -> None:
+    source = program.write("import requests\n").path.read_text()
+    done = program.poolscope("lint", ".", "--write-baseline", str(program.path))
+    assert done.stderr.endswith("is the source itself, and would replace it\n")
+    assert (done.returncode, program.path.read_text()) == (2, source)

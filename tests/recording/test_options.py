@@ -1,4 +1,4 @@
-"""What is said about a wrong value of the variable POOLSCOPE."""
+"""The messages about a wrong value of the variable POOLSCOPE."""
 
 from __future__ import annotations
 
@@ -66,3 +66,9 @@ def test_a_command_line_shows_the_wrong_value() -> None:
     with pytest.raises(UsageError, match="not 'soon'"):
         parse(["--every", "soon", "x.py"])
     assert "soon" not in said("--every soon")
+
+
+@pytest.mark.parametrize("other", ["--save", "-o"])
+def test_a_baseline_does_not_replace_what_the_run_wrote(other: str) -> None:
+    with pytest.raises(UsageError, match="--write-baseline needs a file of its own"):
+        parse([other, "x", "--write-baseline", "./x", "program.py"])

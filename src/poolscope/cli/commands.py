@@ -10,7 +10,7 @@ import click
 
 from poolscope import __version__
 from poolscope.cli.duration import Duration
-from poolscope.cli.gated import end_by, gate_options
+from poolscope.cli.gated import end_by, gate_options, spare
 from poolscope.cli.lint import lint
 from poolscope.cli.notes import say_note
 from poolscope.cli.stops import Stopped
@@ -104,13 +104,15 @@ def view(
     from poolscope.recording.stderr import colored, width
 
     format_ = "json" if as_json else format_
-    output = None if output == STDOUT else viewing.checked(output, files)
+    output = None if output == STDOUT else output
+    recordings = viewing.recordings(files)
+    spare(recordings, "recording", {"-o": output, "--write-baseline": given["write_baseline"]})
     color = format_ == "text" and output is None and colored(not no_color, sys.stdout)
     gate = gate_for(GateOptions(**given))
     look = Look(columns=width(), color=color, source=source, shows=gate.shows, root=gate.root)
     with replaced(output, lambda text: say(text, nl=False, color=color)) as write:
         findings = viewing.GatedRenderer(renderer(format_, write, look), gated=any(given.values()))
-        notes = viewing.render(files, findings)
+        notes = viewing.render(recordings, findings)
     verdict, words = judged(gate, findings.found(), findings.lines)
     for text in (*notes, *words):
         say_note(text)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+import os
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
+from poolscope.recording.errors import UsageError
 from poolscope.recording.gate import FAILED
 from poolscope.recording.options import GATE_OPTIONS
 
 if TYPE_CHECKING:
     from poolscope.gate.verdict import Verdict
 
+STDIN: Final = "-"
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
@@ -27,6 +31,16 @@ def gate_options(command: _Command) -> _Command:
             help=option.help,
         )(command)
     return command
+
+
+def spare(files: Iterable[str], what: str, written: Mapping[str, str | None]) -> None:
+    """UsageError if a file that will be ``written``, by option, is among those that are read: it would be lost."""
+    targets = {option: path for option, path in written.items() if path is not None and os.path.isfile(path)}
+    for file in files if targets else ():
+        for option, path in targets.items():
+            with suppress(OSError):
+                if os.path.samefile(path, 0 if file == STDIN else file):
+                    raise UsageError(f"{option} {path!r} is the {what} itself, and would replace it")
 
 
 def end_by(verdict: Verdict, *, trouble: bool) -> None:

@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 import click
 
-from poolscope.cli.gated import end_by, gate_options
+from poolscope.cli.gated import end_by, gate_options, spare
 from poolscope.cli.notes import say_note
 from poolscope.lint.formats import HintFormat
 from poolscope.recording.stderr import say
@@ -39,7 +39,10 @@ def lint(paths: tuple[str, ...], format_: HintFormat, **given: Any) -> None:
     """
     from poolscope.gate.verdict import GateOptions, gate_for, judged
     from poolscope.lint import findings, output
+    from poolscope.lint.files import files
 
+    if given["write_baseline"] is not None:
+        spare(files(paths, []), "source", {"--write-baseline": given["write_baseline"]})
     gate = gate_for(GateOptions(**given))
     found = findings.lint(paths, gate.root)
     shown = [finding for finding in found.findings if gate.shows(finding)]

@@ -7,12 +7,12 @@ import os
 import stat
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, Final
 
 from poolscope import records
-from poolscope.recording.errors import CommandError, UsageError
+from poolscope.cli.gated import STDIN
+from poolscope.recording.errors import CommandError
 from poolscope.recording.own_file import is_live
 from poolscope.recording.reader import Reading
 from poolscope.recording.spools import beside, is_written, open_spools
@@ -20,7 +20,6 @@ from poolscope.reports.overview import Overview
 from poolscope.reports.renderer import Renderer
 from poolscope.reports.words import count
 
-STDIN: Final = "-"
 _NOT_OURS: Final = "is not a poolscope record"
 _BEYOND_PIDS: Final = 10_000_000
 """Larger than any process id."""
@@ -73,26 +72,14 @@ class GatedRenderer:
         return self._overview.lines
 
 
-def checked(output: str | None, files: Sequence[str]) -> str | None:
-    """Where to write; UsageError if that is one of the recordings, which would be lost."""
-    for file in files:
-        with suppress(OSError):
-            if output is not None and os.path.isfile(output) and os.path.samefile(output, file):
-                raise UsageError(f"-o {output!r} is the recording itself, and would replace it")
-    return output
-
-
-def render(paths: Sequence[str], renderer: Renderer) -> list[str]:
+def render(files: Sequence[str], renderer: Renderer) -> list[str]:
     """Show saved files, and return notes about what is odd.
 
     `CommandError` if one is not there or nothing in it is ours.
     """
     notes: list[str] = []
-    files = _files(paths)
-    if len(files) > 1:
-        files.sort(key=_began)
     processes = _Processes()
-    for path in files:
+    for path in sorted(files, key=_began) if len(files) > 1 else files:
         running: set[int] = set()
         for record in stream(path, notes, running):
             renderer.add(processes.apart(record) if len(files) > 1 else record)
@@ -102,7 +89,7 @@ def render(paths: Sequence[str], renderer: Renderer) -> list[str]:
     return notes
 
 
-def _files(paths: Sequence[str]) -> list[str]:
+def recordings(paths: Sequence[str]) -> list[str]:
     """The files, and the recordings in folders."""
     found: list[str] = []
     for path in paths:

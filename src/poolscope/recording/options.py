@@ -181,7 +181,9 @@ def parse_variable(value: str) -> Options:
 
 
 def _check(options: Options) -> None:
-    """Only text may go to stderr, between the program's own output."""
+    """Only text may go to stderr, between the program's own output; and no file may replace another one."""
+    if options.write_baseline is not None and options.write_baseline in (options.save, options.output):
+        raise UsageError("--write-baseline needs a file of its own: it would replace what -o or --save wrote")
     if options.format != "text" and options.output is None and not options.quiet:
         raise UsageError(f"--format {options.format} cannot go to stderr: add -o FILE, or -o - for stdout")
 
