@@ -75,6 +75,18 @@ class Terminal:
                 self.kill()
                 raise AssertionError(self.text)
 
+    def closes(self) -> int:
+        """The window is closed; returns the program's status."""
+        os.close(self._end)
+        deadline = time.monotonic() + 30
+        while True:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                return os.waitstatus_to_exitcode(status)
+            if time.monotonic() > deadline:
+                os.kill(self.pid, signal.SIGKILL)
+            time.sleep(0.05)
+
     def kill(self) -> None:
         os.kill(self.pid, signal.SIGKILL)
         os.waitpid(self.pid, 0)

@@ -111,6 +111,17 @@ def test_without_textual_json_works_and_the_screen_says_what_to_install(watched)
 
 
 @pytest.mark.usefixtures("hang_up")
+@pytest.mark.parametrize("handler", [signal.SIG_DFL, signal.SIG_IGN])
+def test_it_ends_with_its_terminal(watched, handler: signal.Handlers) -> None:
+    process = watched.starts(HELD)
+    watched.look_when(lambda look: look["waiters"], process.pid)
+    signal.signal(signal.SIGHUP, handler)
+    top = on_a_terminal(watched, 80, 24, str(process.pid))
+    top.shows("waits for a connection")
+    assert top.closes() != -signal.SIGKILL, "it had to be killed"
+
+
+@pytest.mark.usefixtures("hang_up")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_gives_the_terminal_back(watched, number: signal.Signals) -> None:
     process = watched.starts(HELD)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import termios
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final
 
 from poolscope.look.client import CannotLookError, Watch
 from poolscope.look.merge import to_json, together
+from poolscope.recording.termination import die_of
 
 MISSING: Final = "top needs Textual: pip install 'poolscope[top]', or use --json"
 STEP: Final = 0.05
@@ -43,11 +47,19 @@ def run(watch: Watch, note: Callable[[str], None]) -> None:
     from poolscope.top.app import Top
 
     try:
-        Top(watch).run()
+        Top(watch, partial(_end_without, sys.stdout.fileno())).run()
         for text in watch.read():
             note(text)
     finally:
         watch.close()
+
+
+def _end_without(terminal: int) -> None:
+    """Where SIGHUP is ignored, as under nohup, a terminal that closes ends nobody, and Textual reads its end for ever."""
+    try:
+        termios.tcgetattr(terminal)
+    except termios.error:
+        die_of(signal.SIGHUP)
 
 
 def lines(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import ClassVar, Final
 
 from rich.text import Text
@@ -68,9 +69,11 @@ class Top(App[None]):
         Binding("escape", "clear_filter", "no filter"),
     ]
 
-    def __init__(self, watch: Watch) -> None:
+    def __init__(self, watch: Watch, each_time: Callable[[], None] | None = None) -> None:
         super().__init__()
         self._watch = watch
+        self._each_time = each_time
+        """Called with each look at the sockets."""
         self._lanes = Lanes()
         self._shown: Together | None = None
         self._seen = 0
@@ -108,6 +111,8 @@ class Top(App[None]):
         self._draw()
 
     def _read(self) -> None:
+        if self._each_time is not None:
+            self._each_time()
         for note in self._watch.read():
             self._news = f"{note}. " + ("Nothing is left to look at." if self._watch.over else "")
             self._draw_keys()
