@@ -167,9 +167,10 @@ def test_the_server_was_slow_to_shake_hands(name: str, certificates: Certificate
         assert probe.get(server.url(scheme="https")) is None
         probe.close()
     setup = setup_of(captured)
-    assert setup["tls"].duration >= 0.9 * SLOW
-    assert busy_in(setup["tls"]) <= 0.3 * SLOW
-    assert busy_in(setup["total"]) <= 0.5 * SLOW
+    for phase in ("tls", "total"):
+        assert setup[phase].duration - busy_in(setup[phase]) >= 0.9 * SLOW, (
+            "the server's time was the server's"
+        )
 
 
 @pytest.mark.parametrize("name", ("httpx-asyncio", "httpx-sync", "requests"))
@@ -187,5 +188,4 @@ def test_the_network_lost_a_packet(name: str) -> None:
             peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
             getting.result()
     connect = setup_of(captured)["connect"]
-    assert connect.duration >= 2 * SLOW
-    assert busy_in(connect) <= 0.3 * SLOW
+    assert connect.duration - busy_in(connect) >= 2 * SLOW
