@@ -18,11 +18,22 @@ KEPT = 10
 
 
 def by_pools(
-    hosts: int, requests: int, *, pause: float = 0.0, reason: str = "pool_evicted", lookup: float = 0.0
+    hosts: int,
+    requests: int,
+    *,
+    pause: float = 0.0,
+    reason: str = "pool_evicted",
+    lookup: float = 0.0,
+    emptied: int = 0,
 ) -> Story:
     """A session goes to hosts in turn, and keeps a pool for each of the last ten."""
     story = Story()
     client = story.client(kind="requests.Session")
+    for number in range(emptied):
+        pool = story.pool(client, most=None)
+        connection = story.connect(client, f"http://emptied-{number}.test", pool=pool.id)
+        story.exchange(client, connection)
+        story.disconnect(connection, "server_closed_idle")
     kept: dict[int, Any] = {}
     for host in (number % hosts for number in range(requests)):
         connection = kept.pop(host, None)
@@ -84,6 +95,12 @@ def test_it_names_how_many_it_should_keep(hosts: int) -> None:
     assert finding.cost == pytest.approx(2 * hosts * 0.01)
     (finding,) = found("PS117", by_connections(hosts, 3))
     assert finding.fix == f"Pass limits=httpx.Limits(max_keepalive_connections={hosts}) to it."
+
+
+def test_pools_that_a_server_emptied_need_no_room() -> None:
+    """They are evicted without a connection, so nobody sees them go."""
+    (finding,) = found("PS117", by_pools(12, 36, emptied=200))
+    assert "pool_connections=12" in finding.fix
 
 
 def test_so_late_that_no_connection_would_have_been_kept() -> None:

@@ -120,7 +120,15 @@ def test_a_log_processor_that_raises_stops_neither_metrics_nor_requests(server) 
         assert telemetry.total("http.client.request.duration") == 5
 
 
-class Unhurried(LogRecordProcessor):
+class Lingering(LogRecordProcessor):
+    def shutdown(self) -> None:
+        pass
+
+    def force_flush(self, timeout_millis: int = 0) -> bool:
+        return True
+
+
+class Unhurried(Lingering):
     """Keeps its thread until another one has had the time to go on without it."""
 
     def __init__(self) -> None:
@@ -131,12 +139,6 @@ class Unhurried(LogRecordProcessor):
         self.entered.set()
         time.sleep(0.1)
         self.kept.append(log_record.log_record.event_name)
-
-    def shutdown(self) -> None:
-        pass
-
-    def force_flush(self, timeout_millis: int = 0) -> bool:
-        return True
 
 
 def exit_handler(_: Telemetry) -> None:
@@ -170,7 +172,7 @@ def test_an_end_waits_for_a_thread_that_still_passes_something_on(
         passing.join()
 
 
-class Stuck(LogRecordProcessor):
+class Stuck(Lingering):
     """Keeps its thread until the test is over."""
 
     def __init__(self) -> None:
@@ -179,12 +181,6 @@ class Stuck(LogRecordProcessor):
     def on_emit(self, log_record: Any) -> None:
         self.entered.set()
         self.over.wait()
-
-    def shutdown(self) -> None:
-        pass
-
-    def force_flush(self, timeout_millis: int = 0) -> bool:
-        return True
 
 
 def test_a_collection_waits_once_for_a_thread_that_is_stuck(

@@ -43,10 +43,15 @@ class _Client:
     __slots__ = ("closed", "made_room", "open")
 
     def __init__(self) -> None:
-        self.open: dict[int, str] = {}
-        """Origins of connections; of pools, where the client counts these."""
+        self.open: dict[int, tuple[int, str]] = {}
+        """Of each connection what the client counts, its pool or itself, and its origin."""
         self.made_room = 0
         self.closed: Bounded[str, _Closed] = Bounded(ORIGINS)
+
+    @property
+    def kept(self) -> int:
+        """How many pools or connections it has."""
+        return len({unit for unit, _ in self.open.values()})
 
 
 class _Turns:
@@ -55,6 +60,7 @@ class _Turns:
     def __init__(self) -> None:
         self.closed = self.reopened = self.room = 0
         self.origins: set[str] = set()
+        """Where they were opened again; two of them are as good as all."""
         self.cost = 0.0
 
 
@@ -79,17 +85,16 @@ class HostsInTurn(Rule):
         place = self.known.place_of(record)._replace(origin="")
         client = self._clients.get_or_put((record.pid, record.client), _Client)
         by_pool = (place.kind or "").partition(".")[0] in _BY_POOL
-        unit = record.pool if by_pool else record.id
         if record.closed_at is None:
             if self.known.is_first:
-                client.open[unit] = record.origin
+                client.open[record.id] = (record.pool if by_pool else record.id, record.origin)
                 self._opened(client, place, record)
-        elif by_pool and record.close_reason != "pool_evicted":
-            return  # its pool is still there
-        else:
-            there = client.open.pop(unit, None)
-            if by_pool or self._made_room(client, record):
-                self._closed(client, place, record, first=there is not None)
+            return
+        before = client.kept
+        client.open.pop(record.id, None)
+        if record.close_reason == "pool_evicted" or (not by_pool and self._made_room(client, record)):
+            client.made_room += before - client.kept
+            self._closed(client, place, record)
 
     def _made_room(self, client: _Client, record: Connection) -> bool:
         """Whether a connection, as the library counts these, had to go for others, of more hosts than are kept."""
@@ -98,11 +103,11 @@ class HostsInTurn(Rule):
             return False
         if record.idle_left is None or record.idle_left < pool.max_idle:
             return False  # PS111
-        return len({*client.open.values(), *client.closed, record.origin}) > pool.max_idle
+        origins = {origin for _, origin in client.open.values()}
+        return len(origins.union(client.closed, [record.origin])) > pool.max_idle
 
-    def _closed(self, client: _Client, place: Place, record: Connection, *, first: bool) -> None:
+    def _closed(self, client: _Client, place: Place, record: Connection) -> None:
         pool = self.known.pool(record.pid, record.pool)
-        client.made_room += first
         closed = client.closed.get_or_put(record.origin, _Closed)
         closed.number = client.made_room
         closed.gone.add(record, None if pool is None else pool.keepalive_expiry)
@@ -117,8 +122,9 @@ class HostsInTurn(Rule):
         turns = self._turns.get_or_put(place, _Turns)
         turns.reopened += 1
         turns.cost += setup_time(record)
-        turns.origins.add(record.origin)
-        turns.room = max(turns.room, len(client.open) + client.made_room - closed.number)
+        if len(turns.origins) < 2:
+            turns.origins.add(record.origin)
+        turns.room = max(turns.room, client.kept + client.made_room - closed.number)
 
     def findings(self) -> list[Finding]:
         """One per process and line."""
