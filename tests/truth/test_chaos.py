@@ -137,11 +137,15 @@ def hold(verdict: judge.Verdict, seen: Capture, *unless: str) -> None:
     assert {c.close_reason for c in seen.opened()}.isdisjoint({None, "unknown"})
 
 
+ANSWERED_EARLY = ("headers before the answer:", "idle time:", "answer from nowhere:")
+"""True where a surplus answer is taken for the next request's: its client may leave before the server reads that."""
+
+
 @pytest.mark.parametrize("program", PROGRAMS)
 @pytest.mark.parametrize("name", without_twins(ALL))
 def test_over_http1(name: str, program: str, server: Running) -> None:
     seen, log = alike(name, server, PROGRAMS[program])
-    early = ("headers before the answer:", "idle time:") if program == "more answers than requests" else ()
+    early = ANSWERED_EARLY if program == "more answers than requests" else ()
     hold(judge.judge(seen.connections, seen.exchanges, log), seen, *early)
 
 
