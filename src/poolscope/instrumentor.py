@@ -271,7 +271,9 @@ def _change_door(before: Any, after: Any) -> None:
         after.tell_progress = INSTRUMENTOR.ledger.tell_progress
         INSTRUMENTOR.listen(after.take, after.needs)
     chosen = _signals or (_carried[-1] if _carried else None)
-    ENTRANCE.opens(None if chosen is None else chosen.spans)
+    door = None if chosen is None else chosen.spans
+    if ENTRANCE.door is not door:
+        ENTRANCE.opens(door)
 
 
 def _signals_for(options: dict[str, Any], wanted: bool) -> Any:

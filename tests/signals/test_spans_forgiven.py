@@ -12,6 +12,8 @@ from opentelemetry.propagators.textmap import TextMapPropagator
 from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON, Sampler
 
+from poolscope import instrumentor
+from poolscope.signals import Signals
 from poolscope.story import forgiving
 from poolscope.story.hook import FORGIVEN_AFTER
 from tests.signals.telemetry import Telemetry
@@ -139,3 +141,19 @@ def test_a_failure_now_and_then_is_no_reason_to_give_up(clock: Any, server: Any)
             clock.at += FORGIVEN_AFTER / 2
         assert fault.asked == 9
         assert telemetry.total("poolscope.hooks.disabled", **SPANS) == 0
+
+
+def test_other_signals_that_come_and_go_do_not_make_a_failing_tracer_look_new(
+    clock: Any, server: Any
+) -> None:
+    fault = Fault()
+    telemetry, carried = Telemetry(sampler=Faulty(fault, "sampler")), Telemetry()
+    also = Signals(carried.tracer_provider, carried.meter_provider, carried.logger_provider, apart=True)
+    with telemetry.instrumented():
+        for change in (instrumentor.carry, instrumentor.drop):
+            for _ in range(forgiving.GIVEN_UP_AT):
+                requests.get(server.url("/a"), timeout=5)
+            assert fault.asked == forgiving.GIVEN_UP_AT
+            change(also)
+        requests.get(server.url("/a"), timeout=5)
+        assert fault.asked == forgiving.GIVEN_UP_AT
