@@ -113,6 +113,16 @@ def test_nothing_replaces_a_recording_that_is_read(program: Program, saved: Path
     assert saved.read_text() == recorded
 
 
+def test_a_baseline_does_not_replace_the_report(program: Program, saved: Path) -> None:
+    for baseline in ("report.json", "./report.json"):
+        done = program.poolscope(
+            "view", str(saved), "--json", "-o", "report.json", "--write-baseline", baseline
+        )
+        assert done.stderr == f"poolscope: --write-baseline {baseline!r} would replace what -o writes\n"
+        assert done.returncode == 2
+    assert not (program.directory / "report.json").exists()
+
+
 def test_a_baseline_does_not_replace_a_source(program: Program) -> None:
     source = program.write("import requests\n").path.read_text()
     done = program.poolscope("lint", ".", "--write-baseline", str(program.path))

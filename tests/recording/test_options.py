@@ -70,5 +70,6 @@ def test_a_command_line_shows_the_wrong_value() -> None:
 
 @pytest.mark.parametrize("other", ["--save", "-o"])
 def test_a_baseline_does_not_replace_what_the_run_wrote(other: str) -> None:
-    with pytest.raises(UsageError, match="--write-baseline needs a file of its own"):
-        parse([other, "x", "--write-baseline", "./x", "program.py"])
+    for baseline in ("x", "./x"):
+        with pytest.raises(UsageError, match=f"--write-baseline .* would replace what {other} writes"):
+            parse([other, "x", "--write-baseline", baseline, "program.py"])

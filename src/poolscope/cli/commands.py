@@ -15,7 +15,7 @@ from poolscope.cli.lint import lint
 from poolscope.cli.notes import say_note
 from poolscope.cli.stops import Stopped
 from poolscope.recording.errors import CommandError
-from poolscope.recording.options import OPTIONS
+from poolscope.recording.options import OPTIONS, keep_apart
 from poolscope.recording.outputs import STDOUT
 from poolscope.recording.stderr import say
 from poolscope.reports.renderer import FORMAT_HELP, FORMATS, Format, Look, renderer
@@ -106,6 +106,7 @@ def view(
     format_ = "json" if as_json else format_
     output = None if output == STDOUT else output
     recordings = viewing.recordings(files)
+    keep_apart(given["write_baseline"], {"-o": output})
     spare(recordings, "recording", {"-o": output, "--write-baseline": given["write_baseline"]})
     color = format_ == "text" and output is None and colored(not no_color, sys.stdout)
     gate = gate_for(GateOptions(**given))

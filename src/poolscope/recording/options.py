@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import takewhile
 from typing import Final, NamedTuple
 
@@ -182,10 +182,16 @@ def parse_variable(value: str) -> Options:
 
 def _check(options: Options) -> None:
     """Only text may go to stderr, between the program's own output; and no file may replace another one."""
-    if options.write_baseline is not None and options.write_baseline in (options.save, options.output):
-        raise UsageError("--write-baseline needs a file of its own: it would replace what -o or --save wrote")
+    keep_apart(options.write_baseline, {"--save": options.save, "-o": options.output})
     if options.format != "text" and options.output is None and not options.quiet:
         raise UsageError(f"--format {options.format} cannot go to stderr: add -o FILE, or -o - for stdout")
+
+
+def keep_apart(baseline: str | None, written: Mapping[str, str | None]) -> None:
+    """UsageError if ``--write-baseline`` would replace what another option has ``written``."""
+    for option, path in written.items():
+        if baseline is not None and path is not None and os.path.realpath(baseline) == os.path.realpath(path):
+            raise UsageError(f"--write-baseline {baseline!r} would replace what {option} writes")
 
 
 def _take(options: Options, word: str, rest: list[str]) -> bool:
