@@ -517,6 +517,62 @@ def test_the_fix_names_the_pool_size_where_the_default_is_too_small() -> None:
     assert "pool_maxsize=11" in large.fix
 
 
+def asked_in_turn(kind: str, servers: int, times: int = 5, **exchange: Any) -> Story:
+    """One line asks each server with a client of its own, and all of them again."""
+    story = Story()
+    for _ in range(times):
+        for number in range(servers):
+            story.throwaway(kind=kind, origin=f"http://host{number}.test", exchange=exchange)
+    return story
+
+
+@pytest.mark.parametrize(
+    ("kind", "servers", "at_once", "words"),
+    [
+        ("requests.get", 10, 10, ""),
+        ("requests.get", 11, 1, "It asks 11 servers: mount HTTPAdapter(pool_connections=11) on it."),
+        ("requests.get", 11, 12, "at once: mount HTTPAdapter(pool_connections=11, pool_maxsize=12) on it."),
+        ("urllib3.request", 10, 1, ""),
+        ("urllib3.request", 11, 3, "It asks 11 servers, and up to 3 requests may be in flight at once: pass num_pools=11"),
+        ("httpx.get", 20, 1, ""),
+        ("httpx.get", 21, 1, "It asks 21 servers: pass limits=httpx.Limits(max_keepalive_connections=21)."),
+        ("httpx.get", 3, 7, "pass limits=httpx.Limits(max_keepalive_connections=21)."),
+    ],
+)  # fmt: skip
+def test_the_fix_makes_room_for_all_servers_of_a_line(
+    kind: str, servers: int, at_once: int, words: str
+) -> None:
+    """Otherwise each of them pushes the others' connections out, and nothing is saved."""
+    findings = found(asked_in_turn(kind, servers, 5 + at_once, in_flight=at_once))
+    assert len(findings) == servers
+    for finding in findings:
+        if words:
+            assert words in finding.fix
+        else:
+            assert "pool" not in finding.fix.rpartition("(…) on it.")[2]
+            assert "pass" not in finding.fix
+
+
+def test_the_fix_makes_room_for_servers_that_have_no_finding() -> None:
+    story = asked_in_turn("requests.get", 3)
+    for number in range(3, 12):
+        story.throwaway(kind="requests.get", origin=f"http://host{number}.test")
+    findings = found(story)
+    assert len(findings) == 3
+    assert all("pool_connections=12" in finding.fix for finding in findings)
+
+
+def test_a_line_saves_with_all_its_servers() -> None:
+    one_thread = found(asked_in_turn("requests.get", 4, times=11, thread=1))
+    assert [finding.line_servers for finding in one_thread] == [4] * 4
+    assert one_thread[0].saving == pytest.approx(10 * 0.025)
+    assert one_thread[0].line_saving == pytest.approx(4 * 10 * 0.025)
+    unknown = found(asked_in_turn("requests.get", 4, times=11, thread=None))
+    assert unknown[0].line_saving == pytest.approx(10 * 0.025)
+    (alone,) = found(throwaways(11))
+    assert (alone.line_servers, alone.line_saving) == (1, None)
+
+
 def test_the_pool_is_large_enough_for_all_lines_that_are_busy_in_the_same_period() -> None:
     side_by_side, in_turn = Story(), Story()
     sites = [CallSite("load.py", number, "main") for number in range(4)]

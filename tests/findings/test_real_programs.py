@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from typing import Any
 
 import httpx
@@ -226,6 +228,39 @@ def one_call(url: str) -> None:
 def test_five_hosts() -> None:
     with in_thread() as a, in_thread() as b, in_thread() as c, in_thread() as d, in_thread() as e:
         assert not found(one_call, *(server.url("/") for server in (a, b, c, d, e)))
+
+
+def test_the_advice_keeps_its_promise_with_many_servers() -> None:
+    """A session's default keeps connections to ten servers: with twelve in turn, it reuses none."""
+
+    def calls(_: str) -> None:
+        for url in urls * 4:
+            requests.get(url, timeout=5)
+
+    def shared(size: int) -> Program:
+        def program(_: str) -> None:
+            with requests.Session() as session:
+                session.mount("http://", HTTPAdapter(pool_connections=size))
+                for url in urls * 4:
+                    session.get(url, timeout=5)
+
+        return program
+
+    with ExitStack() as stack:
+        servers = [stack.enter_context(in_thread()) for _ in range(12)]
+        urls = [server.url("/") for server in servers]
+
+        def accepted(program: Program) -> tuple[int, set[str]]:
+            before = sum(server.log().accepts for server in servers)
+            codes = {finding.code for finding in found(program, "")}
+            return sum(server.log().accepts for server in servers) - before, codes
+
+        fixes = {finding.fix for finding in found(calls, "")}
+        assert len(fixes) == 1
+        size = re.search(r"mount HTTPAdapter\(pool_connections=(\d+)\)", fixes.pop())
+        assert size is not None
+        assert accepted(shared(int(size[1]))) == (12, set())
+        assert accepted(shared(10)) == (48, {"PS117"})
 
 
 def test_all_at_once_is_not_avoidable(server: Running) -> None:

@@ -7,6 +7,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import ClassVar
 
+import pytest
+
 from poolscope.findings.base import Rule
 from poolscope.findings.running import SMALL, SMALL_SHARE, Findings
 from poolscope.records import Connection, Exchange, Finding
@@ -106,6 +108,25 @@ def test_what_costs_next_to_nothing_is_info() -> None:
     assert weighed(0.01, ran=0.01 / SMALL_SHARE + 0.1) == "info"
     assert weighed(0.01, ran=0.01 / SMALL_SHARE - 0.1) == "warning"
     assert weighed(None, ran=60.0) == "warning"
+
+
+@pytest.mark.parametrize(("servers", "severity"), [(1, "info"), (2, "warning")])
+def test_what_a_line_costs_is_the_sum_over_its_servers(servers: int, severity: str) -> None:
+    class OfServers(Dear):
+        cost = SMALL - 0.01
+
+        def findings(self) -> list[Finding]:
+            (one,) = super().findings()
+            return [replace(one, origin=f"http://host{number}.test") for number in range(servers)]
+
+    story = Story()
+    story.header()
+    story.now = 60.0
+    story.summary()
+    findings = Findings([OfServers()])
+    for record in story.records:
+        findings.consume(record)
+    assert {finding.severity for finding in findings.found()} == {severity}
 
 
 def test_a_finding_about_more_than_time_stays_a_warning() -> None:

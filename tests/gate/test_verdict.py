@@ -42,6 +42,15 @@ def test_a_selected_finding_fails(tmp_path: Path) -> None:
     ]
 
 
+def test_a_line_is_named_once_for_all_its_servers(tmp_path: Path) -> None:
+    root = project(tmp_path)
+    servers = [finding(root, origin=f"http://host{number}.test") for number in range(3)]
+    verdict = gate(root).judge(servers, [line(root)])
+    assert sentences(verdict, str(root)) == [
+        "failed: PS101 client per request at shop/prices.py:3 in Shop.price (3 servers)"
+    ]
+
+
 @pytest.mark.parametrize(
     ("comment", "table", "options"),
     [

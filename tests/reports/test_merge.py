@@ -10,7 +10,7 @@ import pytest
 from poolscope import findings
 from poolscope.findings.base import Rule
 from poolscope.records import Finding, Record
-from poolscope.reports.merge import merged
+from poolscope.reports.merge import Merged, by_line, merged
 from tests.findings.rule import found
 from tests.findings.test_ca_loads import clients
 from tests.findings.test_cut_while_waiting import cut
@@ -19,6 +19,7 @@ from tests.findings.test_keepalive_clash import polled
 from tests.findings.test_needless_redirect import redirected
 from tests.findings.test_never_closed import kept
 from tests.findings.test_pinned_sockets import ended, gone
+from tests.findings.test_pool_overflow import bursts
 from tests.findings.test_retries_sleep import retried
 from tests.findings.test_stale_connection import failed
 from tests.findings.test_used_after_fork import child
@@ -141,3 +142,69 @@ def test_numbers_in_notes_and_other_fixes_are_said_of_one_process() -> None:
     ((one, _),) = merged([finding, *more])
     assert one.fix == "Do less; wait 5 s."
     assert sorted(one.notes) == ["Another fix: Do more.", "In one of them: It took 3.", "Plain."]
+
+
+def of_servers(*hosts: str, times: int = 11, thread: int | None = 1) -> list[Finding]:
+    story = Story()
+    for _ in range(times):
+        for host in hosts:
+            story.throwaway(kind="requests.get", origin=f"http://{host}", exchange={"thread": thread})
+    return findings.find(story.records)
+
+
+def test_a_line_with_many_servers_is_one_finding_in_a_report() -> None:
+    per_server = of_servers("a.test", "b.test", "c.test")
+    assert len(per_server) == 3
+    (one,) = by_line(merged(per_server))
+    finding = one.finding
+    assert (finding.origin, finding.count, one.processes) == (None, 33, 1)
+    assert finding.sentence.startswith("11 calls of requests.get() to http://a.test each")
+    assert finding.sentence.endswith(" The same with 2 other servers: 33 in all.")
+    assert finding.cost == pytest.approx(sum(each.cost or 0.0 for each in per_server))
+    assert finding.parts == pytest.approx({part: 3 * cost for part, cost in per_server[0].parts.items()})
+    assert finding.saving == pytest.approx(3 * 10 * 0.025)
+
+
+def test_what_one_server_saves_is_promised_where_others_are_ignored_or_overlap() -> None:
+    a, b, _ = of_servers("a.test", "b.test", "c.test")
+    (some,) = by_line(merged([a, b]))
+    assert some.finding.saving == a.saving
+    (overlap,) = by_line(merged(of_servers("a.test", "b.test", thread=None)))
+    assert overlap.finding.saving == pytest.approx(10 * 0.025)
+
+
+def test_the_largest_number_is_the_one_to_set() -> None:
+    (small,) = found("PS104", bursts(5, 12))
+    (large,) = found("PS104", bursts(5, 25))
+    both = [replace(small, cost=9.0), replace(large, origin="http://other.test")]
+    (one,) = by_line(merged(both))
+    assert "up to 12 connections" in one.finding.sentence
+    assert "pool_maxsize=25" in one.finding.fix
+
+
+def test_what_needs_other_words_or_another_line_stays_apart() -> None:
+    (plain,) = found("PS104", bursts(5, 12))
+    others = [
+        replace(plain, origin="http://other.test", fix="Something else."),
+        replace(plain, origin="http://third.test", call_site=replace(LINE, line=99)),
+        replace(plain, origin="http://fourth.test", code="PS127"),
+    ]
+    assert by_line(merged([plain, *others])) == merged([plain, *others])
+
+
+def test_servers_without_a_line_stay_apart() -> None:
+    (plain,) = found("PS104", bursts(5, 12))
+    unknown = [replace(plain, call_site=None, origin=origin) for origin in ("http://a.test", "http://b.test")]
+    assert [one.finding.origin for one in by_line(merged(unknown))] == ["http://a.test", "http://b.test"]
+
+
+def test_a_line_with_many_servers_in_several_processes() -> None:
+    per_process = [
+        replace(each, pid=pid, line_servers=each.line_servers)
+        for pid in (1, 2)
+        for each in of_servers("a.test", "b.test")
+    ]
+    (one,) = by_line(merged(per_process))
+    assert isinstance(one, Merged)
+    assert (one.processes, one.finding.count) == (2, 44)
+    assert one.finding.saving == pytest.approx(2 * 10 * 0.025), "of one process: they run side by side"

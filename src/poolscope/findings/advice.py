@@ -7,13 +7,9 @@ from typing import Final
 from poolscope.records import CallSite
 
 _IDLE_KEPT: Final = {"requests": 10, "urllib3": 1, "httpx": 20, "httpx2": 20}
-"""Idle connections per origin that each library's client keeps by default."""
-_LARGER: Final = {
-    "requests": "mount HTTPAdapter(pool_maxsize={peak}) on it",
-    "urllib3": "pass maxsize={peak}",
-    "httpx": "pass limits={library}.Limits(max_keepalive_connections={peak})",
-    "httpx2": "pass limits={library}.Limits(max_keepalive_connections={peak})",
-}
+"""Idle connections that each library's client keeps by default: per origin, or httpx for all."""
+_SERVERS_KEPT: Final = {"requests": 10, "urllib3": 10}
+"""Servers that a client keeps connections to by default."""
 
 
 def sentence(kind: str, clients: int, calls: int, origin: str) -> str:
@@ -32,10 +28,10 @@ def _requests(each: float) -> str:
     return "1 request" if each <= 1 else "1 or 2 requests" if each <= 2 else f"{each:.0f} requests"
 
 
-def fix(kind: str, sdk: CallSite | None, peak: int) -> str:
-    """What to change; names the pool size if the default would be too small for ``peak`` requests in flight."""
+def fix(kind: str, sdk: CallSite | None, peak: int, servers: int = 1) -> str:
+    """What to change; names the pool size if the default is too small for ``peak`` requests in flight and all servers."""
     library, name = _split(kind)
-    return _what(kind, library, name, sdk) + _size(library, peak)
+    return _what(kind, library, name, sdk) + _size(library, peak, servers)
 
 
 def _split(kind: str) -> tuple[str, str]:
@@ -71,7 +67,25 @@ def _what(kind: str, library: str, name: str, sdk: CallSite | None) -> str:
     return f"Create one {library}.Client() where it outlives the calls, and call client.{name}(…) on it."
 
 
-def _size(library: str, peak: int) -> str:
-    if library not in _LARGER or peak <= _IDLE_KEPT[library]:
+def _size(library: str, peak: int, servers: int) -> str:
+    if library not in _IDLE_KEPT:
         return ""
-    return f" Up to {peak:,} requests may be in flight at once: {_LARGER[library].format(library=library, peak=peak)}."
+    if library not in _SERVERS_KEPT:
+        kept = peak * servers
+        enough = kept <= _IDLE_KEPT[library]
+        change = f"pass limits={library}.Limits(max_keepalive_connections={kept})"
+    else:
+        servers = servers if servers > _SERVERS_KEPT[library] else 1
+        peak = peak if peak > _IDLE_KEPT[library] else 1
+        enough = servers == peak == 1
+        change = _of_urllib3(library, peak, servers)
+    asks = f"It asks {servers:,} servers" if servers > 1 else ""
+    at_once = f"p to {peak:,} requests may be in flight at once" if peak > 1 else ""
+    words = f"{asks}, and u{at_once}" if asks and at_once else asks or f"U{at_once}"
+    return "" if enough else f" {words}: {change}."
+
+
+def _of_urllib3(library: str, peak: int, servers: int) -> str:
+    names = ("pool_connections", "pool_maxsize") if library == "requests" else ("num_pools", "maxsize")
+    sizes = ", ".join(f"{name}={size}" for name, size in zip(names, (servers, peak), strict=True) if size > 1)
+    return f"mount HTTPAdapter({sizes}) on it" if library == "requests" else f"pass {sizes}"

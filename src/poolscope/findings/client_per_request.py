@@ -19,7 +19,9 @@ that met an error, or that opened no connection because they share a pool.
 
 from __future__ import annotations
 
-from typing import ClassVar, Final
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import ClassVar, Final, TypeAlias
 
 from poolscope.findings.advice import fix, sentence
 from poolscope.findings.base import Rule
@@ -45,6 +47,8 @@ MAX_LEAVING: Final = 1_024
 MAX_LIVES: Final = 2_048
 """Open clients that are followed; beyond it the oldest is forgotten, which can lose a finding but not invent one."""
 MAX_PATIENCE: Final = 1_000
+
+_Group: TypeAlias = list[tuple[Habit, Churn]]
 
 
 class ClientPerRequest(Rule):
@@ -153,14 +157,29 @@ class ClientPerRequest(Rule):
         habits = self._habits.copy()
         for life, client in self._leaving.values():
             _judge(client, life, habits, self._patience)
-        together: dict[tuple[object, ...], list[tuple[Habit, Churn]]] = {}
+        together: dict[tuple[object, ...], _Group] = {}
         for habit, churn in habits.found():
             together.setdefault(_module(habit), []).append((habit, churn))
-        found = [self._finding(found) for found in together.values()]
+        lines: dict[tuple[object, ...], list[_Group]] = {}
+        for group in together.values():
+            group.sort(key=lambda each: -each[1].cost)
+            lines.setdefault(_line(group[0][0]), []).append(group)
+        servers = habits.servers(_line) if lines else {}
+        found = [each for groups in lines.values() for each in self._of_line(groups, servers)]
         return sorted(found, key=lambda finding: -(finding.cost or 0.0))
 
-    def _finding(self, found: list[tuple[Habit, Churn]]) -> Finding:
-        found = sorted(found, key=lambda each: -each[1].cost)
+    def _of_line(
+        self, groups: list[_Group], servers: dict[tuple[object, ...], set[str]]
+    ) -> Iterator[Finding]:
+        """One for each server; a client that serves them all must keep connections to each server of these lines."""
+        everywhere = [each for group in groups for each in group]
+        reached = set[str]().union(*(servers[_line(habit)] for habit, _ in everywhere))
+        size = max(map(peak_of, groups)), len(reached)
+        saving = _saving([churn for _, churn in everywhere]) if len(groups) > 1 else None
+        for group in groups:
+            yield replace(self._finding(group, *size), line_servers=len(groups), line_saving=saving)
+
+    def _finding(self, found: _Group, peak: int, servers: int) -> Finding:
         habit = found[0][0]
         churns = [churn for _, churn in found]
         count = sum(churn.built for churn in churns)
@@ -178,10 +197,14 @@ class ClientPerRequest(Rule):
             cost=sum(churn.cost for churn in churns),
             parts={part: cost for part, cost in added(churn.parts for churn in churns).items() if cost},
             saving=_saving(churns),
-            fix=fix(habit.kind, habit.sdk_call_site, peak_of(found)),
+            fix=fix(habit.kind, habit.sdk_call_site, peak, servers),
             sentence=sentence(habit.kind, count, sum(churn.calls for churn in churns), habit.origin),
             notes=[*_other_lines(found), *more_to_be_had(churns), *([harmless] if harmless else [])],
         )
+
+
+def _line(habit: Habit) -> tuple[object, ...]:
+    return (habit.pid, habit.kind, habit.call_site, habit.sdk_call_site)
 
 
 def _module(habit: Habit) -> tuple[object, ...]:
@@ -190,7 +213,7 @@ def _module(habit: Habit) -> tuple[object, ...]:
     return (habit.pid, habit.origin, habit.kind, *files)
 
 
-def _other_lines(found: list[tuple[Habit, Churn]]) -> list[str]:
+def _other_lines(found: _Group) -> list[str]:
     sites = list(dict.fromkeys(habit.call_site for habit, _ in found if habit.call_site is not None))
     if len(sites) < 2:
         return []

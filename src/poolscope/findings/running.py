@@ -78,9 +78,11 @@ class Findings:
 
     def found(self) -> list[Finding]:
         """The findings so far, by rule; the call changes nothing."""
-        return one_each(
-            self._weighed(rule, finding) for rule in list(self.rules) for finding in self._ask(rule)
-        )
+        found = [(rule, finding) for rule in list(self.rules) for finding in self._ask(rule)]
+        costs: dict[object, float] = {}
+        for _, finding in found:
+            costs[_line(finding)] = costs.get(_line(finding), 0.0) + (finding.cost or 0.0)
+        return one_each(self._weighed(rule, finding, costs[_line(finding)]) for rule, finding in found)
 
     def _ask(self, rule: Rule) -> list[Finding]:
         try:
@@ -89,12 +91,13 @@ class Findings:
             self._switch_off(rule, error)
             return []
 
-    def _weighed(self, rule: Rule, finding: Finding) -> Finding:
+    def _weighed(self, rule: Rule, finding: Finding, cost: float) -> Finding:
+        """``cost`` is that of its line, with all servers that it has the habit with."""
         small = (
             rule.by_cost
             and finding.cost is not None
-            and finding.cost < SMALL
-            and finding.cost < SMALL_SHARE * self._clock.elapsed(finding.pid)
+            and cost < SMALL
+            and cost < SMALL_SHARE * self._clock.elapsed(finding.pid)
         )
         return replace(finding, severity="info") if small else finding
 
@@ -102,6 +105,12 @@ class Findings:
         self.failed[rule.code] = type(error).__name__
         self.rules = [other for other in self.rules if other is not rule]
         self._arrange()
+
+
+def _line(finding: Finding) -> tuple[object, ...]:
+    """What its fix would change: a line, else a server."""
+    site = (finding.call_site, finding.sdk_call_site)
+    return (finding.pid, finding.code, finding.kind, *(site if any(site) else (finding.origin,)))
 
 
 def _defines(rule: Rule, name: str) -> bool:

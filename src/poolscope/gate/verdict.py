@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -150,7 +151,10 @@ def judged(gate: Gate, findings: Sequence[Finding], reached: Iterable[CallSite])
 
 def sentences(verdict: Verdict, root: str) -> list[str]:
     """The command's lines about its verdict."""
-    lines = [f"failed: {named(finding, root)}" for finding in verdict.failing]
+    failing = Counter(named(finding, root) for finding in verdict.failing)
+    lines = [
+        f"failed: {name}{f' ({times:,} servers)' if times > 1 else ''}" for name, times in failing.items()
+    ]
     if verdict.ignored:
         lines.append(f"{count(verdict.ignored, 'finding')} ignored")
     if verdict.accepted:

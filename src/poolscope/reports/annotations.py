@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from poolscope.records import CallSite, Finding
-from poolscope.reports.merge import merged
+from poolscope.reports.merge import by_line, merged
 from poolscope.reports.overview import Overview
 from poolscope.reports.printable import printable
 from poolscope.reports.renderer import Look, Renderer, SummaryRenderer, Write
@@ -48,7 +48,8 @@ def annotations_of(overview: Overview) -> list[Annotation]:
     from poolscope.reports.text import lanes
 
     return [
-        Annotation(one.finding, lanes(overview, one.finding, COLUMNS)) for one in merged(overview.findings())
+        Annotation(one.finding, lanes(overview, one.finding, COLUMNS))
+        for one in by_line(merged(overview.findings()))
     ]
 
 

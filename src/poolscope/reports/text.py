@@ -7,7 +7,7 @@ from typing import Final
 
 from poolscope.records import Finding, State
 from poolscope.reports.legend import legend
-from poolscope.reports.merge import merged
+from poolscope.reports.merge import by_line, merged
 from poolscope.reports.nothing import only_nothing
 from poolscope.reports.overview import Overview
 from poolscope.reports.page import Page
@@ -89,7 +89,7 @@ class _Report:
         self.overview = overview
         self.page = page
         self.process: Process = process(overview)
-        self.findings = merged(overview.findings())
+        self.findings = by_line(merged(overview.findings()))
         sites = [
             site for row in overview.rows() for site in (row.site.call_site, row.site.sdk_call_site) if site
         ]

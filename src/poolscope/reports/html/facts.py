@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from poolscope.records import CallSite, Finding
 from poolscope.reports.html.sample import Sample
-from poolscope.reports.merge import merged
+from poolscope.reports.merge import by_line, merged
 from poolscope.reports.overview import Overview
 from poolscope.reports.places import OTHER, OTHER_SITE
 from poolscope.reports.rows import Sums
@@ -25,7 +25,7 @@ GROUPS_WITH_SOURCE: Final = 200
 
 def _findings(overview: Overview) -> list[Finding]:
     """The findings of all processes, the most important first."""
-    return [one.finding for one in merged(overview.findings())]
+    return [one.finding for one in by_line(merged(overview.findings()))]
 
 
 def title(overview: Overview) -> str:
