@@ -71,6 +71,19 @@ def test_a_promise_that_was_not_kept() -> None:
     )
 
 
+def test_a_line_with_many_servers_is_named_once() -> None:
+    before = Story()
+    before.header()
+    for _ in range(5):
+        for number in range(12):
+            before.throwaway(kind="requests.get", origin=f"http://host{number}.test", exchange={"thread": 1})
+    before.summary()
+    shown = compared(before, shared(60))
+    assert shown.count("PS101") == 1
+    assert ": gone, cost 1.50 s, a saving of at least 1.20 s" in shown
+    assert shown.splitlines()[-1].startswith("promised: at least 1.20 s less; measured:")
+
+
 def test_a_finding_that_is_still_there_promises_nothing() -> None:
     shown = compared(per_call(), per_call())
     assert ": still there, cost 250 ms" in shown

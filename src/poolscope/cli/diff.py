@@ -15,7 +15,7 @@ from rich.table import Table
 
 from poolscope.recording import folder
 from poolscope.records import CallSite
-from poolscope.reports.merge import Merged, merged
+from poolscope.reports.merge import Merged, by_line, merged
 from poolscope.reports.overview import Overview
 from poolscope.reports.printable import printable
 from poolscope.reports.tally import Row, Tally
@@ -97,7 +97,7 @@ class Recording:
             self._add(row, tally)
         self.total.clients = overview.clients
         self.total.building = overview.construction
-        self.findings: list[Merged] = merged(overview.findings())
+        self.findings: list[Merged] = by_line(merged(overview.findings()))
         first = next(iter(overview.headers), None)
         summary = None if first is None else overview.summaries.get(first)
         self.wall_time = None if summary is None else summary.wall_time
