@@ -107,11 +107,11 @@ def silent(port: int) -> Iterator[tuple[str, int]]:
 
 def by_requests(url: str) -> None:
     with requests.Session() as session:
-        session.get(url, timeout=0.2)
+        session.get(url, timeout=(0.2, 30))
 
 
 def by_httpx(url: str) -> None:
-    with httpx.Client(timeout=0.2, verify=False) as client:
+    with httpx.Client(timeout=httpx.Timeout(30, connect=0.2), verify=False) as client:
         client.get(url)
 
 

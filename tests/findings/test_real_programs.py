@@ -6,7 +6,6 @@ import asyncio
 import inspect
 import re
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -294,7 +293,7 @@ def test_a_server_that_closes_without_a_word(server: Running, client: Any) -> No
         for _ in range(8):
             with client() as own:
                 own.get(url)
-                time.sleep(0.03)
+                server.settled(lambda log: log.open == 0)
 
     assert [finding.code for finding in found(program, server.url("/last"))] == ["PS106"]
 
@@ -322,8 +321,8 @@ def test_an_sdk_of_the_programs_own_has_both_lines(server: Running) -> None:
 
 def test_in_several_threads_no_saving_is_promised(server: Running) -> None:
     def one(_: Any) -> None:
-        with httpx.Client() as client:
-            client.get(server.url("/"))
+        with httpx.Client(timeout=30) as client:
+            client.get(server.url("/together/4/x"))
 
     def program(_: str) -> None:
         with ThreadPoolExecutor(4) as pool:

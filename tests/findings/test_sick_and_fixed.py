@@ -25,7 +25,7 @@ from urllib3.util import Retry
 import poolscope
 from poolscope import testing
 from poolscope.records import Finding
-from tests.servers import Running
+from tests.servers import Running, ask_unobserved, in_thread
 
 Program = Callable[[str], Any]
 
@@ -61,13 +61,7 @@ def bursts(url: str, size: int) -> None:
     with requests.Session() as session, ThreadPoolExecutor(8) as threads:
         session.mount("http://", HTTPAdapter(pool_maxsize=size))
         for _ in range(3):
-            arrived = threading.Barrier(8)
-
-            def one(_: int, arrived: threading.Barrier = arrived) -> None:
-                arrived.wait(10)
-                session.get(f"{url}slow/100/x", timeout=5)
-
-            list(threads.map(one, range(8)))
+            list(threads.map(lambda _: session.get(f"{url}together/8/x", timeout=30), range(8)))
 
 
 def small_pool(url: str) -> None:
@@ -84,11 +78,11 @@ def refused(url: str) -> None:
             client.get(f"{url}close")
 
 
-def refused_silently(url: str) -> None:
-    with requests.Session() as session:
-        for _ in range(7):
-            session.get(f"{url}last", timeout=5)
-            time.sleep(0.02)
+def refused_silently(_: str) -> None:
+    with in_thread() as own, requests.Session() as session:
+        for number in range(7):
+            session.get(own.url(f"/last/{number}"), timeout=5)
+            own.settled(lambda log: log.open == 0)
 
 
 def kept(url: str) -> None:
@@ -146,22 +140,25 @@ def gives_up(url: str, after: float) -> None:
     with httpx.Client(timeout=after) as client:
         for _ in range(4):
             with suppress(httpx.ReadTimeout):
-                client.get(f"{url}slow/300/x")
+                client.get(url)
 
 
 def impatient(url: str) -> None:
-    gives_up(url, 0.1)
+    gives_up(f"{url}silence", 0.1)
 
 
 def patient(url: str) -> None:
-    gives_up(url, 5.0)
+    gives_up(f"{url}slow/300/x", 30.0)
 
 
 def cut_off(url: str) -> None:
-    with requests.Session() as session:
-        for _ in range(3):
-            with suppress(requests.ConnectionError):
-                session.get(f"{url}cutoff/2500/x", timeout=5)
+    def one(_: int) -> None:
+        with suppress(requests.ConnectionError):
+            session.get(f"{url}cutoff/2500/x", timeout=30)
+
+    # At the same time, so that a machine that pauses makes all of them wait longer.
+    with requests.Session() as session, ThreadPoolExecutor(3) as threads:
+        list(threads.map(one, range(3)))
 
 
 def answered_in_time(url: str) -> None:
@@ -210,17 +207,18 @@ def given_back(url: str) -> None:
 
 
 def long_polls(url: str, allowed: int) -> None:
-    timeout = httpx.Timeout(5, pool=0.2)
+    timeout, poll = httpx.Timeout(30, pool=0.2), f"{url}together/3/x"
     with (
         httpx.Client(limits=httpx.Limits(max_connections=allowed), timeout=timeout) as client,
         ThreadPoolExecutor(3) as threads,
     ):
-        polls = [threads.submit(client.get, f"{url}slow/800/x") for _ in range(2)]
+        polls = [threads.submit(client.get, poll) for _ in range(2)]
         while len(poolscope.snapshot().holders) < 2:
             time.sleep(0.01)
         with suppress(httpx.PoolTimeout):
             client.get(url)
-        assert all(poll.result().is_success for poll in polls)
+        ask_unobserved(poll)
+        assert all(each.result().is_success for each in polls)
 
 
 def polls_in_a_small_pool(url: str) -> None:
@@ -345,11 +343,12 @@ def test_a_client_built_while_others_wait_for_their_answers(server: Running, slo
 
     async def sick() -> None:
         async with httpx.AsyncClient() as shared:
-            waiting = asyncio.create_task(ask(shared, "/slow/50/"))
+            waiting = asyncio.create_task(ask(shared, "/together/2/x"))
             while not any(holder.state == "awaiting_headers" for holder in poolscope.snapshot().holders):
                 await asyncio.sleep(0.001)
             async with httpx.AsyncClient(verify=slow_to_build):
                 pass
+            ask_unobserved(server.url("/together/2/x"))
             await waiting
 
     async def fixed(late: httpx.AsyncClient) -> None:

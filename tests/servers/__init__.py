@@ -8,7 +8,7 @@
 from tests.servers.certificates import Certificates
 from tests.servers.config import ServerConfig
 from tests.servers.log import SeenConnection, SeenRequest, ServerLog
-from tests.servers.running import Running, in_process, in_thread
+from tests.servers.running import Running, ask_unobserved, in_process, in_thread
 from tests.servers.scripted import Peer, Scripted, scripted
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "SeenRequest",
     "ServerConfig",
     "ServerLog",
+    "ask_unobserved",
     "in_process",
     "in_thread",
     "scripted",

@@ -24,7 +24,7 @@ async def main() -> None:
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(questions), sys.stdin)
     while await questions.readline():
-        print(json.dumps(listener.log.to_plain()), flush=True)
+        print(json.dumps(await listener.seen()), flush=True)
     await listener.stop()
 
 

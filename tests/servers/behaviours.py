@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from weakref import WeakValueDictionary
 
 from tests.servers.applications import APPLICATIONS
 from tests.servers.wire import Request, Wire
@@ -15,6 +16,7 @@ from tests.servers.wire import Request, Wire
 Behaviour = Callable[[Wire, Request], Awaitable[bool]]
 
 _seen_before: set[str] = set()
+_together: WeakValueDictionary[tuple[int, str], asyncio.Barrier] = WeakValueDictionary()
 
 
 def _argument(request: Request) -> str:
@@ -55,6 +57,16 @@ async def slow(wire: Wire, request: Request) -> bool:
     """``/slow/50/…``: answers after 50 milliseconds."""
     await wire.read_body(request)
     await asyncio.sleep(int(_argument(request)) / 1000)
+    await wire.answer()
+    return True
+
+
+async def together(wire: Wire, request: Request) -> bool:
+    """``/together/3/…``: answers once three requests of this path are there, and so on for the next three."""
+    await wire.read_body(request)
+    key = id(asyncio.get_running_loop()), request.target
+    barrier = _together.setdefault(key, asyncio.Barrier(int(_argument(request))))
+    await barrier.wait()
     await wire.answer()
     return True
 
@@ -267,7 +279,7 @@ async def unasked(wire: Wire, request: Request) -> bool:
 
 _ALL: tuple[Behaviour, ...] = (
     *(hints, goon, trailers, halfchunk, nochunk, halfhead, excess, afterthought, unasked),
-    *(fixed, size, empty, chunked, slow, redirect, login, digest, flaky, busy, early, switch),
+    *(fixed, size, empty, chunked, slow, together, redirect, login, digest, flaky, busy, early, switch),
     *(close, http10, reset, cut, cutoff, drop, last, silence, stall, garbage),
     *APPLICATIONS,
 )

@@ -54,6 +54,12 @@ class Listener:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    async def seen(self) -> list[dict[str, object]]:
+        """The log; what it says that the server closed really is closed by now."""
+        log = self.log.to_plain()
+        await asyncio.sleep(0)  # a transport closes its socket one turn of the loop later
+        return log
+
     async def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None

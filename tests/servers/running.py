@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import subprocess
 import sys
 import threading
@@ -56,6 +57,15 @@ class Running:
         return log
 
 
+def ask_unobserved(url: str) -> None:
+    """A request by no library, so poolscope knows nothing of it: it lets others go that wait at ``/together/…``."""
+    host, _, path = url.removeprefix("http://").partition("/")
+    name, _, port = host.partition(":")
+    with socket.create_connection((name, int(port)), 30) as sock:
+        sock.sendall(f"GET /{path} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+        assert sock.recv(1000).startswith(b"HTTP/1.1 200 ")
+
+
 @contextmanager
 def in_process(config: ServerConfig | None = None) -> Iterator[Running]:
     """A truth server in its own process; it ends with the block."""
@@ -91,7 +101,7 @@ def in_thread(config: ServerConfig | None = None) -> Iterator[Running]:
     thread.start()
 
     async def plain() -> list[dict[str, object]]:
-        return listener.log.to_plain()
+        return await listener.seen()
 
     def ask() -> ServerLog:
         return ServerLog.from_plain(asyncio.run_coroutine_threadsafe(plain(), loop).result(10))

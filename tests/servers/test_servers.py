@@ -10,7 +10,15 @@ import httpx
 import pytest
 import urllib3
 
-from tests.servers import Certificates, Scripted, ServerConfig, in_process, in_thread, scripted
+from tests.servers import (
+    Certificates,
+    Scripted,
+    ServerConfig,
+    ask_unobserved,
+    in_process,
+    in_thread,
+    scripted,
+)
 
 
 def test_requests_are_numbered_per_connection() -> None:
@@ -85,6 +93,16 @@ def test_a_keep_alive_promise_is_broken_after_so_many_answers() -> None:
         manager.request("GET", server.url("/fixed/2"))
         log = server.settled(lambda log: log.open == 0)
     assert log.connections[0].ended == "server: closed while idle"
+
+
+def test_requests_of_one_path_wait_for_each_other() -> None:
+    with in_thread() as server, httpx.Client() as client, ThreadPoolExecutor(2) as threads:
+        for _ in range(2):
+            waiting = threads.submit(client.get, server.url("/together/2/x"))
+            assert client.get(server.url("/fixed")).is_success
+            assert not waiting.done()
+            ask_unobserved(server.url("/together/2/x"))
+            assert waiting.result().is_success
 
 
 def test_idle_connections_are_closed() -> None:

@@ -13,8 +13,8 @@ from poolscope.findings.known import Bounded, Place
 from poolscope.records import Exchange, Finding
 
 MIN_SLEPT: Final = 1.0
-MOMENT: Final = 0.01
-"""Up to so many seconds between two attempts are not a sleep."""
+MOMENT: Final = 0.1
+"""Up to so many seconds between two attempts are not a sleep: a busy machine takes them without one."""
 
 
 class _Slept:

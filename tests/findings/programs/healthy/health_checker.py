@@ -11,6 +11,6 @@ with requests.Session() as session:
     session.headers["Connection"] = "close"
     for _ in range(20):
         started = time.perf_counter()
-        up = session.get(f"{URL}/healthz", timeout=1).ok
+        up = session.get(f"{URL}/healthz", timeout=5).ok
         print("up" if up else "down", round(time.perf_counter() - started, 3))
         time.sleep(0.02)
