@@ -191,7 +191,7 @@ class Receiver:
             if all(attributes.get(key) == each for key, each in wanted.items())
         )
 
-    def until(self, condition: Callable[[], bool], timeout: float = 20.0) -> None:
+    def until(self, condition: Callable[[], bool], timeout: float = 60.0) -> None:
         deadline = monotonic() + timeout
         while not condition():
             assert monotonic() < deadline, f"it did not arrive: {self.deliveries}, {len(self.spans)} spans"

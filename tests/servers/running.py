@@ -48,7 +48,7 @@ class Running:
         """What it has seen so far."""
         return self._ask()
 
-    def settled(self, condition: Callable[[ServerLog], bool], timeout: float = 10.0) -> ServerLog:
+    def settled(self, condition: Callable[[ServerLog], bool], timeout: float = 30.0) -> ServerLog:
         """Wait until ``condition`` holds (a close takes a moment to arrive); AssertionError after ``timeout`` s."""
         deadline = monotonic() + timeout
         while not condition(log := self._ask()):

@@ -1,4 +1,4 @@
-"""A deadline that is missed now and then: one answer in twenty is slow, and the call falls back to a default."""
+"""A deadline that is missed now and then: one answer in twenty does not come, and the call falls back to a default."""
 
 import asyncio
 import os
@@ -9,10 +9,10 @@ URL = os.environ["URL"]
 
 
 async def recommend(session: aiohttp.ClientSession, user: int) -> str:
-    pause = 400 if user % 20 == 7 else 2
+    path = "silence" if user % 20 == 7 else "slow/2"
     try:
-        async with asyncio.timeout(0.15):
-            async with session.get(f"/slow/{pause}/{user}") as answer:
+        async with asyncio.timeout(0.4):
+            async with session.get(f"/{path}/{user}") as answer:
                 return await answer.text()
     except TimeoutError:
         return "bestsellers"
