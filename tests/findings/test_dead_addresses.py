@@ -20,10 +20,12 @@ from tests.reports.stories import LINE, ORIGIN, Story
 from tests.servers import in_thread
 
 
-def lost(times: int, each: float) -> Story:
+def lost(times: int, each: float, slowest: float | None = None) -> Story:
+    """Connections that lost ``each`` seconds; the last of them lost ``slowest``, if that is given."""
     story = Story()
     client = story.client("requests.Session")
-    for _ in range(times):
+    for number in range(times):
+        each = slowest if slowest is not None and number == times - 1 else each
         connection = story.connect(client, connect=each, attempts=2, lost_time=each, peer_address="127.0.0.1")
         story.exchange(client, connection)
         story.disconnect(connection)
@@ -34,6 +36,11 @@ def test_below_and_at_the_threshold() -> None:
     assert count("PS116", lost(MIN_CONNECTIONS - 1, 10.0)) is None
     assert count("PS116", lost(MIN_CONNECTIONS, MIN_LOST / MIN_CONNECTIONS)) == MIN_CONNECTIONS
     assert count("PS116", lost(MIN_CONNECTIONS, 0.9 * MIN_LOST / MIN_CONNECTIONS)) is None
+
+
+def test_a_program_that_paused_once() -> None:
+    assert count("PS116", lost(20, 0.0001, slowest=5.0)) is None
+    assert count("PS116", lost(20, MIN_LOST / 20, slowest=5.0)) == 20
 
 
 def test_it_says_what_was_lost() -> None:

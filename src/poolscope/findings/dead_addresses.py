@@ -1,7 +1,8 @@
 """PS116: a name has addresses that fail before one answers, and every new connection tries those first.
 
 It fires for an origin where at least `MIN_CONNECTIONS` connections tried an address in vain, and lost `MIN_LOST`
-seconds together. What the program's own event loop was busy meanwhile is not lost on an address.
+seconds together, half of it without the slowest of them: one pause of the machine is no dead address. What the
+program's own event loop was busy meanwhile is not lost on an address.
 """
 
 from __future__ import annotations
@@ -35,12 +36,12 @@ def _without_ipv6(kind: str | None) -> str:
 
 
 class _Lost:
-    __slots__ = ("connections", "peer", "place", "seconds", "tried")
+    __slots__ = ("connections", "peer", "place", "seconds", "slowest", "tried")
 
     def __init__(self, place: Place) -> None:
         self.place = place
         self.connections = self.tried = 0
-        self.seconds = 0.0
+        self.seconds = self.slowest = 0.0
         self.peer = ""
 
 
@@ -70,7 +71,9 @@ class DeadAddresses(Rule):
         )
         lost.connections += 1
         lost.tried += (record.attempts or 1) - 1
-        lost.seconds += max(0.0, record.lost_time - busy)
+        seconds = max(0.0, record.lost_time - busy)
+        lost.seconds += seconds
+        lost.slowest = max(lost.slowest, seconds)
         lost.peer = record.peer_address or ""
 
     def findings(self) -> list[Finding]:
@@ -78,7 +81,9 @@ class DeadAddresses(Rule):
         return [
             self._finding(lost)
             for lost in self._origins.values()
-            if lost.connections >= MIN_CONNECTIONS and lost.seconds >= MIN_LOST
+            if lost.connections >= MIN_CONNECTIONS
+            and lost.seconds >= MIN_LOST
+            and lost.seconds - lost.slowest >= MIN_LOST / 2
         ]
 
     def _finding(self, lost: _Lost) -> Finding:
