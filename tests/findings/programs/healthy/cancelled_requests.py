@@ -2,12 +2,13 @@
 
 import asyncio
 import contextlib
+import itertools
 import os
-import random
 
 import httpx
 
 URL = os.environ["URL"]
+pauses = itertools.cycle((0.005, 0.08, 0.03))  # nobody types like a metronome
 
 
 class SearchBox:
@@ -20,7 +21,7 @@ class SearchBox:
             self.running.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self.running
-        self.running = asyncio.create_task(self.client.get(f"/slow/20/{text}"))
+        self.running = asyncio.create_task(self.client.get(f"/slow/150/{text}"))
 
 
 async def main() -> None:
@@ -29,7 +30,7 @@ async def main() -> None:
         for word in ("kettle", "toaster", "lamp"):
             for length in range(1, len(word) + 1):
                 await box.typed(word[:length])
-                await asyncio.sleep(random.uniform(0.005, 0.035))  # nobody types like a metronome
+                await asyncio.sleep(next(pauses))
             assert box.running is not None
             await box.running
 
