@@ -352,7 +352,7 @@ def test_a_process_that_is_not_python(target: Target) -> None:
     target.says("ready")
     refused = target.attach()
     assert "which is not a Python interpreter" in refused.stderr
-    assert target.attach(pid=4_000_000).stderr == "poolscope: there is no process 4000000\n"
+    assert target.attach(pid=5_000_000).stderr == "poolscope: there is no process 5000000\n"
 
 
 def test_the_screen_of_a_program_that_was_not_prepared(target: Target) -> None:
