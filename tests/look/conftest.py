@@ -21,7 +21,7 @@ from tests.cli.conftest import POOLSCOPE, Program, installed
 from tests.cli.waiting import eventually
 from tests.servers import Running, in_thread
 
-__all__ = ["HELD", "Watched", "installed"]
+__all__ = ["HELD", "Watched", "holds_and_waits", "installed"]
 
 HELD = """
 import threading
@@ -39,6 +39,13 @@ for _ in range(5):
     httpx.get("{url}")
 """
 """One slot, held by an open response at line 7; a request at line 10 waits for it."""
+
+
+def holds_and_waits(look: dict[str, Any]) -> bool:
+    """Whether `HELD` has done all that it does until its end."""
+    totals = look["totals"]
+    found = {each["code"]: each["count"] for each in look["findings"]}
+    return found.get("PS101") == 5 and (totals["opened"], totals["open"], totals["waiting"]) == (6, 1, 1)
 
 
 @pytest.fixture(scope="package")

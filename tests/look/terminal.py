@@ -10,7 +10,7 @@ import signal
 import struct
 import termios
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import pyte
 
@@ -52,9 +52,12 @@ class Terminal:
         """Whether the screen from before is shown again, with its cursor."""
         return ALTERNATE not in self._screen.mode and not self._screen.cursor.hidden
 
-    def shows(self, condition: str | Callable[[str], bool], within: float = 30.0) -> str:
-        """Wait until the screen shows the text; returns the screen."""
-        fits = (lambda text: condition in text) if isinstance(condition, str) else condition
+    def shows(self, *words: str, but_not: str | None = None, within: float = 30.0) -> str:
+        """Wait until the screen shows all of this; returns the screen. A program may draw it in several pieces."""
+
+        def fits(text: str) -> bool:
+            return all(each in text for each in words) and (but_not is None or but_not not in text)
+
         deadline = time.monotonic() + within
         while not fits(self.text):
             assert time.monotonic() < deadline, self.text
@@ -68,7 +71,8 @@ class Terminal:
             self._read(0.05)
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             if pid:
-                self._read(0.05)
+                while self._read(1.0):  # its last words come in pieces
+                    pass
                 os.close(self._end)
                 return os.waitstatus_to_exitcode(status)
             if time.monotonic() > deadline:
@@ -92,9 +96,12 @@ class Terminal:
         os.waitpid(self.pid, 0)
         os.close(self._end)
 
-    def _read(self, patience: float) -> None:
-        if select.select([self._end], [], [], patience)[0]:
-            try:
-                self._stream.feed(os.read(self._end, 65_536))
-            except OSError:  # the other end is closed
-                return
+    def _read(self, patience: float) -> bool:
+        """Take a piece of what it wrote; False if none came, or none will."""
+        if not select.select([self._end], [], [], patience)[0]:
+            return False
+        try:
+            self._stream.feed(os.read(self._end, 65_536))
+        except OSError:  # the other end is closed
+            return False
+        return True

@@ -15,19 +15,18 @@ import pytest
 
 from poolscope.cli import top
 from poolscope.look import client
+from poolscope.look.server import LiveSocket
 from poolscope.look.sockets import ENDING, LONGEST, folders, is_private, sockets
 from tests.cli.conftest import POOLSCOPE
 from tests.cli.waiting import eventually
-from tests.look.conftest import HELD
+from tests.look.conftest import HELD, holds_and_waits
 
 pytestmark = pytest.mark.processes
 
 
 def test_a_look_names_the_lines_that_hold_the_pool_and_that_wait(watched) -> None:
     process = watched.starts(HELD)
-    look = watched.look_when(
-        lambda look: look["waiters"] and any(each["count"] == 5 for each in look["findings"]), process.pid
-    )
+    look = watched.look_when(holds_and_waits, process.pid)
 
     [pool] = look["pools"]
     assert (pool["kind"], pool["limit"], pool["taken"], pool["waiting"]) == ("httpx.Client", 1, 1, 1)
@@ -95,7 +94,9 @@ signal.pause()
 def test_the_variable_watches_child_processes_too_and_shows_one_program(watched, installed) -> None:
     python, environment = installed
     process = watched.starts_by_variable(FAMILY, "--live --quiet", python, **environment)
-    look = watched.look_when(lambda look: look["totals"]["requests"] == 8, process.pid)
+    look = watched.look_when(
+        lambda look: (look["totals"]["requests"], look["totals"]["active"]) == (8, 0), process.pid
+    )
     watched.others += [one["pid"] for one in look["processes"] if one["parent"]]
     assert len(look["processes"]) == 3
     assert sorted(one["parent"] or 0 for one in look["processes"]) == [0, process.pid, process.pid]
@@ -111,7 +112,9 @@ def test_a_finding_from_before_the_first_look_has_no_age(watched) -> None:
     process = watched.starts(f"{HELD}open({str(done)!r}, 'w').close()")
     eventually(done.exists)
     first = json.loads(watched.top("--json", str(process.pid)).stdout)
-    assert [finding["seen"] for finding in first["findings"]] == [None]
+    seen = {finding["code"]: finding["seen"] for finding in first["findings"]}
+    assert seen.pop("PS101") is None
+    assert set(seen.values()) <= {None}, "PS105, if a second has passed"
 
 
 def test_the_folder_of_the_sockets_does_not_depend_on_tmpdir(monkeypatch) -> None:
@@ -160,6 +163,24 @@ def test_json_follows_until_the_process_ends(watched) -> None:
     assert following.returncode == 0
 
 
+def test_a_process_that_ends_is_not_called_killed_by_who_looks_at_that_moment(watched, monkeypatch) -> None:
+    live = LiveSocket()
+    live.beat()
+    watch = client.Watch([os.getpid()])
+    live.beat()
+    notes: list[str] = []
+    hang_up = live._hang_up
+
+    def hangs_up() -> None:
+        hang_up()
+        notes.extend(watch.read())
+
+    monkeypatch.setattr(live, "_hang_up", hangs_up)
+    live.close()
+    assert notes == [f"process {os.getpid()} has ended"]
+    assert not watched.sockets
+
+
 # One line for each process that cannot be looked into.
 
 
@@ -188,14 +209,15 @@ def test_the_next_watched_process_removes_it_too(watched) -> None:
 
 
 def test_a_process_that_does_not_exist(watched) -> None:
-    answer = watched.top("--json", "4000000")
-    assert (answer.returncode, answer.stderr) == (2, "poolscope: there is no process 4000000\n")
+    answer = watched.top("--json", "5000000")
+    assert (answer.returncode, answer.stderr) == (2, "poolscope: there is no process 5000000\n")
 
 
 def test_a_process_that_is_stopped_does_not_answer(watched, monkeypatch) -> None:
     process = watched.starts(HELD)
     watched.look_when(lambda look: True, process.pid)
     process.send_signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)
     monkeypatch.setattr(client, "PATIENCE", 0.2)
     notes: list[str] = []
     with pytest.raises(client.CannotLookError, match="no process answered"):

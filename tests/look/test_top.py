@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from tests.cli.conftest import POOLSCOPE
-from tests.look.conftest import HELD
+from tests.look.conftest import HELD, holds_and_waits
 from tests.look.terminal import Terminal
 
 pytestmark = pytest.mark.processes
@@ -28,39 +28,37 @@ def line_with(screen: str, words: str) -> str:
 
 def test_80_by_24_shows_everything_and_keys_work(watched) -> None:
     process = watched.starts(HELD)
-    watched.look_when(lambda look: look["findings"] and look["waiters"], process.pid)
+    watched.look_when(holds_and_waits, process.pid)
     top = on_a_terminal(watched, 80, 24, str(process.pid))
 
-    screen = top.shows(lambda text: "PS101" in text and "██" in text)
+    heading = f"program.py ({process.pid}) · 1 open: 1 busy, 0 idle · 1 waits"
+    rows = ("waits for a connection", "holds #1, response open", "PS101", "██")
+    screen = top.shows(heading, "7 requests", *rows, "GET http://127.0.0.1", "q quit")
     assert "program.py:10 waits" in line_with(screen, "waits for a connection")
     assert "program.py:7 <module>" in line_with(screen, "holds #1, response open")
     assert "client per request" in line_with(screen, "PS101")
-    assert f"program.py ({process.pid}) · 1 open: 1 busy, 0 idle · 1 waits" in screen
-    assert "7 requests" in screen
     assert "GET http://127.0.0.1" in screen.splitlines()[-3] + screen.splitlines()[-2]
     assert all(len(line) <= 80 for line in screen.splitlines())
 
     top.types("s")  # the table of requests, sorted by the next column
-    assert "LINE↓" in top.shows("LINE↓")
+    top.shows("LINE↓")
 
     top.types("/")
     top.shows("show only what contains")
     top.types("response\r")
-    screen = top.shows("only 'response'")
-    assert "holds #1" in screen
-    assert "waits for a connection  " not in screen
+    top.shows("only 'response'", "holds #1", but_not="waits for a connection  ")
     top.types("\x1b")
-    top.shows(lambda text: "waits for a connection  " in text)
+    top.shows("waits for a connection  ")
 
     top.types(" ")
     top.shows("PAUSED")
     top.types(" ")
-    top.shows(lambda text: "PAUSED" not in text)
+    top.shows(but_not="PAUSED")
 
     top.resize(50, 10)
-    assert "top needs 60 columns and 15 lines" in top.shows("top needs")
+    top.shows("top needs 60 columns and 15 lines")
     top.resize(200, 60)
-    wide = top.shows(lambda text: "PS101" in text and "top needs" not in text)
+    wide = top.shows("PS101", "REUSED", "WAIT↓", but_not="top needs")
     assert "REUSED" in line_with(wide, "WAIT↓")
 
     process.terminate()
@@ -131,6 +129,36 @@ def test_a_signal_gives_the_terminal_back(watched, number: signal.Signals) -> No
     assert not top.is_given_back
     os.kill(top.pid, number)
     assert top.ends() == -number
+    assert top.is_given_back
+    assert "Traceback" not in top.text
+
+
+IN_A_TASK = """
+import signal, sys
+from poolscope.cli.main import main
+from poolscope.top.app import Top
+
+number, read = int(sys.argv[1]), Top._read
+
+def reads(self):
+    read(self)
+    if self._seen and signal.getsignal(number) is not signal.SIG_DFL:  # once
+        signal.raise_signal(number)
+
+Top._read = reads
+main(["top", sys.argv[2]])
+"""
+
+
+@pytest.mark.usefixtures("hang_up")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_that_comes_while_the_screen_is_drawn_ends_it_too(watched, number: signal.Signals) -> None:
+    """asyncio keeps an exception to itself that a handler raises in a task."""
+    process = watched.starts(HELD)
+    watched.look_when(lambda look: look["waiters"], process.pid)
+    command = [PYTHON, "-c", IN_A_TASK, str(int(number)), str(process.pid)]
+    top = Terminal(command, watched.environment(), 80, 24)
+    assert top.ends() == -number, top.text
     assert top.is_given_back
     assert "Traceback" not in top.text
 

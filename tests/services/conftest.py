@@ -7,9 +7,10 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -24,7 +25,25 @@ COMMANDS = {
     "django": ("gunicorn", "-w", "4", "--bind", "fd://{fd}", "tests.services.django_app:application"),
     "fastapi": ("uvicorn", "--fd", "{fd}", "--no-access-log", "tests.services.fastapi_app:app"),
 }
+MEETING = 2
+"""How many workers serve a request at the same time at least, however fast the first one is."""
 OFFICIAL = "aiohttp-client,httpx,requests,urllib3"
+
+
+@contextmanager
+def meeting(workers: int) -> Iterator[int]:
+    """A port that answers when so many have called: each is another worker, and all are serving a request then."""
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        thread = threading.Thread(target=_let_go, args=(door, workers), daemon=True)
+        thread.start()
+        yield int(door.getsockname()[1])
+
+
+def _let_go(door: socket.socket, workers: int) -> None:
+    with ExitStack() as there:
+        came = [there.enter_context(door.accept()[0]) for _ in range(workers)]
+        for each in came:
+            each.sendall(b".")
 
 
 class Service:
@@ -93,7 +112,7 @@ def serving(
     """The service of this kind under ``opentelemetry-instrument``, or ``starter``; ends with the block."""
     program, *arguments = COMMANDS[kind]
     scripts = Path(sys.executable).parent
-    with socket.create_server(("127.0.0.1", 0), backlog=128) as listener:
+    with socket.create_server(("127.0.0.1", 0), backlog=128) as listener, meeting(MEETING) as met_at:
         listener.set_inheritable(True)
         words = [word.format(fd=listener.fileno()) for word in arguments]
         begin = starter or (str(scripts / "opentelemetry-instrument"),)
@@ -110,6 +129,7 @@ def serving(
             | {
                 "DJANGO_SETTINGS_MODULE": "tests.services.django_settings",
                 "HOME": installed.rpartition(os.pathsep)[2],
+                "MEETING": str(met_at),
             }
             | env
         )

@@ -28,13 +28,15 @@ async def flushing(_: FastAPI) -> AsyncIterator[None]:
 
 app = FastAPI(lifespan=flushing if "FLUSH_AT_END" in os.environ else None)
 session = requests.Session()
-client = httpx.AsyncClient()
+PATIENCE = 60.0
+"""httpx's own is 5 s, which a busy machine may need for an answer."""
+client = httpx.AsyncClient(timeout=PATIENCE)
 
 
 @app.get("/work")
 async def work(name: str) -> dict[str, int]:
     answers = {"client": (await client.get(f"{DOWNSTREAM}?call=client-{name}")).status_code}
-    async with httpx.AsyncClient() as own:
+    async with httpx.AsyncClient(timeout=PATIENCE) as own:
         answers["httpx"] = (await own.get(f"{DOWNSTREAM}?call=httpx-{name}")).status_code
     return answers
 

@@ -11,13 +11,13 @@ import pytest
 
 from tests.receiver import Receiver, Signal
 from tests.servers import Running
-from tests.services.conftest import OFFICIAL, serving
+from tests.services.conftest import MEETING, OFFICIAL, serving
 
 pytestmark = pytest.mark.processes
 
 ASKED = 16
 PATHS = {
-    "django": [f"/work?name={number}" for number in range(ASKED)],
+    "django": [f"/work?name={number}{'&meet' if number < MEETING else ''}" for number in range(ASKED)],
     "fastapi": [f"/{path}?name={number}" for number in range(ASKED) for path in ("work", "threads")],
 }
 WAYS = ("session", "client", "requests", "httpx")

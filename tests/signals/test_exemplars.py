@@ -13,8 +13,8 @@ def requests(program: Program, telemetry: Telemetry, *seconds: float) -> list[in
     """The span ids of requests in one series that took these times."""
     on, ids = program.connection(), []
     for took in seconds:
-        context = telemetry.tracer.start_span("request").get_span_context()
-        program.exchange(on, span=context, started_at=now() - took)
+        context, at = telemetry.tracer.start_span("request").get_span_context(), now()
+        program.exchange(on, span=context, started_at=at - took, headers_at=at)
         ids.append(context.span_id)
     return ids
 

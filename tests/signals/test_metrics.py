@@ -36,7 +36,8 @@ class Program:
         sheet = sheets.exchange(**slots)
         LIVE.begins(sheet)
         on.in_flight.add(sheet.id)
-        sheets.answered(sheet, on, status, idle_time=slots.get("idle_time"))
+        at = slots.get("headers_at", now())
+        sheets.answered(sheet, on, status, idle_time=slots.get("idle_time"), headers_at=at)
         sheet.finished_at, sheet.body_complete = now(), True
         on.in_flight.discard(sheet.id)
         FACTS.put(ENDED, sheet)

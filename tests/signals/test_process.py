@@ -130,12 +130,16 @@ FORK_WHILE_BUSY = """
     usual = _ExplicitBucketHistogramAggregation.collect
     _ExplicitBucketHistogramAggregation.collect = collect
     exporter = Exporter()
-    meters = MeterProvider([PeriodicExportingMetricReader(exporter, 50)], shutdown_on_exit=False)
+    # It never exports by itself: how many collections there were decides what they counted.
+    reader = PeriodicExportingMetricReader(exporter, 1e9)
+    meters = MeterProvider([reader], shutdown_on_exit=False)
     poolscope.instrument(meter_provider=meters)
     meters.get_meter("theirs").create_observable_counter("theirs", [observed])
     histogram = meters.get_meter("theirs").create_histogram("their.histogram")
     histogram.record(1, {"theirs": True})
     requests.get(url)
+    collecting = threading.Thread(target=reader.collect)
+    collecting.start()
     assert reached.wait(30)
     read, write = os.pipe()
     pid = os.fork()
@@ -143,7 +147,7 @@ FORK_WHILE_BUSY = """
         for _ in range(3):
             requests.get(url)
         histogram.record(1, {"theirs": True})
-        meters.shutdown(5_000)
+        meters.shutdown(30_000)
         arrived = {name: exporter.arrived.get(name) for name in (
             "http.client.request.duration", "poolscope.connections.opened", "theirs", "their.histogram")}
         os.write(write, json.dumps(arrived).encode())
@@ -153,6 +157,7 @@ FORK_WHILE_BUSY = """
         print(pipe.read())
     os.waitpid(pid, 0)
     released.set()
+    collecting.join()
 """
 
 

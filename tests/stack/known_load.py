@@ -33,6 +33,7 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 import poolscope
 from poolscope.facts import BEGUN, HookFailure
 from poolscope.queue import FACTS
+from poolscope.story.live import LIVE
 from stack.running import free_port
 
 ROUNDS = 14
@@ -127,6 +128,11 @@ class Program:
     """The clients, and one way of using each of them; the servers count the results."""
 
     servers: dict[str, Server] = field(default_factory=dict)
+    longest: dict[str, float] = field(default_factory=dict)
+    """Seconds that the slowest call took, by server: a busy machine may stop in any of them."""
+    spent: dict[str, float] = field(default_factory=dict)
+    """Seconds in all calls of this round."""
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
         authority = trustme.CA()
@@ -146,42 +152,65 @@ class Program:
         self.shared = httpx.Client(limits=httpx.Limits(max_connections=1), timeout=30)
         self.held = httpx.Client(limits=httpx.Limits(max_connections=1), timeout=600)
 
+    @contextlib.contextmanager
+    def timed(self, name: str) -> Iterator[None]:
+        began = time.monotonic()
+        yield
+        took = time.monotonic() - began
+        with self.lock:
+            self.longest[name] = max(self.longest.get(name, 0.0), took)
+            self.spent[name] = self.spent.get(name, 0.0) + took
+
     def keep(self) -> None:
         """One client, one connection, eight requests, with a pause before each."""
         for _ in range(8):
             time.sleep(REST)
-            self.kept.get(self.servers["kept"].url)
+            with self.timed("kept"):
+                self.kept.get(self.servers["kept"].url)
 
     def throw_away(self) -> None:
         """A client for one request: the habit."""
-        with httpx.Client(verify=self.trusted) as client:
+        with self.timed("thrown away"), httpx.Client(verify=self.trusted) as client:
             client.get(self.servers["thrown away"].url)
 
     def share(self) -> None:
         """A third of a connection."""
-        self.shared.get(self.servers["shared"].url)
+        with self.timed("shared"):
+            self.shared.get(self.servers["shared"].url)
+
+    def let_the_others_queue(self) -> None:
+        """The first of three that share is answered when the others wait."""
+        server = self.servers["shared"]
+        while self.waiting_for(server) < 2:
+            time.sleep(0.001)
+        server.gate.set()
+
+    def waiting_for(self, server: Server) -> int:
+        exchanges = list(LIVE.exchanges.values())
+        return sum(x.origin[2] == server.server_port and x.connection is None for x in exchanges)
 
     def twice(self) -> None:
         """A session for two requests."""
-        with requests.Session() as session:
+        with self.timed("two each"), requests.Session() as session:
             for _ in range(2):
                 session.get(self.servers["two each"].url)
 
     def refused(self) -> None:
         """Two requests to a port where nothing listens."""
         for _ in range(2):
-            with contextlib.suppress(requests.ConnectionError):
+            with self.timed("nobody"), contextlib.suppress(requests.ConnectionError):
                 requests.get(f"http://127.0.0.1:{self.nobody}")
 
     def impatient(self) -> None:
         """Given up soon: the pool's only connection is in use for the whole run."""
-        with contextlib.suppress(httpx.PoolTimeout):
+        with self.timed("held"), contextlib.suppress(httpx.PoolTimeout):
             self.held.get(self.servers["held"].url, timeout=httpx.Timeout(600, pool=PATIENCE))
 
     def round(self) -> None:
-        at_once(
-            self.keep, *[self.throw_away] * 5, *[self.share] * 3, self.twice, self.refused, self.impatient
-        )
+        self.spent.clear()
+        self.servers["shared"].gate.clear()
+        sharing = (*[self.share] * 3, self.let_the_others_queue)
+        at_once(self.keep, *[self.throw_away] * 5, *sharing, self.twice, self.refused, self.impatient)
 
     @contextlib.contextmanager
     def holding(self) -> Iterator[None]:
@@ -196,6 +225,9 @@ class Program:
         self.waiting_since = time.monotonic()
         for thread in waiting:
             thread.start()
+        while self.waiting_for(server) < 2:
+            time.sleep(0.001)
+        self.both_wait_since = time.monotonic()
         yield
         server.gate.set()
         for thread in (ask, *waiting):
@@ -210,6 +242,7 @@ def main() -> None:
     poolscope.instrument(meter_provider=metering, logger_provider=logging)
     program = Program()
     seen, oldest = [], []
+    most_spent: dict[str, float] = {}
     with program.holding():
         for number in range(ROUNDS):
             program.round()
@@ -220,9 +253,13 @@ def main() -> None:
                 for _ in range(LOST):
                     FACTS.put(BEGUN, HookFailure("test.hook", "ValueError", False))
                 FACTS.capacity = capacity
+            most_spent = {
+                name: max(spent, most_spent.get(name, 0.0)) for name, spent in program.spent.items()
+            }
+            at_least = time.monotonic() - program.both_wait_since
             measured: Any = reader.get_metrics_data()
+            oldest.append((at_least, time.monotonic() - program.waiting_since))
             written = encode_metrics(measured).SerializeToString()
-            oldest.append(time.monotonic() - program.waiting_since)
             (folder / f"round-{number:02}.pb").write_bytes(written)
             seen.append({name: server.seen for name, server in program.servers.items()})
     records: list[Any] = [each.log_record for each in events.get_finished_logs()]
@@ -236,6 +273,8 @@ def main() -> None:
         "nobody": program.nobody,
         "seen": seen,
         "oldest": oldest,
+        "longest": program.longest,
+        "spent": most_spent,
         "findings": Counter(code for code, _ in lines),
     }
     (folder / "truth.json").write_text(json.dumps(truth), encoding="utf-8")

@@ -25,8 +25,33 @@ HANDED_OVER_AT_ONCE = 5.0
 """Seconds of spans in a batch of OpenTelemetry's processor: what a Collector may hold when it dies."""
 
 
+class Stops:
+    """How long this machine stopped at most, which delays every request and is nobody's fault."""
+
+    def __init__(self) -> None:
+        self.longest = 0.0
+        self._over = threading.Event()
+        self._watching = threading.Thread(target=self._watch)
+
+    def __enter__(self) -> Stops:
+        self._watching.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._watching.join()
+
+    def _watch(self) -> None:
+        began = time.monotonic()
+        while not self._over.wait(0.05):
+            now = time.monotonic()
+            self.longest, began = max(self.longest, now - began - 0.05), now
+
+
 class Faulty(Asking):
     """A quiet period to compare with, one in which the Collector and Prometheus crash, and one without Jaeger."""
+
+    stopped: float
 
     def __init__(self, stack: Stack) -> None:
         super().__init__(stack)
@@ -87,7 +112,10 @@ def faulty(component, tmp_path_factory):
     for name in COMPONENTS:
         component(name)
     with Stack(tmp_path_factory.mktemp("faults"), Ports.any(), may_build=False) as stack:
-        yield Faulty(stack)
+        with Stops() as stops:
+            ran = Faulty(stack)
+        ran.stopped = stops.longest
+        yield ran
 
 
 def test_every_request_was_answered(faulty):
@@ -103,7 +131,7 @@ def test_latency_is_unchanged(faulty):
         for service, outcome in load.outcomes.items():
             output = outcome.as_dict()
             assert output["p50"] < faulty.quiet[service]["p50"] * 2 + 0.01
-            assert output["p99"] < 1.0
+            assert output["p99"] < 1.0 + faulty.stopped
 
 
 def test_cumulative_metrics_arrive_to_the_unit(faulty):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
@@ -39,6 +39,31 @@ def dies_of_signals() -> Iterator[None]:
     finally:
         for number in ours:
             signal.signal(number, signal.SIG_DFL)
+
+
+@contextmanager
+def leaving(leave: Callable[[], None]) -> Iterator[None]:
+    """In the block a deadly signal calls ``leave``, and the exception comes at its end; the second one kills at once.
+
+    An event loop keeps an exception to itself that a handler raises while a task runs.
+    """
+    came: list[int] = []
+
+    def stop(number: int, _: object) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        came.append(number)
+        leave()
+
+    ours = [number for number in DEADLY if signal.getsignal(number) is _stop]
+    for number in ours:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number in ours:
+            signal.signal(number, _stop)
+    if came:
+        raise Stopped(came[0])
 
 
 def _stop(number: int, _: object) -> None:

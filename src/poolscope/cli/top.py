@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
+from poolscope.cli.stops import leaving
 from poolscope.look.client import CannotLookError, Watch
 from poolscope.look.merge import to_json, together
 from poolscope.recording.termination import die_of
@@ -46,8 +47,10 @@ def run(watch: Watch, note: Callable[[str], None]) -> None:
     """The screen of a watch."""
     from poolscope.top.app import Top
 
+    top = Top(watch, partial(_end_without, sys.stdout.fileno()))
     try:
-        Top(watch, partial(_end_without, sys.stdout.fileno())).run()
+        with leaving(top.leave):
+            top.run()
         for text in watch.read():
             note(text)
     finally:

@@ -177,12 +177,13 @@ class LiveSocket:
 
     def close(self) -> None:
         """Hang up, and remove the socket."""
-        path = self.path
+        if self.path is not None:
+            with suppress(
+                OSError
+            ):  # first: a reader that is hung up on takes a socket without a listener for a killed process's
+                os.unlink(self.path)
         self._hang_up()
         self._reset()
-        if path is not None:
-            with suppress(OSError):
-                os.unlink(path)
 
     def _hang_up(self) -> None:
         for watcher in self._watchers:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import ClassVar, Final
 
@@ -82,6 +83,8 @@ class Top(App[None]):
         self._paused = False
         self._news = ""
         self.wanted = ""
+        self._events: asyncio.AbstractEventLoop | None = None
+        self._left = False
 
     def compose(self) -> ComposeResult:
         """Heading, tables, lanes, and two lines at the bottom."""
@@ -99,9 +102,18 @@ class Top(App[None]):
 
     def on_mount(self) -> None:
         """Read from now on."""
+        self._events = asyncio.get_running_loop()
+        if self._left:
+            self.exit()
         self.query_one("#requests", DataTable).focus()
         self.set_interval(READ_EVERY, self._read)
         self._read()
+
+    def leave(self) -> None:
+        """Leave the screen, from a signal handler."""
+        self._left = True
+        if self._events is not None and not self._events.is_closed():
+            self._events.call_soon_threadsafe(self.exit)
 
     def on_resize(self, event: Resize) -> None:
         """Redraw for the new width, or say that there is too little room."""
