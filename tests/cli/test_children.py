@@ -14,7 +14,8 @@ import pytest
 from poolscope import records
 from poolscope.recording.child_env import pth_is_installed
 from tests.cli.conftest import SOURCE, Program
-from tests.cli.test_run import wait_for
+from tests.cli.recorded import over, requests
+from tests.cli.waiting import eventually
 
 pytestmark = pytest.mark.processes
 
@@ -66,13 +67,9 @@ def test_a_child_does_not_repeat_its_parents_facts(program: Program) -> None:
     )
     program.run()
     parent = program.of(records.Header)[0].pid
-    exchanges = program.of(records.Exchange)
-    assert sorted((e.pid == parent, e.id) for e in exchanges if e.pid == parent) == [
-        (True, 1),
-        (True, 2),
-        (True, 3),
-    ]
-    assert len(exchanges) == 5
+    recorded = requests(program.saved)
+    assert sorted(number for pid, number in recorded if pid == parent) == [1, 2, 3]
+    assert len(recorded) == 5
     assert len({(c.pid, c.id) for c in program.of(records.Connection)}) == 3
 
 
@@ -99,7 +96,7 @@ def test_a_killed_child_keeps_what_was_flushed(program: Program) -> None:
         assert process.stdout is not None
         assert process.stdout.readline() == "called\n"
         spools = Path(f"{program.saved}.children")
-        wait_for(lambda: any(s.read_text().count('"exchange"') == 2 for s in spools.rglob("*.spool")))
+        eventually(lambda: any(over(spool) == 2 for spool in spools.rglob("*.spool")))
         child = int(next(spools.rglob("*.spool")).stem.split("-")[1])
         os.kill(child, signal.SIGKILL)
         _, stderr = process.communicate(timeout=30)
@@ -118,8 +115,8 @@ def test_the_file_of_a_killed_process_group_is_readable(program: Program) -> Non
         assert process.stdout is not None
         child = int(process.stdout.readline())
         spools = Path(f"{program.saved}.children")
-        wait_for(lambda: any(s.read_text().count('"exchange"') == 2 for s in spools.rglob("*.spool")))
-        wait_for(lambda: program.saved.read_text().count('"exchange"') == 2)
+        eventually(lambda: any(over(spool) == 2 for spool in spools.rglob("*.spool")))
+        eventually(lambda: over(program.saved) == 2)
         process.kill()
         os.kill(child, signal.SIGKILL)
         process.communicate(timeout=30)
@@ -138,7 +135,7 @@ def test_a_parent_that_only_forks_is_readable_while_it_runs(program: Program) ->
         assert process.stdout is not None
         child = int(process.stdout.readline())
         spools = Path(f"{program.saved}.children")
-        wait_for(lambda: any(s.read_text().count('"exchange"') == 2 for s in spools.rglob("*.spool")))
+        eventually(lambda: any(over(spool) == 2 for spool in spools.rglob("*.spool")))
         assert program.saved.read_text() == ""
         view = program.poolscope("view", str(program.saved))
         os.kill(child, signal.SIGTERM)
@@ -314,7 +311,7 @@ def test_installed_poolscope_needs_only_the_site_module(
         check=True,
     )
     assert run.stderr == ""
-    assert len(program.of(records.Exchange)) == followed
+    assert over(program.saved) == followed
     assert program.summary().children_not_followed == (not followed)
 
 

@@ -60,6 +60,43 @@ def test_a_signal_ends_a_command_as_it_ends_programs(program: Program, saved: Pa
     assert not list(program.directory.glob("page.html*"))
 
 
+SIGNALLED = """
+import os, signal, sys
+from poolscope.cli.main import main
+
+after, number = map(int, sys.argv[1:])
+begun, part = False, f"page.html.{os.getpid()}.part"
+
+def profile(frame, event, function):
+    global after, begun
+    begun = begun or frame.f_code.co_name == "_replacing"
+    if begun and event == "c_return" and os.path.exists(part):
+        after -= 1
+        if not after:
+            sys.setprofile(None)
+            print(function.__name__, frame.f_code.co_name, flush=True)
+            signal.raise_signal(number)
+
+sys.setprofile(profile)
+main(["view", "-", "--format", "html", "-o", "page.html"])
+"""
+"""Gets a signal when the n-th function of Python itself returns after the file was begun."""
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_a_signal_may_come_as_soon_as_the_file_is_there(program: Program, name: str) -> None:
+    number = getattr(signal, name)
+    program.write(SIGNALLED)
+    moments = []
+    for after in range(1, 6):
+        done = program.bare(str(after), str(int(number)), stdin=subprocess.DEVNULL)
+        moments.append(done.stdout.strip())
+        assert (done.returncode, done.stderr) == (-number, ""), moments
+        assert not list(program.directory.glob("page.html*")), moments
+    assert moments[0] == "open _replacing"
+    assert moments.count("next __enter__") == 2, "the file's context and the one around it"
+
+
 @pytest.mark.parametrize(
     ("words", "status"),
     [

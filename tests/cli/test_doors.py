@@ -112,7 +112,8 @@ def test_uvicorns_workers_are_seen_by_default(program: Program, options: list[st
 
     def answers() -> bool:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=10) as answer:
+            # A worker that is slow to start answers even then, and what was given up would count too.
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=60) as answer:
                 return bool(answer.read())
         except OSError:
             return False

@@ -6,12 +6,12 @@ import os
 import re
 import subprocess
 import threading
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.cli.conftest import POOLSCOPE, Program
+from tests.cli.recorded import over
 from tests.cli.waiting import eventually
 
 pytestmark = [pytest.mark.processes, pytest.mark.regress]
@@ -51,10 +51,6 @@ def service(program: Program, *options: str) -> Service:
     )
 
 
-def exchanges(path: Path) -> int:
-    return path.read_text().count('"type":"exchange"')
-
-
 def test_a_second_process_gets_its_own_file(program: Program) -> None:
     first = service(program, "--save", str(program.saved))
     second = program.write(OTHER).run()
@@ -62,7 +58,7 @@ def test_a_second_process_gets_its_own_file(program: Program) -> None:
     assert f"--save '{program.saved}' is being written by another process" in second.stderr
     assert str(beside) in second.stderr
     assert "3 requests" in first.end()
-    assert (exchanges(program.saved), exchanges(beside)) == (3, 1)
+    assert (over(program.saved), over(beside)) == (3, 1)
     both = program.poolscope("view", str(program.saved), str(beside))
     assert (both.returncode, both.stderr) == (0, "")
     assert "4 requests · 4 connections" in both.stdout
@@ -84,20 +80,20 @@ def test_a_finished_recording_is_replaced_and_so_is_a_killed_one(program: Progra
     first.process.communicate(timeout=30)
     run = program.run()
     assert "being written" not in run.stderr
-    assert exchanges(program.saved) == 1
+    assert over(program.saved) == 1
     beside = program.directory / "saved.2.jsonl"
     assert not beside.exists()
     live = service(program, "--save", str(program.saved))
     program.run()
     live.end()
-    assert exchanges(beside) == 1
+    assert over(beside) == 1
 
 
 def test_a_name_with_the_process_number_replaces_nothing(program: Program) -> None:
     process = program.write(OTHER + "import os; print(os.getpid())").poolscope(
         "run", "--quiet", "--save", "calls-%p.jsonl", str(program.path)
     )
-    assert exchanges(program.directory / f"calls-{process.stdout.strip()}.jsonl") == 1
+    assert over(program.directory / f"calls-{process.stdout.strip()}.jsonl") == 1
 
 
 def test_a_folder_means_all_recordings_in_it(program: Program) -> None:
@@ -118,9 +114,9 @@ def test_several_runs_have_no_common_duration(program: Program) -> None:
     program.poolscope("run", "--quiet", "--save", str(other), "-c", code)
     one = " ".join(program.poolscope("view", str(program.saved)).stdout.split())
     both = " ".join(program.poolscope("view", str(other), str(program.saved)).stdout.split())
-    duration = r"the run took|of the run's|s of \d"
-    assert re.search(duration, one)
-    assert not re.search(duration, both)
+    assert re.search(r"the run took|s of \d", one.partition(" · Python ")[0])
+    assert not re.search(r"the run took|s of \d", both.partition(" · Python ")[0])
+    assert "of the run's" not in both
     assert f"{program.path.name}, python -c · Python" in both
     assert " · 2 runs files below" in both
 
@@ -154,7 +150,6 @@ def test_the_report_goes_to_stdout(program: Program, quiet: bool) -> None:
     assert not (program.directory / "-").exists()
 
 
-@pytest.mark.timeout(30)
 def test_a_fifo_is_opened_once(program: Program) -> None:
     fifo = program.directory / "fifo"
     os.mkfifo(fifo)
@@ -164,14 +159,15 @@ def test_a_fifo_is_opened_once(program: Program) -> None:
     run = program.write(OTHER + "import time; time.sleep(1.5)\nrequests.get('{url}')").poolscope(
         "run", "--save", str(fifo), str(program.path)
     )
-    reader.join(30)
+    reader.join(60)
     assert "2 requests" in run.stderr
     assert "not complete" not in run.stderr
-    assert read[0].count('"type":"exchange"') == 2
-    assert read[0].splitlines()[-1].startswith('{"type":"summary"')
+    copy = program.directory / "copy"
+    copy.write_text(read[0])
+    assert over(copy) == 2
+    assert copy.read_text().splitlines()[-1].startswith('{"type":"summary"')
 
 
-@pytest.mark.timeout(30)
 def test_a_slow_or_vanished_reader_does_no_harm(program: Program) -> None:
     fifo = program.directory / "fifo"
     os.mkfifo(fifo)
@@ -196,7 +192,7 @@ def test_a_fifo_without_a_reader_does_not_block_a_service(
         env=program.environment(**environment, POOLSCOPE=f"--save {fifo}"),
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=60,
         check=True,
     )
     assert run.stdout == "ran\n"
@@ -221,7 +217,7 @@ def test_another_command_with_the_services_variable_is_quiet_and_takes_no_file(
     assert loud.stderr.count("is being written by another process") == 1
     assert "3 requests" in first.end()
     assert sorted(path.name for path in program.directory.glob("saved*")) == ["saved.2.jsonl", "saved.jsonl"]
-    assert exchanges(program.saved) == 3
+    assert over(program.saved) == 3
 
 
 OUTLIVED = """
@@ -250,7 +246,7 @@ def test_view_shows_a_spawned_service_that_outlives_its_parent(program: Program)
 
 def test_live_and_killed_are_distinguished(program: Program) -> None:
     first = service(program, "--save", str(program.saved))
-    eventually(lambda: exchanges(program.saved) == 3)
+    eventually(lambda: over(program.saved) == 3)
     live = program.poolscope("view", str(program.saved))
     first.process.kill()
     first.process.communicate(timeout=30)
@@ -280,7 +276,7 @@ for file in mine:
 def test_a_program_that_closes_all_descriptors_keeps_its_recording(program: Program) -> None:
     run = program.write(CLOSES_ALL).run()
     assert run.returncode == 0, run.stderr
-    assert exchanges(program.saved) == 2
+    assert over(program.saved) == 2
     first = service(program, "--save", str(program.saved))
     assert "being written" in program.write(OTHER).run().stderr
     first.end()
@@ -298,9 +294,9 @@ def test_a_file_that_was_moved_away_gets_the_rest(program: Program) -> None:
 def test_many_processes_that_start_at_once_share_no_file(program: Program) -> None:
     program.write(OTHER + "import sys; sys.stdin.read()")
     processes = [program.start(stdin=subprocess.PIPE) for _ in range(6)]
-    eventually(lambda: sum(exchanges(path) for path in program.directory.glob("saved*.jsonl")) == 6)
+    eventually(lambda: sum(over(path) for path in program.directory.glob("saved*.jsonl")) == 6)
     for process in processes:
         process.communicate(timeout=60)
     files = sorted(program.directory.glob("saved*.jsonl"))
-    assert [exchanges(path) for path in files] == [1] * 6
+    assert [over(path) for path in files] == [1] * 6
     assert "6 requests · 6 connections" in program.poolscope("view", str(program.directory)).stdout

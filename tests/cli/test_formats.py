@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from time import sleep
 
 import jsonschema
 import pytest
 
 from tests.cli.conftest import Program
+from tests.cli.recorded import over
+from tests.cli.waiting import eventually
 from tests.pictures.payload import facts_in
 
 pytestmark = pytest.mark.processes
@@ -141,8 +141,7 @@ def test_a_file_still_being_written_is_shown(program: Program) -> None:
     with program.start() as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
-        while program.saved.read_text("utf-8").count('"type":"exchange"') < 4:
-            sleep(0.05)
+        eventually(lambda: over(program.saved) == 4)
         process.kill()
     for form, good in READ.items():
         done = program.poolscope("view", "--format", form, str(program.saved))
@@ -191,4 +190,5 @@ def test_a_place_that_cannot_be_written_is_one_line(program: Program) -> None:
         done = program.poolscope("view", "--format", "html", "-o", place, str(program.saved))
         assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
         assert place in done.stderr
-    assert not list(Path(tempfile.gettempdir()).glob("*.part"))
+    beside = [program.directory, program.directory.parent]
+    assert not [part for folder in beside for part in folder.glob("*.part")]

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import POOLSCOPE, Program
-from tests.cli.test_files import PIPES, SERVICE, Service, exchanges
-from tests.cli.waiting import eventually
+from tests.cli.recorded import over
+from tests.cli.test_files import PIPES, SERVICE, Service
+from tests.cli.waiting import eventually, read_until
 
 pytestmark = [pytest.mark.processes, pytest.mark.regress]
 
@@ -66,7 +67,7 @@ def test_containers_that_share_a_volume_share_no_file(program: Program) -> None:
         )
         for _ in range(3)
     ]
-    eventually(lambda: sum(map(exchanges, program.directory.glob("saved*.jsonl"))) == 3)
+    eventually(lambda: sum(map(over, program.directory.glob("saved*.jsonl"))) == 3)
     for container in containers:
         container.communicate(timeout=30)
     view = program.poolscope("view", str(program.directory))
@@ -101,15 +102,11 @@ def test_the_first_process_of_a_container_goes_on_after_a_sigterm(program: Progr
     (inside,) = Path(f"/proc/{outside.pid}/task/{outside.pid}/children").read_text().split()
     os.kill(int(inside), signal.SIGTERM)
     assert outside.stderr is not None
-    so_far = ""
-    while "total  1 request " not in so_far:
-        line = outside.stderr.readline()
-        assert line, so_far
-        so_far += line
+    read_until(outside.stderr, "total  1 request ")
     stdout, stderr = outside.communicate("\n", timeout=30)
     assert (stdout, outside.returncode) == ("went on\n", 0)
     assert "total  2 requests" in stderr
-    assert exchanges(program.saved) == 2
+    assert over(program.saved) == 2
 
 
 NO_LOCKS = """
@@ -133,7 +130,7 @@ def test_without_locks_a_recording_without_an_end_is_left_alone(program: Program
     second = program.run(env={"PYTHONPATH": path})
     assert "may be written by another process" in second.stderr
     first.end()
-    assert exchanges(program.saved) == 3
-    assert exchanges(Path(program.directory / "saved.2.jsonl")) == 1
+    assert over(program.saved) == 3
+    assert over(Path(program.directory / "saved.2.jsonl")) == 1
     assert "written by another" not in program.run(env={"PYTHONPATH": path}).stderr
-    assert exchanges(program.saved) == 1
+    assert over(program.saved) == 1

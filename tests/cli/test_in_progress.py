@@ -9,6 +9,7 @@ import pytest
 
 from poolscope import records
 from tests.cli.waiting import eventually
+from tests.servers.scripted import Scripted, scripted
 
 pytestmark = pytest.mark.processes
 
@@ -39,7 +40,8 @@ STATES = {"open": "reading", "hung": "awaiting_headers", "waiting": "waiting"}
 def last(program) -> dict[str, records.Exchange]:
     """The newest record of each request, by the end of its path."""
     found: dict[str, records.Exchange] = {}
-    for line in program.saved.read_text(encoding="utf-8").splitlines(keepends=True):
+    text = program.saved.read_text(encoding="utf-8") if program.saved.exists() else ""
+    for line in text.splitlines(keepends=True):
         if line.endswith("\n"):
             record = records.from_json(line)
             if isinstance(record, records.Exchange) and record.url is not None:
@@ -49,7 +51,7 @@ def last(program) -> dict[str, records.Exchange]:
 
 def test_a_killed_program_leaves_what_was_in_progress_with_its_lines(program) -> None:
     running = program.write(HELD).start()
-    eventually(lambda: program.saved.exists() and last(program).keys() == LINES.keys())
+    eventually(lambda: last(program).keys() == LINES.keys())
     eventually(lambda: {name: record.state for name, record in last(program).items()} == STATES)
     running.send_signal(signal.SIGKILL)
     running.communicate()
@@ -67,14 +69,29 @@ def test_a_killed_program_leaves_what_was_in_progress_with_its_lines(program) ->
     assert {entry["state"] for entry in report["totals"]["in_progress"]} == set(STATES.values())
 
 
-def test_a_request_that_was_written_while_in_progress_counts_once_when_it_is_over(program) -> None:
-    run = program.write(
-        'import requests\nrequests.get("{url}".replace("fixed", "slow/2500") + "slow")\nrequests.get("{url}")'
-    ).run()
+def answers_late(server: Scripted) -> None:
+    """Answers the first request when the test says so, and the second at once."""
+    for path in ("slow", "fast"):
+        with server.accept() as peer:
+            peer.read_head()
+            if path == "slow":
+                server.wait_for_test()
+            peer.answer()
 
-    answers = [(record.state, record.status) for record in program.of(records.Exchange)]
-    assert answers == [("awaiting_headers", None), (None, 200), (None, 200)]
-    assert "in progress" not in run.stderr
+
+def test_a_request_that_was_written_while_in_progress_counts_once_when_it_is_over(program) -> None:
+    with scripted(answers_late) as server:
+        program.path.write_text(
+            f"import requests\nfor path in ('slow', 'fast'):\n    requests.get({server.url()!r} + path)\n"
+        )
+        process = program.start()
+        eventually(lambda: [record.state for record in last(program).values()] == ["awaiting_headers"])
+        server.go.set()
+        _, report = process.communicate(timeout=30)
+
+    ended = [record for record in program.of(records.Exchange) if record.state is None]
+    assert [(record.id, record.status) for record in ended] == [(1, 200), (2, 200)]
+    assert "in progress" not in report
     assert program.summary().requests == 2
     view = program.poolscope("view", str(program.saved))
     assert "total  2 requests" in view.stdout
@@ -89,7 +106,7 @@ def test_responses_that_are_open_at_the_end_are_requests(program) -> None:
     ).run()
 
     assert "5 requests in progress" in run.stderr
-    assert [record.state for record in program.of(records.Exchange)] == ["reading"] * 5
+    assert [record.state for record in last(program).values()] == ["reading"] * 5
     assert program.summary().requests == 5
     open_at_the_end = {record.id: record.requests for record in program.of(records.Connection)}
     assert list(open_at_the_end.values()) == [1] * 5

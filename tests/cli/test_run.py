@@ -6,13 +6,14 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from poolscope import records
 from tests.cli.conftest import POOLSCOPE, SOURCE, Program
+from tests.cli.recorded import over
+from tests.cli.waiting import eventually, read_until
 
 pytestmark = pytest.mark.processes
 
@@ -330,7 +331,7 @@ def test_the_saved_file_survives_sigkill(program: Program) -> None:
     with program.start() as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
-        wait_for(lambda: program.saved.read_text().count('"exchange"') == 3)
+        eventually(lambda: over(program.saved) == 3)
         process.kill()
         process.communicate(timeout=30)
     view = program.poolscope("view", str(program.saved))
@@ -347,29 +348,37 @@ def test_the_current_report_every_few_seconds_and_on_a_signal(program: Program) 
             assert process.stdout.readline() == "ready\n"
             if provoke:
                 process.send_signal(signal.SIGUSR1)
-            lines = iter(process.stderr.readline, "")
-            assert any("3 requests" in line for line in lines)
+            read_until(process.stderr, "3 requests")
             assert process.poll() is None
             _, rest = process.communicate("\n", timeout=30)
         assert process.returncode == 0
         assert "3 requests" in rest
 
 
-def test_a_long_wait_says_who_holds_the_connections(program: Program, tmp_path: Path) -> None:
-    program.write(
-        "import httpx, threading\n"
-        "client = httpx.Client(limits=httpx.Limits(max_connections=1), timeout=httpx.Timeout(10, pool=6.5))\n"
-        "with client.stream('GET', '{url}'):\n"
-        "    try:\n"
-        "        client.get('{url}')\n"
-        "    except httpx.PoolTimeout:\n"
-        "        print('gave up')\n"
-    )
-    run = program.run()
-    assert run.stdout == "gave up\n"
-    assert run.stderr.count("has waited") == 1
-    assert "is held for" in run.stderr
-    assert "program.py:3" in run.stderr
+LONG_WAIT = """
+import httpx, sys, threading
+client = httpx.Client(limits=httpx.Limits(max_connections=1), timeout=60)
+def waits():
+    print(client.get("{url}").status_code)
+with client.stream("GET", "{url}"):
+    waiting = threading.Thread(target=waits)
+    waiting.start()
+    sys.stdin.readline()
+waiting.join()
+"""
+
+
+def test_a_long_wait_says_once_who_holds_the_connections(program: Program) -> None:
+    with program.write(LONG_WAIT).start("--dump-on", "USR1", stdin=subprocess.PIPE) as process:
+        assert process.stderr is not None
+        said = read_until(process.stderr, "is held for")
+        process.send_signal(signal.SIGUSR1)
+        said += read_until(process.stderr, "total  ")  # so poolscope's thread has looked again
+        stdout, rest = process.communicate("\n", timeout=30)
+    assert stdout == "200\n"
+    assert (said + rest).count("has waited") == 1
+    assert "asked at " in said and "program.py:5" in said
+    assert "program.py:6" in said
 
 
 def test_no_warning_of_a_fork_in_a_process_of_several_threads(program: Program) -> None:
@@ -379,15 +388,6 @@ def test_no_warning_of_a_fork_in_a_process_of_several_threads(program: Program) 
         + "pid = os.fork()\nif pid == 0: os._exit(0)\nprint(os.waitpid(pid, 0)[1], len(os.listdir('/proc/self/task')))"
     )
     assert program.run().stdout.startswith("0 ")
-
-
-def wait_for(condition: Callable[[], bool], timeout: float = 10.0) -> None:
-    from time import monotonic, sleep
-
-    deadline = monotonic() + timeout
-    while not condition():
-        assert monotonic() < deadline
-        sleep(0.02)
 
 
 def test_the_line_is_in_the_program_or_missing(program: Program) -> None:
@@ -484,7 +484,8 @@ def test_a_program_named_in_any_way(program: Program, shape: list[str], end: str
 
 def test_process_substitution_is_a_file_too(program: Program) -> None:
     program.write("import requests\nrequests.get('{url}')")
-    line = f"{' '.join(POOLSCOPE)} run --quiet --save >(cat > copy) {program.path}; sleep 0.5"
+    line = f"{' '.join(POOLSCOPE)} run --quiet --save >(cat > copy) {program.path}"
     subprocess.run(["bash", "-c", line], cwd=program.directory, env=program.environment(), check=True)
-    wait_for(lambda: '"summary"' in (program.directory / "copy").read_text())
-    assert (program.directory / "copy").read_text().count('"type":"exchange"') == 1
+    copy = program.directory / "copy"
+    eventually(lambda: copy.exists() and '"summary"' in copy.read_text())
+    assert over(copy) == 1

@@ -10,7 +10,7 @@ import subprocess
 import pytest
 
 from tests.cli.conftest import Program
-from tests.cli.waiting import eventually
+from tests.cli.waiting import eventually, read_until
 
 pytestmark = [pytest.mark.processes, pytest.mark.regress]
 
@@ -106,9 +106,7 @@ def test_requests_in_progress_are_not_called_lost(program: Program) -> None:
         eventually(all_there)
         view = program.poolscope("view", str(program.saved))
         process.send_signal(signal.SIGUSR1)
-        dumped = ""
-        while "total  " not in dumped:
-            dumped += process.stderr.readline()
+        dumped = read_until(process.stderr, "total  ")
         process.communicate(timeout=30)
     for shown in (view.stdout, dumped):
         assert "not seen" not in shown

@@ -267,8 +267,14 @@ def test_threads(say: Run) -> None:
         """
         import requests
         from concurrent.futures import ThreadPoolExecutor
+        from threading import Barrier
+        all_are_there = Barrier(8)
+        def get(number):
+            if number < 8:
+                all_are_there.wait()
+            requests.get(URL + f"/slow/20/{number}")
         with ThreadPoolExecutor(8) as threads:
-            list(threads.map(lambda number: requests.get(URL + f"/slow/20/{number}"), range(80)))
+            list(threads.map(get, range(80)))
         """
     )
     agrees(seen)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import IO
 
 
 def eventually(condition: Callable[[], bool]) -> None:
@@ -12,3 +13,13 @@ def eventually(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def read_until(stream: IO[str], text: str) -> str:
+    """What another process writes, up to the line with ``text``; it must not end before."""
+    said = ""
+    while text not in said:
+        line = stream.readline()
+        assert line, said
+        said += line
+    return said

@@ -106,6 +106,7 @@ def test_a_client_of_an_earlier_test_is_known_by_its_line(project: Project) -> N
         """
 import pytest, requests
 from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 from shop import URL
 
 @pytest.fixture(scope="session")
@@ -118,15 +119,19 @@ def test_first(shared):
     shared.get(URL)
 
 def test_overflow(shared):
-    slow = URL.replace("/fixed/", "/slow/100/x")
+    all_have_answers = Barrier(6)
+    def get(_):
+        answer = shared.get(URL, stream=True)
+        all_have_answers.wait()
+        answer.content
     with ThreadPoolExecutor(6) as threads:
         for _ in range(3):
-            list(threads.map(lambda _: shared.get(slow), range(6)))
+            list(threads.map(get, range(6)))
 """,
     )
     outcome = project.pytest("--poolscope-fail-on=PS104")
     assert outcome.status == 1, outcome
-    assert "PS104 pool overflow  test_shared.py:8 in shared" in outcome.section
+    assert "PS104 pool overflow  test_shared.py:9 in shared" in outcome.section
     assert "test_shared.py::test_overflow" in outcome.section
 
 

@@ -6,6 +6,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from traceback import clear_frames
 from typing import Final
 
 DEADLY: Final = (signal.SIGTERM, signal.SIGHUP)
@@ -32,9 +33,11 @@ def dies_of_signals() -> Iterator[None]:
         signal.signal(number, _stop)
     try:
         yield
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
+        _let_go(interrupt)
         _die_of(signal.SIGINT)
     except Stopped as stopped:
+        _let_go(stopped)
         _die_of(stopped.number)
     finally:
         for number in ours:
@@ -69,6 +72,13 @@ def leaving(leave: Callable[[], None]) -> Iterator[None]:
 def _stop(number: int, _: object) -> None:
     signal.signal(number, signal.SIG_DFL)
     raise Stopped(number)
+
+
+def _let_go(error: BaseException | None) -> None:
+    """End also the contexts that had begun when the signal came, but not yet their blocks: only frames hold those."""
+    while error is not None:
+        clear_frames(error.__traceback__)
+        error = error.__context__
 
 
 def _die_of(number: int) -> None:

@@ -17,6 +17,8 @@ from poolscope.facts import now
 from poolscope.genuine import allocate_lock, get_native_id, sleep, start_new_thread
 
 STOP_TIMEOUT: Final = 5.0
+GONE_TIMEOUT: Final = 1.0
+"""Seconds until the system has forgotten a thread that is over, even on a busy machine."""
 _COUNTED_AFTERWARDS: Final = sys.version_info >= (3, 13)
 
 
@@ -99,7 +101,6 @@ def may_start_after_fork() -> bool:
 
 def _wait_until_gone(native_id: int) -> None:
     path = f"/proc/self/task/{native_id}"
-    for _ in range(200):
-        if not os.path.exists(path):
-            return
+    deadline = now() + GONE_TIMEOUT
+    while os.path.exists(path) and now() < deadline:
         sleep(0.0001)

@@ -36,8 +36,8 @@ def replaced(path: str | None, otherwise: Write) -> Iterator[Write]:
 @contextmanager
 def _replacing(path: str) -> Iterator[Callable[[str], object]]:
     part = f"{path}.{os.getpid()}.part"
-    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, READABLE)
     try:
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, READABLE)
         with open(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
             yield file.write
         os.replace(part, path)

@@ -1,0 +1,19 @@
+"""The requests in a saved file. One that takes longer than a second is there more than once, each time further on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+
+def requests(path: Path) -> dict[tuple[int, int], dict[str, Any]]:
+    """The newest record of each, by process and number, without a line that is still being written."""
+    lines = path.read_text("utf-8").splitlines(keepends=True) if path.exists() else []
+    records = [json.loads(line) for line in lines if line.endswith("\n")]
+    return {(each["pid"], each["id"]): each for each in records if each["type"] == "exchange"}
+
+
+def over(path: Path) -> int:
+    """How many of them are over."""
+    return sum(each.get("state") is None for each in requests(path).values())
