@@ -109,7 +109,7 @@ url, saved = sys.argv[1:3]
 def wait_for_records(number):
     # The main thread does nothing for others meanwhile: only a thread of the system's can write.
     for attempt in range(1000):
-        if os.path.exists(saved) and open(saved).read().count('"type":"exchange"') == number:
+        if os.path.exists(saved) and sum('"state":null' in line for line in open(saved)) == number:
             return
         really_sleep(0.01)
     sys.exit("nobody wrote the file")
