@@ -6,9 +6,11 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from time import monotonic
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -322,6 +324,30 @@ def test_the_queue_is_bounded_and_drops_are_counted() -> None:
     assert (len(waiting), waiting.lost) == (QUEUE, 100)
     assert nudges[0] == BATCH
     assert waiting.take(2) == [100, 101]
+
+
+class Refuses:
+    """An exporter to a collector that takes nothing."""
+
+    def export(self, _: Sequence[Any]) -> Any:
+        return SimpleNamespace(name="FAILURE")
+
+    def shutdown(self) -> None:
+        """Nothing to close."""
+
+
+def test_what_was_not_even_tried_at_the_end_is_counted_too() -> None:
+    from poolscope.recording.otlp import collector
+    from poolscope.recording.otlp_export import BATCH, SIGNALS
+
+    telemetry = collector("http://127.0.0.1:9", "program")
+    telemetry._exporters = {signal: Refuses() for signal in SIGNALS}
+    telemetry._heartbeat.start = lambda: None  # type: ignore[method-assign]  # as where no thread can start any more
+    telemetry._spans.export(range(2 * BATCH + 3))
+    assert (
+        telemetry.finish()
+        == f"the collector at http://127.0.0.1:9 did not get {2 * BATCH + 3} spans and events"
+    )
 
 
 # Bad input --------------------------------------------------------------------------------------

@@ -130,7 +130,7 @@ class Collector:
         self._settle()
         arrived = self._deliver() if self._anything() else True
         lost = self._spans.lost + self._events.lost
-        if not arrived:
+        if lost or not arrived:  # after a refusal the rest is not even tried
             lost += self._spans.unsent + self._events.unsent
         instrumentor.drop(self._signals)
         self._threads.add(get_ident())  # log records about closing are about poolscope's own deliveries, too
