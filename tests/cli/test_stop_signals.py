@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.processes, pytest.mark.regress]
 POOL = """
 import multiprocessing, requests
 def work(number):
-    return requests.get("{url}", timeout=5).status_code
+    return requests.get("{url}", timeout=60).status_code
 if __name__ == "__main__":
     for _ in range(6):
         with multiprocessing.get_context("fork").Pool(4) as pool:

@@ -9,7 +9,7 @@ from typing import IO
 
 def eventually(condition: Callable[[], bool]) -> None:
     """Wait until the condition holds."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
