@@ -186,7 +186,7 @@ class Garbage:
         print("collected in", frame.f_back and frame.f_back.f_code.co_filename)
 requests.get("{url}")
 recording = sys.modules.get("poolscope.recording.session")
-if recording is not None:  # any thread may collect garbage, so the one that looks each second is over here
+if recording is not None:  # any thread may collect garbage, and poolscope's looks each second
     recording.active()._heartbeat.stop()
 gc.collect()
 garbage = Garbage(); garbage.itself = garbage
