@@ -1,4 +1,4 @@
-"""The requests in a saved file. One that takes longer than a second is there more than once, each time further on."""
+"""The requests in a saved file, where a request of more than a second has several records, each further on."""
 
 from __future__ import annotations
 
