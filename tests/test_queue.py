@@ -71,7 +71,7 @@ def test_facts_are_drained_before_they_are_old_to_the_garbage_collector():
         queue.relieve()
         queue.put(ENDED, facts.Exchange(("http", "old", None), 0, float(number)))
         for _ in range(30):  # the cycles that a request of httpx leaves behind
-            cycle = []
+            cycle: list[object] = []
             cycle.append(cycle)
     oldest = gc.get_objects(generation=2)
     old = [one for one in oldest if type(one) is facts.Exchange and one.origin[1] == "old"]
