@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
 import warnings
@@ -9,7 +10,7 @@ import warnings
 import pytest
 
 from poolscope import facts
-from poolscope.facts import BEGUN
+from poolscope.facts import BEGUN, ENDED
 from poolscope.queue import RELIEF_AT, RELIEF_BATCH, FactQueue
 
 
@@ -61,6 +62,20 @@ def test_requests_relieve_the_queue_however_many_facts_each_of_them_states(queue
             queue.put(BEGUN, sheet())
     assert len(queue) < RELIEF_AT + 3 * RELIEF_BATCH
     assert len(got) + len(queue) == 100 * 3 * RELIEF_BATCH
+
+
+def test_facts_are_drained_before_they_are_old_to_the_garbage_collector():
+    queue = FactQueue()
+    queue.add_consumer(lambda moment, sheet: None)
+    for number in range(3_000):
+        queue.relieve()
+        queue.put(ENDED, facts.Exchange(("http", "old", None), 0, float(number)))
+        for _ in range(30):  # the cycles that a request of httpx leaves behind
+            cycle: list[object] = []
+            cycle.append(cycle)
+    oldest = gc.get_objects(generation=2)
+    old = [one for one in oldest if type(one) is facts.Exchange and one.origin[1] == "old"]
+    assert len(old) < 100
 
 
 def test_what_a_settle_has_drained_is_passed_on_once_by_a_later_request(queue, got):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import builtins
 import dataclasses
+import enum
+import json
 import types
 import typing
 from typing import Any, get_args, get_origin, get_type_hints
@@ -45,6 +47,16 @@ def any_of(kind: type[Any]) -> st.SearchStrategy[Any]:
     return st.builds(kind, **{field.name: values(hints[field.name]) for field in saved})
 
 
+def as_json_writes(record: Any) -> str:
+    """What the json module makes of it by itself."""
+    saved = {
+        field.name: getattr(record, field.name)
+        for field in dataclasses.fields(record)
+        if field.metadata.get("saved", True)
+    }
+    return json.dumps({"type": record.type, **saved}, default=dataclasses.asdict, separators=(",", ":"))
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @settings(deadline=None, max_examples=50)
 @given(data=st.data())
@@ -52,4 +64,38 @@ def test_it_is_unchanged(kind: type[Any], data: st.DataObject) -> None:
     record = data.draw(any_of(kind))
     line = records.to_json(record)
     assert "\n" not in line
+    assert line == as_json_writes(record)
     assert records.from_json(line) == record
+
+
+class Name(str):
+    """As some clients have for a method."""
+
+    __slots__ = ()
+
+
+class Status(enum.IntEnum):
+    """As `http.HTTPStatus` is."""
+
+    OK = 200
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        float("inf"),
+        float("-inf"),
+        float("nan"),
+        1e300,
+        5e-324,
+        -0.0,
+        True,
+        10**30,
+        Name("GÉT%s"),
+        Status.OK,
+        [1.5, None],
+    ],
+)
+def test_odd_values_are_written_as_json_writes_them(value: Any) -> None:
+    record = records.Pool(1, 2, None, value, value, value, None)
+    assert records.to_json(record) == as_json_writes(record)
