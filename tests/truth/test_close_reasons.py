@@ -16,7 +16,7 @@ import urllib3
 
 from tests.servers import Certificates, Scripted, ServerConfig, in_thread, scripted
 from tests.truth.probes import ALL, ASYNC, HTTPX, TRY_AGAIN, URLLIB3
-from tests.truth.watching import ends, until, watch
+from tests.truth.watching import ends, growing, until, watch
 
 pytestmark = pytest.mark.load
 
@@ -249,8 +249,11 @@ def test_server_closed_mid_chunk(name: str) -> None:
 @on_all
 @pytest.mark.parametrize("path", ["/silence/1", "/stall/1"], ids=["before headers", "in the body"])
 def test_timeout(name: str, path: str) -> None:
-    with in_thread() as server, watch(name) as (probe, captured):
-        assert probe.get(server.url(path), timeout=0.1) is not None
+    for patience in growing(0.1):
+        with in_thread() as server, watch(name) as (probe, captured):
+            assert probe.get(server.url(path), timeout=patience) is not None
+        if captured.opened():
+            break
     assert ends(captured) == [("timeout", "client")]
 
 

@@ -36,6 +36,11 @@ def ends(captured: poolscope.testing.Capture) -> list[End]:
     return [(connection.close_reason, connection.closed_by) for connection in opened]
 
 
+def growing(patience: float) -> Iterator[float]:
+    """Seconds after which a client gives up: more, if the machine was too slow for it to get as far as it should."""
+    return (patience * times for times in (1, 5, 25))
+
+
 def until(condition: Callable[[], Any]) -> None:
     """Wait for another thread's move; a library offers no condition to wait on."""
     patience = threading.Event()
