@@ -203,6 +203,7 @@ def _each() -> Iterator[Any]:
 @pytest.mark.parametrize(("case", "name"), [*_each()])
 def test_a_setup_that_fails(case: str, name: str, certificates: Certificates) -> None:
     expected = CASES[case]
+    patience = PATIENCE
     for patience in expected.patience:
         with expected.way(certificates) as cause, watch(name, **cause.options) as (probe, captured):
             assert probe.get(cause.url, timeout=patience) is not None

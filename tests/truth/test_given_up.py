@@ -61,6 +61,7 @@ def stopping_in(phase: str) -> AbstractContextManager[Scripted]:
 @in_phases
 @LEAVES
 def test_a_timeout(name: str, phase: str) -> None:
+    patience = PATIENCE
     for patience in growing(PATIENCE):
         with stopping_in(phase) as server, watch(name) as (probe, captured):
             parts = body() if phase == "writing" else None
