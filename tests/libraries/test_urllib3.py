@@ -21,6 +21,7 @@ from poolscope.facts import now
 from poolscope.records import CallSite, Connection
 from poolscope.story.live import LIVE
 from poolscope.testing import Capture, capture
+from stack.running import free_port
 from tests.servers import Certificates, Running, Scripted, ServerConfig, in_thread, let_go, scripted
 from tests.truth.watching import until
 
@@ -131,14 +132,8 @@ def test_a_name_that_does_not_resolve() -> None:
 
 def test_time_backing_off_is_no_part_of_the_failed_exchange() -> None:
     retries = Retry(2, backoff_factor=0.15)
-    with (
-        socket.socket() as unheard,
-        capture() as captured,
-        urllib3.PoolManager(retries=retries) as http,
-        pytest.raises(MaxRetryError),
-    ):
-        unheard.bind(("127.0.0.1", 0))  # so that nobody else listens there
-        http.request("GET", f"http://127.0.0.1:{unheard.getsockname()[1]}/")
+    with capture() as captured, urllib3.PoolManager(retries=retries) as http, pytest.raises(MaxRetryError):
+        http.request("GET", f"http://127.0.0.1:{free_port()}/")
     _, second, third = captured.exchanges
     assert second.finished_at is not None
     assert third.started_at is not None
@@ -270,7 +265,7 @@ def test_waiting_for_a_connection(server: Running) -> None:
         server.settled(lambda log: "/held/waited-for" in [request.path for request in log.requests])
         for thread in others:
             thread.start()
-        until(lambda: sum(each.queued for each in LIVE.exchanges.values()) == 2)
+        until(lambda: sum(bool(each.queued) for each in LIVE.exchanges.values()) == 2)
         waited = a_while()
         let_go("/held/waited-for")
         for thread in (first, *others):

@@ -1,4 +1,4 @@
-"""The heartbeat of an event loop: when did it stand still, whoever held it up?
+"""The heartbeat of an event loop: when did it stand still, for whatever reason?
 
 A loop may be late because something on it was busy, or because the machine was. The watch over a loop (`story.busy`)
 cannot tell these apart, and need not; a test that says what is *not* busy must leave out what stood still anyway.

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 import poolscope
+from poolscope.story import busy
 from poolscope.testing import capture
 from tests.servers import Running, ServerConfig, in_thread
 from tests.truth.chaos import Play
@@ -31,6 +32,12 @@ PACKAGE = f"{Path(poolscope.__file__).parent}/"
 def http2() -> Iterator[Running]:
     with in_thread(ServerConfig("http2")) as running:
         yield running
+
+
+@pytest.fixture(autouse=True)
+def no_timer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How often the watch over a loop looks depends on how long setups take, not on what is open."""
+    monkeypatch.setattr(busy, "EVERY", 3_600.0)
 
 
 class Lines:
