@@ -28,7 +28,7 @@ from tests.truth import test_close_reasons as reasons
 from tests.truth import test_failed_setups as setups
 from tests.truth.judge import have_arrived, judge
 from tests.truth.probes import PATIENCE, Options, Probe
-from tests.truth.watching import ends, growing, until, watch
+from tests.truth.watching import Capture, ends, giving_up, until, watch
 from tests.truth.workload import Job, jobs
 
 HERE = Path(__file__).resolve().parent
@@ -230,11 +230,12 @@ def test_each_attempt_has_its_own_end(added: str) -> None:
 
 @on_both
 def test_an_answer_that_stops_is_not_complete(added: str, server: Running) -> None:
-    for patience in growing(0.2):
+    def attempt(patience: float) -> Capture:
         with watch(added) as (probe, captured):
             assert probe.get(server.url("/stall/1"), timeout=patience) is not None
-        if captured.exchanges[0].headers_at is not None:
-            break
+        return captured
+
+    captured, _ = giving_up(0.2, attempt, lambda captured: captured.exchanges[0].headers_at)
     (exchange,) = captured.exchanges
     assert (exchange.status, exchange.body_complete, exchange.error_type) == (200, False, "read_timeout")
 

@@ -107,11 +107,9 @@ def test_an_invalid_ca_file(tls: Running, tmp_path: Path) -> None:
 
 
 def test_a_port_where_nobody_listens() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
     with capture() as captured, urllib3.PoolManager(retries=Retry(1)) as http:
         with pytest.raises(MaxRetryError):
-            http.request("GET", f"http://127.0.0.1:{port}/")
+            http.request("GET", f"http://127.0.0.1:{free_port()}/")
     assert [c.failed_phase for c in captured.connections] == ["connect", "connect"]
     assert [c.error for c in captured.connections] == ["ConnectionRefusedError"] * 2
     first, second = captured.exchanges

@@ -17,7 +17,7 @@ from tests.truth import probes
 from tests.truth import setup_failures as ways
 from tests.truth.probes import ALL, ASYNC, HTTPX, URLLIB3
 from tests.truth.setup_failures import Failure, Names
-from tests.truth.watching import LEAVES_SOCKETS, growing, until, watch
+from tests.truth.watching import LEAVES_SOCKETS, Capture, giving_up, until, watch
 
 pytestmark = pytest.mark.load
 
@@ -39,10 +39,6 @@ class Case:
     aiohttp: tuple[str, str] = ("", "")
     """aiohttp's errors of the connection and of the exchange."""
     names: tuple[str, ...] = tuple(ALL)
-
-    @property
-    def patience(self) -> Iterator[float]:
-        return growing(PATIENCE) if "Timeout" in self.httpcore else iter([probes.PATIENCE])
 
 
 OURS = "aiohttp.client_exceptions."
@@ -203,12 +199,14 @@ def _each() -> Iterator[Any]:
 @pytest.mark.parametrize(("case", "name"), [*_each()])
 def test_a_setup_that_fails(case: str, name: str, certificates: Certificates) -> None:
     expected = CASES[case]
-    patience = PATIENCE
-    for patience in expected.patience:
+
+    def attempt(seconds: float) -> Capture:
+        limit = seconds if "Timeout" in expected.httpcore else probes.PATIENCE
         with expected.way(certificates) as cause, watch(name, **cause.options) as (probe, captured):
-            assert probe.get(cause.url, timeout=patience) is not None
-        if _waited(captured, expected.phases[-1]) >= 0.9 * patience:
-            break
+            assert probe.get(cause.url, timeout=limit) is not None
+        return captured
+
+    captured, patience = giving_up(PATIENCE, attempt, lambda captured: _at_last(captured, expected))
     connection, exchange = _failed(captured)
     if name == "aiohttp":
         error, of_exchange = expected.aiohttp
@@ -289,10 +287,16 @@ def _over(captured: poolscope.testing.Capture) -> bool:
     return bool(captured.exchanges)
 
 
-def _waited(captured: poolscope.testing.Capture, phase: str) -> float:
-    return max(
-        (each.setup[phase].duration for each in captured.connections if phase in each.setup), default=0.0
-    )
+def _at_last(captured: Capture, expected: Case) -> bool:
+    """Whether it soon came to the phase that was to fail, if it was to wait there."""
+    (exchange,) = captured.exchanges
+    starts = [
+        each.setup[expected.phases[-1]].start
+        for each in captured.connections
+        if each.setup.get(expected.phases[-1])
+    ]
+    soon = [start for start in starts if start - (exchange.started_at or 0.0) <= 0.1 * PATIENCE]
+    return bool(soon) or "Timeout" not in expected.httpcore
 
 
 def _failed(captured: poolscope.testing.Capture) -> tuple[Connection, Exchange]:

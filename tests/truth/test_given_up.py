@@ -12,7 +12,7 @@ from poolscope.queue import FACTS
 from poolscope.records import Exchange
 from tests.servers import Scripted, scripted
 from tests.truth.probes import ALL, ASYNC, URLLIB3
-from tests.truth.watching import ends, growing, until, watch
+from tests.truth.watching import Capture, ends, giving_up, until, watch
 
 PHASES = {"writing": "sending", "waiting": "awaiting_headers", "reading": "reading"}
 """The phase that the exchange is in, and the snapshot's word for it."""
@@ -61,14 +61,14 @@ def stopping_in(phase: str) -> AbstractContextManager[Scripted]:
 @in_phases
 @LEAVES
 def test_a_timeout(name: str, phase: str) -> None:
-    patience = PATIENCE
-    for patience in growing(PATIENCE):
+    def attempt(patience: float) -> Capture:
         with stopping_in(phase) as server, watch(name) as (probe, captured):
             parts = body() if phase == "writing" else None
             assert probe.get(server.url(), timeout=patience, body=parts) is not None
             server.go.set()
-        if _got_as_far(captured, phase):
-            break
+        return captured
+
+    captured, patience = giving_up(PATIENCE, attempt, lambda captured: _got_as_far(captured, phase))
     exchange = _given_up(captured, phase)
     error = captured.connections[0].error
     if name in (*URLLIB3, "aiohttp"):
@@ -114,7 +114,7 @@ def test_a_body_that_raises_was_not_sent(name: str) -> None:
     assert ends(captured) == [("exchange_failed", "client")]
 
 
-def _got_as_far(captured: poolscope.testing.Capture, phase: str) -> bool:
+def _got_as_far(captured: Capture, phase: str) -> bool:
     if not captured.opened():
         return False
     (exchange,) = captured.exchanges
