@@ -174,8 +174,7 @@ def test_all_that_wait_for_a_stream_are_seen_to_wait(name: str, certificates: Ce
             began = now()
             sleep(WAIT)
             time = now() - began
-            for path in paths:
-                let_go(path)
+            until(lambda: [let_go(path) for path in paths] and asking.done())  # once each has arrived
             asking.result(10)
     waited = [x for x in captured.exchanges if x.waited_for is not None]
     assert [x.waited_for for x in waited] == ["stream"] * (asked - allowed)

@@ -298,7 +298,8 @@ def test_waiting_without_success(server: Running) -> None:
     assert (refused.connection, refused.reused) == (None, None)
     assert refused.pool_wait is not None
     assert refused.pool_wait >= 0.05
-    assert served.pool_wait == 0.0
+    assert served.pool_wait is not None
+    assert served.pool_wait < refused.pool_wait  # 0, unless another thread held this one up meanwhile
 
 
 def test_idle_time(server: Running) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from weakref import WeakValueDictionary
 
 from tests.servers.applications import APPLICATIONS
-from tests.servers.gate import until_let_go
+from tests.servers.gate import shut, until_let_go
 from tests.servers.wire import Request, Wire
 
 Behaviour = Callable[[Wire, Request], Awaitable[bool]]
@@ -74,6 +74,7 @@ async def together(wire: Wire, request: Request) -> bool:
 
 async def held(wire: Wire, request: Request) -> bool:
     """Answers when the test lets it go."""
+    shut(request.target)
     await wire.read_body(request)
     await until_let_go(request.target)
     await wire.answer()
@@ -272,6 +273,7 @@ async def excess(wire: Wire, request: Request) -> bool:
 
 async def afterthought(wire: Wire, request: Request) -> bool:
     """A keep-alive answer; when the test lets it go on, garbage, then the end."""
+    shut(request.target)
     await wire.answer()
     await until_let_go(request.target)
     await wire.send(b"and another thing")

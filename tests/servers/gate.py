@@ -12,6 +12,11 @@ def let_go(path: str) -> None:
     _open.add(path)
 
 
+def shut(path: str) -> None:
+    """A request for ``path`` has arrived, and waits, whatever became of the one before."""
+    _open.discard(path)
+
+
 async def until_let_go(path: str) -> None:
     while path not in _open:
         await asyncio.sleep(0.002)

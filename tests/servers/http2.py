@@ -21,7 +21,7 @@ from h2.exceptions import ProtocolError
 from h2.settings import SettingCodes
 
 from tests.servers.config import ServerConfig
-from tests.servers.gate import until_let_go
+from tests.servers.gate import shut, until_let_go
 from tests.servers.log import SeenConnection, SeenRequest
 from tests.servers.wire import PEER_GONE
 
@@ -83,6 +83,7 @@ class _Session:
         if isinstance(event, RequestReceived):
             headers = {str(name): str(value) for name, value in event.headers}
             request = self.seen.request(headers[":method"], headers[":path"], event.stream_id)
+            shut(request.path)
             answer = asyncio.ensure_future(self.answer(request, event.stream_id))
             self.answers.add(answer)
             answer.add_done_callback(self.answers.discard)
