@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from typing import Any
 
 import pytest
@@ -32,12 +31,6 @@ def assert_phases(connection: Connection, *names: str) -> None:
         assert phase.duration >= 0
         at = phase.start + phase.duration
     assert at <= total.start + total.duration + 1e-9
-
-
-def closed_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 def pool_of(probe: Any) -> Any:

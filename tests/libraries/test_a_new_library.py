@@ -26,9 +26,9 @@ from tests.servers import Certificates, Running, Scripted, ServerConfig, in_proc
 from tests.truth import probes
 from tests.truth import test_close_reasons as reasons
 from tests.truth import test_failed_setups as setups
-from tests.truth.judge import judge
+from tests.truth.judge import have_arrived, judge
 from tests.truth.probes import PATIENCE, Options, Probe
-from tests.truth.watching import ends, until, watch
+from tests.truth.watching import Capture, ends, giving_up, until, watch
 from tests.truth.workload import Job, jobs
 
 HERE = Path(__file__).resolve().parent
@@ -230,8 +230,12 @@ def test_each_attempt_has_its_own_end(added: str) -> None:
 
 @on_both
 def test_an_answer_that_stops_is_not_complete(added: str, server: Running) -> None:
-    with watch(added) as (probe, captured):
-        assert probe.get(server.url("/stall/1"), timeout=0.5) is not None
+    def attempt(patience: float) -> Capture:
+        with watch(added) as (probe, captured):
+            assert probe.get(server.url("/stall/1"), timeout=patience) is not None
+        return captured
+
+    captured, _ = giving_up(0.2, attempt, lambda captured: captured.exchanges[0].headers_at)
     (exchange,) = captured.exchanges
     assert (exchange.status, exchange.body_complete, exchange.error_type) == (200, False, "read_timeout")
 
@@ -301,7 +305,7 @@ def test_no_fact_is_wrong_under_load(added: str) -> None:
         with ThreadPoolExecutor(16) as threads:
             list(threads.map(lambda job: _perform(probe, server, job), jobs(LOAD, False, 1)))
         probe.close()
-        log = server.settled(lambda log: log.open == 0)
+        log = server.settled(have_arrived(captured.connections))
     verdict = judge(captured.connections, captured.exchanges, log)
     assert not verdict.wrong, str(verdict)
     assert verdict.exchanges >= 0.9 * LOAD, str(verdict)

@@ -7,7 +7,6 @@ import gc
 import inspect
 import multiprocessing
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures.thread import _WorkItem
@@ -166,9 +165,11 @@ def test_a_line_on_the_threads_own_stack_is_nearer(server: Running) -> None:
 
 def test_work_from_before_poolscope_has_no_line(server: Running) -> None:
     with ThreadPoolExecutor(1) as threads:
-        threads.submit(time.sleep, 0.2)
+        goes = threading.Event()
+        threads.submit(goes.wait)
         waiting = threads.submit(requests.get, server.origin)
         with testing.capture() as captured:
+            goes.set()
             waiting.result()
     assert [each.call_site for each in captured.exchanges] == [None]
 

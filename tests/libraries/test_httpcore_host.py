@@ -23,9 +23,9 @@ from poolscope.libraries.httpcore import is_pool, observe_pool
 from poolscope.queue import FACTS
 from poolscope.story.door import ENTRANCE
 from poolscope.testing import capture
+from stack.running import free_port
 from tests.compat.alike import without_addresses
 from tests.libraries.httpcore_means import (
-    closed_port,
     on_all,
     on_async,
     on_libraries,
@@ -257,7 +257,7 @@ def test_objects_look_as_without_us(library: str, server: Running) -> None:
 @on_all
 @pytest.mark.parametrize("path", ["/drop/1", "/cut/1", "/silence/1", "closed port", "bad scheme", "h11"])
 def test_no_frame_of_ours_in_a_traceback(name: str, path: str, server: Running) -> None:
-    url = f"http://127.0.0.1:{closed_port()}/" if path == "closed port" else server.url(path)
+    url = f"http://127.0.0.1:{free_port()}/" if path == "closed port" else server.url(path)
     options: dict[str, Any] = {"timeout": 0.1}
     if path == "bad scheme":
         url = "gopher://127.0.0.1/"
@@ -362,7 +362,7 @@ def test_the_door_hears_of_failures(name: str) -> None:
     with watch(name) as (probe, _):
         ENTRANCE.door = door
         try:
-            probe.get(f"http://127.0.0.1:{closed_port()}/")
+            probe.get(f"http://127.0.0.1:{free_port()}/")
         finally:
             ENTRANCE.door = None
     assert door.seen == ["started", "setup", "failed"]

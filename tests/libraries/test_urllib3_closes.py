@@ -18,6 +18,7 @@ from urllib3.exceptions import HTTPError
 from poolscope.records import Connection, Exchange
 from poolscope.testing import Capture, capture
 from tests.servers import Peer, Scripted, scripted
+from tests.truth.watching import giving_up
 
 BAD = (HTTPError, requests.RequestException, OSError)
 
@@ -357,8 +358,12 @@ def test_a_timeout_in_the_body(using: Any) -> None:
         peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\npart")
         peer.wait_for_close()
 
-    with scripted(plays(act)) as server, capture() as captured, pytest.raises(BAD):
-        using().get(server.url(), timeout=0.05)
+    def attempt(patience: float) -> Capture:
+        with scripted(plays(act)) as server, capture() as captured, pytest.raises(BAD):
+            using().get(server.url(), timeout=patience)
+        return captured
+
+    captured, _ = giving_up(0.05, attempt, lambda captured: captured.exchanges[0].headers_at)
     connection, exchange = only(captured)
     assert reason(connection) == ("timeout", "client")
     assert exchange.error == "urllib3.exceptions.ReadTimeoutError"

@@ -7,6 +7,7 @@
 
 from tests.servers.certificates import Certificates
 from tests.servers.config import ServerConfig
+from tests.servers.gate import let_go
 from tests.servers.log import SeenConnection, SeenRequest, ServerLog
 from tests.servers.running import Running, ask_unobserved, in_process, in_thread
 from tests.servers.scripted import Peer, Scripted, scripted
@@ -23,5 +24,6 @@ __all__ = [
     "ask_unobserved",
     "in_process",
     "in_thread",
+    "let_go",
     "scripted",
 ]

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from weakref import WeakValueDictionary
 
 from tests.servers.applications import APPLICATIONS
+from tests.servers.gate import shut, until_let_go
 from tests.servers.wire import Request, Wire
 
 Behaviour = Callable[[Wire, Request], Awaitable[bool]]
@@ -67,6 +68,15 @@ async def together(wire: Wire, request: Request) -> bool:
     key = id(asyncio.get_running_loop()), request.target
     barrier = _together.setdefault(key, asyncio.Barrier(int(_argument(request))))
     await barrier.wait()
+    await wire.answer()
+    return True
+
+
+async def held(wire: Wire, request: Request) -> bool:
+    """Answers when the test lets it go."""
+    shut(request.target)
+    await wire.read_body(request)
+    await until_let_go(request.target)
     await wire.answer()
     return True
 
@@ -262,8 +272,10 @@ async def excess(wire: Wire, request: Request) -> bool:
 
 
 async def afterthought(wire: Wire, request: Request) -> bool:
-    """A keep-alive answer, then garbage, then the end."""
+    """A keep-alive answer; when the test lets it go on, garbage, then the end."""
+    shut(request.target)
     await wire.answer()
+    await until_let_go(request.target)
     await wire.send(b"and another thing")
     wire.close("server: closed while idle")
     return False
@@ -279,7 +291,7 @@ async def unasked(wire: Wire, request: Request) -> bool:
 
 _ALL: tuple[Behaviour, ...] = (
     *(hints, goon, trailers, halfchunk, nochunk, halfhead, excess, afterthought, unasked),
-    *(fixed, size, empty, chunked, slow, together, redirect, login, digest, flaky, busy, early, switch),
+    *(fixed, size, empty, chunked, slow, held, together, redirect, login, digest, flaky, busy, early, switch),
     *(close, http10, reset, cut, cutoff, drop, last, silence, stall, garbage),
     *APPLICATIONS,
 )

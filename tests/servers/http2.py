@@ -1,6 +1,7 @@
 """The HTTP/2 truth server: one connection, many streams, the same log with stream ids.
 
-Paths: ``/slow/50/…`` answers after 50 milliseconds, ``/goaway/…`` answers and then sends GOAWAY,
+Paths: ``/slow/50/…`` answers after 50 milliseconds, ``/held/…`` when the test lets it go,
+``/goaway/…`` answers and then sends GOAWAY,
 ``/rst/…`` resets the stream, ``/silence/…`` never answers, ``/redirect/…`` redirects to the rest of the path,
 ``/drop/…`` closes the connection, ``/half/…`` resets the stream within the body, ``/cut/…`` sends GOAWAY and closes
 there, ``/refuse/…`` answers a request with GOAWAY alone, ``/hints/…`` and ``/trailers/…`` have more than
@@ -20,6 +21,7 @@ from h2.exceptions import ProtocolError
 from h2.settings import SettingCodes
 
 from tests.servers.config import ServerConfig
+from tests.servers.gate import shut, until_let_go
 from tests.servers.log import SeenConnection, SeenRequest
 from tests.servers.wire import PEER_GONE
 
@@ -81,6 +83,7 @@ class _Session:
         if isinstance(event, RequestReceived):
             headers = {str(name): str(value) for name, value in event.headers}
             request = self.seen.request(headers[":method"], headers[":path"], event.stream_id)
+            shut(request.path)
             answer = asyncio.ensure_future(self.answer(request, event.stream_id))
             self.answers.add(answer)
             answer.add_done_callback(self.answers.discard)
@@ -96,6 +99,8 @@ class _Session:
             return
         if behaviour == "slow":
             await asyncio.sleep(int(rest.partition("/")[0]) / 1000)
+        if behaviour == "held":
+            await until_let_go(request.path)
         if behaviour == "drop":
             self.seen.end("server: closed without answer")
             self.writer.close()

@@ -7,11 +7,12 @@ import itertools
 from collections.abc import Awaitable, Callable, Generator, Iterator
 from concurrent.futures import Future
 from typing import Any
+from urllib.parse import urlsplit
 
 import anyio
 
 from tests.compat.alike import described, outcome_of
-from tests.servers import Running, ServerLog
+from tests.servers import Running, ServerLog, let_go
 from tests.truth.probes import PATIENCE, Probe
 
 UNUSUAL = ("goon", "trailers", "http10", "early", "empty")
@@ -59,6 +60,10 @@ class Play:
         if "async" in self.probe.tags:
             self.probe.run(lambda: anyio.sleep(0.02))
 
+    def lets_go(self, url: str) -> None:
+        """The server goes on with its answer."""
+        let_go(urlsplit(url).path)
+
     def closes_while_in_use(self) -> None:
         """Close the client but keep it, like a program that uses it afterwards."""
         client = self.probe.client
@@ -81,19 +86,22 @@ def plain(result: Any) -> Any:
 
 
 def each_twice(*behaviours: str) -> Callable[[Play], None]:
-    """With one client: each of these paths, all of them again, and then an ordinary one."""
+    """With one client: each of these paths twice, and then an ordinary one."""
 
     def program(play: Play) -> None:
         for behaviour in behaviours:
             for each in (behaviour, behaviour, "fixed"):
                 play.get(each)
+                play.log()  # now the server has sent all of its answer
 
     return program
 
 
 def garbage_while_idle(play: Play) -> None:
     for _ in range(2):
-        play.get("afterthought")
+        url = play.url("afterthought")
+        play.note(play.probe.getting(url))
+        play.lets_go(url)
         play.settled(lambda log: log.connections[-1].ended is not None)
         play.lets_its_loop_look()
     play.get("fixed")
@@ -135,6 +143,7 @@ def answer_read_by_another_thread(play: Play) -> None:
 def answers_dropped(play: Play) -> None:
     for behaviour in ("size/200000", "chunked", "empty"):
         play.outcomes.append(plain(play.probe.open(play.url(behaviour))))
+        play.lets_its_loop_look()  # its last task holds the answer
         gc.collect()
         play.get("fixed")
 
@@ -149,10 +158,11 @@ def client_closed_with_an_answer_open(play: Play) -> None:
 
 def client_closed_under_a_request(play: Play) -> None:
     # A close does not wake a thread that is waiting; it needs an answer.
-    behaviour = "silence" if "async" in play.probe.tags else "slow/150"
-    asking = play.probe.begin(play.probe.getting(play.url(behaviour)))
+    url = play.url("silence" if "async" in play.probe.tags else "held")
+    asking = play.probe.begin(play.probe.getting(url))
     play.settled(lambda log: len(log.requests) == 1)
     play.closes_while_in_use()
+    play.lets_go(url)
     play.result_of(asking)
     play.get("fixed")
 
@@ -179,6 +189,7 @@ def among_others(behaviour: str) -> Callable[[Play], None]:
 
     def program(play: Play) -> None:
         play.get("fixed")
+        # Not held: a thread of httpcore's that reads for all streams would keep the others from what it has read.
         others = [play.probe.begin(play.probe.getting(play.url("slow/30"))) for _ in range(2)]
         play.settled(lambda log: len(log.requests) == 3)
         play.get(behaviour)

@@ -8,7 +8,7 @@ number was right.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
 from urllib.parse import urlsplit
@@ -69,6 +69,16 @@ class Verdict:
             f"{self.unanswered} unanswered; {dict(self.reasons)}; wrong: {dict(kinds)}"
         )
         return "\n".join([head, *self.wrong[:12]])
+
+
+def have_arrived(connections: Iterable[records.Connection]) -> Callable[[ServerLog], bool]:
+    """Whether the server has accepted all these connections and seen their ends: it may accept one after it was closed."""
+    opened = Counter(each.local_port for each in connections if each.opened_at is not None)
+
+    def arrived(log: ServerLog) -> bool:
+        return log.open == 0 and opened <= Counter(seen.peer_port for seen in log.connections)
+
+    return arrived
 
 
 def path_of(exchange: records.Exchange) -> str:
@@ -171,7 +181,8 @@ def _reasons(newest: records.Exchange, reason: str, theirs: SeenConnection, unan
     if reason == RACE and (newest.error is not None or theirs.ended == "client" or "/last/" in path):
         return {RACE}
     if unanswered:
-        return NOT_FOUND_OUT
+        # A client that has little patience may give up before the server, which reads no more, has really closed.
+        return NOT_FOUND_OUT | (CAUSED.get(behaviour, set()) & {"timeout"})
     if path.startswith("/size/400000"):
         return {"response_not_read"}
     return CAUSED.get(behaviour, QUIET_CLOSES)

@@ -16,7 +16,7 @@ import urllib3
 
 from tests.servers import Certificates, Scripted, ServerConfig, in_thread, scripted
 from tests.truth.probes import ALL, ASYNC, HTTPX, TRY_AGAIN, URLLIB3
-from tests.truth.watching import ends, until, watch
+from tests.truth.watching import Capture, ends, giving_up, until, watch
 
 pytestmark = pytest.mark.load
 
@@ -249,8 +249,12 @@ def test_server_closed_mid_chunk(name: str) -> None:
 @on_all
 @pytest.mark.parametrize("path", ["/silence/1", "/stall/1"], ids=["before headers", "in the body"])
 def test_timeout(name: str, path: str) -> None:
-    with in_thread() as server, watch(name) as (probe, captured):
-        assert probe.get(server.url(path), timeout=0.1) is not None
+    def attempt(patience: float) -> Capture:
+        with in_thread() as server, watch(name) as (probe, captured):
+            assert probe.get(server.url(path), timeout=patience) is not None
+        return captured
+
+    captured, _ = giving_up(0.1, attempt, Capture.opened)
     assert ends(captured) == [("timeout", "client")]
 
 
@@ -399,4 +403,6 @@ def test_gc_active(name: str) -> None:
         assert response is not None
         del response
         probe.drop()
+        # The loop's last task ends after its future, and holds the answer until then.
+        until(lambda: gc.collect() >= 0 and not captured.ledger.snapshot().connections)
     assert ends(captured) == [("gc_active", "gc")]

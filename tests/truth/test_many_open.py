@@ -15,6 +15,7 @@ import pytest
 
 import poolscope
 from poolscope import queue
+from poolscope.story import busy
 from poolscope.testing import capture
 from tests.servers import Running, ServerConfig, in_thread
 from tests.truth.chaos import Play
@@ -38,6 +39,12 @@ def http2() -> Iterator[Running]:
 def only_the_end_drains(monkeypatch: pytest.MonkeyPatch) -> None:
     """No request drains what others have stated: the drain is counted apart."""
     monkeypatch.setattr(queue, "RELIEF_AT", queue.CAPACITY)
+
+
+@pytest.fixture(autouse=True)
+def no_timer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How often the watch over a loop looks depends on how long setups take, not on what is open."""
+    monkeypatch.setattr(busy, "EVERY", 3_600.0)
 
 
 class Lines:

@@ -19,9 +19,9 @@ from tests.servers import Certificates, ServerConfig, ServerLog, in_process
 from tests.truth import judge_http2
 from tests.truth.behind_proxies import forwarded, through
 from tests.truth.drivers import DRIVERS, Driver, Load
-from tests.truth.judge import RACE, Verdict, judge
+from tests.truth.judge import RACE, Verdict, have_arrived, judge
 from tests.truth.watching import LEAVES_SOCKETS
-from tests.truth.workload import NO_RESETS, STREAMS, WHOLE_ANSWERS, jobs
+from tests.truth.workload import NO_RESETS, SILENCES, STREAMS, WHOLE_ANSWERS, Mix, jobs
 
 FULL = os.environ.get("POOLSCOPE_TRUTH") == "full"
 PER_LIBRARY = 10_000 if FULL else 1_500
@@ -71,7 +71,7 @@ def test_no_fact_is_wrong(driver: Driver, small_pool: bool) -> None:
         with poolscope.testing.capture() as captured:
             for seed, begin in enumerate(range(0, share, WAVE)):
                 driver.run(replace(load, jobs=jobs(min(WAVE, share - begin), driver.cancellable, seed)))
-        log = server.settled(lambda log: log.open == 0)
+        log = server.settled(have_arrived(captured.connections))
     _judged(driver, captured, log, 0.9 * share)
 
 
@@ -79,9 +79,10 @@ def test_no_fact_is_wrong(driver: Driver, small_pool: bool) -> None:
 def test_one_client_that_lives_long(driver: Driver) -> None:
     """Without cancellations for httpx, which may lose a slot to each for good."""
     cancellable = driver.cancellable and driver.library != "httpx"
-    with in_process() as server, poolscope.testing.capture() as captured:
-        driver.run(replace(_load(driver, server.origin), jobs=jobs(LONG, cancellable, 1)))
-        log = server.settled(lambda log: log.open == 0)
+    with in_process() as server:
+        with poolscope.testing.capture() as captured:
+            driver.run(replace(_load(driver, server.origin), jobs=jobs(LONG, cancellable, 1)))
+        log = server.settled(have_arrived(captured.connections))
     _judged(driver, captured, log, 0.9 * LONG)
     assert len(captured.clients) == 1
     assert captured.clients[0].requests == len(captured.exchanges)
@@ -96,7 +97,7 @@ def test_over_tls(driver: Driver, certificates: Certificates) -> None:
             for seed, begin in enumerate(range(0, SECURE, WAVE)):
                 todo = jobs(min(WAVE, SECURE - begin), driver.cancellable, seed)
                 driver.run(replace(load, jobs=todo))
-        log = server.settled(lambda log: log.open == 0)
+        log = server.settled(have_arrived(captured.connections))
     _judged(driver, captured, log, 0.8 * SECURE)
     for connection in captured.connections:
         if connection.opened_at is not None:
@@ -110,7 +111,7 @@ def test_through_a_forward_proxy(driver: Driver) -> None:
         load = replace(_load(driver, server.origin), proxy=proxy.origin)
         with poolscope.testing.capture() as captured:
             driver.run(replace(load, jobs=jobs(PROXIED, False, 1, WHOLE_ANSWERS)))
-        log = proxy.settled(lambda log: log.open == 0)
+        log = proxy.settled(have_arrived(captured.connections))
     _judged(driver, captured, forwarded(log), 0.9 * PROXIED)
     assert {connection.via for connection in captured.connections} == {"forward"}
 
@@ -136,25 +137,42 @@ def test_through_a_tunnel(driver: Driver, kind: str, certificates: Certificates)
         load = replace(_load(driver, server.origin), proxy=url, authority=certificates.authority)
         with poolscope.testing.capture() as captured:
             driver.run(replace(load, jobs=jobs(PROXIED, driver.cancellable, 1, NO_RESETS)))
-        outer = proxy.settled(lambda log: log.open == 0)
+        outer = proxy.settled(have_arrived(captured.connections))
         inner = server.settled(lambda log: log.open == 0)
     _judged(driver, captured, through(outer, inner), 0.8 * PROXIED)
     assert {connection.via for connection in captured.connections} == {kind}
 
 
 # aiohttp has none. Not in threads: httpcore's synchronous HTTP/2 mixes up their frames, with and without us: one in 100 fails.
-@pytest.mark.parametrize(
+on_streams = pytest.mark.parametrize(
     "driver", [driver for driver in DRIVERS if driver.cancellable and driver.library != "aiohttp"], ids=str
 )
-@pytest.mark.parametrize("sends_goaway", [False, True], ids=["stays", "sends goaway"])
-def test_over_http2(driver: Driver, sends_goaway: bool, certificates: Certificates) -> None:
-    config = ServerConfig("http2", certificate=certificates.server, close_after=100 if sends_goaway else None)
-    with in_process(config) as server, poolscope.testing.capture() as captured:
+
+
+def _streamed(
+    driver: Driver, certificates: Certificates, mix: Mix, close_after: int | None = None
+) -> tuple[Verdict, poolscope.testing.Capture]:
+    config = ServerConfig("http2", certificate=certificates.server, close_after=close_after)
+    with in_process(config) as server:
         load = replace(_load(driver, server.origin), authority=certificates.authority, http2=True)
-        driver.run(replace(load, jobs=jobs(STREAMED, False, 1, STREAMS)))
-        log = server.settled(lambda log: log.open == 0)
+        with poolscope.testing.capture() as captured:
+            driver.run(replace(load, jobs=jobs(STREAMED, False, 1, mix)))
+        log = server.settled(have_arrived(captured.connections))
     verdict = judge_http2.judge(captured.connections, captured.exchanges, log)
     assert not verdict.wrong, str(verdict)
     assert verdict.exchanges >= STREAMED, str(verdict)
+    return verdict, captured
+
+
+@on_streams
+@pytest.mark.parametrize("sends_goaway", [False, True], ids=["stays", "sends goaway"])
+def test_over_http2(driver: Driver, sends_goaway: bool, certificates: Certificates) -> None:
+    verdict, captured = _streamed(driver, certificates, STREAMS, 100 if sends_goaway else None)
     assert bool(verdict.reasons["http2_goaway"]) == sends_goaway
     assert max(connection.requests for connection in captured.connections) >= 90
+
+
+@on_streams
+def test_over_http2_with_timeouts(driver: Driver, certificates: Certificates) -> None:
+    """Each may end all streams of its connection: when the server has been slow to all of them."""
+    _streamed(driver, certificates, STREAMS | SILENCES)

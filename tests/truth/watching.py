@@ -36,6 +36,23 @@ def ends(captured: poolscope.testing.Capture) -> list[End]:
     return [(connection.close_reason, connection.closed_by) for connection in opened]
 
 
+Capture = poolscope.testing.Capture
+
+
+def giving_up(
+    patience: float, attempt: Callable[[float], Capture], got_far: Callable[[Capture], object]
+) -> tuple[Capture, float]:
+    """What was captured of a client that gives up, and after how many seconds.
+
+    It gets more of them if the machine was too slow for it to get as far as it should.
+    """
+    for seconds in (patience, 5 * patience):
+        captured = attempt(seconds)
+        if got_far(captured):
+            return captured, seconds
+    return attempt(25 * patience), 25 * patience
+
+
 def until(condition: Callable[[], Any]) -> None:
     """Wait for another thread's move; a library offers no condition to wait on."""
     patience = threading.Event()

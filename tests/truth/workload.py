@@ -57,9 +57,10 @@ STREAMS: Mix = {
     ("/redirect/fixed", "read"): 10,
     ("/fixed", "leave"): 4,
     ("/rst", "read"): 4,
-    ("/silence", "time_out"): 2,
 }
 """What an HTTP/2 server is asked for."""
+SILENCES: Mix = {("/silence", "time_out"): 2}
+"""Added where a connection need not last."""
 
 CANCELLATIONS: Mix = {("/slow/20", "cancel"): 6, ("/fixed", "cancel"): 4}
 """Added where tasks can be cancelled."""

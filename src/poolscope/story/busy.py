@@ -54,7 +54,7 @@ class LoopWatch:
         self._setups += 1
         self._until = at + LONGEST
         if not self._ticking and loop is not None:
-            self.since, self._ahead = at, loop.time() - at
+            self.since, self._ahead = at, loop.time() - now()
             self.busy.clear()
             self._wait(loop, at)
 
@@ -63,7 +63,8 @@ class LoopWatch:
         loop, at = self._loop(), now()
         known = False
         if loop is not None and self._ticking and self.since <= began:
-            known = _in_c(loop) or abs(loop.time() - at - self._ahead) < LATE  # else somebody moved its clock
+            # Else somebody moved its clock. Between two looks at clocks this thread may be held up: they are side by side.
+            known = _in_c(loop) or abs(loop.time() - now() - self._ahead) < LATE
             self._look(at)
         self._setups = max(self._setups - 1, 0)
         if self._setups <= 0 and loop is running_loop():
