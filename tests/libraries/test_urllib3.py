@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import queue
 import socket
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -298,8 +299,73 @@ def test_waiting_without_success(server: Running) -> None:
     assert (refused.connection, refused.reused) == (None, None)
     assert refused.pool_wait is not None
     assert refused.pool_wait >= 0.05
-    assert served.pool_wait is not None
-    assert served.pool_wait < refused.pool_wait  # 0, unless another thread held this one up meanwhile
+    assert served.pool_wait in (0.0, None)  # None if the machine held this thread up just then
+
+
+class Interrupted(queue.LifoQueue[Any]):
+    """The queue of a pool; something else happens before a thread gets to it."""
+
+    meanwhile: Callable[[], object] | None = None
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:
+        happens, self.meanwhile = self.meanwhile, None
+        if happens is not None:
+            happens()
+        return super().get(block, timeout)
+
+
+class InterruptedPool(urllib3.HTTPConnectionPool):
+    QueueCls = Interrupted
+
+
+def interrupted(server: Running) -> tuple[InterruptedPool, Interrupted]:
+    pool = InterruptedPool("127.0.0.1", server.port, maxsize=1, block=True)
+    assert isinstance(pool.pool, Interrupted)
+    return pool, pool.pool
+
+
+def test_a_thread_that_the_machine_holds_up_does_not_wait(server: Running) -> None:
+    with capture() as captured:
+        pool, slots = interrupted(server)
+        for _ in range(2):
+            slots.meanwhile = a_while
+            pool.request("GET", "/fixed")
+        pool.close()
+    new, reused = captured.exchanges
+    assert new.pool_wait is None, "a new connection does not say since when its slot was free"
+    assert reused.pool_wait == 0.0
+
+
+def test_a_connection_that_another_thread_takes_first_is_waited_for(server: Running) -> None:
+    def another_thread_is_quicker() -> None:
+        quicker = threading.Thread(target=pool.request, args=("GET", "/slow/20/quicker"))
+        quicker.start()
+        quicker.join()
+
+    with capture() as captured:
+        pool, slots = interrupted(server)
+        pool.request("GET", "/fixed")
+        slots.meanwhile = another_thread_is_quicker
+        pool.request("GET", "/waits")
+        pool.close()
+    waiting = next(exchange for exchange in captured.exchanges if "/waits" in (exchange.url or ""))
+    assert waiting.pool_wait is not None
+    assert waiting.pool_wait >= 0.02
+
+
+def test_a_wait_in_vain_for_a_connection_that_another_thread_took_first(server: Running) -> None:
+    with capture() as captured:
+        pool, slots = interrupted(server)
+        pool.request("GET", "/fixed")
+        taken: list[Any] = []
+        slots.meanwhile = lambda: taken.append(slots.get())
+        with pytest.raises(EmptyPoolError):
+            pool.request("GET", "/fixed", pool_timeout=0.05, retries=False)
+        slots.put(taken.pop())
+        pool.close()
+    refused = captured.exchanges[-1]
+    assert refused.pool_wait is not None
+    assert refused.pool_wait >= 0.05
 
 
 def test_idle_time(server: Running) -> None:

@@ -6,7 +6,7 @@ from types import FrameType
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from poolscope.facts import Exchange, RawOrigin, now
+from poolscope.facts import Connection, Exchange, RawOrigin, now
 from poolscope.libraries.marks import mark_on, watched
 from poolscope.libraries.point import Point
 from poolscope.libraries.urllib3.calls import PoolCall, call_over, current_call
@@ -156,8 +156,8 @@ def got(pool: Any, result: Any, token: float | None = None) -> None:
     exchange.assigned_at = at
     if token is not None and not exchange.silent:
         LIVE.lent[exchange.id] = exchange
-    exchange.pool_wait = 0.0 if token is None else _waited(exchange, at - token)
     sheet = mark.sheet
+    exchange.pool_wait = 0.0 if token is None else _waited(exchange, sheet, token, at)
     state.ready = sheet is not None
     if sheet is not None:
         if sheet.pool is None:
@@ -178,15 +178,24 @@ def _met(pool: Any, connection: Any) -> State | None:
     return state
 
 
-def _waited(exchange: Exchange, took: float) -> float:
-    return took if exchange.queued or took > _NO_WAIT else 0.0
+def _waited(exchange: Exchange, sheet: Connection | None, since: float, at: float) -> float | None:
+    if exchange.queued:
+        return at - since
+    if at - since <= _NO_WAIT:
+        return 0.0
+    # The pool was not empty: another thread was quicker, or the machine held this one up, which is no wait.
+    if sheet is None or sheet.idle_since is None:
+        return None
+    exchange.queued = sheet.idle_since > since
+    return at - since if exchange.queued else 0.0
 
 
-def got_none(_pool: Any, token: float | None = None) -> None:
-    """It waited in vain."""
+def got_none(pool: Any, token: float | None = None) -> None:
+    """It waited in vain, or the pool is closed."""
     exchange = CURRENT.get()
     if exchange is not None:
-        exchange.pool_wait = now() - token if token is not None and exchange.queued else 0.0
+        waited = token is not None and (exchange.queued or pool.pool is not None)
+        exchange.pool_wait = now() - (token or 0.0) if waited else 0.0
 
 
 def given_back(_pool: Any, conn: Any) -> None:
