@@ -159,7 +159,7 @@ def test_a_line_with_many_servers_is_one_finding_in_a_report() -> None:
     finding = one.finding
     assert (finding.origin, finding.count, one.processes) == (None, 33, 1)
     assert finding.sentence.startswith("11 calls of requests.get() to http://a.test each")
-    assert finding.sentence.endswith(" The same with 2 other servers: 33 in all.")
+    assert finding.sentence.endswith(" The same with 2 other servers: 33 times in all.")
     assert finding.cost == pytest.approx(sum(each.cost or 0.0 for each in per_server))
     assert finding.parts == pytest.approx({part: 3 * cost for part, cost in per_server[0].parts.items()})
     assert finding.saving == pytest.approx(3 * 10 * 0.025)

@@ -68,7 +68,7 @@ def _of_all_servers(same: list[Merged]) -> Merged:
         parts=added(finding.parts for finding in findings),
         fix=max((finding.fix for finding in findings), key=_numbers),
         notes=_notes(findings, processes),
-        sentence=f"{most.sentence} {_elsewhere(len(same) - 1)}: {times:,} in all.",
+        sentence=f"{most.sentence} {_elsewhere(len(same) - 1)}: {times:,} times in all.",
     )
     return Merged(finding, processes)
 
