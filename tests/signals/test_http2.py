@@ -53,7 +53,7 @@ def test_a_full_connection_shows_its_limit_and_who_waits(
             seen.append(streams(telemetry, http2.port))
             async with AsyncExitStack() as held:
                 for number in range(ALLOWED):
-                    await held.enter_async_context(client.stream("GET", http2.url(f"/held/{number}")))
+                    await held.enter_async_context(client.stream("GET", http2.url(f"/open/{number}")))
                 waiting = asyncio.create_task(client.get(http2.url("/fixed/2")))
                 await _until(lambda: [x.queued for x in LIVE.exchanges.values()].count(True) == 1)
                 seen.append(streams(telemetry, http2.port))
