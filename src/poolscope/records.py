@@ -260,8 +260,8 @@ class Finding:
     """What the cost is made of: construction, dns, connect, tls_context, tls, close, … in seconds."""
     notes: list[str] = field(default_factory=list)
     """Further sentences: what else this explains, and what the fix will not change."""
-    line_servers: int = field(default=1, compare=False, metadata={"saved": False})
-    """How many servers the same line has this habit with."""
+    line_origins: tuple[str, ...] = field(default=(), compare=False, metadata={"saved": False})
+    """The servers that the same line has this habit with, if there are several."""
     line_saving: float | None = field(default=None, compare=False, metadata={"saved": False})
     """Elapsed seconds that the fix saves with all of them; None for one server."""
 

@@ -564,13 +564,39 @@ def test_the_fix_makes_room_for_servers_that_have_no_finding() -> None:
 
 def test_a_line_saves_with_all_its_servers() -> None:
     one_thread = found(asked_in_turn("requests.get", 4, times=11, thread=1))
-    assert [finding.line_servers for finding in one_thread] == [4] * 4
+    hosts = tuple(f"http://host{number}.test" for number in range(4))
+    assert [finding.line_origins for finding in one_thread] == [hosts] * 4
     assert one_thread[0].saving == pytest.approx(10 * 0.025)
     assert one_thread[0].line_saving == pytest.approx(4 * 10 * 0.025)
     unknown = found(asked_in_turn("requests.get", 4, times=11, thread=None))
     assert unknown[0].line_saving == pytest.approx(10 * 0.025)
     (alone,) = found(throwaways(11))
-    assert (alone.line_servers, alone.line_saving) == (1, None)
+    assert (alone.line_origins, alone.line_saving) == ((), None)
+
+
+def test_servers_that_one_client_would_not_ask_need_no_room() -> None:
+    """Each server has credentials of its own, so one client for all of them could not be."""
+    story = Story()
+    for _ in range(5):
+        for number in range(11):
+            story.throwaway(kind="requests.get", origin=f"http://host{number}.test", settings=number + 1)
+    findings = found(story)
+    assert len(findings) == 11
+    assert all("pool_connections" not in finding.fix for finding in findings)
+
+
+@pytest.mark.parametrize(("kind", "named"), [("requests.get", ""), ("urllib3.request", "num_pools=12")])
+def test_a_session_has_room_for_each_scheme(kind: str, named: str) -> None:
+    story = Story()
+    for _ in range(5):
+        for number in range(6):
+            for scheme in ("http", "https"):
+                story.throwaway(kind=kind, origin=f"{scheme}://host{number}.test")
+    fixes = {finding.fix for finding in found(story)}
+    assert len(fixes) == 1
+    (fix,) = fixes
+    assert named in fix
+    assert ("pool" in fix.rpartition("(…) on it.")[2]) is bool(named)
 
 
 def test_the_pool_is_large_enough_for_all_lines_that_are_busy_in_the_same_period() -> None:

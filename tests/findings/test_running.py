@@ -129,6 +129,24 @@ def test_what_a_line_costs_is_the_sum_over_its_servers(servers: int, severity: s
     assert {finding.severity for finding in findings.found()} == {severity}
 
 
+def test_what_is_information_for_its_own_reason_makes_nothing_else_a_warning() -> None:
+    class Harmless(Dear):
+        cost = SMALL - 0.01
+
+        def findings(self) -> list[Finding]:
+            (one,) = super().findings()
+            return [replace(one, origin="http://streams.test", cost=9.0, severity="info"), one]
+
+    story = Story()
+    story.header()
+    story.now = 60.0
+    story.summary()
+    findings = Findings([Harmless()])
+    for record in story.records:
+        findings.consume(record)
+    assert [finding.severity for finding in findings.found()] == ["info", "info"]
+
+
 def test_a_finding_about_more_than_time_stays_a_warning() -> None:
     class Failing(Dear):
         by_cost = False

@@ -51,6 +51,15 @@ def test_a_line_is_named_once_for_all_its_servers(tmp_path: Path) -> None:
     ]
 
 
+def test_two_habits_on_one_line_are_not_two_servers(tmp_path: Path) -> None:
+    root = project(tmp_path)
+    sdks = [
+        finding(root, sdk_call_site=CallSite("/x/site-packages/sdk.py", number, "call")) for number in (1, 2)
+    ]
+    (said,) = sentences(gate(root).judge(sdks, [line(root)]), str(root))
+    assert said == "failed: PS101 client per request at shop/prices.py:3 in Shop.price"
+
+
 @pytest.mark.parametrize(
     ("comment", "table", "options"),
     [

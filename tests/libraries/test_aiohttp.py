@@ -220,7 +220,7 @@ def test_a_wait_that_is_given_up(server: Running) -> None:
     async def main() -> None:
         async with Session(connector=aiohttp.TCPConnector(limit=1)) as session:
             first = asyncio.create_task(ask(session, server.url("/held/1")))
-            await until(lambda: LIVE.exchanges)
+            await until(lambda: "/held/1" in [request.path for request in server.log().requests])
             with pytest.raises(TimeoutError):
                 await ask(session, server.url("/fixed/2"), timeout=aiohttp.ClientTimeout(connect=0.05))
             let_go("/held/1")

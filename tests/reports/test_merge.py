@@ -10,6 +10,7 @@ import pytest
 from poolscope import findings
 from poolscope.findings.base import Rule
 from poolscope.records import Finding, Record
+from poolscope.reports import overview, text
 from poolscope.reports.merge import Merged, by_line, merged
 from tests.findings.rule import found
 from tests.findings.test_ca_loads import clients
@@ -89,9 +90,9 @@ def again(record: Record) -> Record:
 
 
 def in_both(finding: Finding) -> Finding:
-    ((one, processes),) = merged([finding, replace(finding, pid=finding.pid + 1)])
-    assert processes == 2
-    return one
+    (one,) = merged([finding, replace(finding, pid=finding.pid + 1)])
+    assert one.processes == 2
+    return one.finding
 
 
 @pytest.mark.parametrize(
@@ -158,6 +159,7 @@ def test_a_line_with_many_servers_is_one_finding_in_a_report() -> None:
     (one,) = by_line(merged(per_server))
     finding = one.finding
     assert (finding.origin, finding.count, one.processes) == (None, 33, 1)
+    assert finding.line_origins == ("http://a.test", "http://b.test", "http://c.test")
     assert finding.sentence.startswith("11 calls of requests.get() to http://a.test each")
     assert finding.sentence.endswith(" The same with 2 other servers: 33 times in all.")
     assert finding.cost == pytest.approx(sum(each.cost or 0.0 for each in per_server))
@@ -199,12 +201,48 @@ def test_servers_without_a_line_stay_apart() -> None:
 
 
 def test_a_line_with_many_servers_in_several_processes() -> None:
-    per_process = [
-        replace(each, pid=pid, line_servers=each.line_servers)
-        for pid in (1, 2)
-        for each in of_servers("a.test", "b.test")
-    ]
+    per_process = [replace(each, pid=pid) for pid in (1, 2) for each in of_servers("a.test", "b.test")]
     (one,) = by_line(merged(per_process))
     assert isinstance(one, Merged)
     assert (one.processes, one.finding.count) == (2, 44)
     assert one.finding.saving == pytest.approx(2 * 10 * 0.025), "of one process: they run side by side"
+
+
+def test_processes_with_a_server_each_are_that_many() -> None:
+    per_process = [replace(each, pid=pid) for pid in (1, 2, 3) for each in of_servers(f"host{pid}.test")]
+    (one,) = by_line(merged(per_process))
+    assert one.processes == 3
+    assert one.finding.saving == pytest.approx(10 * 0.025)
+
+
+def test_the_saving_is_that_of_the_process_with_most_servers() -> None:
+    few = [replace(each, pid=1, fix=f"{each.fix} And more.") for each in of_servers("a.test", times=7)]
+    many = [replace(each, pid=2, fix=few[0].fix[:-10]) for each in of_servers("a.test", "b.test")]
+    (one,) = by_line(merged([*few, *many, replace(many[1], pid=1, fix=few[0].fix)]))
+    assert one.finding.saving == pytest.approx(2 * 10 * 0.025)
+
+
+def test_what_is_about_a_client_stays_apart() -> None:
+    (plain,) = found("PS104", bursts(5, 12))
+    about_all = replace(plain, origin=None, pid=2)
+    assert len(by_line(merged([plain, about_all]))) == 2
+
+
+def test_information_stays_apart_from_a_warning() -> None:
+    harmless, plain = of_servers("a.test", "b.test")
+    assert len(by_line(merged([replace(harmless, severity="info"), plain]))) == 2
+
+
+def test_lanes_are_those_of_the_servers_with_the_finding() -> None:
+    story = Story()
+    story.header()
+    for _ in range(5):
+        for host in ("a.test", "b.test"):
+            story.throwaway(kind="requests.get", origin=f"http://{host}")
+    story.throwaway(kind="requests.get", origin="http://healthy.test")
+    story.summary()
+    seen = overview.of(story.records)
+    (one,) = by_line(merged(seen.findings()))
+    drawn = text.lanes(seen, one.finding, 100)
+    assert "a.test" in drawn and "b.test" in drawn
+    assert "healthy.test" not in drawn

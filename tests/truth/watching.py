@@ -56,7 +56,7 @@ def giving_up(
 def until(condition: Callable[[], Any]) -> None:
     """Wait for another thread's move; a library offers no condition to wait on."""
     patience = threading.Event()
-    for _ in range(1_000):
+    for _ in range(6_000):
         if condition():
             return
         patience.wait(0.01)

@@ -65,8 +65,8 @@ def leaving(leave: Callable[[], None]) -> Iterator[None]:
     finally:
         for number in ours:
             signal.signal(number, _stop)
-    if came:
-        raise Stopped(came[0])
+        if came:
+            raise Stopped(came[0])
 
 
 def _stop(number: int, _: object) -> None:

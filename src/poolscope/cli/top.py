@@ -47,9 +47,15 @@ def run(watch: Watch, note: Callable[[str], None]) -> None:
     """The screen of a watch."""
     from poolscope.top.app import Top
 
-    top = Top(watch, partial(_end_without, sys.stdout.fileno()))
+    end_without = partial(_end_without, sys.stdout.fileno())
+    top = Top(watch, end_without)
+
+    def leave() -> None:
+        end_without()  # Textual would wait for ever for a terminal that is gone
+        top.leave()
+
     try:
-        with leaving(top.leave):
+        with leaving(leave):
             top.run()
         for text in watch.read():
             note(text)

@@ -19,7 +19,7 @@ that met an error, or that opened no connection because they share a pool.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import ClassVar, Final, TypeAlias
 
@@ -49,6 +49,7 @@ MAX_LIVES: Final = 2_048
 MAX_PATIENCE: Final = 1_000
 
 _Group: TypeAlias = list[tuple[Habit, Churn]]
+_Line: TypeAlias = tuple[object, ...]
 
 
 class ClientPerRequest(Rule):
@@ -164,20 +165,22 @@ class ClientPerRequest(Rule):
         for group in together.values():
             group.sort(key=lambda each: -each[1].cost)
             lines.setdefault(_line(group[0][0]), []).append(group)
-        servers = habits.servers(_line) if lines else {}
-        found = [each for groups in lines.values() for each in self._of_line(groups, servers)]
+        asked = _asked(habits) if lines else {}
+        found = [each for groups in lines.values() for each in self._of_line(groups, asked)]
         return sorted(found, key=lambda finding: -(finding.cost or 0.0))
 
-    def _of_line(
-        self, groups: list[_Group], servers: dict[tuple[object, ...], set[str]]
-    ) -> Iterator[Finding]:
-        """One for each server; a client that serves them all must keep connections to each server of these lines."""
+    def _of_line(self, groups: list[_Group], asked: dict[_Line, list[Habit]]) -> Iterator[Finding]:
+        """One for each server."""
         everywhere = [each for group in groups for each in group]
-        reached = set[str]().union(*(servers[_line(habit)] for habit, _ in everywhere))
-        size = max(map(peak_of, groups)), len(reached)
-        saving = _saving([churn for _, churn in everywhere]) if len(groups) > 1 else None
+        lines = {_line(habit) for habit, _ in everywhere}
+        size = max(map(peak_of, groups)), _servers(habit for line in lines for habit in asked[line])
+        if len(groups) == 1:
+            yield self._finding(groups[0], *size)
+            return
+        origins = tuple(group[0][0].origin for group in groups)
+        saving = _saving([churn for _, churn in everywhere])
         for group in groups:
-            yield replace(self._finding(group, *size), line_servers=len(groups), line_saving=saving)
+            yield replace(self._finding(group, *size), line_origins=origins, line_saving=saving)
 
     def _finding(self, found: _Group, peak: int, servers: int) -> Finding:
         habit = found[0][0]
@@ -203,8 +206,24 @@ class ClientPerRequest(Rule):
         )
 
 
-def _line(habit: Habit) -> tuple[object, ...]:
+def _line(habit: Habit) -> _Line:
     return (habit.pid, habit.kind, habit.call_site, habit.sdk_call_site)
+
+
+def _asked(habits: Iterable[Habit]) -> dict[_Line, list[Habit]]:
+    asked: dict[_Line, list[Habit]] = {}
+    for habit in habits:
+        asked.setdefault(_line(habit), []).append(habit)
+    return asked
+
+
+def _servers(habits: Iterable[Habit]) -> int:
+    """How many of them one client would ask: its settings and loop are the same, and requests keeps schemes apart."""
+    clients: dict[tuple[object, ...], set[str]] = {}
+    for habit in habits:
+        scheme = habit.origin.partition(":")[0] if habit.kind.startswith("requests.") else None
+        clients.setdefault((habit.settings, habit.loop, scheme), set()).add(habit.origin)
+    return max(map(len, clients.values()))
 
 
 def _module(habit: Habit) -> tuple[object, ...]:

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from itertools import islice
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple
 
 from poolscope.findings.churn import Churn
 from poolscope.records import CallSite
-
-_Line = TypeVar("_Line")
 
 MAX_HABITS: Final = 4_096
 OLDEST: Final = 16
@@ -65,12 +63,9 @@ class Habits:
         """The habits that are findings, in the order in which they were first seen."""
         return ((habit, churn) for habit, churn in self._churns.items() if self._is_finding(churn))
 
-    def servers(self, line: Callable[[Habit], _Line]) -> dict[_Line, set[str]]:
-        """The origins that each line reaches, with and without a finding."""
-        reached: dict[_Line, set[str]] = {}
-        for habit in self._churns:
-            reached.setdefault(line(habit), set()).add(habit.origin)
-        return reached
+    def __iter__(self) -> Iterator[Habit]:
+        """All habits, with and without a finding."""
+        return iter(self._churns)
 
     def copy(self) -> Habits:
         """A copy, which can be changed without changing this one."""

@@ -78,11 +78,16 @@ class Findings:
 
     def found(self) -> list[Finding]:
         """The findings so far, by rule; the call changes nothing."""
-        found = [(rule, finding) for rule in list(self.rules) for finding in self._ask(rule)]
+        found = one_each(finding for rule in list(self.rules) for finding in self._ask(rule))
+        by_cost = {rule.code for rule in self.rules if rule.by_cost}
         costs: dict[object, float] = {}
-        for _, finding in found:
-            costs[_line(finding)] = costs.get(_line(finding), 0.0) + (finding.cost or 0.0)
-        return one_each(self._weighed(rule, finding, costs[_line(finding)]) for rule, finding in found)
+        for finding in found:
+            if finding.severity == "warning":
+                costs[_line(finding)] = costs.get(_line(finding), 0.0) + (finding.cost or 0.0)
+        return [
+            self._weighed(finding, costs.get(_line(finding), 0.0)) if finding.code in by_cost else finding
+            for finding in found
+        ]
 
     def _ask(self, rule: Rule) -> list[Finding]:
         try:
@@ -91,11 +96,10 @@ class Findings:
             self._switch_off(rule, error)
             return []
 
-    def _weighed(self, rule: Rule, finding: Finding, cost: float) -> Finding:
+    def _weighed(self, finding: Finding, cost: float) -> Finding:
         """``cost`` is that of its line, with all servers that it has the habit with."""
         small = (
-            rule.by_cost
-            and finding.cost is not None
+            finding.cost is not None
             and cost < SMALL
             and cost < SMALL_SHARE * self._clock.elapsed(finding.pid)
         )

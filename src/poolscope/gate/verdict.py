@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -151,9 +150,12 @@ def judged(gate: Gate, findings: Sequence[Finding], reached: Iterable[CallSite])
 
 def sentences(verdict: Verdict, root: str) -> list[str]:
     """The command's lines about its verdict."""
-    failing = Counter(named(finding, root) for finding in verdict.failing)
+    failing: dict[str, set[str | None]] = {}
+    for finding in verdict.failing:
+        failing.setdefault(named(finding, root), set()).add(finding.origin)
     lines = [
-        f"failed: {name}{f' ({times:,} servers)' if times > 1 else ''}" for name, times in failing.items()
+        f"failed: {name}{f' ({len(servers):,} servers)' if len(servers) > 1 else ''}"
+        for name, servers in failing.items()
     ]
     if verdict.ignored:
         lines.append(f"{count(verdict.ignored, 'finding')} ignored")

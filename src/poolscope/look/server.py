@@ -178,9 +178,8 @@ class LiveSocket:
     def close(self) -> None:
         """Hang up, and remove the socket."""
         if self.path is not None:
-            with suppress(
-                OSError
-            ):  # first: a reader that is hung up on takes a socket without a listener for a killed process's
+            # First, because a reader takes a socket without a listener for that of a killed process.
+            with suppress(OSError):
                 os.unlink(self.path)
         self._hang_up()
         self._reset()

@@ -41,7 +41,7 @@ def render(overview: Overview) -> str:
         "totals": _totals(overview, rows, tallies),
         "origins": [{"origin": origin, "clients": clients} for origin, clients in origins.items()],
         "routes": [_route(sums) for sums in overview.routes.all()],
-        "findings": [_finding(*finding) for finding in merged(overview.findings())],
+        "findings": [_finding(one.finding, one.processes) for one in merged(overview.findings())],
         "not_seen": notes(overview),
     }
     return printable_json(json.dumps(report, indent=2, ensure_ascii=False)) + "\n"

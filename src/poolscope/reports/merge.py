@@ -23,7 +23,12 @@ class Merged(NamedTuple):
 
     finding: Finding
     """Count and cost are sums over all; the saving is that of one process, because they run side by side."""
-    processes: int
+    pids: frozenset[int]
+
+    @property
+    def processes(self) -> int:
+        """How many there are."""
+        return len(self.pids)
 
 
 def merged(findings: list[Finding]) -> list[Merged]:
@@ -40,9 +45,12 @@ def by_line(found: list[Merged]) -> list[Merged]:
     together: dict[object, list[Merged]] = {}
     for one in found:
         finding = one.finding
-        site = (finding.call_site, finding.sdk_call_site)
-        where = site if any(site) else (finding.origin,)
-        together.setdefault((finding.code, finding.kind, *where, _shape(finding.fix)), []).append(one)
+        alike = (finding.code, finding.kind, finding.severity, _shape(finding.fix))
+        has_line = finding.call_site is not None or finding.sdk_call_site is not None
+        # Without a server it is about a client, whatever that talks to.
+        apart = None if has_line and finding.origin is not None else len(together)
+        key = (*alike, finding.call_site, finding.sdk_call_site, apart)
+        together.setdefault(key, []).append(one)
     return _sorted(same[0] if len(same) == 1 else _of_all_servers(same) for same in together.values())
 
 
@@ -52,25 +60,26 @@ def _sorted(found: Iterable[Merged]) -> list[Merged]:
 
 def _of_all_servers(same: list[Merged]) -> Merged:
     """In the words of the most expensive, with the largest numbers to set."""
-    findings, processes = [one.finding for one in same], max(one.processes for one in same)
+    findings, pids = [one.finding for one in same], frozenset[int]().union(*(one.pids for one in same))
     most = findings[0]
     times = sum(finding.count for finding in findings)
-    savings = [finding.saving for finding in findings if finding.saving is not None]
-    if all(finding.line_servers == len(same) and finding.line_saving is not None for finding in findings):
-        savings = [finding.line_saving for finding in findings if finding.line_saving is not None]
+    origins = sorted({finding.origin for finding in findings if finding.origin is not None})
+    # What the fix saves with all of them, unless some are left out, because they are ignored or differ.
+    of_all = [finding.line_saving for finding in findings if sorted(finding.line_origins) == origins]
     finding = replace(
         most,
         origin=None,
+        line_origins=tuple(origins),
         count=times,
         cost=_sum(finding.cost for finding in findings),
-        saving=max(savings, default=None),
+        saving=_largest([*of_all, *(finding.saving for finding in findings)]),
         at_least=any(finding.at_least for finding in findings),
         parts=added(finding.parts for finding in findings),
         fix=max((finding.fix for finding in findings), key=_numbers),
-        notes=_notes(findings, processes),
-        sentence=f"{most.sentence} {_elsewhere(len(same) - 1)}: {times:,} times in all.",
+        notes=_notes(findings, len(pids)),
+        sentence=f"{most.sentence} {_elsewhere(len(origins) - 1)}: {times:,} times in all.",
     )
-    return Merged(finding, processes)
+    return Merged(finding, pids)
 
 
 def _elsewhere(servers: int) -> str:
@@ -82,29 +91,36 @@ def _sum(costs: Iterable[float | None]) -> float | None:
     return sum(known) if known else None
 
 
+def _largest(savings: Iterable[float | None]) -> float | None:
+    return max((saving for saving in savings if saving is not None), default=None)
+
+
 def _numbers(text: str) -> list[float]:
     return [float(number.replace(",", "")) for number in re.findall(r"\d[\d,]*(?:\.\d+)?", text)]
 
 
 def _together(findings: list[Finding]) -> Merged:
-    processes = len({finding.pid for finding in findings})
-    if len(findings) == 1:
-        return Merged(findings[0], processes)
-    savings = [finding.saving for finding in findings if finding.saving is not None]
+    pids = frozenset(finding.pid for finding in findings)
+    processes = len(pids)
+    if processes == len(findings) == 1:
+        return Merged(findings[0], pids)
+    widest = max(findings, key=lambda finding: (len(finding.line_origins), finding.line_saving or 0.0))
     # The longest fix says the most (how large a pool).
     worded = max(findings, key=lambda finding: (len(finding.fix), finding.count))
     finding = replace(
         worded,
         count=sum(finding.count for finding in findings),
         cost=_sum(finding.cost for finding in findings),
-        saving=max(savings, default=None),
+        saving=_largest(finding.saving for finding in findings),
+        line_origins=widest.line_origins,
+        line_saving=widest.line_saving,
         severity="warning" if any(finding.severity == "warning" for finding in findings) else "info",
         at_least=any(finding.at_least for finding in findings),
         parts=added(finding.parts for finding in findings),
         notes=_notes([worded, *findings], processes),
         sentence=_sentence(findings, worded, processes),
     )
-    return Merged(finding, processes)
+    return Merged(finding, pids)
 
 
 def _sentence(findings: list[Finding], worded: Finding, processes: int) -> str:

@@ -218,7 +218,7 @@ class _Report:
     def write_findings(self) -> None:
         """The findings, the most expensive first."""
         for finding in self.findings[:LISTED_FINDINGS]:
-            self.write_finding(*finding)
+            self.write_finding(finding.finding, finding.processes)
         if len(self.findings) > LISTED_FINDINGS:
             self.page.line(("label", f"… and {count(len(self.findings) - LISTED_FINDINGS, 'more finding')}"))
             self.page.line()
@@ -294,6 +294,7 @@ class _Report:
 
 def _rows_of(finding: Finding, rows: list[Row]) -> list[Row]:
     """The rows of a finding: those of its line, else those of its server."""
-    there = [row for row in rows if finding.origin in (None, row.origin)]
+    origins = finding.line_origins if finding.origin is None else (finding.origin,)
+    there = [row for row in rows if not origins or row.origin in origins]
     site = (finding.call_site, finding.sdk_call_site)
     return [row for row in there if (row.site.call_site, row.site.sdk_call_site) == site] or there

@@ -232,7 +232,8 @@ const lost = (group) => (group.sums ? costOf(group.sums) + group.sums.wait_time 
 /** The groups of a finding: those with clients built at its line, else with requests sent by it, else of its server. */
 function concerned(data, finding) {
   const { groups } = data.facts;
-  const all = groups.map((_, at) => at).filter((at) => finding.origin === null || groups[at].origin === finding.origin);
+  const origins = finding.origin === null ? finding.line_origins : [finding.origin];
+  const all = groups.map((_, at) => at).filter((at) => !origins.length || origins.includes(groups[at].origin));
   const built = all.filter((at) => sameSite(finding.site, groups[at].site) && sameSite(finding.sdk, groups[at].sdk));
   if (built.length || !finding.site) return new Set(built.length ? built : all);
   const [file, line, name, inNoFile] = finding.site;
