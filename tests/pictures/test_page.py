@@ -326,6 +326,19 @@ def test_a_finding_is_beside_its_lanes(show: Open) -> None:
     expect(page.locator(".heading")).to_have_count(2)
 
 
+def test_a_finding_over_several_servers_shows_their_lanes_only(show: Open) -> None:
+    story = Story()
+    for _ in range(5):
+        for host in ("a.test", "b.test"):
+            story.throwaway(kind="requests.get", origin=f"http://{host}")
+    story.throwaway(kind="requests.get", origin="http://healthy.test")
+    page = show(story.records)
+    expect(page.locator("#cards article")).to_have_count(1)
+    assert "The same with 1 other server" in page.inner_text("#cards article")
+    page.click("text=Show its lanes")
+    expect(page.locator("#shown")).to_have_text("10 connections and 10 requests shown of PS101")
+
+
 def test_the_filters_show_only_what_they_promise(show: Open) -> None:
     page = show(sick())
     page.select_option("#by-line", label="kept.py:7")
