@@ -102,7 +102,7 @@ def guard(name: str) -> Callable[[_F], _F]:
 
 
 def hide_frame(error: BaseException) -> None:
-    """Take the calling wrapper's frame off the head of ``error``'s traceback.
+    """Take the caller's frame off the head of ``error``'s traceback; wrappers do it themselves, safe from other threads.
 
     A bare ``raise`` right after it does not put the frame back (CPython ≥ 3.11).
     """

@@ -15,7 +15,6 @@ from importlib.machinery import ModuleSpec
 from types import CodeType, CoroutineType, FunctionType
 from typing import Any, Final
 
-from poolscope.libraries.guard import hide_frame
 from poolscope.libraries.original import COROUTINE, FEW, Original, argument, original_of
 from poolscope.libraries.point import OURS, Point, Step
 
@@ -89,6 +88,23 @@ def _indented(lines: Iterator[str]) -> Iterator[str]:
     return (f"    {line}" for line in lines)
 
 
+def _passing_on(*steps: str) -> Iterator[str]:
+    """The lines that pass an exception on, by no frame of ours, after these ``steps``.
+
+    Threads may raise one object at once: those of an HTTP/2 connection do. So our frame is gone before another thread
+    can run, and the raise is of this thread's own traceback: Python switches threads at the end of a call, not in `for`.
+    """
+    yield "except BaseException as _ps_error:"
+    yield "    _ps_traceback = _ps_error.__traceback__"
+    yield "    if _ps_traceback is not None: _ps_traceback = _ps_traceback.tb_next"
+    # Not by assignment: exceptions that are frozen dataclasses refuse it, and their refusal would replace them.
+    yield "    _ps_with_traceback(_ps_error, _ps_traceback)"
+    yield from _indented(iter(steps))
+    yield "    for _ps_error in _ps_map(_ps_with_traceback, (_ps_error,), (_ps_traceback,)):"
+    yield "        del _ps_traceback"  # it holds a frame below, and that this one
+    yield "        raise"  # does not put the frame back (CPython ≥ 3.11)
+
+
 def _around(call: str, target: str, point: Point, at: Original, once: bool) -> Iterator[str]:
     """The original call, and the code around it."""
     resets, elsewhere = [], []
@@ -104,34 +120,32 @@ def _around(call: str, target: str, point: Point, at: Original, once: bool) -> I
         yield "    _ps_var_set(_ps_token)"
         resets.append("if _ps_token is not None: _ps_var_set(_ps_outer)")
         elsewhere.append("if _ps_var_get(None) is not _ps_token: _ps_outer = _ps_var_get(None)")
+    failed = list(_step("failed", point, at))
+    if call.startswith("await "):  # a coroutine may be closed, or collected, in another one's context
+        failed = elsewhere + failed
+    if resets and failed:
+        failed = ["try:", *_indented(iter(failed)), "finally:", *_indented(iter(resets))]
     yield "try:"
     yield f"    {target}{call}"
-    yield "except BaseException as _ps_error:"
-    if call.startswith("await "):  # a coroutine may be closed, or collected, in another one's context
-        yield from _indented(iter(elsewhere))
-    yield from _indented(_step("failed", point, at))
-    yield "    _ps_hide(_ps_error)"
-    yield "    raise"
-    if resets:
-        yield "finally:"
-        yield from _indented(iter(resets))
+    yield from _passing_on(*(failed or resets))
+    yield from resets
 
 
 def _ending(call: str, point: Point, at: Original, once: bool) -> Iterator[str]:
     after = list(_step("after", point, at))
-    yield from _around(call, "_ps_result = " if after else "return ", point, at, once)
-    if after:
+    if after or once or point.var is not None:
+        yield from _around(call, "_ps_result = ", point, at, once)
         yield from after
         yield "return _ps_result"
+    else:
+        yield from _around(call, "return ", point, at, once)
 
 
 def _called(at: Original) -> Iterator[str]:
     """The original call, unobserved."""
     yield "try:"
     yield f"    return {'await ' if at.mode == 'async' else ''}{at.call}"
-    yield "except BaseException as _ps_error:"
-    yield "    _ps_hide(_ps_error)"
-    yield "    raise"
+    yield from _passing_on()
 
 
 def _handing_on(point: Point, at: Original) -> Iterator[str]:
@@ -231,7 +245,8 @@ def wrapper_of(point: Point, owner: Any, there: Any, inherited: bool) -> Functio
         "__spec__": ModuleSpec(module, _SOURCES),  # where Python 3.15 looks for the loader
         "__name__": module,
         "_ps_original": there,
-        "_ps_hide": hide_frame,
+        "_ps_with_traceback": BaseException.with_traceback,
+        "_ps_map": map,
         "_ps_getframe": getframe,
         # Not the class itself: gevent would take that for `from ssl import SSLContext`, and warn.
         "_ps_classes": (owner,),
