@@ -109,12 +109,17 @@ class Snapshot:
         )
 
 
+def elapsed(moment: float, at: float) -> float:
+    """Seconds from ``moment`` until ``at``; another thread may have noted it after ``at`` was read."""
+    return max(at - moment, 0.0)
+
+
 def _live(sheet: facts.Connection, at: float) -> LiveConnection:
     serving = tuple(sorted(sheet.in_flight.copy()))
     connecting = sheet.opened_at is None and sheet.setup_started_at is not None
     state: ConnectionState = "connecting" if connecting else "active" if serving else "idle"
-    idle = at - sheet.idle_since if state == "idle" and sheet.idle_since is not None else None
-    age = None if sheet.opened_at is None else at - sheet.opened_at
+    idle = elapsed(sheet.idle_since, at) if state == "idle" and sheet.idle_since is not None else None
+    age = None if sheet.opened_at is None else elapsed(sheet.opened_at, at)
     return LiveConnection(
         sheet.id, format_origin(sheet.origin), state, sheet.requests, age, idle, sheet.client, sheet.pool, serving, sheet.opened_by
     )  # fmt: skip
@@ -125,7 +130,7 @@ def _waiter(sheet: facts.Exchange, at: float) -> Waiter:
         exchange=sheet.id,
         origin=format_origin(sheet.origin),
         method=text(sheet.method),
-        waited=at - sheet.started_at,
+        waited=elapsed(sheet.started_at, at),
         client=sheet.client,
         pool=sheet.pool,
         call_site=convert.call_site(sheet.call_site),
@@ -145,7 +150,7 @@ def _holder(sheet: facts.Exchange, connection: facts.Connection, at: float) -> H
         connection=connection.id,
         origin=format_origin(sheet.origin),
         method=text(sheet.method),
-        held=at - sheet.started_at,
+        held=elapsed(sheet.started_at, at),
         state=holding(sheet) if sheet.finished_at is None else "not_given_back",
         client=sheet.client,
         pool=sheet.pool,

@@ -15,7 +15,7 @@ from poolscope.facts import RawOrigin, now
 from poolscope.genuine import wall
 from poolscope.ledger import convert
 from poolscope.ledger.since import Since
-from poolscope.ledger.snapshot import ConnectionState, holding
+from poolscope.ledger.snapshot import ConnectionState, elapsed, holding
 from poolscope.ledger.urls import format_origin, text
 from poolscope.look.frame import (
     SCHEMA,
@@ -162,7 +162,7 @@ class _Live:
             self.waiting.append(sheet)
             if sheet.connecting is None:
                 counts.waiting += 1
-                counts.oldest_wait = max(counts.oldest_wait or 0.0, at - sheet.started_at)
+                counts.oldest_wait = max(counts.oldest_wait or 0.0, elapsed(sheet.started_at, at))
                 self._waiting_for[sheet.pool] = self._waiting_for.get(sheet.pool, 0) + 1
 
     def pools(self) -> list[PoolNow]:
@@ -243,12 +243,14 @@ def _shared(sheet: facts.Exchange) -> dict[str, Any]:
 def _holder(sheet: facts.Exchange, at: float) -> Holder:
     connection = sheet.connection
     number = 0 if connection is None else connection.id
-    return Holder(connection=number, state=holding(sheet), held=at - sheet.started_at, **_shared(sheet))
+    return Holder(
+        connection=number, state=holding(sheet), held=elapsed(sheet.started_at, at), **_shared(sheet)
+    )
 
 
 def _waiter(sheet: facts.Exchange, at: float) -> Waiter:
     state: WaiterState = "waiting" if sheet.connecting is None else "connecting"
-    return Waiter(state=state, waited=at - sheet.started_at, **_shared(sheet))
+    return Waiter(state=state, waited=elapsed(sheet.started_at, at), **_shared(sheet))
 
 
 def _lane(sheet: facts.Connection, at: float) -> LaneNow:
@@ -263,8 +265,8 @@ def _lane(sheet: facts.Connection, at: float) -> LaneNow:
         origin=format_origin(sheet.origin),
         state=state,
         requests=sheet.requests,
-        since=None if since is None else at - since,
-        age=None if sheet.opened_at is None else at - sheet.opened_at,
+        since=None if since is None else elapsed(since, at),
+        age=None if sheet.opened_at is None else elapsed(sheet.opened_at, at),
     )
 
 

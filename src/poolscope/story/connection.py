@@ -233,9 +233,13 @@ class ConnectionMark:
         if sheet.http_version != "2":
             sheet.body_complete = complete
         in_flight.discard(exchange.id)
-        if sheet.closed_at is None and not in_flight:
-            at = exchange.finished_at
-            sheet.idle_since = now() if at is None else at
+        if in_flight:
+            return
+        at = exchange.finished_at
+        if at is None or sheet.http_version == "2":  # another thread's stream may have ended since
+            at = now()
+        if sheet.closed_at is None:
+            sheet.idle_since = at
 
     # The end
 
@@ -249,6 +253,8 @@ class ConnectionMark:
         sheet.closed_at = now() if at is None else at
         sheet.close_trigger = trigger
         sheet.active_at_close = len(sheet.in_flight)
+        if sheet.active_at_close:  # an HTTP/2 stream may begin in one thread while the last ends in another
+            sheet.idle_since = None
         return sheet
 
     def closed(self, sheet: Connection, took: float | None) -> None:
