@@ -202,7 +202,7 @@ def test_ten_thousand_connections_cost_the_process_less_than_a_hundredth_of_a_co
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
     top = on_a_terminal(watched, 200, 60, str(process.pid))
-    screen = top.shows("9,900 open: 4,950 busy, 4,950 idle", within=60)
+    screen = top.shows("9,900 open: 4,950 busy, 4,950 idle", "holds #", "program.py:18 <", within=60)
     assert "program.py:18 <" in line_with(screen, "holds #")
     top.kill()
 
