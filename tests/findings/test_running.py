@@ -89,17 +89,21 @@ def test_wherever_it_raises() -> None:
     assert found.failed == {"PS003": "ValueError"}
 
 
-def weighed(cost: float | None, ran: float, rule: Dear | None = None) -> str:
-    rule = rule or Dear()
-    rule.cost = cost
+def found_after(seconds: float, rule: Rule) -> list[Finding]:
     story = Story()
     story.header()
-    story.now = ran
+    story.now = seconds
     story.summary()
     findings = Findings([rule])
     for record in story.records:
         findings.consume(record)
-    return findings.found()[0].severity
+    return findings.found()
+
+
+def weighed(cost: float | None, ran: float, rule: Dear | None = None) -> str:
+    rule = rule or Dear()
+    rule.cost = cost
+    return found_after(ran, rule)[0].severity
 
 
 def test_what_costs_next_to_nothing_is_info() -> None:
@@ -119,14 +123,7 @@ def test_what_a_line_costs_is_the_sum_over_its_servers(servers: int, severity: s
             (one,) = super().findings()
             return [replace(one, origin=f"http://host{number}.test") for number in range(servers)]
 
-    story = Story()
-    story.header()
-    story.now = 60.0
-    story.summary()
-    findings = Findings([OfServers()])
-    for record in story.records:
-        findings.consume(record)
-    assert {finding.severity for finding in findings.found()} == {severity}
+    assert {finding.severity for finding in found_after(60.0, OfServers())} == {severity}
 
 
 def test_what_is_information_for_its_own_reason_makes_nothing_else_a_warning() -> None:
@@ -137,14 +134,7 @@ def test_what_is_information_for_its_own_reason_makes_nothing_else_a_warning() -
             (one,) = super().findings()
             return [replace(one, origin="http://streams.test", cost=9.0, severity="info"), one]
 
-    story = Story()
-    story.header()
-    story.now = 60.0
-    story.summary()
-    findings = Findings([Harmless()])
-    for record in story.records:
-        findings.consume(record)
-    assert [finding.severity for finding in findings.found()] == ["info", "info"]
+    assert [finding.severity for finding in found_after(60.0, Harmless())] == ["info", "info"]
 
 
 def test_a_finding_about_more_than_time_stays_a_warning() -> None:
