@@ -574,15 +574,19 @@ def test_a_line_saves_with_all_its_servers() -> None:
     assert (alone.line_origins, alone.line_saving) == ((), None)
 
 
-def test_servers_that_one_client_would_not_ask_need_no_room() -> None:
-    """Each server has credentials of its own, so one client for all of them could not be."""
+@pytest.mark.parametrize(("each", "named"), [("settings", "pool_connections=11"), ("loop", "")])
+def test_a_shared_client_asks_the_servers_of_its_loop_with_any_credentials(each: str, named: str) -> None:
+    """Credentials can be given to it with each request."""
+    kind, servers = ("requests.get", 11) if named else ("httpx.AsyncClient", 21)
     story = Story()
     for _ in range(5):
-        for number in range(11):
-            story.throwaway(kind="requests.get", origin=f"http://host{number}.test", settings=number + 1)
+        for number in range(servers):
+            story.throwaway(kind=kind, origin=f"http://host{number}.test", **{each: number + 1})
     findings = found(story)
-    assert len(findings) == 11
-    assert all("pool_connections" not in finding.fix for finding in findings)
+    assert len(findings) == servers
+    for finding in findings:
+        assert named in finding.fix
+        assert bool(named) is ("It asks" in finding.fix)
 
 
 @pytest.mark.parametrize(("kind", "named"), [("requests.get", ""), ("urllib3.request", "num_pools=12")])

@@ -318,8 +318,8 @@ class InterruptedPool(urllib3.HTTPConnectionPool):
     QueueCls = Interrupted
 
 
-def interrupted(server: Running) -> tuple[InterruptedPool, Interrupted]:
-    pool = InterruptedPool("127.0.0.1", server.port, maxsize=1, block=True)
+def interrupted(server: Running, size: int = 1) -> tuple[InterruptedPool, Interrupted]:
+    pool = InterruptedPool("127.0.0.1", server.port, maxsize=size, block=True)
     assert isinstance(pool.pool, Interrupted)
     return pool, pool.pool
 
@@ -336,36 +336,46 @@ def test_a_thread_that_the_machine_holds_up_does_not_wait(server: Running) -> No
     assert reused.pool_wait == 0.0
 
 
-def test_a_connection_that_another_thread_takes_first_is_waited_for(server: Running) -> None:
-    def another_thread_is_quicker() -> None:
-        quicker = threading.Thread(target=pool.request, args=("GET", "/slow/20/quicker"))
-        quicker.start()
-        quicker.join()
+def in_another_thread(move: Callable[[], object]) -> None:
+    thread = threading.Thread(target=move)
+    thread.start()
+    thread.join()
 
+
+@pytest.mark.parametrize("size", [1, 2])
+def test_a_connection_that_another_thread_takes_first(server: Running, size: int) -> None:
+    """It is waited for, unless there is another one: then nobody knows."""
     with capture() as captured:
-        pool, slots = interrupted(server)
+        pool, slots = interrupted(server, size)
         pool.request("GET", "/fixed")
-        slots.meanwhile = another_thread_is_quicker
+        slots.meanwhile = lambda: in_another_thread(lambda: pool.request("GET", "/slow/20/quicker"))
         pool.request("GET", "/waits")
         pool.close()
     waiting = next(exchange for exchange in captured.exchanges if "/waits" in (exchange.url or ""))
-    assert waiting.pool_wait is not None
-    assert waiting.pool_wait >= 0.02
+    if size == 1:
+        assert waiting.pool_wait is not None
+        assert waiting.pool_wait >= 0.02
+    else:
+        assert waiting.pool_wait is None
 
 
 def test_a_wait_in_vain_for_a_connection_that_another_thread_took_first(server: Running) -> None:
+    held: list[Any] = []
     with capture() as captured:
         pool, slots = interrupted(server)
         pool.request("GET", "/fixed")
-        taken: list[Any] = []
-        slots.meanwhile = lambda: taken.append(slots.get())
+        slots.meanwhile = lambda: in_another_thread(
+            lambda: held.append(pool.request("GET", "/size/100000", preload_content=False))
+        )
         with pytest.raises(EmptyPoolError):
-            pool.request("GET", "/fixed", pool_timeout=0.05, retries=False)
-        slots.put(taken.pop())
+            pool.request("GET", "/waits", pool_timeout=0.05, retries=False)
+        held.pop().read()
         pool.close()
-    refused = captured.exchanges[-1]
+    refused = next(exchange for exchange in captured.exchanges if exchange.error is not None)
     assert refused.pool_wait is not None
     assert refused.pool_wait >= 0.05
+    assert refused.holders is not None
+    assert len(refused.holders) == 1
 
 
 def test_idle_time(server: Running) -> None:

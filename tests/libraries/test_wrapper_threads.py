@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import _thread
 import gc
+import signal
 import sys
 import threading
 import weakref
@@ -177,6 +179,35 @@ def test_whenever_threads_switch_each_sees_its_own_frames(woven: type[Connection
             over.set()
             thread.join()
     assert found == set()
+
+
+class Interrupted(Connection):
+    """A Ctrl-C comes while its method, in C, raises: its handler runs at the next end of a call, in the wrapper."""
+
+    def read(self) -> None:
+        sum(map(_thread.interrupt_main, [signal.SIGINT]))
+
+    async def aread(self) -> None:
+        self.read()
+
+
+@pytest.mark.parametrize("options", [{}, {"failed": fails}], ids=["without a body", "with a body"])
+def test_a_signal_leaves_no_variable_set_and_nothing_behind(method: str, options: dict[str, Any]) -> None:
+    weaver = Weaver()
+    weaver.weave([Point(Interrupted, method, before=token_of, var=HELD, **options)])
+    connection = Interrupted()
+    kept = weakref.ref(connection)
+    gc.collect()
+    gc.disable()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            read(connection, method)
+        assert HELD.get() is None
+        del connection
+        assert kept() is None
+    finally:
+        gc.enable()
+        weaver.restore()
 
 
 def test_a_wrapper_keeps_nothing_of_an_exception(woven: type[Connection], method: str) -> None:

@@ -27,6 +27,8 @@ LONGEST_LINE: Final = 1_000_000
 ASK: Final = "import sys; sys.remote_exec(int(sys.argv[1]), sys.argv[2])"
 WHICH: Final = "import sys; print(*sys.version_info[:2])"
 STEP: Final = 0.2
+DROPPED_AFTER: Final = 0.2
+"""Seconds of CPU that the main thread uses at most before it runs a script, unless that is lost or one call is long."""
 PATIENCE: Final = 10.0
 """Seconds that a process may take to send the rest, once its time is over."""
 
@@ -85,7 +87,7 @@ class Visit:
             for place in (name, path, self._home) if os.geteuid() == 0 else ():
                 os.chown(place, user, -1)
             self._ask(name)
-            self._connected = self._wait_for(listening, wait)
+            self._connected = self._wait_for(listening, wait, name)
         self._expect_hello()
 
     def _ask(self, name: str) -> None:
@@ -96,14 +98,20 @@ class Visit:
             self._asked = False
             raise
 
-    def _wait_for(self, listening: socket.socket, wait: float) -> socket.socket:
-        deadline = time.monotonic() + wait
+    def _wait_for(self, listening: socket.socket, wait: float, script: str) -> socket.socket:
+        deadline, used = time.monotonic() + wait, _cpu_time(self.pid)
         while time.monotonic() < deadline:
             try:
                 return listening.accept()[0]
             except TimeoutError:
                 if owner_of(self.pid) is None:
                     raise CannotLookError(f"process {self.pid} has ended") from None
+                # The interpreter drops a script that comes while a function without builtins runs, such as a
+                # namedtuple's __new__: it cannot open the file there.
+                if _cpu_time(self.pid) - used >= DROPPED_AFTER and os.path.exists(script):
+                    with suppress(CannotLookError):
+                        self._python.run(script)
+                    used = _cpu_time(self.pid)
         raise CannotLookError(
             f"process {self.pid} has run no Python in its main thread for {wait:g} s: it sleeps, joins a thread or is"
             " in a long call. Nothing was changed there; a longer --wait may help"
@@ -193,6 +201,16 @@ class Visit:
             os.unlink(os.path.join(self._home, "socket"))
         else:
             shutil.rmtree(self._home, ignore_errors=True)
+
+
+def _cpu_time(pid: int) -> float:
+    """Seconds of CPU that the main thread has used; 0 where nobody knows."""
+    try:
+        with open(f"/proc/{pid}/task/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            user, system = file.read().rpartition(")")[2].split()[11:13]
+    except (OSError, ValueError):
+        return 0.0
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 def _folder() -> str:

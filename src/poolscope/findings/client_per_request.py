@@ -218,11 +218,14 @@ def _asked(habits: Iterable[Habit]) -> dict[_Line, list[Habit]]:
 
 
 def _servers(habits: Iterable[Habit]) -> int:
-    """How many of them one client would ask: its settings and loop are the same, and requests keeps schemes apart."""
+    """How many of them one client would ask: its loop is the same, and requests keeps schemes apart.
+
+    Credentials may differ: a shared client can be given them with each request.
+    """
     clients: dict[tuple[object, ...], set[str]] = {}
     for habit in habits:
         scheme = habit.origin.partition(":")[0] if habit.kind.startswith("requests.") else None
-        clients.setdefault((habit.settings, habit.loop, scheme), set()).add(habit.origin)
+        clients.setdefault((habit.loop, scheme), set()).add(habit.origin)
     return max(map(len, clients.values()))
 
 

@@ -150,9 +150,9 @@ def judged(gate: Gate, findings: Sequence[Finding], reached: Iterable[CallSite])
 
 def sentences(verdict: Verdict, root: str) -> list[str]:
     """The command's lines about its verdict."""
-    failing: dict[str, set[str | None]] = {}
+    failing: dict[str, set[str]] = {}
     for finding in verdict.failing:
-        failing.setdefault(named(finding, root), set()).add(finding.origin)
+        failing.setdefault(named(finding, root), set()).update(filter(None, (finding.origin,)))
     lines = [
         f"failed: {name}{f' ({len(servers):,} servers)' if len(servers) > 1 else ''}"
         for name, servers in failing.items()

@@ -118,8 +118,9 @@ def _live(sheet: facts.Connection, at: float) -> LiveConnection:
     serving = tuple(sorted(sheet.in_flight.copy()))
     connecting = sheet.opened_at is None and sheet.setup_started_at is not None
     state: ConnectionState = "connecting" if connecting else "active" if serving else "idle"
-    idle = elapsed(sheet.idle_since, at) if state == "idle" and sheet.idle_since is not None else None
-    age = None if sheet.opened_at is None else elapsed(sheet.opened_at, at)
+    since, opened = sheet.idle_since, sheet.opened_at  # read once: other threads go on
+    idle = elapsed(since, at) if state == "idle" and since is not None else None
+    age = None if opened is None else elapsed(opened, at)
     return LiveConnection(
         sheet.id, format_origin(sheet.origin), state, sheet.requests, age, idle, sheet.client, sheet.pool, serving, sheet.opened_by
     )  # fmt: skip

@@ -10,7 +10,7 @@ import builtins
 import functools
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.machinery import ModuleSpec
 from types import CodeType, CoroutineType, FunctionType
 from typing import Any, Final
@@ -88,8 +88,8 @@ def _indented(lines: Iterator[str]) -> Iterator[str]:
     return (f"    {line}" for line in lines)
 
 
-def _passing_on(*steps: str) -> Iterator[str]:
-    """The lines that pass an exception on, by no frame of ours, after these ``steps``.
+def _passing_on(steps: Sequence[str] = (), resets: Sequence[str] = ()) -> Iterator[str]:
+    """The lines that pass an exception on, by no frame of ours, after these ``steps``, and ``resets`` whatever happens.
 
     Threads may raise one object at once: those of an HTTP/2 connection do. So our frame is gone before another thread
     can run, and the raise is of this thread's own traceback: Python switches threads at the end of a call, not in `for`.
@@ -97,9 +97,16 @@ def _passing_on(*steps: str) -> Iterator[str]:
     yield "except BaseException as _ps_error:"
     yield "    _ps_traceback = _ps_error.__traceback__"
     yield "    if _ps_traceback is not None: _ps_traceback = _ps_traceback.tb_next"
+    yield "    try:"
     # Not by assignment: exceptions that are frozen dataclasses refuse it, and their refusal would replace them.
-    yield "    _ps_with_traceback(_ps_error, _ps_traceback)"
-    yield from _indented(iter(steps))
+    yield "        _ps_with_traceback(_ps_error, _ps_traceback)"
+    yield from _indented(_indented(iter(steps)))
+    yield "    except BaseException:"  # of a signal's handler, which runs at the end of a call
+    yield "        del _ps_traceback"
+    yield "        raise"
+    if resets:
+        yield "    finally:"
+        yield from _indented(_indented(iter(resets)))
     yield "    for _ps_error in _ps_map(_ps_with_traceback, (_ps_error,), (_ps_traceback,)):"
     yield "        del _ps_traceback"  # it holds a frame below, and that this one
     yield "        raise"  # does not put the frame back (CPython ≥ 3.11)
@@ -123,11 +130,9 @@ def _around(call: str, target: str, point: Point, at: Original, once: bool) -> I
     failed = list(_step("failed", point, at))
     if call.startswith("await "):  # a coroutine may be closed, or collected, in another one's context
         failed = elsewhere + failed
-    if resets and failed:
-        failed = ["try:", *_indented(iter(failed)), "finally:", *_indented(iter(resets))]
     yield "try:"
     yield f"    {target}{call}"
-    yield from _passing_on(*(failed or resets))
+    yield from _passing_on(failed, resets)
     yield from resets
 
 

@@ -64,8 +64,8 @@ def _of_all_servers(same: list[Merged]) -> Merged:
     most = findings[0]
     times = sum(finding.count for finding in findings)
     origins = sorted({finding.origin for finding in findings if finding.origin is not None})
-    # What the fix saves with all of them, unless some are left out, because they are ignored or differ.
-    of_all = [finding.line_saving for finding in findings if sorted(finding.line_origins) == origins]
+    # What the fix saves with several of them, unless some of those are left out, because they are ignored or differ.
+    of_all = [finding.line_saving for finding in findings if set(finding.line_origins) <= set(origins)]
     finding = replace(
         most,
         origin=None,

@@ -157,7 +157,7 @@ def got(pool: Any, result: Any, token: float | None = None) -> None:
     if token is not None and not exchange.silent:
         LIVE.lent[exchange.id] = exchange
     sheet = mark.sheet
-    exchange.pool_wait = 0.0 if token is None else _waited(exchange, sheet, token, at)
+    exchange.pool_wait = 0.0 if token is None else _waited(pool, exchange, sheet, token, at)
     state.ready = sheet is not None
     if sheet is not None:
         if sheet.pool is None:
@@ -178,7 +178,7 @@ def _met(pool: Any, connection: Any) -> State | None:
     return state
 
 
-def _waited(exchange: Exchange, sheet: Connection | None, since: float, at: float) -> float | None:
+def _waited(pool: Any, exchange: Exchange, sheet: Connection | None, since: float, at: float) -> float | None:
     if exchange.queued:
         return at - since
     if at - since <= _NO_WAIT:
@@ -186,8 +186,12 @@ def _waited(exchange: Exchange, sheet: Connection | None, since: float, at: floa
     # The pool was not empty: another thread was quicker, or the machine held this one up, which is no wait.
     if sheet is None or sheet.idle_since is None:
         return None
-    exchange.queued = sheet.idle_since > since
-    return at - since if exchange.queued else 0.0
+    if sheet.idle_since <= since:
+        return 0.0
+    if pool.pool is None or not pool.pool.empty():
+        return None  # others were free, too: it came back last and so is first
+    exchange.queued = True
+    return at - since
 
 
 def got_none(pool: Any, token: float | None = None) -> None:
@@ -195,6 +199,7 @@ def got_none(pool: Any, token: float | None = None) -> None:
     exchange = CURRENT.get()
     if exchange is not None:
         waited = token is not None and (exchange.queued or pool.pool is not None)
+        exchange.queued = waited
         exchange.pool_wait = now() - (token or 0.0) if waited else 0.0
 
 
