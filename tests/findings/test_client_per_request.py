@@ -581,7 +581,8 @@ def test_a_shared_client_asks_the_servers_of_its_loop_with_any_credentials(each:
     story = Story()
     for _ in range(5):
         for number in range(servers):
-            story.throwaway(kind=kind, origin=f"http://host{number}.test", **{each: number + 1})
+            own: dict[str, Any] = {each: number + 1}
+            story.throwaway(kind=kind, origin=f"http://host{number}.test", **own)
     findings = found(story)
     assert len(findings) == servers
     for finding in findings:

@@ -185,7 +185,7 @@ class Interrupted(Connection):
     """A Ctrl-C comes while its method, in C, raises: its handler runs at the next end of a call, in the wrapper."""
 
     def read(self) -> None:
-        sum(map(_thread.interrupt_main, [signal.SIGINT]))
+        sum(map(_thread.interrupt_main, [signal.SIGINT]))  # type: ignore[arg-type]  # a TypeError, in C
 
     async def aread(self) -> None:
         self.read()
