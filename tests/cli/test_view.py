@@ -185,7 +185,7 @@ def test_a_long_file_is_read_in_little_memory(tmp_path: Path, program: Program) 
     for words in (["view", str(saved)], ["diff", str(saved), str(saved)]):
         done = subprocess.run(
             [sys.executable, "-c", measure, *words],
-            env=program.environment(), capture_output=True, text=True, check=True, timeout=60,
+            env=program.environment(), capture_output=True, text=True, check=True, timeout=110,
         )  # fmt: skip
         assert int(done.stderr.splitlines()[-1]) < 100
         assert "20,000" in done.stdout

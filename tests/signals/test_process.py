@@ -20,7 +20,7 @@ pytestmark = pytest.mark.processes
 def run(program: str, *args: str) -> Any:
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(program), *args],
-        capture_output=True, text=True, timeout=60, check=False,
+        capture_output=True, text=True, timeout=110, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
