@@ -79,10 +79,10 @@ def _size(library: str, peak: int, servers: int) -> str:
         peak = peak if peak > _IDLE_KEPT[library] else 1
         enough = servers == peak == 1
         change = _of_urllib3(library, peak, servers)
-    asks = f"It asks {servers:,} servers" if servers > 1 else ""
-    at_once = f"p to {peak:,} requests may be in flight at once" if peak > 1 else ""
-    words = f"{asks}, and u{at_once}" if asks and at_once else asks or f"U{at_once}"
-    return "" if enough else f" {words}: {change}."
+    asks = [f"it asks {servers:,} servers"] if servers > 1 else []
+    at_once = [f"up to {peak:,} requests may be in flight at once"] if peak > 1 else []
+    words = ", and ".join(asks + at_once)
+    return "" if enough else f" {words[:1].upper()}{words[1:]}: {change}."
 
 
 def _of_urllib3(library: str, peak: int, servers: int) -> str:
